@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * local.h: what one thread has for itself on floor 0: caches of chunks, slabs and arena blocks,
+ * counters, cached clock, random state, log scope, flight recorder. The one thread-local pointer
+ * of the program is here; event/thread.h makes one for each thread, tests make one by wr_local_get.
+ * All parts exist as soon as the pointer is set. A thread that ends without wr_local_fini gets it
+ * from the thread library.
+ */
+#ifndef WR_BASE_LOCAL_H
+#define WR_BASE_LOCAL_H
+
+#include <stdint.h>
+
+#include "base/compiler.h"
+
+struct wr_chunk_cache;
+struct wr_slab_cache;
+struct wr_block_cache;
+struct wr_recorder;
+struct wr_stats;
+struct wr_clock_cache;
+struct wr_log_cache;
+struct wr_panic_list;
+struct wr_mutex;
+
+#define WR_LOCAL_MAGIC 0x4c6f6361u
+#define WR_LOCAL_HELD  8 /* mutexes held at once; there are fewer ranks */
+
+struct wr_local {
+    uint32_t magic;
+    uint32_t thread_no;            /* 0 .. n-1 for workers' loops; UINT32_MAX elsewhere */
+    uint64_t now_ms;               /* cached monotonic clock of this loop turn */
+    struct wr_chunk_cache *chunks; /* base/chunk.c */
+    struct wr_slab_cache *slabs;   /* base/slab.c */
+    struct wr_block_cache *blocks; /* base/arena.c */
+    struct wr_recorder *recorder;  /* base/recorder.c */
+    struct wr_stats *stats;        /* base/stat.c */
+    uint64_t rng[4];               /* base/rng.c */
+    uint64_t fault_at, fault_seen; /* base/mem.c */
+    void *loop;                    /* struct wr_loop of event/loop.h, or NULL */
+    int64_t _mem_delta;            /* base/mem.c: bytes not yet added to the process's sum */
+    struct wr_clock_cache *_clock; /* base/clock.c */
+    struct wr_log_cache *_log;     /* base/log.c */
+    struct wr_panic_list *_panic;  /* base/assert.c */
+    struct wr_mutex *_held[WR_LOCAL_HELD]; /* base/sync.c, lowest rank first */
+    uint32_t _held_cnt;
+};
+
+extern _Thread_local struct wr_local *wr_local_ptr;
+
+/* For wr_local_get. */
+WR_COLD struct wr_local *wr_local_make(void);
+
+/* This thread's; made at the first call (which aborts when memory is out). */
+static inline struct wr_local *wr_local_get(void)
+{
+    struct wr_local *l = wr_local_ptr;
+
+    return WR_LIKELY(l != NULL) ? l : wr_local_make();
+}
+
+/* Frees this thread's caches; for the end of a thread. */
+void wr_local_fini(void);
+
+#endif

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * log.c: builds a record on the stack and writes it with one write(2) a sink; nothing is allocated
+ * and no lock is taken. A record that is too long ends in "...".
+ *
+ * Rate limit: each thread has SLOTS slots, found by the address of the format string, each with a
+ * window of a second. What was suppressed is told, at its level and to the default sinks, by the
+ * first record (of any format) that the thread writes after the window, and at the thread's end.
+ */
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/codec.h"
+#include "base/local_int.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "base/stat.h"
+#include "base/sync.h"
+
+#define RECORD_MAX 2048u
+#define SLOTS      64u
+#define WAYS       4u /* slots that one format may use */
+#define WINDOW_MS  1000u
+#define IN_WINDOW  100u
+
+struct slot {
+    const char *fmt; /* NULL: free */
+    uint64_t from_ms;
+    uint32_t cnt, more; /* in this window: seen, suppressed */
+    enum wr_log_level level;
+};
+
+struct wr_log_cache {
+    struct slot at[SLOTS];
+    uint32_t owing; /* slots with more != 0 */
+};
+
+static const struct wr_log_sink stderr_sink = {STDERR_FILENO, WR_LOG_NOTICE, NULL};
+static wr_atomic_ptr default_sinks; /* NULL: stderr_sink */
+
+static const char *const level_names[] = {"stderr", "emerg",  "alert", "crit", "error",
+                                          "warn",   "notice", "info",  "debug"};
+
+void wr_log_local_init(struct wr_local *l)
+{
+    l->_log = wr_mem_alloc(sizeof(*l->_log));
+}
+
+void wr_log_set_default(const struct wr_log_sink *sinks)
+{
+    /* Release: another thread that sees the list sees what is in it. */
+    wr_store_rel(&default_sinks, (void *)(uintptr_t)sinks);
+}
+
+const struct wr_log_sink *wr_log_default(void)
+{
+    const struct wr_log_sink *s = wr_load_acq(&default_sinks);
+
+    return s != NULL ? s : &stderr_sink;
+}
+
+static const struct wr_log_sink *sinks_of(const struct wr_log *log)
+{
+    return log != NULL && log->sinks != NULL ? log->sinks : wr_log_default();
+}
+
+static bool is_on(const struct wr_log_sink *s, enum wr_log_level level)
+{
+    while (s != NULL && s->level < level) {
+        s = s->next;
+    }
+    return s != NULL;
+}
+
+bool wr_log_is_on(const struct wr_log *log, enum wr_log_level level)
+{
+    return is_on(sinks_of(log), level);
+}
+
+/* The time of this record: the loop's turn, or now where no loop keeps the clock. */
+static uint64_t record_time(void)
+{
+    if (wr_local_get()->loop != NULL) {
+        return wr_now_ms();
+    }
+    wr_clock_update_wall();
+    return wr_clock_mono_us() / 1000;
+}
+
+/* Appends as much of s as fits; false when it was cut. */
+static bool add_cut(struct wr_strbuf *b, struct wr_str s)
+{
+    size_t room = b->max - b->len;
+
+    wr_strbuf_add_str(b, wr_str_sub(s, 0, room));
+    return s.len <= room;
+}
+
+static void add_prefix(struct wr_strbuf *b, const struct wr_log *log, enum wr_log_level level)
+{
+    uint32_t no = wr_local_get()->thread_no;
+
+    wr_strbuf_add_str(b, wr_clock_log_error());
+    wr_strbuf_add_z(b, " [");
+    wr_strbuf_add_z(b, wr_log_level_name(level));
+    wr_strbuf_add_z(b, "] ");
+    wr_strbuf_add_u64(b, (uint64_t)getpid());
+    wr_strbuf_add_char(b, '#');
+    wr_strbuf_add_u64(b, no != UINT32_MAX ? no : (uint64_t)gettid());
+    wr_strbuf_add_z(b, ": ");
+    if (log != NULL && log->conn_no != 0) {
+        wr_strbuf_add_char(b, '*');
+        wr_strbuf_add_u64(b, log->conn_no);
+        wr_strbuf_add_char(b, ' ');
+    }
+}
+
+/* Escapes text into b one byte at a time near the end, so that what fits is there. */
+static bool add_escaped(struct wr_strbuf *b, struct wr_str text)
+{
+    wr_codec_escape(b, text, WR_ESCAPE_ERRLOG);
+    if (b->status == WR_OK) {
+        return true;
+    }
+    /* The run that did not fit is missing: what is there stays, the rest is cut. */
+    b->status = WR_OK;
+    return false;
+}
+
+static void write_sinks(const struct wr_log_sink *s, enum wr_log_level level, struct wr_str line)
+{
+    for (; s != NULL; s = s->next) {
+        ssize_t n;
+
+        if (s->level < level) {
+            continue;
+        }
+        do {
+            n = write(s->fd, line.ptr, line.len);
+        } while (n == -1 && errno == EINTR);
+        if (n != (ssize_t)line.len) {
+            wr_stat_inc(WR_CNT_LOG_DROPPED);
+        }
+    }
+}
+
+/* text: the message, raw. cut: it is not whole. */
+static void write_record(const struct wr_log *log, enum wr_log_level level, struct wr_str text,
+                         bool cut)
+{
+    const struct wr_str dots = WR_STR("...");
+    char line[RECORD_MAX];
+    struct wr_strbuf b;
+
+    wr_strbuf_init_fixed(&b, line, sizeof(line) - 1);
+    add_prefix(&b, log, level);
+    b.max -= dots.len;
+    if (!add_escaped(&b, text) || cut) {
+        b.max += dots.len;
+        (void)add_cut(&b, dots); /* room was kept */
+    }
+    line[b.len] = '\n';
+    write_sinks(sinks_of(log), level, wr_str(line, b.len + 1));
+}
+
+static void pay(struct wr_log_cache *c, struct slot *s)
+{
+    char text[160];
+    uint32_t more = s->more;
+    int n;
+
+    if (more == 0) {
+        return;
+    }
+    s->more = 0;
+    c->owing--;
+    n = snprintf(text, sizeof(text), "... %u more of \"%.100s\"", more, s->fmt);
+    write_record(NULL, s->level, wr_str(text, WR_MIN((size_t)(n < 0 ? 0 : n), sizeof(text) - 1)),
+                 false);
+}
+
+static void pay_all(struct wr_log_cache *c, uint64_t now_ms, uint64_t older_ms)
+{
+    for (size_t i = 0; i < SLOTS && c->owing != 0; i++) {
+        if (now_ms - c->at[i].from_ms >= older_ms) {
+            pay(c, &c->at[i]);
+        }
+    }
+}
+
+void wr_log_local_fini(struct wr_local *l)
+{
+    pay_all(l->_log, UINT64_MAX, 0);
+    wr_mem_free(l->_log);
+    l->_log = NULL;
+}
+
+/* The slot of fmt; if it has none, the least lately begun of its ways. */
+static struct slot *find_slot(struct wr_log_cache *c, const char *fmt)
+{
+    uint64_t h = (uint64_t)(uintptr_t)fmt * 0x9e3779b97f4a7c15ull >> 32;
+    struct slot *first = &c->at[h % (SLOTS / WAYS) * WAYS];
+    struct slot *best = first;
+
+    for (struct slot *s = first; s < first + WAYS; s++) {
+        if (s->fmt == fmt) {
+            return s;
+        }
+        if (s->from_ms < best->from_ms) {
+            best = s;
+        }
+    }
+    pay(c, best);
+    *best = (struct slot){.fmt = fmt};
+    return best;
+}
+
+/* True when this record is one too many. */
+static bool is_too_many(enum wr_log_level level, const char *fmt)
+{
+    struct wr_log_cache *c = wr_local_get()->_log;
+    uint64_t now = record_time();
+    struct slot *s;
+
+    if (c->owing != 0) {
+        pay_all(c, now, WINDOW_MS);
+    }
+    if (level == WR_LOG_STDERR) {
+        return false;
+    }
+    s = find_slot(c, fmt);
+    if (s->cnt == 0 || now - s->from_ms >= WINDOW_MS) {
+        s->from_ms = now;
+        s->cnt = 0;
+    }
+    if (s->cnt < IN_WINDOW) {
+        s->cnt++;
+        return false;
+    }
+    c->owing += s->more == 0;
+    s->more += s->more != UINT32_MAX;
+    s->level = level;
+    return true;
+}
+
+WR_PRINTF(4, 0)
+
+static void log_text(const struct wr_log *log, enum wr_log_level level, int err, const char *fmt,
+                     va_list ap)
+{
+    char text[RECORD_MAX];
+    struct wr_strbuf b;
+    bool cut;
+    int n;
+
+    if (!wr_log_is_on(log, level) || is_too_many(level, fmt)) {
+        return;
+    }
+    n = vsnprintf(text, sizeof(text), fmt, ap);
+    n = n < 0 ? 0 : n;
+    cut = (size_t)n >= sizeof(text);
+    wr_strbuf_init_fixed(&b, text, sizeof(text));
+    b.len = cut ? sizeof(text) - 1 : (size_t)n;
+    if (err != 0 && !cut) {
+        wr_strbuf_printf(&b, " (%d: %s)", err, wr_log_errno_text(err));
+    }
+    if (log != NULL && log->context != NULL && b.status == WR_OK) {
+        log->context(log, &b);
+    }
+    write_record(log, level, wr_strbuf_str(&b), cut || b.status != WR_OK);
+}
+
+void wr_log(const struct wr_log *log, enum wr_log_level level, const char *fmt, ...)
+{
+    int saved = errno;
+    va_list ap;
+
+    va_start(ap, fmt);
+    log_text(log, level, 0, fmt, ap);
+    va_end(ap);
+    errno = saved;
+}
+
+void wr_log_errno(const struct wr_log *log, enum wr_log_level level, int err, const char *fmt, ...)
+{
+    int saved = errno;
+    va_list ap;
+
+    va_start(ap, fmt);
+    log_text(log, level, err, fmt, ap);
+    va_end(ap);
+    errno = saved;
+}
+
+enum wr_status wr_log_level_parse(struct wr_str s, enum wr_log_level *ret)
+{
+    /* "stderr" is a destination in the configuration, not a level. */
+    for (size_t i = WR_LOG_EMERG; i < WR_ARRAY_LEN(level_names); i++) {
+        if (wr_str_eq_z(s, level_names[i])) {
+            *ret = (enum wr_log_level)i;
+            return WR_OK;
+        }
+    }
+    return WR_EPROTO;
+}
+
+const char *wr_log_level_name(enum wr_log_level level)
+{
+    return (unsigned)level < WR_ARRAY_LEN(level_names) ? level_names[level] : "?";
+}
+
+const char *wr_log_errno_text(int err)
+{
+    const char *z = strerrordesc_np(err);
+
+    return z != NULL ? z : "Unknown error";
+}

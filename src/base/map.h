@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * map.h: string-keyed open-addressing table, siphash with a process-wide random key (keys may come
+ * from outside). Keys are not copied: the caller keeps them alive. Built at boot or under one
+ * owner; growth aborts when memory is out, so run-time users pre-size it or use bounded tables.
+ */
+#ifndef WR_BASE_MAP_H
+#define WR_BASE_MAP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/str.h"
+
+struct wr_map_slot;
+
+struct wr_map {
+    struct wr_map_slot *_slots;
+    size_t cnt;
+    size_t _cap;
+    bool icase; /* keys compare ASCII case-insensitively */
+};
+
+enum wr_map_flags {
+    WR_MAP_CASE = 0,
+    WR_MAP_ICASE = 1
+};
+
+void wr_map_init(struct wr_map *m, enum wr_map_flags flags);
+void wr_map_fini(struct wr_map *m);
+/* Makes room for n keys in all, so that putting them never grows. */
+void wr_map_reserve(struct wr_map *m, size_t n);
+/* NULL when absent. */
+void *wr_map_get(const struct wr_map *m, struct wr_str key);
+/* Stores value (not NULL); returns the value that was there before, or NULL. */
+void *wr_map_put(struct wr_map *m, struct wr_str key, void *value);
+void *wr_map_remove(struct wr_map *m, struct wr_str key);
+/* Iteration in no order: *pos starts at 0; false at the end. */
+bool wr_map_next(const struct wr_map *m, size_t *pos, struct wr_str *ret_key, void **ret_value);
+
+#endif

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * slab.h: caches of fixed-size structs, one free list a thread and size class (multiples of 64 up
+ * to 2048 bytes). Freed memory is poisoned in debug builds; passes through to malloc under ASan.
+ * Memory must be freed on a thread, any, that has a wr_local; it then belongs to that cache.
+ */
+#ifndef WR_BASE_SLAB_H
+#define WR_BASE_SLAB_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/compiler.h"
+#include "base/mem.h"
+
+#define WR_SLAB_UNIT 64u
+#define WR_SLAB_MAX  2048u
+
+/* A free object: the list goes through its first word. */
+struct wr_slab_item {
+    struct wr_slab_item *_next;
+};
+
+struct wr_slab_cache {
+    struct {
+        struct wr_slab_item *_first;
+        uint32_t _cnt, _max; /* objects in the list, most of them */
+    } _cls[WR_SLAB_MAX / WR_SLAB_UNIT];
+};
+
+/* Out-of-line halves. */
+void *wr_slab_alloc_slow(size_t size) WR_MUST_CHECK;
+void wr_slab_free_slow(void *p, size_t size);
+
+/* The class of a size: 0 for 0 .. 64, 1 for 65 .. 128, ... */
+static inline size_t wr_slab_class(size_t size)
+{
+    return size == 0 ? 0 : (size - 1) / WR_SLAB_UNIT;
+}
+
+/* Zeroed; NULL when memory is out. size <= 2048. */
+WR_MUST_CHECK static inline void *wr_slab_alloc(size_t size)
+{
+    struct wr_slab_cache *s = wr_local_get()->slabs;
+    size_t i = wr_slab_class(size);
+    struct wr_slab_item *p;
+
+#ifndef WR_DEBUG
+    if (WR_LIKELY(size <= WR_SLAB_MAX && s->_cls[i]._first != NULL)) {
+        if (WR_UNLIKELY(wr_mem_fault_hit())) {
+            return NULL;
+        }
+        p = s->_cls[i]._first;
+        s->_cls[i]._first = p->_next;
+        s->_cls[i]._cnt--;
+        wr_mem_account((int64_t)((i + 1) * WR_SLAB_UNIT));
+        return memset(p, 0, size < sizeof(*p) ? sizeof(*p) : size);
+    }
+#else
+    (void)s;
+    (void)i;
+    (void)p;
+#endif
+    return wr_slab_alloc_slow(size);
+}
+
+/* Accepts NULL. `size` as given to alloc. */
+static inline void wr_slab_free(void *p, size_t size)
+{
+#ifndef WR_DEBUG
+    struct wr_slab_cache *s = wr_local_get()->slabs;
+    size_t i = wr_slab_class(size);
+
+    if (WR_LIKELY(p != NULL && size <= WR_SLAB_MAX && s->_cls[i]._cnt < s->_cls[i]._max)) {
+        struct wr_slab_item *o = p;
+
+        o->_next = s->_cls[i]._first;
+        s->_cls[i]._first = o;
+        s->_cls[i]._cnt++;
+        wr_mem_account(-(int64_t)((i + 1) * WR_SLAB_UNIT));
+        return;
+    }
+#endif
+    wr_slab_free_slow(p, size);
+}
+
+#endif

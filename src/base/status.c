@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* status.c: the names of enum wr_status. */
+#include "base/status.h"
+
+#include "base/compiler.h"
+
+static const char *const names[] = {
+#define X(name, text) #name,
+#include "base/tbl/status.h"
+#undef X
+};
+
+const char *wr_status_name(enum wr_status s)
+{
+    return (unsigned)s < WR_ARRAY_LEN(names) ? names[s] : "?";
+}

@@ -1,0 +1,783 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * poll_epoll.c: the epoll back end, level-triggered, one per loop.
+ *
+ * A descriptor is added once, with IN|RDHUP (OUT too while it connects), and its event carries the
+ * handle of its io. After that epoll_ctl is called only
+ *   - lazily, to switch off what an event reported in vain (`silence`), and to switch it on again;
+ *   - to arm OUT after a short send and to disarm it at the event;
+ *   - to take the descriptor out after HUP or ERR, which cannot be switched off. Such an io is put
+ *     on `ready` whenever its rx is empty and it wants bytes, until the receiving side is done.
+ * io->_armed is what the kernel was told. A keep-alive request needs none of these.
+ *
+ * Receive room comes from two chunks of the thread, filled one receive behind the other:
+ *
+ *   head (64 KiB)   receives of at least 32 KiB room; every io begins here
+ *   body (256 KiB)  receives of at least 64 KiB room; an io whose head receives came back full
+ *
+ * io->rx refers to its part. Before a batch a chunk that only we hold is filled from 0 again; one
+ * that somebody holds is filled on, and replaced when the room runs out. What is left unread in rx
+ * after a batch and is small is copied out, so that a slow client's ten bytes pin 4 KiB.
+ *
+ * When no chunk is to be had the io waits on `ready`, disarmed, and the wait ends after 10 ms at the
+ * latest. Owner thread only.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "base/obj.h"
+#include "event/event_int.h"
+#include "event/poll.h"
+#include "event/poll_int.h"
+
+#define EPOLL_EVENTS_MAX    512
+#define EPOLL_BATCH_EVENTS  32
+#define EPOLL_BATCH_BYTES   (256u * 1024)
+#define EPOLL_STARVED_MS    10
+#define EPOLL_COPY_OUT_MAX  2048u
+#define EPOLL_ROOM_SMALL    16384u
+
+enum rx_class { RX_HEAD, RX_BODY, RX_CLASSES };
+
+static const struct {
+    enum wr_chunk_class chunk;
+    uint32_t room; /* least room that a receive gets */
+} rx_classes[RX_CLASSES] = {
+    [RX_HEAD] = {WR_CHUNK_64K, 32u * 1024},
+    [RX_BODY] = {WR_CHUNK_256K, 64u * 1024},
+};
+
+struct epoll_poll {
+    struct wr_poll poll;
+    int fd;
+    int at, cnt;                           /* events not yet handled: ev[at .. cnt) */
+    bool is_starved;                       /* an io on `ready` waits for a chunk */
+    struct wr_list ready;                  /* struct wr_io._ready */
+    struct wr_chunk *chunks[RX_CLASSES];   /* may be NULL */
+    wr_handle got[2 * EPOLL_BATCH_EVENTS]; /* ios that received in the last batch */
+    unsigned got_cnt;
+    struct epoll_event ev[EPOLL_EVENTS_MAX];
+};
+
+static struct epoll_poll *epoll_of(struct wr_poll *p)
+{
+    return wr_container_of(p, struct epoll_poll, poll);
+}
+
+/* ---- interest ------------------------------------------------------------------------------- */
+
+static uint32_t kernel_events(unsigned armed)
+{
+    return ((armed & WR_IOA_IN) != 0 ? (uint32_t)EPOLLIN : 0) |
+           ((armed & WR_IOA_OUT) != 0 ? (uint32_t)EPOLLOUT : 0) |
+           ((armed & WR_IOA_RDHUP) != 0 ? (uint32_t)EPOLLRDHUP : 0);
+}
+
+static enum wr_status add_to_set(struct epoll_poll *ep, struct wr_io *io, unsigned armed)
+{
+    struct epoll_event ev = {.events = kernel_events(armed), .data = {.u64 = io->_handle}};
+
+    if (io->mode == WR_IO_LISTEN) {
+        /* One descriptor in several loops (unix sockets): one of them is woken. */
+        ev.events |= (uint32_t)EPOLLEXCLUSIVE;
+    }
+    if (epoll_ctl(ep->fd, EPOLL_CTL_ADD, io->fd, &ev) == -1) {
+        io->err = errno;
+        return WR_ESYS;
+    }
+    io->_armed = (uint8_t)armed;
+    io->_in_set = true;
+    return WR_OK;
+}
+
+static void remove_from_set(struct epoll_poll *ep, struct wr_io *io)
+{
+    if (io->_in_set) {
+        /* The descriptor is open and was added: it cannot fail. */
+        (void)epoll_ctl(ep->fd, EPOLL_CTL_DEL, io->fd, NULL);
+        io->_in_set = false;
+        io->_armed = 0;
+    }
+}
+
+static void set_armed(struct epoll_poll *ep, struct wr_io *io, unsigned armed)
+{
+    struct epoll_event ev = {.events = kernel_events(armed), .data = {.u64 = io->_handle}};
+
+    if (!io->_in_set || io->_armed == armed) {
+        return;
+    }
+    if (WR_WARN_ON(epoll_ctl(ep->fd, EPOLL_CTL_MOD, io->fd, &ev) == -1)) {
+        return;
+    }
+    io->_armed = (uint8_t)armed;
+}
+
+static bool can_receive(const struct wr_io *io)
+{
+    return io->mode == WR_IO_STREAM && io->rx == NULL && !io->is_connecting &&
+           (io->_wants & (WR_IOW_IN | WR_IOW_RX_DONE)) == WR_IOW_IN;
+}
+
+static void put_ready(struct epoll_poll *ep, struct wr_io *io)
+{
+    if (wr_list_is_empty(&io->_ready)) {
+        wr_list_push(&ep->ready, &io->_ready);
+    }
+}
+
+static void epoll_want(struct wr_poll *p, struct wr_io *io, bool in)
+{
+    struct epoll_poll *ep = epoll_of(p);
+
+    if (!in) {
+        io->_wants &= (uint8_t)~WR_IOW_IN;
+        if (io->mode == WR_IO_LISTEN) {
+            /* EPOLLEXCLUSIVE forbids MOD. */
+            remove_from_set(ep, io);
+        }
+        return;
+    }
+    io->_wants |= WR_IOW_IN;
+    if (io->_in_set) {
+        if (io->rx == NULL && (io->_wants & WR_IOW_RX_DONE) == 0) {
+            set_armed(ep, io, io->_armed | WR_IOA_IN);
+        }
+    } else if (io->mode == WR_IO_LISTEN) {
+        if (WR_WARN_ON(add_to_set(ep, io, WR_IOA_IN) != WR_OK)) {
+            io->facts |= WR_IO_ERR;
+            wr_task_wake_opt(io->task);
+        }
+    } else if (can_receive(io)) {
+        put_ready(ep, io);
+    }
+}
+
+/* ---- receiving ------------------------------------------------------------------------------ */
+
+/* A chunk with room for a receive of the class; NULL when none is to be had. */
+static struct wr_chunk *get_room(struct epoll_poll *ep, enum rx_class cls)
+{
+    struct wr_chunk *c = ep->chunks[cls];
+
+    if (c && c->cap - c->fill >= rx_classes[cls].room) {
+        return c;
+    }
+    if (c && c->refs == 1) {
+        c->fill = 0;
+        return c;
+    }
+    c = wr_chunk_new(rx_classes[cls].chunk);
+    if (c) {
+        if (ep->chunks[cls]) {
+            wr_chunk_unref(ep->chunks[cls]);
+        }
+        ep->chunks[cls] = c;
+    }
+    return c;
+}
+
+/* Chunks that only we hold begin anew. Called when the tasks of the last batch have run. */
+static void rewind_chunks(struct epoll_poll *ep)
+{
+    for (unsigned i = 0; i < ep->got_cnt; i++) {
+        struct wr_io *io = wr_handle_find(ep->got[i]);
+        struct wr_chunk *small;
+
+        if (!io || !io->rx || io->rx_len > EPOLL_COPY_OUT_MAX ||
+            io->rx->cap <= wr_chunk_class_size(WR_CHUNK_4K)) {
+            continue;
+        }
+        small = wr_chunk_new(WR_CHUNK_4K);
+        if (!small) {
+            continue;
+        }
+        memcpy(small->data, io->rx->data + io->rx_off, io->rx_len);
+        small->fill = io->rx_len;
+        wr_chunk_unref(io->rx);
+        io->rx = small;
+        io->rx_off = 0;
+    }
+    ep->got_cnt = 0;
+    for (unsigned i = 0; i < RX_CLASSES; i++) {
+        if (ep->chunks[i] && ep->chunks[i]->refs == 1) {
+            ep->chunks[i]->fill = 0;
+        }
+    }
+}
+
+static void end_receiving(struct wr_io *io, int err)
+{
+    io->_wants |= WR_IOW_RX_DONE;
+    if (err != 0) {
+        /* The first reason wins. */
+        io->err = io->err == 0 ? err : io->err;
+        io->facts |= WR_IO_ERR;
+    } else if (io->err != 0) {
+        /* The stream broke earlier; only what had come before it was still to be read. */
+        io->facts |= WR_IO_ERR;
+    } else {
+        io->facts |= WR_IO_EOF;
+    }
+    wr_task_wake_opt(io->task);
+}
+
+static void note_class(struct wr_io *io, size_t got, size_t asked)
+{
+    if (got == asked) {
+        if (asked >= rx_classes[RX_HEAD].room) {
+            io->_cls = RX_BODY;
+        }
+    } else if (got < EPOLL_ROOM_SMALL) {
+        io->_cls = RX_HEAD;
+    }
+}
+
+/* One receive. Returns the bytes that came. */
+static size_t receive(struct epoll_poll *ep, struct wr_io *io)
+{
+    struct wr_chunk *c = get_room(ep, (enum rx_class)io->_cls);
+    size_t room;
+    ssize_t n;
+
+    if (!c && io->_cls != RX_HEAD) {
+        io->_cls = RX_HEAD;
+        c = get_room(ep, RX_HEAD);
+    }
+    if (!c) {
+        ep->is_starved = true;
+        set_armed(ep, io, io->_armed & ~(unsigned)WR_IOA_IN);
+        put_ready(ep, io);
+        return 0;
+    }
+    room = c->cap - c->fill;
+    if (io->rx_max != 0 && io->rx_max < room) {
+        room = io->rx_max;
+    }
+    do {
+        n = recv(io->fd, c->data + c->fill, room, MSG_DONTWAIT);
+    } while (n == -1 && errno == EINTR);
+    if (n <= 0) {
+        if (n == 0) {
+            end_receiving(io, 0);
+        } else if (errno != EAGAIN) {
+            end_receiving(io, errno);
+        } else if (!io->_in_set && (io->facts & WR_IO_HUP) != 0) {
+            /* Out of the set with nothing to read: only the stored error is left. */
+            end_receiving(io, io->err == 0 ? ECONNRESET : 0);
+        }
+        return 0;
+    }
+    io->rx = wr_chunk_ref(c);
+    io->rx_off = c->fill;
+    io->rx_len = (uint32_t)n;
+    io->rx_total += (uint64_t)n;
+    c->fill += (uint32_t)n;
+    note_class(io, (size_t)n, room);
+    if (ep->got_cnt < WR_ARRAY_LEN(ep->got)) {
+        ep->got[ep->got_cnt++] = io->_handle;
+    }
+    wr_task_wake_opt(io->task);
+    return (size_t)n;
+}
+
+/* ---- events --------------------------------------------------------------------------------- */
+
+/*
+ * An event that brought nothing new. If the owner has yet to run it changes nothing; else what was
+ * reported in vain is switched off.
+ */
+static void silence(struct epoll_poll *ep, struct wr_io *io, uint32_t events)
+{
+    unsigned armed = io->_armed;
+
+    if (io->task && io->task->_is_queued) {
+        return;
+    }
+    if ((events & EPOLLIN) != 0) {
+        armed &= ~(unsigned)WR_IOA_IN;
+    }
+    if ((events & EPOLLRDHUP) != 0) {
+        armed &= ~(unsigned)WR_IOA_RDHUP;
+    }
+    set_armed(ep, io, armed);
+}
+
+static int take_error(int fd)
+{
+    int err = 0;
+    socklen_t len = sizeof(err);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) == -1) {
+        return errno;
+    }
+    return err;
+}
+
+/* connect() has ended. False: badly. */
+static bool end_connecting(struct epoll_poll *ep, struct wr_io *io)
+{
+    int err = take_error(io->fd);
+
+    io->is_connecting = false;
+    wr_task_wake_opt(io->task);
+    if (err != 0) {
+        remove_from_set(ep, io);
+        io->err = err;
+        io->facts |= WR_IO_ERR;
+        io->_wants |= WR_IOW_RX_DONE;
+        return false;
+    }
+    io->facts |= WR_IO_CONNECTED;
+    set_armed(ep, io, io->_armed & ~(unsigned)WR_IOA_OUT);
+    return true;
+}
+
+static void notify_owner(struct epoll_poll *ep, struct wr_io *io, uint32_t events)
+{
+    uint16_t old = io->facts;
+
+    if (io->mode == WR_IO_LISTEN) {
+        /* Always news: an owner pulls a few connections a run and leaves the rest in the queue. */
+        io->facts |= WR_IO_READABLE;
+        wr_task_wake_opt(io->task);
+        return;
+    }
+    if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 && (io->_wants & WR_IOW_IN) != 0) {
+        io->facts |= WR_IO_READABLE;
+    }
+    if ((events & EPOLLRDHUP) != 0) {
+        io->facts |= WR_IO_RDHUP;
+    }
+    if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
+        io->facts |= WR_IO_HUP;
+        remove_from_set(ep, io);
+    }
+    if (io->facts != old) {
+        wr_task_wake_opt(io->task);
+    } else {
+        silence(ep, io, events);
+    }
+}
+
+/* Both directions are over, or the socket has an error. */
+static void leave_at_hup(struct epoll_poll *ep, struct wr_io *io, uint32_t events)
+{
+    remove_from_set(ep, io);
+    if ((io->facts & WR_IO_HUP) == 0) {
+        io->facts |= WR_IO_HUP;
+        wr_task_wake_opt(io->task);
+    }
+    if ((events & EPOLLERR) != 0 && !can_receive(io) && io->err == 0) {
+        /* A receive would have told; the owner wants none now, it learns the reason after rx. */
+        io->err = take_error(io->fd);
+    }
+}
+
+/* Returns bytes received. */
+static size_t handle_event(struct epoll_poll *ep, struct wr_io *io, uint32_t events)
+{
+    size_t n = 0;
+
+    if (io->is_connecting) {
+        if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) == 0 || !end_connecting(ep, io)) {
+            return 0;
+        }
+        events &= ~(uint32_t)EPOLLOUT;
+    }
+    if ((events & EPOLLOUT) != 0 && (io->_armed & WR_IOA_OUT) != 0) {
+        io->_wants &= (uint8_t)~WR_IOW_OUT;
+        io->facts |= WR_IO_WRITABLE;
+        set_armed(ep, io, io->_armed & ~(unsigned)WR_IOA_OUT);
+        wr_task_wake_opt(io->task);
+    }
+    if (io->mode != WR_IO_STREAM) {
+        if ((events & ~(uint32_t)EPOLLOUT) != 0) {
+            notify_owner(ep, io, events);
+        }
+        return 0;
+    }
+    if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) == 0) {
+        return 0;
+    }
+    if (can_receive(io)) {
+        n = receive(ep, io);
+    } else if ((events & (EPOLLHUP | EPOLLERR)) == 0) {
+        silence(ep, io, events);
+    }
+    if ((events & EPOLLRDHUP) != 0 && (io->facts & WR_IO_RDHUP) == 0) {
+        io->facts |= WR_IO_RDHUP;
+        wr_task_wake_opt(io->task);
+    }
+    if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
+        leave_at_hup(ep, io, events);
+        if (can_receive(io)) {
+            put_ready(ep, io);
+        }
+    }
+    return n;
+}
+
+/* Ios that are served without an event. */
+static size_t serve_ready(struct epoll_poll *ep)
+{
+    struct wr_list list;
+    struct wr_list *n;
+    size_t bytes = 0;
+    unsigned done = 0;
+
+    wr_list_init(&list);
+    wr_list_splice(&list, &ep->ready);
+    ep->is_starved = false;
+    while (bytes < EPOLL_BATCH_BYTES && done < EPOLL_BATCH_EVENTS && (n = wr_list_pop(&list)) != NULL) {
+        struct wr_io *io = wr_container_of(n, struct wr_io, _ready);
+
+        if (!can_receive(io)) {
+            continue;
+        }
+        done++;
+        bytes += receive(ep, io);
+        if (io->_in_set && wr_list_is_empty(&io->_ready)) {
+            /* It waited for a chunk and goes on by events. */
+            set_armed(ep, io, io->_armed | WR_IOA_IN);
+        }
+    }
+    /* Those that were not served keep their place before the new ones. */
+    wr_list_splice(&list, &ep->ready);
+    wr_list_splice(&ep->ready, &list);
+    return bytes;
+}
+
+static void epoll_wait_op(struct wr_poll *p, int timeout_ms)
+{
+    struct epoll_poll *ep = epoll_of(p);
+    int n;
+
+    if (ep->at < ep->cnt) {
+        return;
+    }
+    rewind_chunks(ep);
+    if (!wr_list_is_empty(&ep->ready)) {
+        if (!ep->is_starved) {
+            timeout_ms = 0;
+        } else if (timeout_ms < 0 || timeout_ms > EPOLL_STARVED_MS) {
+            timeout_ms = EPOLL_STARVED_MS;
+        }
+    }
+    n = epoll_wait(ep->fd, ep->ev, EPOLL_EVENTS_MAX, timeout_ms);
+    WR_ASSERT(n >= 0 || errno == EINTR);
+    ep->at = 0;
+    ep->cnt = n < 0 ? 0 : n;
+}
+
+static bool epoll_batch(struct wr_poll *p)
+{
+    struct epoll_poll *ep = epoll_of(p);
+    size_t bytes = 0;
+
+    rewind_chunks(ep);
+    if (!wr_list_is_empty(&ep->ready)) {
+        bytes = serve_ready(ep);
+    }
+    for (unsigned i = 0; i < EPOLL_BATCH_EVENTS && bytes < EPOLL_BATCH_BYTES && ep->at < ep->cnt; i++) {
+        const struct epoll_event *ev = &ep->ev[ep->at++];
+        struct wr_io *io = wr_handle_get(ev->data.u64);
+
+        if (io) {
+            bytes += handle_event(ep, io, ev->events);
+        }
+    }
+    return ep->at < ep->cnt;
+}
+
+/* ---- life cycle ----------------------------------------------------------------------------- */
+
+static enum wr_status epoll_adopt(struct wr_poll *p, struct wr_io *io, int fd)
+{
+    (void)fd;
+    return add_to_set(epoll_of(p), io,
+                      io->mode == WR_IO_LISTEN ? WR_IOA_IN : WR_IOA_IN | WR_IOA_RDHUP);
+}
+
+static void epoll_close(struct wr_poll *p, struct wr_io *io, bool reset)
+{
+    struct linger lg = {.l_onoff = 1, .l_linger = 0};
+
+    if (io->mode != WR_IO_STREAM) {
+        /* Other processes, or a duplicate, may hold it: closing would not take it out. */
+        remove_from_set(epoll_of(p), io);
+    }
+    if (reset) {
+        /* Fails for sockets that know no RST (unix); then the close alone must do. */
+        (void)setsockopt(io->fd, SOL_SOCKET, SO_LINGER, &lg, sizeof(lg));
+    }
+    /* Nothing can be done about an error; the descriptor is gone in every case on Linux. */
+    (void)close(io->fd);
+}
+
+static int epoll_detach(struct wr_poll *p, struct wr_io *io)
+{
+    remove_from_set(epoll_of(p), io);
+    return io->fd;
+}
+
+static void epoll_free(struct wr_poll *p)
+{
+    struct epoll_poll *ep = epoll_of(p);
+
+    for (unsigned i = 0; i < RX_CLASSES; i++) {
+        if (ep->chunks[i]) {
+            wr_chunk_unref(wr_take(&ep->chunks[i]));
+        }
+    }
+    (void)close(ep->fd);
+    wr_mem_free(ep);
+}
+
+/* ---- connecting ----------------------------------------------------------------------------- */
+
+static bool set_option(int fd, int level, int name, int value)
+{
+    return setsockopt(fd, level, name, &value, sizeof(value)) == 0;
+}
+
+/* What may fail without harm is tried; what the user asked for to be bound to must work. */
+static bool prepare_socket(int fd, const struct wr_addr *to, const struct wr_connect_opts *o)
+{
+    bool is_ip = to->u.sa.sa_family == AF_INET || to->u.sa.sa_family == AF_INET6;
+
+    if (is_ip && o->nodelay) {
+        (void)set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    }
+    if (is_ip && o->keepalive && !set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1)) {
+        return false;
+    }
+    if (o->rcvbuf != 0 && !set_option(fd, SOL_SOCKET, SO_RCVBUF, (int)o->rcvbuf)) {
+        return false;
+    }
+    if (o->sndbuf != 0 && !set_option(fd, SOL_SOCKET, SO_SNDBUF, (int)o->sndbuf)) {
+        return false;
+    }
+    if (!o->bind || o->bind->len == 0) {
+        return true;
+    }
+    if (o->is_transparent) {
+        bool is_v6 = to->u.sa.sa_family == AF_INET6;
+
+        if (!set_option(fd, is_v6 ? IPPROTO_IPV6 : IPPROTO_IP, is_v6 ? IPV6_TRANSPARENT : IP_TRANSPARENT,
+                        1)) {
+            return false;
+        }
+    }
+    if (is_ip && wr_addr_port(o->bind) == 0) {
+        /* The port is chosen at connect, when the four-tuple is known: no 28,000 limit. */
+        (void)set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+    }
+    return bind(fd, &o->bind->u.sa, o->bind->len) == 0;
+}
+
+static enum wr_status epoll_connect(struct wr_poll *p, struct wr_io *io, const struct wr_addr *to,
+                                    const struct wr_connect_opts *opts)
+{
+    enum wr_status st = WR_OK;
+    int fd = socket(to->u.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (fd == -1) {
+        io->err = errno;
+        return WR_ESYS;
+    }
+    io->fd = fd;
+    if (!prepare_socket(fd, to, opts)) {
+        io->err = errno;
+        goto fail;
+    }
+    if (connect(fd, &to->u.sa, to->len) == -1) {
+        if (errno != EINPROGRESS && errno != EINTR) {
+            /* The queue of a unix socket is full: it will not tell us when it has room. */
+            io->err = errno == EAGAIN ? ECONNREFUSED : errno;
+            goto fail;
+        }
+        st = WR_AGAIN;
+    }
+    if (add_to_set(epoll_of(p), io, WR_IOA_IN | WR_IOA_RDHUP | (st == WR_AGAIN ? WR_IOA_OUT : 0)) !=
+        WR_OK) {
+        goto fail;
+    }
+    return st;
+
+fail:
+    (void)close(fd);
+    io->fd = -1;
+    return WR_ESYS;
+}
+
+/* ---- sending -------------------------------------------------------------------------------- */
+
+static void await_writable(struct epoll_poll *ep, struct wr_io *io)
+{
+    io->facts &= (uint16_t)~WR_IO_WRITABLE;
+    io->_wants |= WR_IOW_OUT;
+    set_armed(ep, io, io->_armed | WR_IOA_OUT);
+}
+
+static enum wr_status fail_send(struct epoll_poll *ep, struct wr_io *io, int err)
+{
+    if (err == EAGAIN) {
+        await_writable(ep, io);
+        return WR_AGAIN;
+    }
+    io->err = io->err == 0 ? err : io->err;
+    io->facts |= WR_IO_ERR;
+    return WR_ESYS;
+}
+
+static enum wr_status epoll_send(struct wr_poll *p, struct wr_io *io, const struct iovec *iov, int cnt,
+                                 size_t *ret_n)
+{
+    struct epoll_poll *ep = epoll_of(p);
+    size_t total = 0;
+    ssize_t n;
+
+    if (io->is_connecting) {
+        return WR_AGAIN;
+    }
+    for (int i = 0; i < cnt; i++) {
+        total += iov[i].iov_len;
+    }
+    do {
+        if (cnt == 1) {
+            n = send(io->fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        } else {
+            union {
+                const struct iovec *in;
+                struct iovec *out; /* sendmsg does not write there */
+            } v = {.in = iov};
+            struct msghdr m = {.msg_iov = v.out, .msg_iovlen = (size_t)cnt};
+
+            n = sendmsg(io->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+        }
+    } while (n == -1 && errno == EINTR);
+    if (n == -1) {
+        return fail_send(ep, io, errno);
+    }
+    io->tx_total += (uint64_t)n;
+    if ((size_t)n < total) {
+        await_writable(ep, io);
+    }
+    *ret_n = (size_t)n;
+    return WR_OK;
+}
+
+static enum wr_status epoll_send_file(struct wr_poll *p, struct wr_io *io, int file_fd, uint64_t off,
+                                      size_t n, size_t *ret_n)
+{
+    struct epoll_poll *ep = epoll_of(p);
+    off_t at = (off_t)off;
+    ssize_t sent;
+
+    if (io->is_connecting) {
+        return WR_AGAIN;
+    }
+    do {
+        sent = sendfile(io->fd, file_fd, &at, n);
+    } while (sent == -1 && errno == EINTR);
+    if (sent == -1) {
+        return fail_send(ep, io, errno);
+    }
+    *ret_n = (size_t)sent;
+    if (sent == 0 && n != 0) {
+        return WR_EOF;
+    }
+    io->tx_total += (uint64_t)sent;
+    if ((size_t)sent < n) {
+        await_writable(ep, io);
+    }
+    return WR_OK;
+}
+
+static enum wr_status epoll_shutdown(struct wr_poll *p, struct wr_io *io)
+{
+    (void)p;
+    if (shutdown(io->fd, SHUT_WR) == -1) {
+        /* Only reported: the receiving side tells by itself if the stream is broken. */
+        return WR_ESYS;
+    }
+    return WR_OK;
+}
+
+static enum wr_status epoll_accept(struct wr_poll *p, struct wr_io *io, int *ret_fd,
+                                   struct wr_addr *ret_peer)
+{
+    struct wr_addr peer;
+
+    (void)p;
+    for (;;) {
+        int fd;
+
+        peer.len = sizeof(peer.u);
+        fd = accept4(io->fd, &peer.u.sa, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd != -1) {
+            *ret_fd = fd;
+            *ret_peer = peer;
+            return WR_OK;
+        }
+        if (errno == EAGAIN) {
+            io->facts &= (uint16_t)~WR_IO_READABLE;
+            return WR_AGAIN;
+        }
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            io->err = errno;
+            return WR_ELIMIT;
+        }
+        if (errno == EBADF || errno == EINVAL || errno == ENOTSOCK || errno == EOPNOTSUPP ||
+            errno == EFAULT) {
+            io->err = errno;
+            return WR_ESYS;
+        }
+        /* ECONNABORTED, EINTR, and the errors of a client that is gone already: the next one. */
+    }
+}
+
+static const struct wr_poll_ops epoll_ops = {
+    .name = "epoll",
+    .adopt = epoll_adopt,
+    .close = epoll_close,
+    .detach = epoll_detach,
+    .want = epoll_want,
+    .send = epoll_send,
+    .send_file = epoll_send_file,
+    .accept = epoll_accept,
+    .connect = epoll_connect,
+    .shutdown = epoll_shutdown,
+    .wait = epoll_wait_op,
+    .batch = epoll_batch,
+    .free = epoll_free,
+};
+
+struct wr_poll *wr_poll_epoll_new(void)
+{
+    struct epoll_poll *ep = wr_run_zalloc(sizeof(*ep));
+
+    if (!ep) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    ep->fd = epoll_create1(EPOLL_CLOEXEC);
+    if (ep->fd == -1) {
+        int err = errno;
+
+        wr_mem_free(ep);
+        errno = err;
+        return NULL;
+    }
+    ep->poll.ops = &epoll_ops;
+    wr_list_init(&ep->ready);
+    return &ep->poll;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* poll_int.h: bits of struct wr_io that poll.c and the back ends (the simulator too) agree on. */
+#ifndef WR_EVENT_POLL_INT_H
+#define WR_EVENT_POLL_INT_H
+
+#define WR_IO_MAGIC 0x77696f21u
+
+/* wr_io._wants */
+enum {
+    WR_IOW_IN = 1,      /* the owner's wish */
+    WR_IOW_OUT = 2,     /* a send came short: WRITABLE is awaited */
+    WR_IOW_RX_DONE = 4, /* nothing more will be received: EOF or ERR was stored */
+};
+
+/* wr_io._armed */
+enum {
+    WR_IOA_IN = 1,
+    WR_IOA_OUT = 2,
+    WR_IOA_RDHUP = 4,
+};
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * thread.h: a thread with its own wr_local and, for loop threads, its own loop and mailbox.
+ */
+#ifndef WR_EVENT_THREAD_H
+#define WR_EVENT_THREAD_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "base/status.h"
+
+struct wr_mailbox;
+
+typedef void wr_thread_fn(void *data);
+
+struct wr_thread {
+    uint32_t no;
+    pthread_t _id;
+    bool _is_started;
+    const char *name;             /* at most 15 bytes, shown by ps -L */
+    wr_thread_fn *fn;
+    void *data;
+};
+
+/* Starts fn(data) with a wr_local whose thread_no is t->no; all signals blocked. */
+enum wr_status wr_thread_start(struct wr_thread *t, uint32_t no, const char *name, wr_thread_fn *fn,
+                               void *data) WR_MUST_CHECK;
+void wr_thread_join(struct wr_thread *t);
+/* Binds the calling thread to one CPU. */
+enum wr_status wr_thread_pin(unsigned cpu) WR_MUST_CHECK;
+/* min(CPUs of the affinity mask, cgroup cpu.max rounded up), at least 1. */
+unsigned wr_thread_cpus(void);
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * codec.h: a connection to a peer that speaks some protocol, as the upstream engine sees it. HTTP/1,
+ * later HTTP/2, and proto/simple.c (FastCGI and kin) each are one struct wr_codec. Thread-bound.
+ *
+ *   dial -> CONNECTING -> READY <-> BUSY -> CLOSED      (READY: a stream can be opened)
+ *
+ * `user` is woken when the state changes: the attempt that dials, or the idle entry of a parked one.
+ */
+#ifndef WR_HTTP_CODEC_H
+#define WR_HTTP_CODEC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/arena.h"
+#include "base/list.h"
+#include "base/reason.h"
+#include "base/status.h"
+#include "event/poll.h"
+#include "event/task.h"
+#include "http/stream.h"
+
+enum wr_pconn_state { WR_PCONN_CONNECTING, WR_PCONN_READY, WR_PCONN_BUSY, WR_PCONN_CLOSED };
+
+struct wr_codec;
+
+/* First member of a codec's client-role connection object. */
+struct wr_pconn {
+    const struct wr_codec *codec;
+    struct wr_conn *conn;  /* NULL when CLOSED */
+    struct wr_task *user;  /* NULL: nobody */
+    uint8_t state;         /* enum wr_pconn_state; written by the codec only */
+    uint8_t reason;        /* enum wr_reason behind CLOSED */
+    int err;               /* errno behind CLOSED while connecting */
+    uint32_t served;       /* exchanges ended well */
+    uint64_t since_ms;     /* connected at */
+    uint64_t idle_ms;      /* parked at; for the stash */
+    struct wr_list node;   /* for the stash */
+    struct wr_task task;   /* for the stash: its wake-up for a parked connection */
+    void *owner;           /* for the stash */
+};
+
+struct wr_codec {
+    const char *name;
+    /* As wr_conn_dial; a pconn in CONNECTING (or READY at once) whose user is `user`. */
+    enum wr_status (*dial)(const struct wr_codec *codec, const struct wr_addr *to,
+                           const struct wr_connect_opts *opts, struct wr_task *user,
+                           struct wr_pconn **ret, int *ret_errno);
+    /* READY only: a stream whose heads live in `a`; the pconn is BUSY until it ended. */
+    enum wr_status (*open)(struct wr_pconn *pc, struct wr_arena *a, struct wr_task *user,
+                           struct wr_stream **ret);
+    /* Closes (idempotent); memory at the grave. An open stream is reset with `why`. */
+    void (*close)(struct wr_pconn *pc, enum wr_reason why);
+};
+
+#endif

@@ -1,0 +1,772 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * h1_parse.c: HTTP/1 heads, line by line.
+ *
+ *   buf |empty lines|first line CRLF|field CRLF|field CRLF|fie...      |
+ *       0                                      ^_line        ^_seen    ^len
+ *
+ * memchr looks for the LF of the line at _line, from _seen on, never behind the line's or the head's
+ * limit. A first line that is not whole yet is checked as far as it goes, by the same left-to-right
+ * function that reads it when it is whole: what is wrong with it is told at the same byte and with
+ * the same word however the bytes are cut. Fields are only read whole. When the empty line is here,
+ * the few fields that decide framing and persistence are looked at once (RFC 9112 6, 9).
+ *
+ * Control bytes are looked for in pieces of 16 over the whole line; a field's name costs a word-wise
+ * search of the colon and one hash look-up, and is checked byte by byte only when it is not known.
+ * Takes memory for the field array only (and for "http://host?args", which has no "/" to point at).
+ */
+#include "http/h1_parse.h"
+
+#include <endian.h>
+
+#include "base/assert.h"
+#include "base/chars.h"
+#include "base/num.h"
+#include "http/uri.h"
+
+enum { STAGE_START, STAGE_FIELDS, STAGE_DONE, STAGE_BAD };
+
+enum {
+    EMPTY_LINES_MAX = 4,
+    LENGTH_DIGITS_MAX = 19, /* of Content-Length: fits INT64_MAX */
+    VERSION_LEN = 8,        /* "HTTP/1.1" */
+    STATUS_END = 12,        /* "HTTP/1.1 200" */
+};
+
+/* The one typedef GNU C needs for a vector; 16 bytes are one register on every machine we care for. */
+typedef uint8_t bytes16 __attribute__((vector_size(16)));
+
+#define EACH_BYTE(b) (UINT64_C(0x0101010101010101) * (b))
+#define BIT(id)      (UINT64_C(1) << WR_HDR_##id)
+
+static enum wr_h1_result refuse(struct wr_h1_parser *p, enum wr_h1_bad bad)
+{
+    p->bad = bad;
+    p->_stage = STAGE_BAD;
+    return WR_H1_BAD;
+}
+
+static inline uint64_t load64(const char *p)
+{
+    uint64_t w;
+
+    memcpy(&w, p, sizeof(w));
+    return w;
+}
+
+static bool has_other_than(const char *p, size_t n, unsigned cls)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!wr_char_is((unsigned char)p[i], cls)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static inline bytes16 controls16(const char *p)
+{
+    bytes16 v;
+
+    memcpy(&v, p, sizeof(v));
+    return (bytes16)(((v < 0x20) & (v != '\t')) | (v == 0x7f));
+}
+
+/* Is there a byte that no field value may have: a control byte (but HTAB) or DEL? */
+static inline bool has_controls(const char *p, size_t n)
+{
+    if (n < 16) {
+        if (n >= 8) {
+            /* Exact for "none": then no byte is below 0x20 and none is 0x7f. */
+            uint64_t a = load64(p), b = load64(p + n - 8);
+            uint64_t x = ((a - EACH_BYTE(0x20)) & ~a) | ((b - EACH_BYTE(0x20)) & ~b);
+            uint64_t c = a ^ EACH_BYTE(0x7f), d = b ^ EACH_BYTE(0x7f);
+            x |= ((c - EACH_BYTE(1)) & ~c) | ((d - EACH_BYTE(1)) & ~d);
+            if ((x & EACH_BYTE(0x80)) == 0) {
+                return false;
+            }
+        }
+        return has_other_than(p, n, WR_CH_VALUE);
+    }
+    bytes16 bad = controls16(p + n - 16);
+    for (size_t i = 0; i + 16 < n; i += 16) {
+        bad |= controls16(p + i);
+    }
+    uint64_t w[2];
+    memcpy(w, &bad, sizeof(w));
+    return (w[0] | w[1]) != 0;
+}
+
+/* Index of the first ':' in p[0..n), or n. */
+static inline size_t find_colon(const char *p, size_t n)
+{
+    size_t i;
+
+    for (i = 0; i + 8 <= n && i < 24; i += 8) {
+        uint64_t x = le64toh(load64(p + i)) ^ EACH_BYTE(':');
+        uint64_t hit = (x - EACH_BYTE(1)) & ~x & EACH_BYTE(0x80);
+        if (hit != 0) {
+            return i + (unsigned)__builtin_ctzll(hit) / 8;
+        }
+    }
+    const char *c = i == n ? NULL : memchr(p + i, ':', n - i);
+    return c == NULL ? n : (size_t)(c - p);
+}
+
+/*
+ * "HTTP/x.y" at the beginning of v[0..n). MORE: right as far as it goes. *ret_version is 10 * x + y.
+ */
+static enum wr_h1_result scan_version(const char *v, size_t n, unsigned *ret_version)
+{
+    if (memcmp(v, "HTTP/", WR_MIN(n, 5)) != 0) {
+        return WR_H1_BAD;
+    }
+    if (n > 5 && (unsigned)(unsigned char)v[5] - '1' > 8) {
+        return WR_H1_BAD; /* not a digit, or 0 */
+    }
+    if (n > 6 && v[6] != '.') {
+        return WR_H1_BAD;
+    }
+    if (n > 7 && !wr_char_is((unsigned char)v[7], WR_CH_DIGIT)) {
+        return WR_H1_BAD;
+    }
+    if (n < VERSION_LEN) {
+        return WR_H1_MORE;
+    }
+    *ret_version = (unsigned)(v[5] - '0') * 10 + (unsigned)(v[7] - '0');
+    return WR_H1_DONE;
+}
+
+/* A request line in pieces; all are slices of the line, but `path` may be constant. */
+struct request_line {
+    enum wr_method id;
+    struct wr_str method, target;
+    struct wr_str scheme, authority, path;
+    bool wants_slash; /* path is "?args": a '/' belongs before it */
+    unsigned version;
+    unsigned flags;
+};
+
+/* RFC 9112 3.2.2: scheme "://" authority [path] ["?" query]. */
+static bool split_absolute(struct request_line *r)
+{
+    const char *t = r->target.ptr;
+    size_t n = r->target.len, i = 0, start;
+    struct wr_str host;
+    uint16_t port;
+
+    while (i < n && (wr_char_is((unsigned char)t[i], WR_CH_ALPHA | WR_CH_DIGIT) || t[i] == '+' ||
+                     t[i] == '-' || t[i] == '.')) {
+        i++;
+    }
+    if (i == 0 || !wr_char_is((unsigned char)t[0], WR_CH_ALPHA) || n - i < 3 ||
+        memcmp(t + i, "://", 3) != 0) {
+        return false;
+    }
+    r->scheme = wr_str(t, i);
+    start = i + 3;
+    i = start;
+    while (i < n && t[i] != '/' && t[i] != '?' && t[i] != '#') {
+        i++;
+    }
+    r->authority = wr_str(t + start, i - start);
+    if (wr_uri_check_host(r->authority, &host, &port) != WR_OK) {
+        return false;
+    }
+    r->path = i == n ? WR_STR("/") : wr_str(t + i, n - i);
+    r->wants_slash = r->path.ptr[0] != '/';
+    r->flags |= WR_MSG_ABSOLUTE;
+    return true;
+}
+
+/* The four forms of RFC 9112 3.2. */
+static bool split_target(struct request_line *r)
+{
+    if (r->target.len == 0) {
+        return false;
+    }
+    r->path = r->target;
+    if (r->id == WR_METHOD_CONNECT) {
+        struct wr_str host;
+        uint16_t port;
+        r->authority = r->target;
+        return wr_uri_check_host(r->target, &host, &port) == WR_OK && port != 0;
+    }
+    if (r->target.ptr[0] == '/') {
+        return true;
+    }
+    if (r->target.len == 1 && r->target.ptr[0] == '*') {
+        r->flags |= WR_MSG_ASTERISK;
+        return r->id == WR_METHOD_OPTIONS;
+    }
+    return split_absolute(r);
+}
+
+/*
+ * line[0..n): a request line without its end; or, when !is_whole, as much of it as is here. DONE
+ * only when whole.
+ */
+static enum wr_h1_result scan_request_line(struct wr_h1_parser *p, const char *line, size_t n,
+                                           bool is_whole, struct request_line *r)
+{
+    size_t i = 0;
+
+    while (i < n && wr_char_is((unsigned char)line[i], WR_CH_TOKEN)) {
+        i++;
+    }
+    if (i == n) {
+        return is_whole ? refuse(p, WR_H1_BAD_LINE) : WR_H1_MORE;
+    }
+    if (i == 0 || line[i] != ' ') {
+        return refuse(p, WR_H1_BAD_METHOD);
+    }
+    r->method = wr_str(line, i);
+    r->id = wr_method_of(r->method);
+    const char *t = line + i + 1;
+    n -= i + 1;
+    const char *sp = memchr(t, ' ', n);
+    r->target = wr_str(t, sp == NULL ? n : (size_t)(sp - t));
+    if (has_controls(t, r->target.len) || memchr(t, '\t', r->target.len) != NULL) {
+        return refuse(p, WR_H1_BAD_TARGET);
+    }
+    if (sp == NULL && !is_whole) {
+        return WR_H1_MORE;
+    }
+    if (!split_target(r)) {
+        return refuse(p, WR_H1_BAD_TARGET);
+    }
+    if (sp == NULL) {
+        /* HTTP/0.9 knows only "GET /path". */
+        r->version = 9;
+        r->flags |= WR_MSG_HTTP09;
+        bool is_simple = r->id == WR_METHOD_GET && t[0] == '/';
+        return is_simple ? WR_H1_DONE : refuse(p, WR_H1_BAD_LINE);
+    }
+    n -= (size_t)(sp + 1 - t);
+    enum wr_h1_result res = scan_version(sp + 1, n, &r->version);
+    if (res == WR_H1_BAD || n > VERSION_LEN || (is_whole && res == WR_H1_MORE)) {
+        return refuse(p, WR_H1_BAD_VERSION);
+    }
+    if (!is_whole) {
+        return WR_H1_MORE;
+    }
+    return r->version >= 20 ? refuse(p, WR_H1_BAD_MAJOR) : WR_H1_DONE;
+}
+
+/* Higher minor versions are spoken to as 1.1 (RFC 9110 2.5). */
+static uint16_t known_version(unsigned version)
+{
+    return version > 11 ? 11 : (uint16_t)version;
+}
+
+static enum wr_h1_result take_request_line(struct wr_h1_parser *p, const char *line, size_t n)
+{
+    struct request_line r = {0};
+    struct wr_msg *m = p->_msg;
+
+    m->request_line = wr_str(line, n);
+    enum wr_h1_result res = scan_request_line(p, line, n, true, &r);
+    if (res != WR_H1_DONE) {
+        return res;
+    }
+    if (r.wants_slash) {
+        char *path = wr_arena_bytes(m->hdrs.arena, r.path.len + 1);
+        if (path == NULL) {
+            return WR_H1_NOMEM;
+        }
+        path[0] = '/';
+        memcpy(path + 1, r.path.ptr, r.path.len);
+        r.path = wr_str(path, r.path.len + 1);
+    }
+    m->method = r.id;
+    m->method_name = r.method;
+    m->target = r.path;
+    m->scheme = r.scheme;
+    m->authority = r.authority;
+    m->version = known_version(r.version);
+    m->flags = r.flags;
+    return WR_H1_DONE;
+}
+
+struct status_line {
+    unsigned version, status;
+    struct wr_str reason;
+};
+
+/* As scan_request_line. "HTTP/1.1 200" without the blank behind it is accepted. */
+static enum wr_h1_result scan_status_line(struct wr_h1_parser *p, const char *line, size_t n,
+                                          bool is_whole, struct status_line *s)
+{
+    if ((is_whole && n < 5) || memcmp(line, "HTTP/", WR_MIN(n, 5)) != 0) {
+        return refuse(p, WR_H1_BAD_NOT_HTTP);
+    }
+    enum wr_h1_result res = scan_version(line, n, &s->version);
+    if (res == WR_H1_BAD || (is_whole && res == WR_H1_MORE)) {
+        return refuse(p, WR_H1_BAD_VERSION);
+    }
+    if (res == WR_H1_MORE) {
+        return WR_H1_MORE;
+    }
+    if (s->version >= 20) {
+        return refuse(p, WR_H1_BAD_MAJOR);
+    }
+    if (n > VERSION_LEN && line[VERSION_LEN] != ' ') {
+        return refuse(p, WR_H1_BAD_LINE);
+    }
+    s->status = 0;
+    for (size_t i = VERSION_LEN + 1; i < WR_MIN(n, STATUS_END); i++) {
+        unsigned d = (unsigned)(unsigned char)line[i] - '0';
+        if (d > 9 || (d == 0 && i == VERSION_LEN + 1)) {
+            return refuse(p, WR_H1_BAD_LINE);
+        }
+        s->status = s->status * 10 + d;
+    }
+    if (n < STATUS_END) {
+        return is_whole ? refuse(p, WR_H1_BAD_LINE) : WR_H1_MORE;
+    }
+    s->reason = WR_STR_NULL;
+    if (n > STATUS_END) {
+        s->reason = wr_str(line + STATUS_END + 1, n - STATUS_END - 1);
+        if (line[STATUS_END] != ' ' || has_controls(s->reason.ptr, s->reason.len)) {
+            return refuse(p, WR_H1_BAD_LINE);
+        }
+    }
+    return is_whole ? WR_H1_DONE : WR_H1_MORE;
+}
+
+static enum wr_h1_result take_status_line(struct wr_h1_parser *p, const char *line, size_t n)
+{
+    struct status_line s = {0};
+    struct wr_msg *m = p->_msg;
+    enum wr_h1_result res = scan_status_line(p, line, n, true, &s);
+
+    if (res != WR_H1_DONE) {
+        return res;
+    }
+    m->version = known_version(s.version);
+    m->status = (uint16_t)s.status;
+    m->reason = s.reason;
+    return WR_H1_DONE;
+}
+
+enum name_verdict { NAME_GOOD, NAME_DROP, NAME_BAD };
+
+/*
+ * A name that is none of the known ones. A blank in it is never forgiven: the peers around us do
+ * not agree what "Length : 1" is (RFC 9112 5.1). Control bytes were refused before.
+ */
+static enum name_verdict judge_name(const struct wr_h1_parser *p, struct wr_str name)
+{
+    unsigned all = WR_CH_TOKEN;
+    bool has_underscore = false;
+
+    if (name.len == 0) {
+        return NAME_BAD;
+    }
+    for (size_t i = 0; i < name.len; i++) {
+        all &= wr_char_classes[(unsigned char)name.ptr[i]];
+        has_underscore |= name.ptr[i] == '_';
+    }
+    if (all != 0 && (!has_underscore || (p->options & WR_H1_UNDERSCORES) != 0)) {
+        return NAME_GOOD;
+    }
+    if (memchr(name.ptr, ' ', name.len) != NULL || memchr(name.ptr, '\t', name.len) != NULL) {
+        return NAME_BAD;
+    }
+    return (p->options & WR_H1_DROP_INVALID_FIELDS) != 0 ? NAME_DROP : NAME_BAD;
+}
+
+/* DONE: the line was taken. line[0..n) is whole, without its end, n > 0. */
+static enum wr_h1_result take_field(struct wr_h1_parser *p, const char *line, size_t n)
+{
+    if (has_controls(line, n)) {
+        return refuse(p, WR_H1_BAD_FIELD);
+    }
+    size_t colon = find_colon(line, n);
+    if (colon == n) {
+        return refuse(p, WR_H1_BAD_FIELD); /* obs-fold often ends here too */
+    }
+    struct wr_str name = wr_str(line, colon);
+    enum wr_hdr_id id = wr_hdr_id_of(name);
+    if (id == WR_HDR_OTHER) {
+        enum name_verdict v = judge_name(p, name);
+        if (v == NAME_BAD) {
+            return refuse(p, WR_H1_BAD_FIELD);
+        }
+        if (v == NAME_DROP) {
+            p->dropped_fields++;
+            return WR_H1_DONE;
+        }
+    }
+    const char *a = line + colon + 1, *e = line + n;
+    while (a < e && (*a == ' ' || *a == '\t')) {
+        a++;
+    }
+    while (e > a && (e[-1] == ' ' || e[-1] == '\t')) {
+        e--;
+    }
+    enum wr_status st = wr_hdrs_push(&p->_msg->hdrs, name, wr_str(a, (size_t)(e - a)), id);
+    if (WR_LIKELY(st == WR_OK)) {
+        return WR_H1_DONE;
+    }
+    return st == WR_ELIMIT ? refuse(p, WR_H1_BAD_FIELDS) : WR_H1_NOMEM;
+}
+
+/* What the fields say that decide framing and persistence. */
+struct head_facts {
+    const struct wr_hdr *host, *coding, *length;
+    unsigned host_cnt, coding_cnt, length_cnt;
+    bool do_lengths_differ;
+    bool has_close, has_keep_alive, has_upgrade;
+};
+
+static void note_connection(struct head_facts *f, struct wr_str list)
+{
+    struct wr_str item;
+
+    while (wr_str_split(&list, ',', &item)) {
+        item = wr_str_trim(item);
+        if (item.len == 5) {
+            f->has_close |= wr_str_ieq(item, WR_STR("close"));
+        } else if (item.len == 7) {
+            f->has_upgrade |= wr_str_ieq(item, WR_STR("upgrade"));
+        } else if (item.len == 10) {
+            f->has_keep_alive |= wr_str_ieq(item, WR_STR("keep-alive"));
+        }
+    }
+}
+
+static void note_field(struct head_facts *f, const struct wr_hdr *h)
+{
+    if (h->id == WR_HDR_HOST) {
+        f->host = h;
+        f->host_cnt++;
+    } else if (h->id == WR_HDR_CONNECTION) {
+        note_connection(f, h->value);
+    } else if (h->id == WR_HDR_TRANSFER_ENCODING) {
+        f->coding = h;
+        f->coding_cnt++;
+    } else if (h->id == WR_HDR_CONTENT_LENGTH) {
+        f->do_lengths_differ |= f->length != NULL && !wr_str_eq(f->length->value, h->value);
+        f->length = h;
+        f->length_cnt++;
+    }
+}
+
+/* RFC 9112 3.2. An empty value is an authority only where the target brings its own. */
+static bool is_host_good(const struct wr_msg *m, const struct head_facts *f)
+{
+    struct wr_str host;
+    uint16_t port;
+
+    if (f->host_cnt == 0) {
+        return m->version < 11;
+    }
+    if (f->host_cnt > 1) {
+        return false;
+    }
+    if (f->host->value.len == 0) {
+        return m->authority.len > 0;
+    }
+    return wr_uri_check_host(f->host->value, &host, &port) == WR_OK;
+}
+
+/* Both framings' fields, checked whether or not a body follows; BAD_NONE when they are sound. */
+static enum wr_h1_bad read_lengths(struct wr_h1_parser *p, const struct head_facts *f)
+{
+    struct wr_msg *m = p->_msg;
+    bool is_request = p->role == WR_H1_REQUEST;
+
+    if (f->coding != NULL) {
+        if (f->length != NULL || f->coding_cnt > 1 || (is_request && m->version < 11)) {
+            return WR_H1_BAD_FRAMING;
+        }
+        if (!wr_str_ieq(f->coding->value, WR_STR("chunked"))) {
+            return WR_H1_BAD_CODING;
+        }
+        return WR_H1_BAD_NONE;
+    }
+    if (f->length == NULL) {
+        return WR_H1_BAD_NONE;
+    }
+    if (f->do_lengths_differ || (is_request && f->length_cnt > 1)) {
+        return WR_H1_BAD_FRAMING;
+    }
+    uint64_t v;
+    if (f->length->value.len > LENGTH_DIGITS_MAX ||
+        wr_num_parse_u64(f->length->value, INT64_MAX, &v) != WR_OK) {
+        return WR_H1_BAD_LENGTH;
+    }
+    m->content_length = v;
+    return WR_H1_BAD_NONE;
+}
+
+/* The first field of an id keeps its place, the others of it are marked removed. */
+static void keep_first_length(struct wr_msg *m, const struct head_facts *f)
+{
+    if (f->length_cnt > 1) {
+        struct wr_hdr *first = wr_hdrs_get(&m->hdrs, WR_HDR_CONTENT_LENGTH);
+        for (struct wr_hdr *h = wr_hdrs_next(&m->hdrs, first); h != NULL;
+             h = wr_hdrs_next(&m->hdrs, h)) {
+            h->is_removed = true;
+        }
+    }
+}
+
+static void decide_request(struct wr_msg *m, const struct head_facts *f)
+{
+    m->framing = WR_FRAMING_NONE;
+    if (f->coding != NULL) {
+        m->framing = WR_FRAMING_CHUNKED;
+    } else if (f->length != NULL) {
+        m->framing = WR_FRAMING_LENGTH;
+    }
+    if (m->version >= 11 && (m->hdrs.have & BIT(EXPECT)) != 0) {
+        const struct wr_hdr *e = wr_hdrs_get(&m->hdrs, WR_HDR_EXPECT);
+        m->flags |= wr_str_ieq(e->value, WR_STR("100-continue")) ? WR_MSG_EXPECT : 0;
+    }
+}
+
+/* RFC 9112 6.3. */
+static void decide_response(const struct wr_h1_parser *p, struct wr_msg *m,
+                            const struct head_facts *f)
+{
+    if (wr_status_is_bodyless(m->status, p->request_method)) {
+        m->framing = WR_FRAMING_NONE;
+        bool is_tunnel = m->status == 101 ||
+                         (p->request_method == WR_METHOD_CONNECT && m->status / 100 == 2);
+        if (is_tunnel) {
+            m->flags &= ~(unsigned)WR_MSG_KEEP_ALIVE;
+        }
+    } else if (f->coding != NULL) {
+        m->framing = WR_FRAMING_CHUNKED;
+    } else if (f->length != NULL) {
+        m->framing = WR_FRAMING_LENGTH;
+    } else {
+        m->framing = WR_FRAMING_CLOSE;
+        m->flags &= ~(unsigned)WR_MSG_KEEP_ALIVE;
+    }
+    if (f->coding != NULL && m->version < 11) {
+        m->flags &= ~(unsigned)WR_MSG_KEEP_ALIVE; /* RFC 9112 6.1: close after it */
+    }
+}
+
+static enum wr_h1_result finish_head(struct wr_h1_parser *p)
+{
+    const uint64_t ids = BIT(HOST) | BIT(CONNECTION) | BIT(TRANSFER_ENCODING) | BIT(CONTENT_LENGTH);
+    struct wr_msg *m = p->_msg;
+    struct head_facts f = {0};
+
+    for (uint32_t i = 0; i < m->hdrs.cnt; i++) {
+        if ((ids >> m->hdrs.at[i].id & 1) != 0) {
+            note_field(&f, &m->hdrs.at[i]);
+        }
+    }
+    if (p->role == WR_H1_REQUEST && !is_host_good(m, &f)) {
+        return refuse(p, WR_H1_BAD_HOST);
+    }
+    enum wr_h1_bad bad = read_lengths(p, &f);
+    if (bad != WR_H1_BAD_NONE) {
+        return refuse(p, bad);
+    }
+    if (!f.has_close && (m->version >= 11 || f.has_keep_alive)) {
+        m->flags |= WR_MSG_KEEP_ALIVE;
+    }
+    if (f.has_upgrade && m->version >= 11 && (m->hdrs.have & BIT(UPGRADE)) != 0) {
+        m->flags |= WR_MSG_UPGRADE;
+    }
+    if (p->role == WR_H1_REQUEST) {
+        decide_request(m, &f);
+    } else {
+        keep_first_length(m, &f);
+        decide_response(p, m, &f);
+    }
+    return WR_H1_DONE;
+}
+
+/* A whole line, without its end. MORE: go on with the next; DONE: the head is complete. */
+static enum wr_h1_result take_line(struct wr_h1_parser *p, const char *line, size_t n, size_t end)
+{
+    enum wr_h1_result res;
+
+    if (p->_stage == STAGE_FIELDS) {
+        if (n == 0) {
+            return finish_head(p);
+        }
+        res = take_field(p, line, n);
+        return res == WR_H1_DONE ? WR_H1_MORE : res;
+    }
+    if (n == 0 && p->role == WR_H1_REQUEST) {
+        if (p->_empty_lines == EMPTY_LINES_MAX) {
+            return refuse(p, WR_H1_BAD_EMPTY_LINES);
+        }
+        p->_empty_lines++;
+        p->skipped = end;
+        return WR_H1_MORE;
+    }
+    res = p->role == WR_H1_REQUEST ? take_request_line(p, line, n) : take_status_line(p, line, n);
+    if (res != WR_H1_DONE) {
+        return res;
+    }
+    p->_stage = STAGE_FIELDS;
+    return p->_msg->version == 9 ? WR_H1_DONE : WR_H1_MORE;
+}
+
+/*
+ * The line at _line has no end within `avail`, all bytes that it may use. What is wrong already is
+ * told before a limit, which is only reached later.
+ */
+static enum wr_h1_result take_part(struct wr_h1_parser *p, const char *buf, size_t len,
+                                   size_t avail, size_t bound)
+{
+    const char *line = buf + p->_line;
+    size_t n = avail - p->_line;
+    bool is_line_limit = bound < p->limits.head_max;
+
+    if (p->_stage == STAGE_START && n > 0) {
+        struct request_line r = {0};
+        struct status_line s = {0};
+        size_t part = line[n - 1] == '\r' ? n - 1 : n; /* its LF may come */
+        enum wr_h1_result res = p->role == WR_H1_REQUEST
+                                    ? scan_request_line(p, line, part, false, &r)
+                                    : scan_status_line(p, line, part, false, &s);
+        if (res == WR_H1_MORE && len < bound) {
+            return WR_H1_MORE;
+        }
+        if (p->role == WR_H1_REQUEST) {
+            p->_msg->request_line = wr_str(line, part);
+        }
+        if (res == WR_H1_BAD) {
+            return res;
+        }
+        if (p->role == WR_H1_REQUEST || is_line_limit) {
+            return refuse(p, WR_H1_BAD_LINE_TOO_LONG);
+        }
+    }
+    if (len < bound) {
+        return WR_H1_MORE;
+    }
+    return refuse(p, is_line_limit ? WR_H1_BAD_FIELD_TOO_LONG : WR_H1_BAD_HEAD_TOO_LONG);
+}
+
+void wr_h1_parser_init(struct wr_h1_parser *p, enum wr_h1_role role,
+                       const struct wr_h1_limits *limits, unsigned options, struct wr_msg *msg)
+{
+    *p = (struct wr_h1_parser){.role = role, .options = options, .limits = *limits, ._msg = msg};
+    msg->content_length = WR_LENGTH_UNKNOWN;
+    if (msg->hdrs.max > limits->fields_max) {
+        msg->hdrs.max = limits->fields_max;
+    }
+}
+
+enum wr_h1_result wr_h1_parse(struct wr_h1_parser *p, const char *buf, size_t len)
+{
+    WR_DEBUG_ASSERT(len >= p->_seen);
+    if (p->_base != buf && p->_base != NULL) {
+        wr_msg_rebase(p->_msg, p->_base, p->_line, buf);
+    }
+    p->_base = buf;
+    if (p->_stage >= STAGE_DONE) {
+        return p->_stage == STAGE_DONE ? WR_H1_DONE : WR_H1_BAD;
+    }
+    for (;;) {
+        size_t bound = WR_MIN(p->_line + p->limits.line_max, (size_t)p->limits.head_max);
+        size_t avail = WR_MIN(len, bound);
+        const char *lf = NULL;
+        if (p->_seen < avail) {
+            lf = memchr(buf + p->_seen, '\n', avail - p->_seen);
+        }
+        if (lf == NULL) {
+            p->_seen = avail;
+            return take_part(p, buf, len, avail, bound);
+        }
+        const char *line = buf + p->_line;
+        size_t n = (size_t)(lf - line), end = (size_t)(lf - buf) + 1;
+        if (n > 0 && line[n - 1] == '\r') {
+            n--;
+        }
+        enum wr_h1_result res = take_line(p, line, n, end);
+        if (res == WR_H1_NOMEM) {
+            return res;
+        }
+        /* Behind it also when it is refused: its slices are in msg and follow a move. */
+        p->_line = p->_seen = end;
+        if (res == WR_H1_DONE) {
+            p->head_len = end;
+            p->_stage = STAGE_DONE;
+        }
+        if (res != WR_H1_MORE) {
+            return res;
+        }
+    }
+}
+
+const char *wr_h1_bad_text(enum wr_h1_bad bad)
+{
+    switch (bad) {
+    case WR_H1_BAD_NONE:
+        return "nothing wrong";
+    case WR_H1_BAD_LINE:
+        return "invalid first line";
+    case WR_H1_BAD_METHOD:
+        return "invalid method";
+    case WR_H1_BAD_TARGET:
+        return "invalid request target";
+    case WR_H1_BAD_VERSION:
+        return "invalid version";
+    case WR_H1_BAD_MAJOR:
+        return "unsupported major version";
+    case WR_H1_BAD_FIELD:
+        return "invalid header line";
+    case WR_H1_BAD_HOST:
+        return "missing, repeated or invalid Host";
+    case WR_H1_BAD_FRAMING:
+        return "contradictory Content-Length and Transfer-Encoding";
+    case WR_H1_BAD_LENGTH:
+        return "invalid Content-Length";
+    case WR_H1_BAD_CODING:
+        return "unknown Transfer-Encoding";
+    case WR_H1_BAD_LINE_TOO_LONG:
+        return "too long first line";
+    case WR_H1_BAD_FIELD_TOO_LONG:
+        return "too long header line";
+    case WR_H1_BAD_HEAD_TOO_LONG:
+        return "too big header";
+    case WR_H1_BAD_FIELDS:
+        return "too many header lines";
+    case WR_H1_BAD_EMPTY_LINES:
+        return "too many empty lines before the request";
+    case WR_H1_BAD_NOT_HTTP:
+        return "no status line";
+    }
+    WR_UNREACHABLE();
+}
+
+unsigned wr_h1_bad_status(enum wr_h1_bad bad)
+{
+    switch (bad) {
+    case WR_H1_BAD_MAJOR:
+        return 505;
+    case WR_H1_BAD_CODING:
+        return 501;
+    case WR_H1_BAD_LINE_TOO_LONG:
+        return 414;
+    case WR_H1_BAD_FIELD_TOO_LONG:
+    case WR_H1_BAD_HEAD_TOO_LONG:
+        return 494;
+    case WR_H1_BAD_NONE:
+    case WR_H1_BAD_LINE:
+    case WR_H1_BAD_METHOD:
+    case WR_H1_BAD_TARGET:
+    case WR_H1_BAD_VERSION:
+    case WR_H1_BAD_FIELD:
+    case WR_H1_BAD_HOST:
+    case WR_H1_BAD_FRAMING:
+    case WR_H1_BAD_LENGTH:
+    case WR_H1_BAD_FIELDS:
+    case WR_H1_BAD_EMPTY_LINES:
+    case WR_H1_BAD_NOT_HTTP:
+        return 400;
+    }
+    WR_UNREACHABLE();
+}

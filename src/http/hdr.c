@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * hdr.c: the list of header fields, and the perfect hash from a name to its id.
+ *
+ * A name's slot is a weighted sum of its length and its first, middle and last byte, folded to
+ * lower case; the weights were searched so that no two names of tbl/header_ids.h share a slot. A
+ * new name needs a free slot (test_hdr prints the one it falls into) or, if that one is taken, new
+ * weights (test_hdr prints those too). One candidate is left, which is compared in pieces of up to
+ * eight bytes.
+ *
+ * Arrays grow in the arena: 16, 32, ... fields, up to the list's maximum. Thread: the list's owner.
+ */
+#include "http/hdr.h"
+
+#include "base/assert.h"
+
+enum {
+    CAP_FIRST = 16,
+    NAME_MAX_LEN = 23,
+};
+
+struct known_name {
+    uint8_t len;
+    char text[NAME_MAX_LEN];
+};
+
+static const struct known_name known_names[WR_HDR_ID_COUNT] = {
+    [WR_HDR_OTHER] = {0, ""},
+#define X(id, name) [WR_HDR_##id] = {sizeof(name) - 1, name},
+#include "http/tbl/header_ids.h"
+#undef X
+};
+
+#define X(id, name) _Static_assert(sizeof(name) <= NAME_MAX_LEN, "longer than a row of known_names");
+#include "http/tbl/header_ids.h"
+#undef X
+_Static_assert(WR_HDR_ID_COUNT <= 64, "wr_hdrs.have has 64 bits");
+
+enum { SLOT_LEN = 27, SLOT_FIRST = 38, SLOT_MID = 29, SLOT_LAST = 51 };
+
+/* clang-format off */
+static const uint8_t slots[256] = {
+    [0] = WR_HDR_FORWARDED, [5] = WR_HDR_X_FORWARDED_FOR, [8] = WR_HDR_RANGE,
+    [12] = WR_HDR_KEEP_ALIVE, [13] = WR_HDR_VIA, [16] = WR_HDR_X_REAL_IP,
+    [30] = WR_HDR_IF_NONE_MATCH, [35] = WR_HDR_IF_MATCH, [36] = WR_HDR_UPGRADE,
+    [45] = WR_HDR_EXPECT, [57] = WR_HDR_CONTENT_TYPE, [58] = WR_HDR_X_ACCEL_BUFFERING,
+    [59] = WR_HDR_LINK, [64] = WR_HDR_PRAGMA, [68] = WR_HDR_IF_UNMODIFIED_SINCE,
+    [75] = WR_HDR_REFRESH, [84] = WR_HDR_CONTENT_RANGE, [86] = WR_HDR_ACCEPT_LANGUAGE,
+    [88] = WR_HDR_CONTENT_ENCODING, [101] = WR_HDR_IF_MODIFIED_SINCE,
+    [103] = WR_HDR_X_ACCEL_EXPIRES, [105] = WR_HDR_SEC_WEBSOCKET_ACCEPT,
+    [109] = WR_HDR_PROXY_AUTHENTICATE, [129] = WR_HDR_AGE, [130] = WR_HDR_CONTENT_DISPOSITION,
+    [133] = WR_HDR_USER_AGENT, [134] = WR_HDR_X_ACCEL_REDIRECT, [135] = WR_HDR_DATE,
+    [137] = WR_HDR_EXPIRES, [138] = WR_HDR_IF_RANGE, [144] = WR_HDR_TRAILER,
+    [146] = WR_HDR_COOKIE, [148] = WR_HDR_AUTHORIZATION, [149] = WR_HDR_ACCEPT,
+    [154] = WR_HDR_X_ACCEL_CHARSET, [161] = WR_HDR_TRANSFER_ENCODING,
+    [176] = WR_HDR_PROXY_CONNECTION, [186] = WR_HDR_X_ACCEL_LIMIT_RATE,
+    [189] = WR_HDR_CONTENT_LANGUAGE, [193] = WR_HDR_STATUS, [199] = WR_HDR_ACCEPT_RANGES,
+    [200] = WR_HDR_SERVER, [204] = WR_HDR_CACHE_CONTROL, [208] = WR_HDR_REFERER,
+    [210] = WR_HDR_SET_COOKIE, [222] = WR_HDR_ALLOW, [225] = WR_HDR_CONNECTION,
+    [228] = WR_HDR_RETRY_AFTER, [230] = WR_HDR_LAST_MODIFIED, [234] = WR_HDR_WWW_AUTHENTICATE,
+    [236] = WR_HDR_ETAG, [238] = WR_HDR_LOCATION, [241] = WR_HDR_ACCEPT_ENCODING,
+    [243] = WR_HDR_X_PAD, [245] = WR_HDR_VARY, [253] = WR_HDR_CONTENT_LENGTH, [254] = WR_HDR_TE,
+    [255] = WR_HDR_HOST,
+};
+/* clang-format on */
+
+static inline unsigned slot_of(const char *p, size_t n)
+{
+    unsigned sum = (unsigned)n * SLOT_LEN;
+
+    sum += ((unsigned char)p[0] | 0x20u) * SLOT_FIRST;
+    sum += ((unsigned char)p[n / 2] | 0x20u) * SLOT_MID;
+    sum += ((unsigned char)p[n - 1] | 0x20u) * SLOT_LAST;
+    return sum & 0xff;
+}
+
+/*
+ * Bits in which name bytes differ from the canonical ones. Only where the canonical byte is a letter
+ * (it has bit 6; the other bytes of known names are '-' and digits) the bit of the case is free.
+ */
+static inline uint64_t differ64(const char *p, const char *canon)
+{
+    uint64_t a, c;
+
+    memcpy(&a, p, sizeof(a));
+    memcpy(&c, canon, sizeof(c));
+    return (a ^ c) & ~((c & 0x4040404040404040u) >> 1);
+}
+
+static inline uint32_t differ32(const char *p, const char *canon)
+{
+    uint32_t a, c;
+
+    memcpy(&a, p, sizeof(a));
+    memcpy(&c, canon, sizeof(c));
+    return (a ^ c) & ~((c & 0x40404040u) >> 1);
+}
+
+static inline unsigned differ8(char p, char canon)
+{
+    unsigned a = (unsigned char)p, c = (unsigned char)canon;
+
+    return (a ^ c) & ~((c & 0x40u) >> 1);
+}
+
+/* n > 0, equal to the canonical name's. Pieces overlap, so that no byte outside the name is read. */
+static inline bool is_same_name(const char *p, const char *canon, size_t n)
+{
+    if (n >= 8) {
+        uint64_t d = differ64(p, canon) | differ64(p + n - 8, canon + n - 8);
+        if (n > 16) {
+            d |= differ64(p + 8, canon + 8);
+        }
+        return d == 0;
+    }
+    if (n >= 4) {
+        return (differ32(p, canon) | differ32(p + n - 4, canon + n - 4)) == 0;
+    }
+    return (differ8(p[0], canon[0]) | differ8(p[n / 2], canon[n / 2]) |
+            differ8(p[n - 1], canon[n - 1])) == 0;
+}
+
+enum wr_hdr_id wr_hdr_id_of(struct wr_str name)
+{
+    if (name.len == 0) {
+        return WR_HDR_OTHER;
+    }
+    unsigned id = slots[slot_of(name.ptr, name.len)];
+    const struct known_name *k = &known_names[id];
+    if (k->len != name.len || !is_same_name(name.ptr, k->text, name.len)) {
+        return WR_HDR_OTHER;
+    }
+    return (enum wr_hdr_id)id;
+}
+
+struct wr_str wr_hdr_name(enum wr_hdr_id id)
+{
+    WR_ASSERT((unsigned)id < WR_HDR_ID_COUNT);
+    return wr_str(known_names[id].text, known_names[id].len);
+}
+
+void wr_hdrs_init(struct wr_hdrs *h, struct wr_arena *a, uint32_t max)
+{
+    *h = (struct wr_hdrs){.max = max, .arena = a};
+}
+
+enum wr_status wr_hdrs_grow(struct wr_hdrs *h)
+{
+    if (h->cnt >= h->max) {
+        return WR_ELIMIT;
+    }
+    uint32_t cap = CAP_FIRST;
+    if (h->cap > 0) {
+        cap = h->cap > h->max / 2 ? h->max : h->cap * 2;
+    }
+    cap = WR_MIN(cap, h->max);
+    struct wr_hdr *at = wr_arena_alloc(h->arena, (size_t)cap * sizeof(*at));
+    if (at == NULL) {
+        return WR_ENOMEM;
+    }
+    if (h->cnt > 0) {
+        memcpy(at, h->at, h->cnt * sizeof(*at));
+    }
+    h->at = at;
+    h->cap = cap;
+    return WR_OK;
+}
+
+enum wr_status wr_hdrs_add(struct wr_hdrs *h, struct wr_str name, struct wr_str value)
+{
+    return wr_hdrs_push(h, name, value, wr_hdr_id_of(name));
+}
+
+enum wr_status wr_hdrs_add_id(struct wr_hdrs *h, enum wr_hdr_id id, struct wr_str value)
+{
+    WR_ASSERT(id != WR_HDR_OTHER);
+    return wr_hdrs_push(h, wr_hdr_name(id), value, id);
+}
+
+static struct wr_hdr *find_id_from(const struct wr_hdrs *h, uint32_t i, enum wr_hdr_id id)
+{
+    for (; i < h->cnt; i++) {
+        if (h->at[i].id == id && !h->at[i].is_removed) {
+            return &h->at[i];
+        }
+    }
+    return NULL;
+}
+
+struct wr_hdr *wr_hdrs_get(const struct wr_hdrs *h, enum wr_hdr_id id)
+{
+    if ((h->have & (UINT64_C(1) << id)) == 0) {
+        return NULL;
+    }
+    return find_id_from(h, 0, id);
+}
+
+struct wr_hdr *wr_hdrs_next(const struct wr_hdrs *h, const struct wr_hdr *f)
+{
+    return find_id_from(h, (uint32_t)(f - h->at) + 1, (enum wr_hdr_id)f->id);
+}
+
+struct wr_hdr *wr_hdrs_find(const struct wr_hdrs *h, struct wr_str name, const struct wr_hdr *after)
+{
+    enum wr_hdr_id id = wr_hdr_id_of(name);
+    uint32_t i = after == NULL ? 0 : (uint32_t)(after - h->at) + 1;
+
+    if ((h->have & (UINT64_C(1) << id)) == 0) {
+        return NULL;
+    }
+    if (id != WR_HDR_OTHER) {
+        return find_id_from(h, i, id);
+    }
+    for (; i < h->cnt; i++) {
+        struct wr_hdr *f = &h->at[i];
+        if (f->id == WR_HDR_OTHER && !f->is_removed && wr_str_ieq(f->name, name)) {
+            return f;
+        }
+    }
+    return NULL;
+}
+
+enum wr_status wr_hdrs_set_id(struct wr_hdrs *h, enum wr_hdr_id id, struct wr_str value)
+{
+    struct wr_hdr *f = wr_hdrs_get(h, id);
+
+    if (f == NULL) {
+        return wr_hdrs_add_id(h, id, value);
+    }
+    f->value = value;
+    for (f = wr_hdrs_next(h, f); f != NULL; f = wr_hdrs_next(h, f)) {
+        f->is_removed = true;
+    }
+    return WR_OK;
+}
+
+void wr_hdrs_remove_id(struct wr_hdrs *h, enum wr_hdr_id id)
+{
+    for (struct wr_hdr *f = wr_hdrs_get(h, id); f != NULL; f = wr_hdrs_next(h, f)) {
+        f->is_removed = true;
+    }
+}
+
+enum wr_status wr_hdrs_join(const struct wr_hdrs *h, struct wr_str name, struct wr_str sep,
+                            struct wr_str *ret)
+{
+    struct wr_hdr *first = wr_hdrs_find(h, name, NULL);
+    size_t total = 0;
+
+    if (first == NULL) {
+        *ret = WR_STR_NULL;
+        return WR_OK;
+    }
+    if (wr_hdrs_find(h, name, first) == NULL) {
+        *ret = first->value;
+        return WR_OK;
+    }
+    for (struct wr_hdr *f = first; f != NULL; f = wr_hdrs_find(h, name, f)) {
+        total += f->value.len + sep.len;
+    }
+    char *out = wr_arena_bytes(h->arena, total);
+    if (out == NULL) {
+        return WR_ENOMEM;
+    }
+    size_t n = 0;
+    for (struct wr_hdr *f = first; f != NULL; f = wr_hdrs_find(h, name, f)) {
+        if (f != first && sep.len > 0) {
+            memcpy(out + n, sep.ptr, sep.len);
+            n += sep.len;
+        }
+        if (f->value.len > 0) {
+            memcpy(out + n, f->value.ptr, f->value.len);
+            n += f->value.len;
+        }
+    }
+    *ret = wr_str(out, n);
+    return WR_OK;
+}
+
+/* Addresses are compared as numbers: the old piece may be gone already. */
+static inline void move_slice(struct wr_str *s, uintptr_t old, size_t len, const char *new_base)
+{
+    uintptr_t off = (uintptr_t)s->ptr - old;
+
+    if (s->ptr != NULL && off < len) {
+        s->ptr = new_base + off;
+    }
+}
+
+void wr_hdrs_rebase(struct wr_hdrs *h, const char *old, size_t len, const char *new_base)
+{
+    for (uint32_t i = 0; i < h->cnt; i++) {
+        move_slice(&h->at[i].name, (uintptr_t)old, len, new_base);
+        move_slice(&h->at[i].value, (uintptr_t)old, len, new_base);
+    }
+}

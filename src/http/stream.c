@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * stream.c: the two halves of an exchange as a state table, for all codecs. Only codecs call this; it
+ * wakes nobody, so that a codec tells its user once whatever changed in a run. Owner thread only.
+ *
+ * A tunnel begins anew with both halves in BODY, hence the move from DONE back to it.
+ */
+#include "http/stream.h"
+
+#include "base/fsm.h"
+#include "base/obj.h"
+
+#define B(s) (1u << WR_HALF_##s)
+
+/* half, deadline kind, may go to. Deadlines are rx_timeout_ms and tx_timeout_ms, kept by the codec. */
+#define WR_HALVES(X)                                                                               \
+    X(WAIT, NONE, B(BODY) | B(RESET))                                                              \
+    X(BODY, HALF, B(DONE) | B(RESET))                                                              \
+    X(DONE, NONE, B(BODY) | B(RESET))                                                              \
+    X(RESET, NONE, 0)
+
+static const char *const half_names[] = {
+#define X(name, deadline, moves) #name,
+    WR_HALVES(X)
+#undef X
+};
+
+static const uint32_t half_moves[] = {
+#define X(name, deadline, moves) moves,
+    WR_HALVES(X)
+#undef X
+};
+
+static const struct wr_fsm rx_fsm = {"stream rx", half_names, half_moves};
+static const struct wr_fsm tx_fsm = {"stream tx", half_names, half_moves};
+
+void wr_stream_set_rx(struct wr_stream *s, enum wr_stream_half to)
+{
+    wr_obj_check(s, WR_STREAM_MAGIC);
+    wr_fsm_move(&rx_fsm, &s->rx, to, (uint64_t)(uintptr_t)s);
+}
+
+void wr_stream_set_tx(struct wr_stream *s, enum wr_stream_half to)
+{
+    wr_obj_check(s, WR_STREAM_MAGIC);
+    wr_fsm_move(&tx_fsm, &s->tx, to, (uint64_t)(uintptr_t)s);
+}
+
+void wr_stream_note(struct wr_stream *s, enum wr_reason why, int err)
+{
+    if (s->reason == WR_REASON_NONE) {
+        s->reason = (uint8_t)why;
+        s->err = err;
+    }
+}
+
+bool wr_stream_break(struct wr_stream *s, enum wr_reason why, int err)
+{
+    bool is_changed = false;
+
+    if (s->rx < WR_HALF_DONE) {
+        wr_stream_set_rx(s, WR_HALF_RESET);
+        is_changed = true;
+    }
+    if (s->tx < WR_HALF_DONE) {
+        wr_stream_set_tx(s, WR_HALF_RESET);
+        is_changed = true;
+    }
+    if (is_changed) {
+        wr_stream_note(s, why, err);
+    }
+    return is_changed;
+}

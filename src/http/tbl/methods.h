@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* X(ID, "NAME"): methods that code knows; any other token is WR_METHOD_OTHER. */
+X(GET, "GET")
+X(HEAD, "HEAD")
+X(POST, "POST")
+X(PUT, "PUT")
+X(DELETE, "DELETE")
+X(OPTIONS, "OPTIONS")
+X(PATCH, "PATCH")
+X(TRACE, "TRACE")
+X(CONNECT, "CONNECT")
+X(MKCOL, "MKCOL")
+X(COPY, "COPY")
+X(MOVE, "MOVE")
+X(PROPFIND, "PROPFIND")
+X(PROPPATCH, "PROPPATCH")
+X(LOCK, "LOCK")
+X(UNLOCK, "UNLOCK")

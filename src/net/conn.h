@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * conn.h: a connection: a stack of links on one io, one task, one timer, one reason to end. Made by a
+ * listener (client side) or a dial (peer side), owned by the codec connection attached to it. Ends by
+ * wr_conn_close, memory at the grave. Thread-bound.
+ *
+ * An idle client connection is struct wr_conn + struct wr_h1_conn and nothing else (sum <= 640 B).
+ */
+#ifndef WR_NET_CONN_H
+#define WR_NET_CONN_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/compiler.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "event/grave.h"
+#include "event/poll.h"
+#include "event/task.h"
+#include "event/timer.h"
+#include "net/link.h"
+
+#define WR_CONN_MAGIC 0x636f6e6eu
+
+/* An address in few bytes; unix clients have no name worth keeping. */
+union wr_addr46 {
+    struct sockaddr sa;
+    struct sockaddr_in in;
+    struct sockaddr_in6 in6;
+};
+
+struct wr_conn {
+    uint32_t magic;
+    bool is_closed;
+    uint64_t no;              /* serial number in the process: $connection, "*17" in logs */
+    struct wr_io io;
+    struct wr_link sock_link; /* bottom */
+    struct wr_link *link;     /* top */
+    struct wr_task task;      /* run by whoever is attached (the codec) */
+    struct wr_timer timer;
+    struct wr_grave grave;
+    union wr_addr46 peer;     /* client's address, or the peer's */
+    union wr_addr46 local;    /* family 0 until asked for */
+    uint64_t since_ms;        /* accepted or connected at */
+};
+
+/*
+ * For an accepted descriptor (taken in every case). run/name: the attached owner's task.
+ * The owner embeds what it needs beside the conn: `size` bytes are allocated in one piece, the conn
+ * first, the rest zeroed.
+ */
+enum wr_status wr_conn_open(int fd, const struct wr_addr *peer, size_t size, wr_task_fn *run,
+                            const char *name, struct wr_conn **ret) WR_MUST_CHECK;
+/*
+ * Starts a connection to a peer. WR_OK or WR_AGAIN: *ret is set (look at wr_conn_is_connected when the task
+ * runs). WR_ESYS: *ret_errno says why, nothing was made. WR_ENOMEM.
+ */
+enum wr_status wr_conn_dial(const struct wr_addr *to, const struct wr_connect_opts *opts, size_t size,
+                            wr_task_fn *run, const char *name, struct wr_conn **ret, int *ret_errno)
+    WR_MUST_CHECK;
+/* Still connecting: false. Refused and so on: facts ERR with io.err. */
+bool wr_conn_is_connected(const struct wr_conn *c);
+/* Another owner's task (a parked connection that is taken again). */
+void wr_conn_set_run(struct wr_conn *c, wr_task_fn *run, const char *name);
+/* Closes links and io, stops task and timer, buries the whole allocation. Idempotent. */
+void wr_conn_close(struct wr_conn *c, enum wr_io_close_how how);
+/* Full addresses; the local one costs one getsockname the first time. family 0 for unix. */
+void wr_conn_peer_addr(const struct wr_conn *c, struct wr_addr *ret);
+void wr_conn_local_addr(struct wr_conn *c, struct wr_addr *ret);
+
+static inline enum wr_status wr_conn_recv(struct wr_conn *c, size_t max, struct wr_chunk **ret_c,
+                                          uint32_t *ret_off, uint32_t *ret_len)
+{
+    return c->link->ops->recv(c->link, max, ret_c, ret_off, ret_len);
+}
+
+static inline enum wr_status wr_conn_send(struct wr_conn *c, const struct iovec *iov, int cnt,
+                                          size_t *ret_n)
+{
+    return c->link->ops->send(c->link, iov, cnt, ret_n);
+}
+
+#endif

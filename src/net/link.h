@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * link.h: a stackable transport. The bottom link is the socket (net/link_sock.c); TLS and PROXY
+ * stack on it later. Bytes that arrive come as chunk slices, bytes to send are pieces that stay put.
+ * A link belongs to its connection and thread. Links never call up: they wake conn->io.task.
+ */
+#ifndef WR_NET_LINK_H
+#define WR_NET_LINK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "base/chunk.h"
+#include "base/compiler.h"
+#include "base/status.h"
+#include "io/file.h"
+
+struct wr_link;
+
+struct wr_link_ops {
+    const char *name;
+    /* WR_OK: ready for data; WR_AGAIN; WR_EPROTO. */
+    enum wr_status (*handshake)(struct wr_link *l);
+    /* Takes at most max received bytes; WR_AGAIN, WR_EOF, WR_ESYS, WR_EPROTO. */
+    enum wr_status (*recv)(struct wr_link *l, size_t max, struct wr_chunk **ret_c, uint32_t *ret_off,
+                           uint32_t *ret_len);
+    enum wr_status (*send)(struct wr_link *l, const struct iovec *iov, int cnt, size_t *ret_n);
+    /* NULL: not possible, the caller reads the file itself. */
+    enum wr_status (*send_file)(struct wr_link *l, struct wr_file *f, uint64_t off, size_t n, size_t *ret_n);
+    /* No more bytes from us. */
+    enum wr_status (*shutdown)(struct wr_link *l);
+    void (*close)(struct wr_link *l);
+};
+
+struct wr_link {
+    const struct wr_link_ops *ops;
+    struct wr_link *next; /* below; NULL for the socket */
+};
+
+#endif

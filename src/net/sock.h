@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sock.h: making and tuning listening sockets; the few calls on sockets that are not reads and
+ * writes. Used by the supervisor (listeners) and by conn.c.
+ */
+#ifndef WR_NET_SOCK_H
+#define WR_NET_SOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/compiler.h"
+#include "base/status.h"
+
+struct wr_listen_opts {
+    struct wr_addr addr;
+    int backlog;             /* 511 by default, as nginx on Linux */
+    uint32_t rcvbuf, sndbuf; /* 0: the system's */
+    int fastopen;            /* -1: off */
+    bool ipv6only;           /* default on */
+    bool reuseport;
+    bool deferred;
+    bool nodelay_inherit;    /* TCP_NODELAY set on the listener, accepted sockets inherit it */
+    int8_t keepalive;        /* -1 unset, 0 off, 1 on */
+    uint32_t keepidle, keepintvl, keepcnt; /* 0: the system's */
+};
+
+/*
+ * socket, options, bind, listen; non-blocking, close-on-exec. A stale unix socket file is removed only
+ * when nobody listens on it. WR_ESYS: *ret_errno and *ret_call ("bind()", "listen()", "socket()").
+ */
+enum wr_status wr_sock_listen(const struct wr_listen_opts *o, int *ret_fd, int *ret_errno,
+                              const char **ret_call) WR_MUST_CHECK;
+/* Options that may change on a socket that is already listening (backlog, buffers, deferred). */
+enum wr_status wr_sock_retune(int fd, const struct wr_listen_opts *o) WR_MUST_CHECK;
+enum wr_status wr_sock_local(int fd, struct wr_addr *ret) WR_MUST_CHECK;
+void wr_sock_set_nodelay(int fd, bool on);
+void wr_sock_set_keepalive(int fd, bool on);
+/* For $tcpinfo_*: microseconds, or 0. */
+struct wr_sock_tcpinfo {
+    uint32_t rtt, rttvar, snd_cwnd, rcv_space;
+};
+enum wr_status wr_sock_tcpinfo(int fd, struct wr_sock_tcpinfo *ret) WR_MUST_CHECK;
+int wr_sock_dup(int fd);
+void wr_sock_close(int fd);
+
+#endif

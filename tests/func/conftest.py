@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of the functional tests.
+
+The server under test is the program named by WEIR_BIN (default build/weir). With WEIR_BIN=/usr/sbin/nginx the same
+scripts run against nginx, which proves the scripts; tests marked weir_only(reason) are left out there.
+
+weir(...)    starts a server, see Server.compose for the arguments; everything it wrote is checked when the test ends
+weir_shared  the same, for the tests of one module that share a server (tables)
+origin(...)  starts a scripted peer, see weirtest/peer.py
+command(...) a Server that is not started, for runs of the command line"""
+import os
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(__file__))
+
+from weirtest import server as server_module  # noqa: E402
+from weirtest.peer import Origin  # noqa: E402
+from weirtest.server import Server  # noqa: E402
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "weir_only(reason): our specification differs from nginx 1.22 here")
+    if not os.access(server_module.BINARY, os.X_OK):
+        pytest.exit(f"no program {server_module.BINARY}: build weir or set WEIR_BIN", 2)
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        mark = item.get_closest_marker("weir_only")
+        if mark is None:
+            continue
+        if not mark.args or not mark.args[0]:
+            raise pytest.UsageError(f"{item.nodeid}: weir_only without a reason")
+        if server_module.IS_NGINX:
+            item.add_marker(pytest.mark.skip(reason="weir only: " + mark.args[0]))
+
+
+@pytest.hookimpl(tryfirst=True, hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed:
+        for server in getattr(item, "weir_servers", []):
+            report.sections.append(("server", server.evidence()))
+    setattr(item, "report_" + report.when, report)
+
+
+class Bench:
+    """Servers and peers of one test (or module), ended in the right order."""
+
+    def __init__(self, owner):
+        self.owner = owner
+        self.servers = []
+        self.origins = []
+
+    def server(self, server=None, *, text=None, allow=(), start=True, files=None, wait=True, **more):
+        """Compose, write files, start. Other keyword arguments: those of compose(), else template names."""
+        made = Server()
+        self.servers.append(made)
+        getattr(self.owner, "weir_servers", []).append(made)
+        made.allowed = list(allow)
+        parts = {key: more.pop(key) for key in ("http", "main", "events", "workers", "connections") if key in more}
+        made.names.update(more)
+        for name, data in (files or {}).items():
+            made.write(name, data)
+        if start:
+            made.start(text if text is not None else made.compose(server, **parts), wait)
+        elif text is not None or server is not None or parts:
+            made.write_conf(text if text is not None else made.compose(server, **parts))
+        return made
+
+    def origin(self, script=b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", **more):
+        made = Origin(script, **more)
+        self.origins.append(made)
+        return made
+
+    def finish(self, check):
+        """Clients, then peers, then servers; checks only when the test passed."""
+        errors = []
+        for server in self.servers:
+            server.close_clients()
+        for origin in self.origins:
+            origin.stop()
+        for step in [s.stop for s in self.servers] + \
+                ([s.check_log for s in self.servers] + [o.check for o in self.origins] if check else []):
+            try:
+                step()
+            except AssertionError as error:
+                errors.append(str(error))
+        for server in self.servers:
+            server.kill()
+            server.remove()
+        assert not errors, "\n".join(errors)
+
+
+@pytest.fixture
+def bench(request):
+    request.node.weir_servers = []
+    made = Bench(request.node)
+    yield made
+    failed = getattr(request.node, "report_call", None)
+    made.finish(check=failed is None or not failed.failed)
+
+
+@pytest.fixture
+def weir(bench):
+    return bench.server
+
+
+@pytest.fixture
+def origin(bench):
+    return bench.origin
+
+
+@pytest.fixture
+def command(bench):
+    def make(server=None, **more):
+        return bench.server(server, start=False, **more)
+    return make
+
+
+@pytest.fixture(scope="module")
+def weir_shared(request):
+    request.node.weir_servers = []
+    made = Bench(request.node)
+    yield made
+    made.finish(check=True)
