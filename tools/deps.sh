@@ -9,11 +9,15 @@
 # What is missing is named first, then installed with apt by root; anybody else is told the one
 # command to type, and the exit status is 1. WEIR_NO_DEPS=1 skips all of it.
 set -eu
+LC_ALL=C
+export LC_ALL
 
 # The one list of packages. "?" in front: taken where the distribution has it, skipped elsewhere.
 BUILD='make gcc libc6-dev pkg-config|pkgconf libpcre2-dev'
 TEST='python3 python3-pytest python3-pytest-xdist libcmocka-dev'
-CI='clang ?libclang-rt-14-dev ?clang-format-14 clang-tidy clang-tools cppcheck'
+CI='clang ?clang-format-14 clang-tidy clang-tools cppcheck'
+# The sanitizers' runtime of clang has clang's version in its name.
+RUNTIME='?libclang-rt-%s-dev'
 
 list_only=no
 if [ "${1:-}" = --list ]; then
@@ -67,56 +71,66 @@ find_missing() {
     done
 }
 
-missing=$(find_missing)
-required=
-optional=
-for p in $missing; do
-    case $p in
-    \?*) optional="$optional ${p#\?}" ;;
-    *) required="$required $p" ;;
-    esac
-done
-if [ -z "$required$optional" ]; then
-    exit 0
-fi
-
 run_apt() {
     DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=120 "$@"
 }
 
-# A package that apt does not know yet may only mean that its lists were never fetched.
-if [ "$(id -u)" = 0 ]; then
-    if [ -n "$required" ]; then
+# Installs what of $wanted is missing, or says what to type and ends with 1.
+ensure() {
+    required=
+    optional=
+    for p in $(find_missing); do
+        case $p in
+        \?*) optional="$optional ${p#\?}" ;;
+        *) required="$required $p" ;;
+        esac
+    done
+    if [ -z "$required$optional" ]; then
+        return 0
+    fi
+    if [ "$(id -u)" = 0 ] && [ -n "$required" ]; then
         echo "deps: missing packages:$required$optional"
+        # The lists of a new machine were never fetched.
         run_apt update -qq || echo "deps: apt-get update failed; trying with the lists at hand" >&2
     fi
-fi
-for p in $optional; do
-    if [ -n "$(apt-cache policy "$p" 2>/dev/null | grep 'Candidate: [^(]')" ]; then
-        required="$required $p"
-    else
-        echo "deps: $p does not exist here; what needs it is skipped"
+    for p in $optional; do
+        if apt-cache policy "$p" 2>/dev/null | grep -q 'Candidate: [^(]'; then
+            required="$required $p"
+        else
+            echo "deps: $p does not exist here; what needs it is skipped"
+        fi
+    done
+    if [ -z "$required" ]; then
+        return 0
     fi
-done
-if [ -z "$required" ]; then
-    exit 0
-fi
-
-if [ "$(id -u)" != 0 ]; then
-    echo "deps: missing packages:$required" >&2
-    echo "deps: please type" >&2
-    echo "    sudo apt-get update && sudo apt-get install -y --no-install-recommends$required" >&2
-    exit 1
-fi
-echo "deps: installing:$required"
-# shellcheck disable=SC2086 -- a list of words on purpose
-if ! run_apt install -y -qq --no-install-recommends $required; then
-    echo "deps: apt-get could not install:$required" >&2
-    exit 1
-fi
-for p in $required; do
-    if ! is_installed "$p"; then
-        echo "deps: $p is still missing after the installation" >&2
+    if [ "$(id -u)" != 0 ]; then
+        echo "deps: missing packages:$required" >&2
+        echo "deps: please type" >&2
+        echo "    sudo apt-get update && sudo apt-get install -y --no-install-recommends$required" >&2
         exit 1
     fi
-done
+    echo "deps: installing:$required"
+    # shellcheck disable=SC2086 -- a list of words on purpose
+    if ! run_apt install -y -qq --no-install-recommends $required; then
+        echo "deps: apt-get could not install:$required" >&2
+        exit 1
+    fi
+    for p in $required; do
+        if ! is_installed "$p"; then
+            echo "deps: $p is still missing after the installation" >&2
+            exit 1
+        fi
+    done
+}
+
+ensure
+case " $* " in
+*" ci "*)
+    major=$(clang -dumpversion 2>/dev/null | cut -d. -f1)
+    if [ -n "$major" ]; then
+        # shellcheck disable=SC2059 -- the format is ours
+        wanted=$(printf "$RUNTIME" "$major")
+        ensure
+    fi
+    ;;
+esac

@@ -37,6 +37,19 @@ def count(text, status):
     return passed, failed, ""
 
 
+RUNNING = set()
+
+
+def stop(*_):
+    """Asked to end: takes the running programs along."""
+    for pid in list(RUNNING):
+        try:
+            os.killpg(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    os._exit(1)
+
+
 def run(prog, timeout):
     """Runs one program in a process group of its own, so that its children end with it."""
     start = time.monotonic()
@@ -45,6 +58,7 @@ def run(prog, timeout):
     child = subprocess.Popen([os.path.abspath(prog)], stdin=subprocess.DEVNULL,
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                              start_new_session=True)
+    RUNNING.add(child.pid)
     try:
         out, _ = child.communicate(timeout=timeout)
         text = out.decode("utf-8", "replace")
@@ -54,6 +68,7 @@ def run(prog, timeout):
         out, _ = child.communicate()
         text = out.decode("utf-8", "replace")
         passed, failed, why = 0, 1, "took longer than %d s" % timeout
+    RUNNING.discard(child.pid)
     return prog, passed, failed, why, text, time.monotonic() - start
 
 
@@ -67,6 +82,8 @@ def main():
     if not args.progs:
         print("%s: no test programs" % args.name)
         return 0
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
     passed = failed = 0
     with concurrent.futures.ThreadPoolExecutor(max(1, args.jobs)) as pool:
         jobs = [pool.submit(run, p, args.timeout) for p in args.progs]

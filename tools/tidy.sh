@@ -16,4 +16,8 @@ checks="$checks,readability-inconsistent-declaration-parameter-name"
 checks="$checks,-bugprone-easily-swappable-parameters,-bugprone-macro-parentheses"
 checks="$checks,-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling"
 checks="$checks,-bugprone-reserved-identifier,-bugprone-assignment-in-if-condition"
+# Slices are not zero-terminated; -Wconversion tells what narrowing matters; clang-tidy 14 loses
+# va_start from the second file of a run on.
+checks="$checks,-bugprone-not-null-terminated-result,-bugprone-narrowing-conversions"
+checks="$checks,-clang-analyzer-valist.Uninitialized"
 eval "exec clang-tidy --quiet --checks='$checks' --warnings-as-errors='*' \"\$@\" -- $flags"

@@ -315,6 +315,9 @@ static bool cut_host(struct wr_str *s, struct wr_hostport *h)
 
     if (s->len != 0 && s->ptr[0] == '[') {
         n = wr_str_find(*s, ']');
+        if (n == s->len) {
+            return false;
+        }
         h->is_v6 = true;
         h->host = wr_str_sub(*s, 1, n - 1);
         *s = wr_str_sub(*s, n + 1, s->len);

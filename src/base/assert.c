@@ -8,6 +8,7 @@
 #include "base/assert.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/local_int.h"
@@ -71,16 +72,7 @@ void wr_panic_remove(wr_dump_fn *fn, void *data)
 
 static void put(int fd, const char *z)
 {
-    struct wr_str s = wr_str_z(z);
-
-    while (s.len > 0) {
-        ssize_t n = write(fd, s.ptr, s.len);
-
-        if (n <= 0) {
-            return;
-        }
-        s = wr_str_sub(s, (size_t)n, s.len);
-    }
+    wr_log_raw(fd, z, strlen(z));
 }
 
 static void run_dumpers(const struct wr_panic_list *p, int fd)

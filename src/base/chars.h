@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* chars.h: character classes by table, ASCII only. */
+/*
+ * chars.h: character classes by table, ASCII only. A byte may be in several classes;
+ * wr_char_is tells whether it is in one of those asked for. Thread: any; the tables are
+ * constant.
+ */
 #ifndef WR_BASE_CHARS_H
 #define WR_BASE_CHARS_H
 

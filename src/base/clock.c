@@ -6,6 +6,8 @@
  */
 #include "base/clock.h"
 
+#include <pthread.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -35,6 +37,9 @@ static const char day_names[7][10] = {"Sunday",   "Monday", "Tuesday", "Wednesda
 static const char month_names[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                         "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 
+/* localtime_r need not read the zone; once a process is enough, and no thread then changes it. */
+static pthread_once_t zone_once = PTHREAD_ONCE_INIT;
+
 static uint64_t read_system(clockid_t which)
 {
     struct timespec ts;
@@ -48,7 +53,7 @@ void wr_clock_local_init(struct wr_local *l)
 {
     l->_clock = wr_mem_alloc(sizeof(*l->_clock));
     l->_clock->text_sec = -1;
-    tzset();
+    (void)pthread_once(&zone_once, tzset); /* cannot fail for a static control */
     (void)wr_clock_update();
 }
 

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* codec.h: base64, hex and percent coding, log escapes, appended to a strbuf. */
+/*
+ * codec.h: base64, hex and percent coding, log escapes, appended to a strbuf. What does not fit
+ * marks the strbuf, as with any append; decoders append all or nothing.
+ * Thread: the owner of the strbuf.
+ */
 #ifndef WR_BASE_CODEC_H
 #define WR_BASE_CODEC_H
 

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* hash.h: hash functions. siphash is for anything whose keys a stranger can choose. */
+/*
+ * hash.h: hash functions. siphash is for anything whose keys a stranger can choose; its values
+ * differ from process to process. The others are stable and may be stored.
+ * Thread: any.
+ */
 #ifndef WR_BASE_HASH_H
 #define WR_BASE_HASH_H
 

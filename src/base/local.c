@@ -4,10 +4,11 @@
  * local.h; this file knows the order only: the counters come first and go last, because the others
  * count. A thread key ends the struct of a thread that forgot to.
  */
-#include "base/local_int.h"
+#include "base/local.h"
 
 #include <pthread.h>
 
+#include "base/local_int.h"
 #include "base/mem.h"
 #include "base/obj.h"
 #include "base/rng.h"

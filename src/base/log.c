@@ -120,14 +120,20 @@ static void add_prefix(struct wr_strbuf *b, const struct wr_log *log, enum wr_lo
     }
 }
 
-/* Escapes text into b one byte at a time near the end, so that what fits is there. */
+/* Escapes text into b; when not all fits, as many bytes of it as do, and false. */
 static bool add_escaped(struct wr_strbuf *b, struct wr_str text)
 {
+    size_t from = b->len;
+
     wr_codec_escape(b, text, WR_ESCAPE_ERRLOG);
     if (b->status == WR_OK) {
         return true;
     }
-    /* The run that did not fit is missing: what is there stays, the rest is cut. */
+    wr_strbuf_reset(b);
+    wr_strbuf_commit(b, from);
+    for (size_t i = 0; b->status == WR_OK; i++) {
+        wr_codec_escape(b, wr_str_sub(text, i, 1), WR_ESCAPE_ERRLOG);
+    }
     b->status = WR_OK;
     return false;
 }
@@ -319,4 +325,17 @@ const char *wr_log_errno_text(int err)
     const char *z = strerrordesc_np(err);
 
     return z != NULL ? z : "Unknown error";
+}
+
+void wr_log_raw(int fd, const char *p, size_t n)
+{
+    while (n > 0) {
+        ssize_t done = write(fd, p, n);
+
+        if (done <= 0 && !(done == -1 && errno == EINTR)) {
+            return; /* nobody to tell */
+        }
+        p += done > 0 ? done : 0;
+        n -= done > 0 ? (size_t)done : 0;
+    }
 }

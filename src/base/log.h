@@ -62,6 +62,8 @@ enum wr_status wr_log_level_parse(struct wr_str s, enum wr_log_level *ret) WR_MU
 const char *wr_log_level_name(enum wr_log_level level);
 /* Text of an errno, thread safe, constant. */
 const char *wr_log_errno_text(int err);
+/* n bytes of p to fd as it is, as far as write(2) takes it; async-signal-safe. */
+void wr_log_raw(int fd, const char *p, size_t n);
 /* Prefix of lines before the log is open, nginx's "nginx: [emerg] ...": ours is "weir: ". */
 #define WR_LOG_PROGRAM "weir"
 

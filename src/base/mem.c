@@ -11,7 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/local_int.h"
+#include "base/log.h"
 #include "base/num.h"
 #include "base/sync.h"
 
@@ -51,22 +53,21 @@ void wr_mem_local_fini(struct wr_local *l)
 
 size_t wr_mem_in_use(void)
 {
-    int64_t n = (int64_t)(wr_load_rlx(&in_use) + (uint64_t)wr_local_get()->_mem_delta);
+    const struct wr_local *l = wr_local_get(); /* first: making it takes memory */
+    int64_t n = (int64_t)(wr_load_rlx(&in_use) + (uint64_t)l->_mem_delta);
 
     return n > 0 ? (size_t)n : 0;
 }
 
 void wr_mem_die(size_t size)
 {
-    char text[96] = "weir: out of memory, wanted ";
+    char text[96] = WR_LOG_PROGRAM ": no memory for bytes: ";
     size_t n = strlen(text);
 
     n += wr_num_write_u64(text + n, size);
-    memcpy(text + n, " bytes\n", 7);
-    if (write(STDERR_FILENO, text, n + 7) < 0) {
-        abort(); /* nobody to tell */
-    }
-    abort();
+    text[n++] = '\n';
+    wr_log_raw(STDERR_FILENO, text, n);
+    wr_panic(__FILE__, __LINE__, "out of memory");
 }
 
 void *wr_mem_alloc(size_t size)

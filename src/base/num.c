@@ -132,6 +132,33 @@ static size_t read_unit(struct wr_str s, size_t *pos)
     return WR_ARRAY_LEN(units);
 }
 
+/* One "12h" at s[*pos], and the blanks before the next one; units *next .. last are allowed. */
+static enum wr_status read_part(struct wr_str s, size_t *pos, size_t *next, size_t last,
+                                uint64_t *ret_ms)
+{
+    size_t from = *pos;
+    bool over = false;
+    uint64_t v = read_digits(s, pos, 10, &over);
+    size_t unit = read_unit(s, pos);
+
+    if (!wr_char_is((unsigned char)s.ptr[from], WR_CH_DIGIT) || unit < *next || unit > last) {
+        return WR_EPROTO;
+    }
+    *next = unit + 1;
+    from = *pos;
+    while (*pos < s.len && s.ptr[*pos] == ' ') {
+        (*pos)++;
+    }
+    if (*pos == s.len && *pos != from) {
+        return WR_EPROTO; /* blanks at the end */
+    }
+    if (over || !wr_mul_ok(v, units[unit].ms, &v)) {
+        return WR_ELIMIT;
+    }
+    *ret_ms = v;
+    return WR_OK;
+}
+
 /* last: the smallest unit that is allowed. The result is in milliseconds. */
 static enum wr_status parse_time(struct wr_str s, size_t last, uint64_t *ret_ms)
 {
@@ -143,26 +170,13 @@ static enum wr_status parse_time(struct wr_str s, size_t last, uint64_t *ret_ms)
         return WR_EPROTO;
     }
     while (pos < s.len) {
-        size_t from = pos;
-        uint64_t v = read_digits(s, &pos, 10, &over);
-        size_t unit = read_unit(s, &pos);
+        uint64_t ms = 0;
+        enum wr_status status = read_part(s, &pos, &next, last, &ms);
 
-        if (from == pos || !wr_char_is((unsigned char)s.ptr[from], WR_CH_DIGIT) || unit < next ||
-            unit > last) {
-            return WR_EPROTO;
+        if (status == WR_EPROTO) {
+            return status;
         }
-        next = unit + 1;
-        if (over || !wr_mul_ok(v, units[unit].ms, &v) || !wr_add_ok(sum, v, &sum)) {
-            over = true;
-            sum = 0;
-        }
-        from = pos;
-        while (pos < s.len && s.ptr[pos] == ' ') {
-            pos++;
-        }
-        if (pos == s.len && pos != from) {
-            return WR_EPROTO; /* blanks at the end */
-        }
+        over |= status != WR_OK || !wr_add_ok(sum, ms, &sum);
     }
     if (over || sum > INT64_MAX) {
         return WR_ELIMIT;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* num.h: bounded parsing of numbers, sizes and durations as nginx.conf writes them; checked sums.
+/*
+ * num.h: bounded parsing of numbers, sizes and durations as nginx.conf writes them; checked
+ * sums; digits of numbers. Results are written only on success.
+ * Thread: any.
  */
 #ifndef WR_BASE_NUM_H
 #define WR_BASE_NUM_H

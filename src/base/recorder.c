@@ -8,9 +8,9 @@
 #include "base/recorder.h"
 
 #include <string.h>
-#include <unistd.h>
 
 #include "base/local_int.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/str.h"
@@ -37,16 +37,7 @@ void wr_recorder_local_fini(struct wr_local *l)
 
 static void flush(struct out *o)
 {
-    size_t done = 0;
-
-    while (done < o->len) {
-        ssize_t n = write(o->fd, o->buf + done, o->len - done);
-
-        if (n <= 0) {
-            break; /* nobody to tell */
-        }
-        done += (size_t)n;
-    }
+    wr_log_raw(o->fd, o->buf, o->len);
     o->len = 0;
 }
 

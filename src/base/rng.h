@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* rng.h: per-thread xoshiro256**, seeded from getrandom; not for secrets. */
+/*
+ * rng.h: per-thread xoshiro256**, seeded from getrandom; not for secrets. A thread that wants a
+ * sequence again seeds it; keys come from wr_rng_secret.
+ * Thread: any, each has its own state.
+ */
 #ifndef WR_BASE_RNG_H
 #define WR_BASE_RNG_H
 

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* status.c: the names of enum wr_status. */
+/*
+ * status.c: the names of enum wr_status, made from the same table as the enum. A value that is no
+ * status has the name "?", so that a broken one can still be logged.
+ * Thread: any.
+ */
 #include "base/status.h"
 
 #include "base/compiler.h"

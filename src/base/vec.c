@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* vec.c: growth of typed arrays: capacity doubles, the new element is zeroed. */
+/*
+ * vec.c: growth of typed arrays: capacity doubles, the new element is zeroed. All element types
+ * share this one function; the macros of vec.h keep the types apart.
+ * Thread: the owner of the array.
+ */
 #include "base/vec.h"
 
 #include <string.h>

@@ -128,6 +128,22 @@ void wr_diag_write_text(const struct wr_diag *e, struct wr_strbuf *b)
     wr_strbuf_printf(b, ":%u", e->pos.line);
 }
 
+void wr_diags_detach(struct wr_diags *d)
+{
+    for (struct wr_diag *e = d->head; e != NULL; e = e->next) {
+        char room[MESSAGE_MAX + 512];
+        struct wr_strbuf b;
+        struct wr_str text;
+
+        wr_strbuf_init_fixed(&b, room, sizeof(room));
+        wr_diag_write_text(e, &b);
+        if (b.status == WR_OK && wr_arena_dup(d->_arena, wr_strbuf_str(&b), &text) == WR_OK) {
+            e->message = text;
+        }
+        e->pos.file = NULL;
+    }
+}
+
 /* Line number `line` of the text, without its end. */
 static struct wr_str line_of(struct wr_str text, uint32_t line)
 {
@@ -150,7 +166,8 @@ static struct wr_str line_of(struct wr_str text, uint32_t line)
     return wr_str(p, (size_t)(nl - p));
 }
 
-/* Bytes of an excerpt: one column each, so that the caret stands right (but for wide characters). */
+/* Bytes of an excerpt: one column each, so that the caret stands right (but for wide characters).
+ */
 static void add_excerpt(struct wr_strbuf *b, struct wr_str s)
 {
     for (size_t i = 0; i < s.len; i++) {

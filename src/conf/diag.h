@@ -61,6 +61,9 @@ void wr_diag_vadd(struct wr_diags *d, enum wr_log_level level, const struct wr_p
 /* Stable, by pos.seq; entries without a place go to the end. */
 void wr_diags_sort(struct wr_diags *d);
 
+/* Moves the places into the messages, so that the list outlives the files: excerpts are lost. */
+void wr_diags_detach(struct wr_diags *d);
+
 enum wr_diag_style {
     WR_DIAG_PLAIN,   /* weir: [emerg] MESSAGE in FILE:LINE */
     WR_DIAG_TERMINAL /* the same line, then the source line, a caret under it, and the hint */

@@ -272,7 +272,7 @@ struct wr_conf {
         *block; /* for set and child of one FREE row: set stores, child finds it; NULL before set */
     uint32_t _depth;
     void **_defaults; /* one struct a slot with all defaults applied, made on demand */
-    bool _in_default;
+    bool _in_default, _nomem, _cut_told;
 };
 
 /*

@@ -13,14 +13,14 @@
 enum {
     BYTE_PLAIN,
     BYTE_BLANK,
-    BYTE_END,    /* ; or { */
-    BYTE_SLASH,  /* backslash */
+    BYTE_END,   /* ; or { */
+    BYTE_SLASH, /* backslash */
     BYTE_NUL,
     BYTE_NEWLINE /* a blank that also ends a line */
 };
 
 static const uint8_t byte_kinds[256] = {
-    [0] = BYTE_NUL,   [' '] = BYTE_BLANK, ['\t'] = BYTE_BLANK, ['\r'] = BYTE_BLANK,
+    [0] = BYTE_NUL,        [' '] = BYTE_BLANK, ['\t'] = BYTE_BLANK, ['\r'] = BYTE_BLANK,
     ['\n'] = BYTE_NEWLINE, [';'] = BYTE_END,   ['{'] = BYTE_END,    ['\\'] = BYTE_SLASH,
 };
 
@@ -250,7 +250,8 @@ static enum wr_status read_quoted(struct wr_lex *l, struct wr_token *t)
     }
     l->_cur = p;
     l->open_quote_line = t->line;
-    t->kind = WR_TOKEN_END;
+    *t = (struct wr_token){
+        .kind = WR_TOKEN_END, .line = l->line, .column = column_of(l, p), .span = 1};
     return WR_OK;
 }
 

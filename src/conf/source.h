@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/addr.h"
 #include "base/arena.h"
 #include "base/compiler.h"
 #include "base/status.h"
@@ -54,6 +55,13 @@ struct wr_conf_source {
     enum wr_status (*glob)(const struct wr_conf_source *s, struct wr_arena *a,
                            struct wr_str pattern, struct wr_str **ret_paths, size_t *ret_cnt,
                            struct wr_conf_fault *ret_fault);
+    /*
+     * Addresses of a host name (port 0), in the order of the resolver, at least one. WR_EOF: there
+     * are none, or the look-up failed. NULL: names cannot be resolved here. Asked once per name and
+     * build.
+     */
+    enum wr_status (*resolve)(const struct wr_conf_source *s, struct wr_arena *a,
+                              struct wr_str host, struct wr_addr **ret_addrs, size_t *ret_cnt);
     void *data; /* of the source */
 };
 

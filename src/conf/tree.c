@@ -6,6 +6,7 @@
  */
 #include "conf/tree.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,7 +47,7 @@ enum wr_status wr_tree_init(struct wr_tree *t, struct wr_arena *a, struct wr_dia
 static enum wr_status fail_at(struct parse *p, const struct wr_token *k, struct wr_str hint,
                               const char *text)
 {
-    struct wr_pos pos = {p->file, k->line, k->column, k->span, p->t->_seq};
+    struct wr_pos pos = {p->file, k->line, k->column, k->span, p->t->_seq + 1};
 
     wr_diag_add(p->t->diags, WR_LOG_EMERG, &pos, hint, "%s", text);
     return WR_ECONFIG;
@@ -74,7 +75,7 @@ static enum wr_status push_word(struct parse *p, const struct wr_token *k)
         t->_word_cap = cap;
     }
     if (t->_word_cnt == 0) {
-        t->_seq++;
+        t->_seq += 2; /* odd numbers are for syntax errors behind the directive */
     }
     t->_words[t->_word_cnt++] = (struct wr_arg){k->text, k->line, k->column, k->span, k->is_quoted};
     return WR_OK;
@@ -259,8 +260,7 @@ static enum wr_status include_files(struct parse *p, const struct wr_node *n)
         return fail_node(p->t, n, WR_STR("directive \"include\" is not terminated by \";\""));
     }
     if (n->arg_cnt != 1) {
-        return fail_node(p->t, n,
-                         WR_STR("invalid number of arguments in \"include\" directive"));
+        return fail_node(p->t, n, WR_STR("invalid number of arguments in \"include\" directive"));
     }
     if (p->depth >= WR_TREE_INCLUDE_DEPTH_MAX) {
         return fail_node(p->t, n, WR_STR("includes are nested too deep"));
@@ -285,6 +285,9 @@ static enum wr_status end_directive(struct parse *p, const struct wr_token *k, b
 
     if (p->t->_word_cnt == 0) {
         return fail_at(p, k, WR_STR_NULL, is_block ? "unexpected \"{\"" : "unexpected \";\"");
+    }
+    if (is_block && p->file->is_cmdline) {
+        return fail_at(p, k, WR_STR_NULL, "block directives are not supported in -g option");
     }
     p->is_block = is_block;
     st = make_node(p, k->line, &n);
@@ -341,7 +344,8 @@ static enum wr_status end_file(struct parse *p, const struct wr_token *k)
         (void)snprintf(text, sizeof(text), "unexpected end of %s, expecting \";\"%s", what,
                        p->file->is_cmdline ? "" : " or \"}\"");
     } else if (p->cur != p->top) {
-        st = wr_arena_printf(p->t->arena, &hint, "the block \"%.*s\" opened in line %u is not closed",
+        st = wr_arena_printf(p->t->arena, &hint,
+                             "the block \"%.*s\" opened in line %u is not closed",
                              WR_STR_ARG(p->cur->name), p->cur->line);
         (void)snprintf(text, sizeof(text), "unexpected end of %s, expecting \"}\"", what);
     } else {
@@ -390,7 +394,7 @@ static enum wr_status parse_text(struct wr_tree *t, struct wr_conf_file *file, s
 
         st = wr_lex_next(&p.lex, &k);
         if (st == WR_ECONFIG) {
-            struct wr_pos pos = {file, p.lex.err_line, p.lex.err_column, 1, t->_seq};
+            struct wr_pos pos = {file, p.lex.err_line, p.lex.err_column, 1, t->_seq + 1};
 
             wr_diag_add(t->diags, WR_LOG_EMERG, &pos, WR_STR_NULL, "%.*s", WR_STR_ARG(p.lex.err));
         } else if (st == WR_OK) {
@@ -398,7 +402,7 @@ static enum wr_status parse_text(struct wr_tree *t, struct wr_conf_file *file, s
         }
     }
     if (st != WR_EOF) {
-        for (struct wr_node *n = p.cur; n != NULL; n = n->parent) {
+        for (struct wr_node *n = p.cur; n != top; n = n->parent) {
             n->is_cut = true;
         }
     }
@@ -460,7 +464,8 @@ const struct wr_node *wr_node_find(const struct wr_node *n, struct wr_str name)
 {
     const struct wr_node *c;
 
-    WR_NODE_FOREACH (c, n) {
+    WR_NODE_FOREACH(c, n)
+    {
         if (wr_str_eq(c->name, name)) {
             return c;
         }

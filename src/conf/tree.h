@@ -46,7 +46,7 @@ struct wr_node {
     const struct wr_arg *args; /* without the name: args[0] is the first argument */
     uint32_t arg_cnt;
     uint32_t line, column;           /* of the name */
-    uint64_t seq;                    /* 1, 2, ... in the order of reading, across files */
+    uint64_t seq;                    /* 2, 4, ... in the order of reading, across files */
     const struct wr_conf_file *file; /* NULL only for the root and for default texts */
     struct wr_node *parent;          /* NULL only for the root and for default texts */
     struct wr_node *first, *last;    /* children */

@@ -36,10 +36,7 @@ struct wr_pconn {
     int err;               /* errno behind CLOSED while connecting */
     uint32_t served;       /* exchanges ended well */
     uint64_t since_ms;     /* connected at */
-    uint64_t idle_ms;      /* parked at; for the stash */
-    struct wr_list node;   /* for the stash */
-    struct wr_task task;   /* for the stash: its wake-up for a parked connection */
-    void *owner;           /* for the stash */
+    uint64_t idle_ms;      /* parked at; the stash writes it */
 };
 
 struct wr_codec {

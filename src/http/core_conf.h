@@ -13,6 +13,7 @@
 #define WR_HTTP_CORE_CONF_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/log.h"
@@ -59,6 +60,7 @@ struct wr_core_listen; /* listen_conf.c: one listen */
 struct wr_core_srv {
     struct wr_conf_head head;
     struct wr_server *server; /* of a server{}; NULL in http{} */
+    struct wr_location *first_location, *last_location; /* of a server{}, in the order of the file */
     struct {
         struct wr_core_name *at;
         uint32_t cnt, _cap;
@@ -109,16 +111,11 @@ struct wr_mime_type {
 
 struct wr_core_loc {
     struct wr_conf_head head;
-    /* content (wr_core_set_content); not inherited but by if{} */
-    wr_content_start_fn *start;
-    void *start_conf;
-    bool auto_redirect;      /* wr_core_set_auto_redirect */
-    bool internal;
-    /* files */
-    const struct wr_template *root; /* of root or alias; absolute when constant or not beginning with a variable */
-    bool is_alias;           /* root holds an alias: the part of the location's name is replaced */
-    bool root_needs_prefix;  /* begins with no '/' after evaluation: put `prefix` in front */
-    struct wr_str prefix;    /* with '/' at its end */
+    /* files; what is content of a location and `internal` are in struct wr_location (location.h) */
+    const struct wr_template *root; /* of root or alias; made absolute unless it begins with a variable */
+    bool is_alias;           /* root holds an alias */
+    size_t alias_len;        /* bytes of the path that the alias replaces; SIZE_MAX: all (regex location) */
+    struct wr_str prefix;    /* with '/' at its end: before a root that evaluates to a relative path */
     struct wr_map *types;    /* extension -> struct wr_mime_type; never NULL */
     struct wr_str default_type;
     bool etag;
@@ -170,8 +167,7 @@ struct wr_core_loc {
     struct wr_strs open_file_cache;
     uint64_t open_file_cache_valid, open_file_cache_min_uses;
     bool open_file_cache_errors;
-    /* for wr_core_loc_facts and the duplicates check */
-    const struct wr_node *root_node, *start_node;
+    const struct wr_node *root_node; /* of root or alias, for messages */
 };
 
 static inline const struct wr_core_loc *wr_core_loc_of(const struct wr_req *r)

@@ -5,15 +5,17 @@
  *   buf |empty lines|first line CRLF|field CRLF|field CRLF|fie...      |
  *       0                                      ^_line        ^_seen    ^len
  *
- * memchr looks for the LF of the line at _line, from _seen on, never behind the line's or the head's
- * limit. A first line that is not whole yet is checked as far as it goes, by the same left-to-right
- * function that reads it when it is whole: what is wrong with it is told at the same byte and with
- * the same word however the bytes are cut. Fields are only read whole. When the empty line is here,
- * the few fields that decide framing and persistence are looked at once (RFC 9112 6, 9).
+ * memchr looks for the LF of the line at _line, from _seen on, never behind the line's or the
+ * head's limit. A first line that is not whole yet is checked as far as it goes, by the same
+ * left-to-right function that reads it when it is whole: what is wrong with it is told at the same
+ * byte and with the same word however the bytes are cut. Fields are only read whole. When the empty
+ * line is here, the few fields that decide framing and persistence are looked at once (RFC 9112 6,
+ * 9).
  *
- * Control bytes are looked for in pieces of 16 over the whole line; a field's name costs a word-wise
- * search of the colon and one hash look-up, and is checked byte by byte only when it is not known.
- * Takes memory for the field array only (and for "http://host?args", which has no "/" to point at).
+ * Control bytes are looked for in pieces of 16 over the whole line; a field's name costs a
+ * word-wise search of the colon and one hash look-up, and is checked byte by byte only when it is
+ * not known. Takes memory for the field array only (and for "http://host?args", which has no "/" to
+ * point at).
  */
 #include "http/h1_parse.h"
 
@@ -24,7 +26,12 @@
 #include "base/num.h"
 #include "http/uri.h"
 
-enum { STAGE_START, STAGE_FIELDS, STAGE_DONE, STAGE_BAD };
+enum {
+    STAGE_START,
+    STAGE_FIELDS,
+    STAGE_DONE,
+    STAGE_BAD
+};
 
 enum {
     EMPTY_LINES_MAX = 4,
@@ -33,7 +40,8 @@ enum {
     STATUS_END = 12,        /* "HTTP/1.1 200" */
 };
 
-/* The one typedef GNU C needs for a vector; 16 bytes are one register on every machine we care for. */
+/* The one typedef GNU C needs for a vector; 16 bytes are one register on every machine we care for.
+ */
 typedef uint8_t bytes16 __attribute__((vector_size(16)));
 
 #define EACH_BYTE(b) (UINT64_C(0x0101010101010101) * (b))
@@ -114,7 +122,8 @@ static inline size_t find_colon(const char *p, size_t n)
 }
 
 /*
- * "HTTP/x.y" at the beginning of v[0..n). MORE: right as far as it goes. *ret_version is 10 * x + y.
+ * "HTTP/x.y" at the beginning of v[0..n). MORE: right as far as it goes. *ret_version is 10 * x +
+ * y.
  */
 static enum wr_h1_result scan_version(const char *v, size_t n, unsigned *ret_version)
 {
@@ -349,7 +358,11 @@ static enum wr_h1_result take_status_line(struct wr_h1_parser *p, const char *li
     return WR_H1_DONE;
 }
 
-enum name_verdict { NAME_GOOD, NAME_DROP, NAME_BAD };
+enum name_verdict {
+    NAME_GOOD,
+    NAME_DROP,
+    NAME_BAD
+};
 
 /*
  * A name that is none of the known ones. A blank in it is never forgiven: the peers around us do
@@ -533,8 +546,8 @@ static void decide_response(const struct wr_h1_parser *p, struct wr_msg *m,
 {
     if (wr_status_is_bodyless(m->status, p->request_method)) {
         m->framing = WR_FRAMING_NONE;
-        bool is_tunnel = m->status == 101 ||
-                         (p->request_method == WR_METHOD_CONNECT && m->status / 100 == 2);
+        bool is_tunnel =
+            m->status == 101 || (p->request_method == WR_METHOD_CONNECT && m->status / 100 == 2);
         if (is_tunnel) {
             m->flags &= ~(unsigned)WR_MSG_KEEP_ALIVE;
         }
@@ -636,6 +649,7 @@ static enum wr_h1_result take_part(struct wr_h1_parser *p, const char *buf, size
         if (p->role == WR_H1_REQUEST) {
             p->_msg->request_line = wr_str(line, part);
         }
+        p->_line = avail; /* so that this slice follows a move too */
         if (res == WR_H1_BAD) {
             return res;
         }

@@ -24,19 +24,26 @@ struct known_name {
     char text[NAME_MAX_LEN];
 };
 
+/* clang-format off */
 static const struct known_name known_names[WR_HDR_ID_COUNT] = {
     [WR_HDR_OTHER] = {0, ""},
 #define X(id, name) [WR_HDR_##id] = {sizeof(name) - 1, name},
 #include "http/tbl/header_ids.h"
 #undef X
 };
+/* clang-format on */
 
-#define X(id, name) _Static_assert(sizeof(name) <= NAME_MAX_LEN, "longer than a row of known_names");
+#define X(id, name) _Static_assert(sizeof(name) <= NAME_MAX_LEN, "a known_names row is shorter");
 #include "http/tbl/header_ids.h"
 #undef X
 _Static_assert(WR_HDR_ID_COUNT <= 64, "wr_hdrs.have has 64 bits");
 
-enum { SLOT_LEN = 27, SLOT_FIRST = 38, SLOT_MID = 29, SLOT_LAST = 51 };
+enum {
+    SLOT_LEN = 27,
+    SLOT_FIRST = 38,
+    SLOT_MID = 29,
+    SLOT_LAST = 51
+};
 
 /* clang-format off */
 static const uint8_t slots[256] = {
@@ -62,6 +69,7 @@ static const uint8_t slots[256] = {
     [243] = WR_HDR_X_PAD, [245] = WR_HDR_VARY, [253] = WR_HDR_CONTENT_LENGTH, [254] = WR_HDR_TE,
     [255] = WR_HDR_HOST,
 };
+
 /* clang-format on */
 
 static inline unsigned slot_of(const char *p, size_t n)
@@ -75,8 +83,9 @@ static inline unsigned slot_of(const char *p, size_t n)
 }
 
 /*
- * Bits in which name bytes differ from the canonical ones. Only where the canonical byte is a letter
- * (it has bit 6; the other bytes of known names are '-' and digits) the bit of the case is free.
+ * Bits in which name bytes differ from the canonical ones. Only where the canonical byte is a
+ * letter (it has bit 6; the other bytes of known names are '-' and digits) the bit of the case is
+ * free.
  */
 static inline uint64_t differ64(const char *p, const char *canon)
 {
@@ -103,7 +112,8 @@ static inline unsigned differ8(char p, char canon)
     return (a ^ c) & ~((c & 0x40u) >> 1);
 }
 
-/* n > 0, equal to the canonical name's. Pieces overlap, so that no byte outside the name is read. */
+/* n > 0, equal to the canonical name's. Pieces overlap, so that no byte outside the name is read.
+ */
 static inline bool is_same_name(const char *p, const char *canon, size_t n)
 {
     if (n >= 8) {

@@ -65,6 +65,8 @@ struct wr_filter_row {
     wr_filter_fn *fn;
 };
 
+struct wr_lb;
+
 struct wr_module {
     struct wr_conf_module *conf; /* directives; NULL: none */
     const struct wr_var *vars;
@@ -73,6 +75,8 @@ struct wr_module {
     size_t phase_cnt;
     const struct wr_filter_row *filters;
     size_t filter_cnt;
+    const struct wr_lb *const *balancers; /* up/lb.h; found by name */
+    size_t balancer_cnt;
     /* A generation is published to this thread (every thread once): make per-thread state. May be NULL. */
     enum wr_status (*thread_adopt)(struct wr_gen *g);
     /* This thread lets a generation go; before its last reference from here. May be NULL. */

@@ -110,6 +110,7 @@ struct wr_req {
     struct wr_str out_type;   /* Content-Type without charset; empty: none. Written by header filters */
     int64_t out_mtime;        /* Last-Modified; -1: none */
     bool can_range;           /* the range filter may act (static files; proxied with force_ranges) */
+    bool no_server, no_date;  /* the FINAL filter adds no Server, no Date of ours */
     bool is_proxied;          /* the answer came from a peer: no 304/412 by our own checks (U5.10) */
     struct wr_pipe *out_pipe; /* response body, consumer end ours until respond; NULL: none */
     struct wr_content *content;

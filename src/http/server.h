@@ -24,6 +24,7 @@
 #include "http/req.h"
 #include "net/sock.h"
 
+struct wr_conf;
 struct wr_regex;
 struct wr_locations; /* http/location.h */
 
@@ -47,6 +48,9 @@ struct wr_port {
     struct wr_listen_opts opts;
     struct wr_str text;            /* as configured, for -s messages and the fixture's name */
     bool is_wildcard_of;           /* 0.0.0.0:80 beside 1.2.3.4:80: connections are told apart by local address */
+    struct wr_port *virtuals;      /* is_wildcard_of: those addresses, which have no socket of their own */
+    size_t virtual_cnt;
+    struct wr_map by_local;        /* is_wildcard_of: bytes of the local address -> one of virtuals */
     struct wr_server *deflt;
     struct wr_map exact;           /* lower-case name -> wr_server */
     struct wr_trie leading;        /* "*.example.org" and ".example.org" as reversed suffix */
@@ -65,8 +69,8 @@ struct wr_http {
     size_t port_cnt;
     struct wr_server *servers;
     size_t server_cnt;
-    struct wr_vars *vars;
-    uint32_t worker_connections;
+    struct wr_vars *vars;        /* exists from the init hook of wr_core_conf on */
+    uint32_t worker_connections; /* of one thread; main/ may set it in its `done` hook. 512 */
 };
 
 /* Of a generation; NULL when the file has no http{}. */
@@ -74,6 +78,18 @@ static inline struct wr_http *wr_http_of(const struct wr_gen *g)
 {
     return g->data;
 }
+
+/* --- while a generation is built (listen_conf.c) --- */
+
+/* The http{} that is being built, also when the file has none (yet). After the init hooks. */
+struct wr_http *wr_http_building(struct wr_conf *cf);
+/* Number of a variable that something (a named group, set, map) is about to define: known from now on. */
+enum wr_status wr_http_define_var(struct wr_conf *cf, struct wr_str name, uint32_t *ret_no) WR_MUST_CHECK;
+
+/*
+ * The port that a connection to this local address belongs to: p itself, or one of its virtuals.
+ */
+const struct wr_port *wr_port_of_local(const struct wr_port *p, const struct wr_addr *local);
 
 /*
  * Virtual server for a host (lower case, no port) on a port, with the name that matched; captures of a

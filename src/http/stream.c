@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stream.c: the two halves of an exchange as a state table, for all codecs. Only codecs call this; it
- * wakes nobody, so that a codec tells its user once whatever changed in a run. Owner thread only.
+ * stream.c: the two halves of an exchange as a state table, for all codecs. Only codecs call this;
+ * it wakes nobody, so that a codec tells its user once whatever changed in a run. Owner thread
+ * only.
  *
  * A tunnel begins anew with both halves in BODY, hence the move from DONE back to it.
  */
@@ -12,7 +13,8 @@
 
 #define B(s) (1u << WR_HALF_##s)
 
-/* half, deadline kind, may go to. Deadlines are rx_timeout_ms and tx_timeout_ms, kept by the codec. */
+/* half, deadline kind, may go to. Deadlines are rx_timeout_ms and tx_timeout_ms, kept by the codec.
+ */
 #define WR_HALVES(X)                                                                               \
     X(WAIT, NONE, B(BODY) | B(RESET))                                                              \
     X(BODY, HALF, B(DONE) | B(RESET))                                                              \

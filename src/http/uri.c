@@ -205,13 +205,20 @@ static bool parse_port(struct wr_str s, uint16_t *ret_port)
     return true;
 }
 
-/* Length of the registered name or IPv4 address that s begins with: up to ':' or the end; 0: bad. */
+/* Length of the registered name or IPv4 address that s begins with: up to ':' or the end; 0: bad.
+ */
 static size_t scan_reg_name(struct wr_str s)
 {
     size_t i;
 
-    for (i = 0; i < s.len && s.ptr[i] != ':'; i++) {
+    for (i = 0; i < s.len; i++) {
         unsigned char c = (unsigned char)s.ptr[i];
+        if (WR_LIKELY(c != '.' && wr_char_is(c, WR_CH_UNRESERVED))) {
+            continue;
+        }
+        if (c == ':') {
+            break;
+        }
         if (!wr_char_is(c, WR_CH_HOST) || c == '[' || c == ']' || c == '@') {
             return 0;
         }
@@ -222,7 +229,8 @@ static size_t scan_reg_name(struct wr_str s)
     return i;
 }
 
-/* Length of "[v6]" at the beginning of s, brackets included; 0: bad. Zones have no place in HTTP. */
+/* Length of "[v6]" at the beginning of s, brackets included; 0: bad. Zones have no place in HTTP.
+ */
 static size_t scan_ip_literal(struct wr_str s)
 {
     const char *end = memchr(s.ptr, ']', s.len);

@@ -7,8 +7,8 @@
  *   producer: reserve/commit, push, eof, fail, abort, leave      consumer: peek, consume, move, leave
  *
  * Rules (docs/architecture.md, "Bytes: the pipe"):
- *  1. can_push is false when `queued` >= high (a spill counts as room); the producer that saw it is woken
- *     when queued <= low. reserve never hands out more than high - queued.
+ *  1. can_push is false when `queued` >= high; the producer that saw it is woken when queued <= low. With
+ *     a spill only bytes in memory count, and room on disk counts as room. reserve never hands out more than high - queued.
  *  2. The consumer is woken when an empty pipe gains bytes, and on eof, fail, abort.
  *  3. Slices under 2 KiB are copied into the tail chunk, so that ten bytes never pin a big one.
  *  4. When the consumer left, pushes are dropped and counted, and the producer's calls give WR_EPEERGONE.
@@ -75,6 +75,9 @@ struct wr_pipe {
     size_t high, low;
     struct wr_task *producer, *consumer; /* woken; NULL: nobody */
     struct wr_spill *spill;
+    struct wr_chunk *_tail; /* chunk of the last slice if this pipe fills it; no reference of its own */
+    struct wr_chunk *_res;  /* handed out by reserve, one reference; NULL: none */
+    uint32_t _res_off, _res_len;
 };
 
 /* high > 0; low = high / 2. From the slab; NULL when memory is out. */
@@ -87,7 +90,10 @@ enum wr_status wr_pipe_set_spill(struct wr_pipe *p, const struct wr_spill_conf *
 
 /* May a push be made now? If not, the producer's task is woken once it may. */
 bool wr_pipe_can_push(struct wr_pipe *p);
-/* Bytes that may be pushed now; 0 arms the wake as can_push. Not limited by a spill's room. */
+/*
+ * Bytes that may be pushed now; 0 arms the wake as can_push. When memory is full and a spill takes
+ * over: 64 KiB, whatever is left on disk.
+ */
 size_t wr_pipe_room(struct wr_pipe *p);
 /*
  * Takes the slice's reference in every case. A push beyond room is accepted whole (one slice over),
@@ -98,6 +104,7 @@ enum wr_status wr_pipe_push(struct wr_pipe *p, struct wr_slice s) WR_MUST_CHECK;
 enum wr_status wr_pipe_push_copy(struct wr_pipe *p, const void *bytes, size_t n) WR_MUST_CHECK;
 /* Room in the tail chunk to be written in place, at most `want`; NULL at high (as can_push) or without memory. */
 char *wr_pipe_reserve(struct wr_pipe *p, size_t want, size_t *ret_len) WR_MUST_CHECK;
+/* The first n bytes of the last reserve, nothing else was called in between; 0 gives the room back. */
 void wr_pipe_commit(struct wr_pipe *p, size_t n);
 void wr_pipe_eof(struct wr_pipe *p);
 /* First reason wins; also after eof it changes nothing. */
@@ -105,6 +112,12 @@ void wr_pipe_fail(struct wr_pipe *p, unsigned reason);
 void wr_pipe_abort(struct wr_pipe *p, unsigned reason);
 /* The producer's task will not be woken any more. An open pipe becomes FAILED. Frees when last. */
 void wr_pipe_leave_producer(struct wr_pipe *p);
+
+/* The consumer has left: what is pushed is dropped (can_push and room say yes, push WR_EPEERGONE). */
+static inline bool wr_pipe_is_orphan(const struct wr_pipe *p)
+{
+    return (p->_ends & 2u) == 0;
+}
 
 /* --- consumer --- */
 

@@ -36,7 +36,7 @@ void wr_spill_free(struct wr_spill *s)
 
 bool wr_spill_has_room(const struct wr_spill *s)
 {
-    return s->queued == 0 ? s->conf->max > 0 : s->end < s->conf->max;
+    return !s->is_full && s->conf->max > 0 && (s->queued == 0 || s->end < s->conf->max);
 }
 
 /* The file to write to, at s->end. */
@@ -69,6 +69,7 @@ enum wr_status wr_spill_write(struct wr_spill *s, const char *bytes, size_t n, u
     uint64_t end;
 
     if (!wr_add_ok(s->queued == 0 ? 0 : s->end, n, &end) || end > s->conf->max) {
+        s->is_full = true;
         return WR_ELIMIT;
     }
     if (prepare_file(s, ret_errno) != WR_OK) {
@@ -93,4 +94,7 @@ void wr_spill_leave(struct wr_spill *s, uint64_t n)
 {
     WR_ASSERT(n <= s->queued);
     s->queued -= n;
+    if (s->queued == 0) {
+        s->is_full = false;
+    }
 }

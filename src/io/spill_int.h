@@ -20,12 +20,13 @@ struct wr_spill {
     struct wr_file *file; /* NULL before the first write */
     uint64_t end;         /* where the next byte goes: bytes on disk */
     uint64_t queued;      /* bytes of the file in the pipe's queue */
+    bool is_full;         /* a write would have passed `max`; until the queue holds none of the file */
 };
 
 struct wr_spill *wr_spill_new(const struct wr_spill_conf *conf) WR_MUST_CHECK;
 /* Accepts NULL. */
 void wr_spill_free(struct wr_spill *s);
-/* Is there room on disk for at least one byte? */
+/* May a write be tried? */
 bool wr_spill_has_room(const struct wr_spill *s);
 /*
  * Writes n bytes (one write a write_size). WR_OK: they are at *ret_off of s->file, counted as queued.

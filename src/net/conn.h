@@ -34,6 +34,7 @@ union wr_addr46 {
 
 struct wr_conn {
     uint32_t magic;
+    uint32_t _size; /* of the whole allocation */
     bool is_closed;
     uint64_t no;              /* serial number in the process: $connection, "*17" in logs */
     struct wr_io io;
@@ -50,7 +51,7 @@ struct wr_conn {
 /*
  * For an accepted descriptor (taken in every case). run/name: the attached owner's task.
  * The owner embeds what it needs beside the conn: `size` bytes are allocated in one piece, the conn
- * first, the rest zeroed.
+ * first, the rest zeroed. WR_ENOMEM, WR_ESYS: nothing was made.
  */
 enum wr_status wr_conn_open(int fd, const struct wr_addr *peer, size_t size, wr_task_fn *run,
                             const char *name, struct wr_conn **ret) WR_MUST_CHECK;

@@ -32,6 +32,12 @@ struct wr_listen_opts {
  */
 enum wr_status wr_sock_listen(const struct wr_listen_opts *o, int *ret_fd, int *ret_errno,
                               const char **ret_call) WR_MUST_CHECK;
+/*
+ * For a new address with reuseport: SO_REUSEPORT hides "Address already in use", so it is bound
+ * once without it and closed again. IP addresses only; results as wr_sock_listen.
+ */
+enum wr_status wr_sock_probe(const struct wr_listen_opts *o, int *ret_errno, const char **ret_call)
+    WR_MUST_CHECK;
 /* Options that may change on a socket that is already listening (backlog, buffers, deferred). */
 enum wr_status wr_sock_retune(int fd, const struct wr_listen_opts *o) WR_MUST_CHECK;
 enum wr_status wr_sock_local(int fd, struct wr_addr *ret) WR_MUST_CHECK;
@@ -42,7 +48,9 @@ struct wr_sock_tcpinfo {
     uint32_t rtt, rttvar, snd_cwnd, rcv_space;
 };
 enum wr_status wr_sock_tcpinfo(int fd, struct wr_sock_tcpinfo *ret) WR_MUST_CHECK;
+/* Close-on-exec; -1 with errno. */
 int wr_sock_dup(int fd);
+/* Accepts -1. */
 void wr_sock_close(int fd);
 
 #endif

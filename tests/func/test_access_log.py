@@ -25,11 +25,11 @@ def test_escape(weir, escape, value, expect):
     assert server.access(1) == [want]
 
 
-@pytest.mark.parametrize("escape,expect", [("", r"/a\x0Ab\x0D\x00c"), ("escape=json ", r"/a\nb\r\u0000c")])
+@pytest.mark.parametrize("escape,expect", [("", r"/a\x0Ab\x0D\x1Fc"), ("escape=json ", r"/a\nb\r\u001Fc")])
 def test_control_characters_never_break_a_line(weir, escape, expect):  # U14.1
     server = weir("access_log {dir}/access.log t; location / { return 200 x; }", http="log_format t " + escape + "'$uri';")
     server.get("/a%0Ab%0D%1Fc")
-    assert server.access(1) == [expect.replace("\\x00", "\\x1F").replace("\\u0000", "\\u001F")]
+    assert server.access(1) == [expect]
 
 
 @pytest.mark.weir_only("U14.1: no raw CR, LF or NUL in a log line, whatever the escape; nginx writes them with escape=none")

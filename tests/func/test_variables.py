@@ -148,9 +148,9 @@ def test_log_sizes(weir):
 
 
 def test_log_sent_http(weir):
-    server = log(weir, "$sent_http_content_type|$sent_http_content_length|$sent_http_connection|$sent_http_location|$sent_http_none")
+    server = log(weir, "$sent_http_content_type|$sent_http_content_length|$sent_http_location|$sent_http_none")
     server.get("/?a=b")
-    assert server.access(1) == ["text/plain|7|keep-alive|-|-"]
+    assert server.access(1) == ["text/plain|7|-|-"]
 
 
 def test_log_sent_http_keep_alive_and_last_modified(weir):

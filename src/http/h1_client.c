@@ -1,0 +1,851 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * h1_client.c: HTTP/1 on a connection to a peer (codec.h). The object that the engine knows
+ * (wr_pconn) is apart from the connection, since it outlives it until its owner closes it:
+ *
+ *   struct h1_client {wr_pconn} -- struct h1_link {wr_conn} -- struct h1_answer {h1_xchg}
+ *
+ * An exchange: the request goes out while the answer is read (U4.5). A send that fails does not end
+ * it as long as bytes of an answer may come; only when none come the failure counts. It is over for
+ * us when both halves are DONE: the codec leaves the stream at once and the connection is READY
+ * again, if the answer framed itself, wants to be kept, and no byte is left over; else it is
+ * closed. Bytes behind the answer's end are never passed on. Owner thread only.
+ */
+#include "http/h1_conn.h"
+
+#include <errno.h>
+
+#include "base/clock.h"
+#include "base/fsm.h"
+#include "base/obj.h"
+#include "base/slab.h"
+#include "base/strbuf.h"
+#include "http/h1_int.h"
+#include "http/h1_write.h"
+
+#define H1_INTERIM_MAX      32
+#define H1_HEAD_MAX_DEFAULT (16u * 1024)
+#define H1_IN_HIGH_DEFAULT  (64u * 1024)
+
+#define B(s) (1u << WR_PCONN_##s)
+
+/*
+ * state, deadline, may go to. CONNECTING is bounded by the connect timeout of who dials, READY by
+ * the keepalive_timeout of who parked it, BUSY by rx_timeout_ms and tx_timeout_ms of the stream.
+ */
+#define H1_CLIENT_STATES(X)                                                                        \
+    X(CONNECTING, NONE, B(READY) | B(CLOSED))                                                      \
+    X(READY, NONE, B(BUSY) | B(CLOSED))                                                            \
+    X(BUSY, EXCHANGE, B(READY) | B(CLOSED))                                                        \
+    X(CLOSED, NONE, 0)
+
+static const char *const state_names[] = {
+#define X(name, deadline, moves) [WR_PCONN_##name] = #name,
+    H1_CLIENT_STATES(X)
+#undef X
+};
+
+static const uint32_t state_moves[] = {
+#define X(name, deadline, moves) [WR_PCONN_##name] = (moves),
+    H1_CLIENT_STATES(X)
+#undef X
+};
+
+static const struct wr_fsm client_fsm = {"h1 client", state_names, state_moves};
+
+struct h1_answer {
+    struct h1_xchg x; /* first */
+    struct wr_msg *head;
+    uint32_t interims;
+    bool is_kept;    /* the answer leaves the connection usable */
+    bool is_closing; /* the request asked for Connection: close */
+    int tx_err;      /* errno of a send that failed while an answer might come */
+};
+
+struct h1_client {
+    struct wr_pconn pc; /* first */
+    struct wr_grave grave;
+    struct h1_answer *ans; /* BUSY */
+    struct h1_rest rest;
+    uint64_t no; /* of the connection, for the recorder */
+    bool is_in_on;
+    bool is_eof;
+    bool is_broken;
+    bool is_buried;
+};
+
+/* The connection's memory, with the way back. */
+struct h1_link {
+    struct wr_conn conn; /* first */
+    struct h1_client *client;
+};
+
+static const struct wr_stream_ops client_ops;
+
+static struct h1_client *client_of(struct wr_pconn *pc)
+{
+    return wr_container_of(pc, struct h1_client, pc);
+}
+
+static void set_state(struct h1_client *c, enum wr_pconn_state to)
+{
+    wr_fsm_move(&client_fsm, &c->pc.state, to, c->no);
+}
+
+static void want_in(struct h1_client *c, bool on)
+{
+    if (c->is_in_on != on && !c->is_eof && !c->is_broken) {
+        c->is_in_on = on;
+        wr_io_want_in(&c->pc.conn->io, on);
+    }
+}
+
+static void arm(struct h1_client *c, uint64_t at_ms)
+{
+    if (at_ms == 0) {
+        wr_timer_disarm(&c->pc.conn->timer);
+    } else {
+        wr_timer_arm(&c->pc.conn->timer, at_ms);
+    }
+}
+
+static void wake_user(struct h1_client *c)
+{
+    wr_task_wake_opt(c->pc.user);
+}
+
+/* ---- the exchange object -------------------------------------------------------------------- */
+
+static void free_answer(struct wr_grave *g)
+{
+    struct h1_answer *a = wr_container_of(g, struct h1_answer, x.grave);
+
+    wr_obj_kill(&a->x.s);
+    wr_slab_free(a, sizeof(*a));
+}
+
+/* The codec's end leaves; the user is told. */
+static void leave_answer(struct h1_client *c)
+{
+    struct h1_answer *a = wr_take(&c->ans);
+
+    if (!a) {
+        return;
+    }
+    h1_xchg_drop(&a->x);
+    a->x.s.codec = NULL;
+    a->x.s.conn = NULL;
+    wr_task_wake_opt(a->x.s.user);
+    if (a->x.is_released) {
+        wr_grave_bury(&a->x.grave, free_answer);
+    }
+}
+
+/* ---- ends of the connection ----------------------------------------------------------------- */
+
+/* Closes the connection; the pconn stays until its owner closes it. */
+static void end_client(struct h1_client *c, enum wr_reason why, int err, enum wr_io_close_how how)
+{
+    if (c->pc.state == WR_PCONN_CLOSED) {
+        return;
+    }
+    set_state(c, WR_PCONN_CLOSED);
+    c->pc.reason = (uint8_t)why;
+    c->pc.err = err;
+    if (c->ans) {
+        (void)wr_stream_break(&c->ans->x.s, why, err);
+        leave_answer(c);
+    }
+    h1_rest_drop(&c->rest);
+    wr_conn_close(wr_take(&c->pc.conn), how);
+    wake_user(c);
+}
+
+/* The exchange breaks: what was received is still delivered, then the reason. */
+static void fail_client(struct h1_client *c, enum wr_reason why, int err)
+{
+    if (c->ans) {
+        h1_rx_fail(&c->ans->x, why, err);
+    }
+    end_client(c, why, err, WR_IO_CLOSE_RESET);
+}
+
+/* Both halves are DONE. */
+static void end_exchange(struct h1_client *c)
+{
+    struct h1_answer *a = c->ans;
+    struct wr_io *io = &c->pc.conn->io;
+    bool is_extra = c->rest.len > 0 || io->rx != NULL;
+    bool is_fine = a->is_kept && !a->is_closing && !a->x.is_switch && !is_extra && !c->is_eof &&
+                   !c->is_broken &&
+                   (io->facts & (WR_IO_EOF | WR_IO_ERR | WR_IO_RDHUP | WR_IO_HUP)) == 0;
+
+    c->pc.served++;
+    if (!is_fine) {
+        end_client(c, is_extra ? WR_REASON_EXTRA : WR_REASON_DONE, 0, WR_IO_CLOSE_FIN);
+        return;
+    }
+    arm(c, 0);
+    leave_answer(c);
+    io->rx_max = 0;
+    set_state(c, WR_PCONN_READY);
+    want_in(c, true);
+    wake_user(c);
+}
+
+/* ---- the answer's head ---------------------------------------------------------------------- */
+
+static bool prepare_head(struct h1_answer *a)
+{
+    struct wr_stream *s = &a->x.s;
+    struct wr_h1_limits lim = {
+        .line_max = s->head_max, .head_max = s->head_max, .fields_max = H1_FIELDS_MAX};
+
+    if (!a->head) {
+        a->head = wr_arena_alloc(s->arena, sizeof(*a->head));
+        if (!a->head) {
+            return false;
+        }
+    }
+    wr_msg_init(a->head, s->arena, H1_FIELDS_MAX);
+    wr_h1_parser_init(&a->x.parser, WR_H1_RESPONSE, &lim, 0, a->head);
+    a->x.parser.request_method = s->head_out->method;
+    return true;
+}
+
+static enum wr_reason reason_of_bad(enum wr_h1_bad bad)
+{
+    switch (bad) {
+    case WR_H1_BAD_LINE_TOO_LONG:
+    case WR_H1_BAD_FIELD_TOO_LONG:
+    case WR_H1_BAD_HEAD_TOO_LONG:
+    case WR_H1_BAD_FIELDS:
+        return WR_REASON_BIG_HEAD;
+    case WR_H1_BAD_NOT_HTTP:
+        return WR_REASON_NOT_HTTP;
+    case WR_H1_BAD_NONE:
+    case WR_H1_BAD_LINE:
+    case WR_H1_BAD_METHOD:
+    case WR_H1_BAD_TARGET:
+    case WR_H1_BAD_VERSION:
+    case WR_H1_BAD_MAJOR:
+    case WR_H1_BAD_FIELD:
+    case WR_H1_BAD_HOST:
+    case WR_H1_BAD_FRAMING:
+    case WR_H1_BAD_LENGTH:
+    case WR_H1_BAD_CODING:
+    case WR_H1_BAD_EMPTY_LINES:
+        return WR_REASON_BAD_HEAD;
+    }
+    WR_UNREACHABLE();
+}
+
+static void end_rx(struct h1_client *c)
+{
+    struct h1_answer *a = c->ans;
+
+    h1_rx_done(&a->x);
+    wr_task_wake_opt(a->x.s.user);
+}
+
+/* The final head is whole. False: the exchange failed. */
+static bool take_final_head(struct h1_client *c)
+{
+    struct h1_answer *a = c->ans;
+    struct wr_stream *s = &a->x.s;
+    const struct wr_msg *m = a->head;
+    bool is_connect =
+        s->head_out->method == WR_METHOD_CONNECT && m->status >= 200 && m->status < 300;
+
+    if (m->status == 101 && ((s->head_out->flags & WR_MSG_UPGRADE) == 0 || m->version < 11 ||
+                             (m->flags & WR_MSG_UPGRADE) == 0)) {
+        /* U14.3: nobody asked for it, or it does not say what it switched to. */
+        fail_client(c, WR_REASON_BAD_HEAD, 0);
+        return false;
+    }
+    a->x.is_switch = m->status == 101 || is_connect;
+    a->is_kept = (m->flags & WR_MSG_KEEP_ALIVE) != 0 && m->framing != WR_FRAMING_CLOSE;
+    s->version = (uint8_t)m->version;
+    s->head_in = a->head;
+    s->head_us = h1_now_us();
+    wr_stream_set_rx(s, WR_HALF_BODY);
+    wr_task_wake_opt(s->user);
+    h1_rx_begin(&a->x, m);
+    if (a->x.is_switch || m->framing == WR_FRAMING_NONE ||
+        (m->framing == WR_FRAMING_LENGTH && m->content_length == 0)) {
+        end_rx(c);
+        return true;
+    }
+    a->x.rx.in = s->in =
+        wr_pipe_new(s->in_high > 0 ? s->in_high : H1_IN_HIGH_DEFAULT, &c->pc.conn->task, NULL);
+    if (!s->in) {
+        fail_client(c, WR_REASON_NOMEM, 0);
+        return false;
+    }
+    a->x.rx.is_wanted = true;
+    return true;
+}
+
+/* Bytes are in rest. False: the exchange failed. */
+static bool parse_answer(struct h1_client *c)
+{
+    struct h1_answer *a = c->ans;
+    struct wr_stream *s = &a->x.s;
+    unsigned status;
+
+    if (!a->head && !prepare_head(a)) {
+        fail_client(c, WR_REASON_NOMEM, 0);
+        return false;
+    }
+    switch (h1_parse_head(&a->x, &c->rest, a->head, s->head_max)) {
+    case H1_PARSED:
+        break;
+    case H1_PARSE_MORE:
+        return true;
+    case H1_PARSE_BAD:
+        s->bad = (uint16_t)a->x.parser.bad;
+        fail_client(c, reason_of_bad(a->x.parser.bad), 0);
+        return false;
+    case H1_PARSE_NOMEM:
+        fail_client(c, WR_REASON_NOMEM, 0);
+        return false;
+    }
+    status = a->head->status;
+    if (status >= 200 || status == 101) {
+        return take_final_head(c);
+    }
+    if (++a->interims > H1_INTERIM_MAX) {
+        s->bad = WR_H1_BAD_HEAD_TOO_LONG;
+        fail_client(c, WR_REASON_BAD_HEAD, 0);
+        return false;
+    }
+    if (!prepare_head(a)) {
+        fail_client(c, WR_REASON_NOMEM, 0);
+        return false;
+    }
+    return true;
+}
+
+/* ---- receiving ------------------------------------------------------------------------------ */
+
+/* Nothing more comes, and all that came was used. False: the exchange is gone. */
+static bool see_end(struct h1_client *c, enum wr_status st)
+{
+    struct h1_answer *a = c->ans;
+    struct wr_stream *s = &a->x.s;
+    int err = st == WR_EOF ? 0 : c->pc.conn->io.err;
+
+    if (st == WR_EOF) {
+        c->is_eof = true;
+    } else {
+        c->is_broken = true;
+    }
+    if (s->rx == WR_HALF_WAIT) {
+        /* A send that failed is the reason, if one did. */
+        err = a->tx_err != 0 ? a->tx_err : err;
+        fail_client(c, err != 0 ? WR_REASON_RESET : WR_REASON_CLOSED, err);
+        return false;
+    }
+    if (s->rx == WR_HALF_BODY) {
+        if (a->x.rx.framing != WR_FRAMING_CLOSE || st != WR_EOF) {
+            fail_client(c, st == WR_EOF ? WR_REASON_TRUNCATED : WR_REASON_RESET, err);
+            return false;
+        }
+        end_rx(c);
+    }
+    return true;
+}
+
+static bool feed(struct h1_client *c, size_t room)
+{
+    struct h1_answer *a = c->ans;
+
+    switch (h1_feed(&a->x, &c->rest, room)) {
+    case H1_FED_MORE:
+        return true;
+    case H1_FED_DONE:
+        end_rx(c);
+        return true;
+    case H1_FED_BAD:
+        fail_client(c, WR_REASON_BAD_BODY, 0);
+        return false;
+    case H1_FED_BIG:
+        fail_client(c, WR_REASON_BIG_BODY, 0);
+        return false;
+    case H1_FED_NOMEM:
+        fail_client(c, WR_REASON_NOMEM, 0);
+        return false;
+    }
+    WR_UNREACHABLE();
+}
+
+/* Bytes that may be used now. */
+static size_t answer_room(const struct h1_answer *a, size_t body_room)
+{
+    const struct wr_stream *s = &a->x.s;
+
+    if (s->rx == WR_HALF_WAIT) {
+        return h1_head_room(&a->x, s->head_max);
+    }
+    return s->rx == WR_HALF_BODY ? body_room : 0;
+}
+
+/* What the poller should receive at most, so that the user's limits bind. */
+static void limit_receive(struct h1_client *c, size_t room)
+{
+    const struct h1_answer *a = c->ans;
+    size_t max = room;
+
+    if (a->x.s.rx == WR_HALF_WAIT) {
+        /* Head and the first of the body come together. */
+        max = (size_t)a->x.s.head_max + a->x.s.in_high;
+        max = WR_MIN(max, room);
+    }
+    c->pc.conn->io.rx_max = (uint32_t)WR_MIN(max, (size_t)UINT32_MAX);
+}
+
+/* False: the exchange is gone. *ret_wants: bytes are awaited and none are here. */
+static bool pump_in(struct h1_client *c, bool *ret_wants)
+{
+    struct h1_answer *a = c->ans;
+    struct wr_stream *s = &a->x.s;
+    size_t room;
+
+    *ret_wants = false;
+    for (;;) {
+        room = answer_room(a, s->rx == WR_HALF_BODY ? h1_rx_room(&a->x) : 0);
+        if (room == 0 || c->is_eof || c->is_broken) {
+            break;
+        }
+        if (c->rest.len == 0) {
+            enum wr_status st;
+
+            limit_receive(c, room);
+            st = h1_rest_fill(&c->rest, c->pc.conn, room);
+            if (st == WR_AGAIN) {
+                *ret_wants = true;
+                break;
+            }
+            if (st != WR_OK) {
+                if (!see_end(c, st)) {
+                    return false;
+                }
+                break;
+            }
+            s->got_bytes = true;
+            a->x.got_in = true;
+        }
+        if (s->rx == WR_HALF_WAIT ? !parse_answer(c) : !feed(c, room)) {
+            return false;
+        }
+    }
+    h1_rest_settle(&c->rest);
+    /* With the answer over, IN stays on: an end or a byte more is to be seen. A tunnel yet to begin
+     * waits. */
+    want_in(c, c->rest.len == 0 && (room > 0 || (s->rx >= WR_HALF_DONE && !a->x.is_switch)));
+    return true;
+}
+
+/* The connection is no good any more before anything was sent on it. */
+static bool is_stale(struct h1_client *c)
+{
+    const struct wr_io *io = &c->pc.conn->io;
+
+    return io->rx != NULL || (io->facts & (WR_IO_EOF | WR_IO_ERR | WR_IO_RDHUP | WR_IO_HUP)) != 0;
+}
+
+/* ---- sending -------------------------------------------------------------------------------- */
+
+static bool is_close_asked(const struct wr_msg *m)
+{
+    const struct wr_hdr *h = NULL;
+
+    if ((m->hdrs.have & (UINT64_C(1) << WR_HDR_CONNECTION)) == 0) {
+        return false;
+    }
+    for (h = wr_hdrs_get(&m->hdrs, WR_HDR_CONNECTION); h; h = wr_hdrs_next(&m->hdrs, h)) {
+        if (wr_str_list_has(h->value, WR_STR("close"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum wr_status write_request_head(struct h1_client *c)
+{
+    struct h1_answer *a = c->ans;
+    struct wr_msg *m = a->x.s.head_out;
+    char text[128];
+    struct wr_strbuf b;
+
+    if (wr_hdrs_has(&m->hdrs, WR_HDR_CONTENT_LENGTH)) {
+        wr_hdrs_remove_id(&m->hdrs, WR_HDR_CONTENT_LENGTH);
+    }
+    if (wr_hdrs_has(&m->hdrs, WR_HDR_TRANSFER_ENCODING)) {
+        wr_hdrs_remove_id(&m->hdrs, WR_HDR_TRANSFER_ENCODING);
+    }
+    wr_strbuf_init_fixed(&b, text, sizeof(text));
+    a->x.tx.framing = (uint8_t)m->framing;
+    if (m->framing == WR_FRAMING_LENGTH) {
+        a->x.tx.left = m->content_length;
+        wr_strbuf_add_z(&b, "Content-Length: ");
+        wr_strbuf_add_u64(&b, m->content_length);
+        wr_strbuf_add_z(&b, "\r\n");
+    } else if (m->framing == WR_FRAMING_CHUNKED) {
+        wr_strbuf_add_z(&b, "Transfer-Encoding: chunked\r\n");
+    } else if (!WR_ASSERT_REQ(m->framing == WR_FRAMING_NONE)) {
+        /* A request cannot end with the connection. */
+        return WR_EPROTO;
+    }
+    a->is_closing = is_close_asked(m);
+    a->x.tx.is_written = true;
+    return h1_tx_add_head(&a->x, m, WR_H1_REQUEST, wr_strbuf_str(&b));
+}
+
+/* Whether an answer may still come, though no byte of ours goes out any more. False: the exchange
+ * is gone. */
+static bool survive_send_failure(struct h1_client *c)
+{
+    struct h1_answer *a = c->ans;
+    int err = c->pc.conn->io.err;
+    bool wants;
+
+    h1_tx_leave_pipe(&a->x);
+    a->tx_err = err != 0 ? err : EPIPE;
+    if (a->x.s.is_tunnel) {
+        fail_client(c, WR_REASON_RESET, a->tx_err);
+        return false;
+    }
+    return pump_in(c, &wants);
+}
+
+static bool pump_out(struct h1_client *c)
+{
+    struct h1_answer *a = c->ans;
+    struct wr_stream *s = &a->x.s;
+    unsigned why;
+
+    if (!s->is_started || s->tx >= WR_HALF_DONE || a->x.tx.is_dead) {
+        return true;
+    }
+    if (!a->x.tx.is_written) {
+        enum wr_status st = write_request_head(c);
+
+        if (st != WR_OK) {
+            fail_client(c, st == WR_ENOMEM ? WR_REASON_NOMEM : WR_REASON_INTERNAL, 0);
+            return false;
+        }
+    }
+    switch (h1_tx_run(&a->x, c->pc.conn)) {
+    case H1_SENT_ALL:
+    case H1_SENT_BLOCKED:
+        return true;
+    case H1_SENT_DONE:
+        h1_tx_leave_pipe(&a->x);
+        if (s->is_tunnel) {
+            /* If it fails the connection is broken and the next receive tells. */
+            (void)c->pc.conn->link->ops->shutdown(c->pc.conn->link);
+        }
+        wr_stream_set_tx(s, WR_HALF_DONE);
+        wr_task_wake_opt(s->user);
+        return true;
+    case H1_SENT_CUT:
+        why = a->x.tx.out ? a->x.tx.out->reason : 0;
+        fail_client(c, why != 0 ? (enum wr_reason)why : WR_REASON_CANCELED, 0);
+        return false;
+    case H1_SENT_ERR:
+        return survive_send_failure(c);
+    case H1_SENT_NOMEM:
+        fail_client(c, WR_REASON_NOMEM, 0);
+        return false;
+    }
+    WR_UNREACHABLE();
+}
+
+/* ---- the task ------------------------------------------------------------------------------- */
+
+/* False: the exchange is gone. */
+static bool check_deadlines(struct h1_client *c, bool wants_in)
+{
+    struct h1_xchg *x = &c->ans->x;
+    uint64_t now = wr_now_ms();
+
+    if (wants_in && !x->got_in && wr_deadline_is_due(x->rx_at_ms, now)) {
+        fail_client(c, WR_REASON_TIMEOUT, 0);
+        return false;
+    }
+    if (x->tx.is_blocked && !x->got_out && wr_deadline_is_due(x->tx_at_ms, now)) {
+        fail_client(c, WR_REASON_SEND_TIMEOUT, 0);
+        return false;
+    }
+    return true;
+}
+
+/* With the answer over the request may go on, unless the peer takes no more. */
+static bool check_late_request(struct h1_client *c)
+{
+    struct h1_xchg *x = &c->ans->x;
+    const struct wr_io *io = &c->pc.conn->io;
+
+    if (x->s.rx != WR_HALF_DONE || x->s.tx != WR_HALF_BODY || x->is_switch) {
+        return true;
+    }
+    if (!x->tx.is_dead && (io->facts & (WR_IO_ERR | WR_IO_HUP)) == 0) {
+        return true;
+    }
+    end_client(c, WR_REASON_RESET, io->err, WR_IO_CLOSE_RESET);
+    return false;
+}
+
+static void step_busy(struct h1_client *c)
+{
+    struct h1_xchg *x = &c->ans->x;
+    bool wants_in = false;
+
+    if (x->want_cut) {
+        fail_client(c, (enum wr_reason)x->s.reason, 0);
+        return;
+    }
+    if (x->s.tx_bytes == 0 && !x->s.is_tunnel && !x->tx.is_blocked && is_stale(c)) {
+        /* U3.3: before the first byte went out nothing is an answer. */
+        fail_client(c, WR_REASON_CLOSED, c->pc.conn->io.err);
+        return;
+    }
+    if (!x->s.is_started || !pump_in(c, &wants_in) || !pump_out(c) ||
+        !check_deadlines(c, wants_in) || !check_late_request(c)) {
+        return;
+    }
+    if (x->s.rx == WR_HALF_DONE && x->s.tx == WR_HALF_DONE && !(x->is_switch && !x->s.is_tunnel)) {
+        end_exchange(c);
+        return;
+    }
+    /* U4.6: from when the request is out, or once an answer has begun. */
+    wants_in = wants_in && (x->s.tx >= WR_HALF_DONE || x->tx.is_dead || x->s.got_bytes);
+    arm(c, h1_deadlines(x, wants_in && x->s.rx < WR_HALF_DONE));
+}
+
+static void step_connecting(struct h1_client *c)
+{
+    struct wr_conn *conn = c->pc.conn;
+
+    if (wr_conn_is_connected(conn)) {
+        c->pc.since_ms = wr_now_ms();
+        set_state(c, WR_PCONN_READY);
+        wake_user(c);
+    } else if ((conn->io.facts & WR_IO_ERR) != 0) {
+        end_client(c, WR_REASON_CLOSED, conn->io.err, WR_IO_CLOSE_FIN);
+    }
+}
+
+static void run_client(struct wr_task *t)
+{
+    struct wr_conn *conn = wr_container_of(t, struct wr_conn, task);
+    struct h1_client *c = wr_container_of(conn, struct h1_link, conn)->client;
+
+    wr_obj_check(conn, WR_CONN_MAGIC);
+    switch ((enum wr_pconn_state)c->pc.state) {
+    case WR_PCONN_CONNECTING:
+        step_connecting(c);
+        return;
+    case WR_PCONN_READY:
+        if (is_stale(c)) {
+            end_client(c, WR_REASON_CLOSED, conn->io.err, WR_IO_CLOSE_FIN);
+        }
+        return;
+    case WR_PCONN_BUSY:
+        step_busy(c);
+        return;
+    case WR_PCONN_CLOSED:
+        return;
+    }
+    WR_UNREACHABLE();
+}
+
+/* ---- the stream's down-calls ---------------------------------------------------------------- */
+
+static struct h1_client *codec_of(struct wr_stream *s)
+{
+    wr_obj_check(s, WR_STREAM_MAGIC);
+    return s->codec;
+}
+
+static void wake_codec(struct h1_client *c)
+{
+    wr_task_wake(&c->pc.conn->task);
+}
+
+static void start_op(struct wr_stream *s)
+{
+    struct h1_client *c = codec_of(s);
+
+    if (!c || s->tx != WR_HALF_WAIT || !WR_ASSERT_REQ(s->head_out != NULL)) {
+        return;
+    }
+    s->is_started = true;
+    wr_stream_set_tx(s, WR_HALF_BODY);
+    if (s->head_out->framing != WR_FRAMING_NONE) {
+        h1_tx_take_pipe(h1_xchg_of(s), s->out);
+    }
+    wake_codec(c);
+}
+
+static enum wr_status want_body_op(struct wr_stream *s, size_t high)
+{
+    /* The pipe comes with the head; until then its mark can be said. */
+    if (s->rx == WR_HALF_RESET) {
+        return WR_EPEERGONE;
+    }
+    if (!s->head_in) {
+        s->in_high = high;
+    }
+    return WR_OK;
+}
+
+static void interim_op(struct wr_stream *s, const struct wr_msg *m)
+{
+    (void)s;
+    (void)m;
+}
+
+static void reset_op(struct wr_stream *s, enum wr_reason why)
+{
+    struct h1_client *c = codec_of(s);
+
+    if (!c) {
+        return;
+    }
+    (void)wr_stream_break(s, why, 0);
+    wr_stream_note(s, why, 0);
+    h1_xchg_of(s)->want_cut = true;
+    wake_codec(c);
+}
+
+static void release_op(struct wr_stream *s)
+{
+    struct h1_client *c = codec_of(s);
+    struct h1_xchg *x = h1_xchg_of(s);
+
+    s->user = NULL;
+    x->is_released = true;
+    if (!c) {
+        wr_grave_bury(&x->grave, free_answer);
+        return;
+    }
+    reset_op(s, WR_REASON_CANCELED);
+}
+
+static enum wr_status tunnel_op(struct wr_stream *s)
+{
+    struct h1_client *c = codec_of(s);
+    struct h1_xchg *x = h1_xchg_of(s);
+    enum wr_status st;
+
+    if (!c || !x->is_switch || s->is_tunnel || wr_stream_is_reset(s)) {
+        return s->is_tunnel ? WR_OK : WR_EPEERGONE;
+    }
+    st = h1_tunnel_begin(x, c->pc.conn);
+    if (st == WR_OK) {
+        wake_codec(c);
+    }
+    return st;
+}
+
+static const struct wr_stream_ops client_ops = {
+    .name = "h1 client",
+    .start = start_op,
+    .want_body = want_body_op,
+    .interim = interim_op,
+    .reset = reset_op,
+    .release = release_op,
+    .tunnel = tunnel_op,
+};
+
+/* ---- the codec's table ---------------------------------------------------------------------- */
+
+static void free_client(struct wr_grave *g)
+{
+    struct h1_client *c = wr_container_of(g, struct h1_client, grave);
+
+    wr_slab_free(c, sizeof(*c));
+}
+
+static enum wr_status dial(const struct wr_codec *codec, const struct wr_addr *to,
+                           const struct wr_connect_opts *opts, struct wr_task *user,
+                           struct wr_pconn **ret, int *ret_errno)
+{
+    struct h1_client *c = wr_slab_alloc(sizeof(*c));
+    struct wr_conn *conn;
+    enum wr_status st;
+
+    if (!c) {
+        return WR_ENOMEM;
+    }
+    st = wr_conn_dial(to, opts, sizeof(struct h1_link), run_client, "h1 client", &conn, ret_errno);
+    if (st != WR_OK && st != WR_AGAIN) {
+        wr_slab_free(c, sizeof(*c));
+        return st;
+    }
+    wr_container_of(conn, struct h1_link, conn)->client = c;
+    c->pc.codec = codec;
+    c->pc.conn = conn;
+    c->pc.user = user;
+    c->pc.state = WR_PCONN_CONNECTING;
+    c->no = conn->no;
+    c->is_in_on = true; /* from the start, poll.h */
+    if (st == WR_OK) {
+        c->pc.since_ms = wr_now_ms();
+        set_state(c, WR_PCONN_READY);
+    }
+    *ret = &c->pc;
+    return st;
+}
+
+static enum wr_status open_stream(struct wr_pconn *pc, struct wr_arena *arena, struct wr_task *user,
+                                  struct wr_stream **ret)
+{
+    struct h1_client *c = client_of(pc);
+    struct h1_answer *a;
+
+    if (pc->state != WR_PCONN_READY) {
+        return WR_EPEERGONE;
+    }
+    a = wr_slab_alloc(sizeof(*a));
+    if (!a) {
+        return WR_ENOMEM;
+    }
+    h1_xchg_init(&a->x, &client_ops, pc->conn);
+    a->x.is_open = true;
+    a->x.s.codec = c;
+    a->x.s.arena = arena;
+    a->x.s.user = user;
+    a->x.s.is_reused = pc->served > 0;
+    a->x.s.head_max = H1_HEAD_MAX_DEFAULT;
+    a->x.s.in_high = H1_IN_HIGH_DEFAULT;
+    c->ans = a;
+    set_state(c, WR_PCONN_BUSY);
+    *ret = &a->x.s;
+    return WR_OK;
+}
+
+static void close_client(struct wr_pconn *pc, enum wr_reason why)
+{
+    struct h1_client *c = client_of(pc);
+
+    if (c->is_buried) {
+        return;
+    }
+    c->is_buried = true;
+    pc->user = NULL;
+    if (c->ans) {
+        h1_rx_fail(&c->ans->x, why, 0);
+    }
+    end_client(c, why, 0, c->ans ? WR_IO_CLOSE_RESET : WR_IO_CLOSE_FIN);
+    wr_grave_bury(&c->grave, free_client);
+}
+
+const struct wr_codec wr_h1_codec = {
+    .name = "h1",
+    .dial = dial,
+    .open = open_stream,
+    .close = close_client,
+};

@@ -1,0 +1,817 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * h1_io.c: bytes of an exchange, the same for both roles of HTTP/1: finding the head in what was
+ * received, passing the body on by its framing (RFC 9112 6, 7), and sending head and body. See
+ * h1_int.h.
+ *
+ * What goes out is always, in this order: head, size line, body pieces, end; `left` says how much
+ * of the body belongs to what was announced. Nothing is copied but heads. Owner thread only.
+ */
+#include "http/h1_int.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/obj.h"
+#include "base/strbuf.h"
+#include "event/loop.h"
+#include "http/h1_write.h"
+
+#define IOV_BODY_MAX 64
+#define IOV_MAX_CNT  (IOV_BODY_MAX + 3)
+#define FILE_BUF_CLS WR_CHUNK_64K
+
+uint64_t h1_now_us(void)
+{
+    return wr_loop_get()->turn_began_us;
+}
+
+/* ---- received bytes ------------------------------------------------------------------------- */
+
+void h1_rest_drop(struct h1_rest *r)
+{
+    wr_chunk_unref(wr_take(&r->chunk));
+    r->off = r->len = 0;
+}
+
+void h1_rest_skip(struct h1_rest *r, size_t n)
+{
+    WR_ASSERT(n <= r->len);
+    r->off += (uint32_t)n;
+    r->len -= (uint32_t)n;
+    if (r->len == 0) {
+        h1_rest_drop(r);
+    }
+}
+
+void h1_rest_settle(struct h1_rest *r)
+{
+    struct wr_chunk *c;
+
+    if (r->len == 0 || r->len > H1_REST_COPY_MAX || r->chunk->cls == WR_CHUNK_4K) {
+        return;
+    }
+    c = wr_chunk_new(WR_CHUNK_4K);
+    if (!c) {
+        /* Then the large one stays. */
+        return;
+    }
+    memcpy(c->data, r->chunk->data + r->off, r->len);
+    c->fill = r->len;
+    wr_chunk_unref(r->chunk);
+    r->chunk = c;
+    r->off = 0;
+}
+
+enum wr_status h1_rest_fill(struct h1_rest *r, struct wr_conn *c, size_t max)
+{
+    WR_ASSERT(r->len == 0);
+    return wr_conn_recv(c, max, &r->chunk, &r->off, &r->len);
+}
+
+/* ---- heads ---------------------------------------------------------------------------------- */
+
+size_t h1_head_room(const struct h1_xchg *x, size_t max)
+{
+    if (!x->gather) {
+        return H1_RECV_ALL;
+    }
+    max = WR_MIN(max, (size_t)H1_GATHER_MAX);
+    return x->gather->fill < max ? max - x->gather->fill : 0;
+}
+
+/* Moves r behind what was gathered; the chunk grows as needed. */
+static enum wr_status gather(struct h1_xchg *x, struct h1_rest *r)
+{
+    struct wr_chunk *old = x->gather;
+    size_t fill = old ? old->fill : 0;
+
+    if (!old || old->cap - fill < r->len) {
+        struct wr_chunk *c = wr_chunk_new(wr_chunk_class_for(fill + r->len));
+
+        if (!c) {
+            return WR_ENOMEM;
+        }
+        if (c->cap < fill + r->len) {
+            wr_chunk_unref(c);
+            return WR_ELIMIT;
+        }
+        if (old) {
+            memcpy(c->data, old->data, fill);
+            wr_chunk_unref(old);
+        }
+        c->fill = (uint32_t)fill;
+        x->gather = c;
+    }
+    memcpy(x->gather->data + fill, r->chunk->data + r->off, r->len);
+    x->gather->fill += r->len;
+    h1_rest_drop(r);
+    return WR_OK;
+}
+
+/* The bytes go to the arena; the message's slices, which point to where they were parsed, follow.
+ */
+static bool keep_head(struct h1_xchg *x, struct wr_msg *msg, const char *buf, const char *parsed_at,
+                      size_t len)
+{
+    char *copy = wr_arena_bytes(x->s.arena, len);
+
+    if (!copy) {
+        return false;
+    }
+    memcpy(copy, buf, len);
+    wr_msg_rebase(msg, parsed_at, len, copy);
+    return true;
+}
+
+/* What could be read of a bad head stays for the log. */
+static void keep_bad_head(struct h1_xchg *x, struct wr_msg *msg, const char *buf,
+                          const char *parsed_at, size_t len)
+{
+    x->s.rx_bytes += len;
+    if (msg->request_line.len == 0 || !keep_head(x, msg, buf, parsed_at, len)) {
+        wr_msg_init(msg, x->s.arena, H1_FIELDS_MAX);
+    }
+}
+
+enum h1_parsed h1_parse_head(struct h1_xchg *x, struct h1_rest *r, struct wr_msg *msg, size_t max)
+{
+    enum h1_parsed ret = H1_PARSE_NOMEM;
+    const char *buf;
+    size_t len;
+
+    if (x->gather && r->len > 0 && gather(x, r) != WR_OK) {
+        goto fail;
+    }
+    buf = x->gather ? x->gather->data : r->chunk->data + r->off;
+    len = x->gather ? x->gather->fill : r->len;
+    switch (wr_h1_parse(&x->parser, buf, len)) {
+    case WR_H1_DONE:
+        if (!keep_head(x, msg, buf, buf, x->parser.head_len)) {
+            break;
+        }
+        if (x->gather) {
+            *r = (struct h1_rest){wr_take(&x->gather), 0, (uint32_t)len};
+        }
+        h1_rest_skip(r, x->parser.head_len);
+        x->s.rx_bytes += x->parser.head_len;
+        return H1_PARSED;
+    case WR_H1_MORE:
+        if (!x->gather && gather(x, r) != WR_OK) {
+            break;
+        }
+        if (h1_head_room(x, max) > 0) {
+            return H1_PARSE_MORE;
+        }
+        x->parser.bad = WR_H1_BAD_HEAD_TOO_LONG;
+        keep_bad_head(x, msg, x->gather->data, buf, len);
+        ret = H1_PARSE_BAD;
+        break;
+    case WR_H1_BAD:
+        keep_bad_head(x, msg, buf, buf, len);
+        ret = H1_PARSE_BAD;
+        break;
+    case WR_H1_NOMEM:
+        break;
+    }
+fail:
+    if (ret == H1_PARSE_NOMEM) {
+        wr_msg_init(msg, x->s.arena, H1_FIELDS_MAX);
+    }
+    wr_chunk_unref(wr_take(&x->gather));
+    h1_rest_drop(r);
+    return ret;
+}
+
+/* ---- body from the wire --------------------------------------------------------------------- */
+
+void h1_rx_begin(struct h1_xchg *x, const struct wr_msg *m)
+{
+    struct h1_rx *rx = &x->rx;
+
+    rx->framing = (uint8_t)m->framing;
+    rx->left = m->framing == WR_FRAMING_LENGTH ? m->content_length : 0;
+    if (m->framing == WR_FRAMING_CHUNKED) {
+        /* Without memory for them trailers are checked and dropped. */
+        rx->trailers = wr_arena_alloc(x->s.arena, sizeof(*rx->trailers));
+        if (rx->trailers) {
+            wr_hdrs_init(rx->trailers, x->s.arena, H1_FIELDS_MAX);
+        }
+        wr_h1_chunk_init(&rx->dec, rx->trailers);
+    }
+}
+
+size_t h1_rx_room(struct h1_xchg *x)
+{
+    if (x->rx.is_dropping) {
+        return H1_RECV_ALL;
+    }
+    return x->rx.in ? wr_pipe_room(x->rx.in) : 0;
+}
+
+/* n bytes of r are body. */
+static enum h1_fed push_body(struct h1_xchg *x, const struct h1_rest *r, const char *p, size_t n)
+{
+    struct wr_slice s = {.kind = WR_SLICE_CHUNK};
+
+    x->s.rx_body_bytes += n;
+    if (x->rx.is_dropping) {
+        return H1_FED_MORE;
+    }
+    s.u.chunk = wr_chunk_ref(r->chunk);
+    s.off = (uint64_t)(p - r->chunk->data);
+    s.len = n;
+    switch (wr_pipe_push(x->rx.in, s)) {
+    case WR_OK:
+        return H1_FED_MORE;
+    case WR_EPEERGONE:
+        /* Nobody reads on. The wire is read to the end of the body, so that the connection stays
+         * usable. */
+        x->rx.is_dropping = true;
+        return H1_FED_MORE;
+    default: /* enum wr_status is open: a push knows no other failure than memory */
+        return H1_FED_NOMEM;
+    }
+}
+
+static enum h1_fed feed_chunked(struct h1_xchg *x, struct h1_rest *r, size_t room)
+{
+    while (r->len > 0 && room > 0) {
+        size_t n = WR_MIN((size_t)r->len, room);
+        enum wr_h1_chunk_result res;
+        enum h1_fed fed = H1_FED_MORE;
+        const char *data = NULL;
+        size_t used = 0, len = 0;
+
+        res = wr_h1_chunk_decode(&x->rx.dec, r->chunk->data + r->off, n, &used, &data, &len);
+        if (res == WR_H1_CHUNK_DATA) {
+            fed = push_body(x, r, data, len);
+        }
+        x->s.rx_bytes += used;
+        room -= WR_MIN(room, used);
+        h1_rest_skip(r, used);
+        if (res == WR_H1_CHUNK_BAD) {
+            return H1_FED_BAD;
+        }
+        if (fed != H1_FED_MORE || res == WR_H1_CHUNK_DONE) {
+            return res == WR_H1_CHUNK_DONE ? H1_FED_DONE : fed;
+        }
+        if (x->s.body_max > 0 && x->rx.dec.total > x->s.body_max) {
+            return H1_FED_BIG;
+        }
+    }
+    return H1_FED_MORE;
+}
+
+enum h1_fed h1_feed(struct h1_xchg *x, struct h1_rest *r, size_t room)
+{
+    enum h1_fed fed;
+    size_t n = WR_MIN((size_t)r->len, room);
+
+    x->rx.has_begun = x->rx.has_begun || n > 0;
+    if (x->rx.framing == WR_FRAMING_CHUNKED) {
+        return feed_chunked(x, r, room);
+    }
+    if (x->rx.framing == WR_FRAMING_LENGTH) {
+        n = (size_t)WR_MIN((uint64_t)n, x->rx.left);
+        x->rx.left -= n;
+    }
+    if (n > 0) {
+        fed = push_body(x, r, r->chunk->data + r->off, n);
+        x->s.rx_bytes += n;
+        h1_rest_skip(r, n);
+        if (fed != H1_FED_MORE) {
+            return fed;
+        }
+    }
+    return x->rx.framing == WR_FRAMING_LENGTH && x->rx.left == 0 ? H1_FED_DONE : H1_FED_MORE;
+}
+
+static void leave_in(struct h1_xchg *x)
+{
+    struct wr_pipe *in = wr_take(&x->rx.in);
+
+    if (in) {
+        wr_pipe_leave_producer(in);
+    }
+}
+
+void h1_rx_done(struct h1_xchg *x)
+{
+    if (x->rx.in) {
+        wr_pipe_eof(x->rx.in);
+        leave_in(x);
+    }
+    if (x->rx.trailers && x->rx.trailers->cnt > 0) {
+        x->s.trailers_in = x->rx.trailers;
+    }
+    wr_stream_set_rx(&x->s, WR_HALF_DONE);
+}
+
+void h1_rx_fail(struct h1_xchg *x, enum wr_reason why, int err)
+{
+    if (x->rx.in) {
+        wr_pipe_fail(x->rx.in, why);
+        leave_in(x);
+    }
+    if (x->s.rx < WR_HALF_DONE) {
+        wr_stream_set_rx(&x->s, WR_HALF_RESET);
+        wr_stream_note(&x->s, why, err);
+    }
+}
+
+/* ---- head to the wire ----------------------------------------------------------------------- */
+
+/* Room for at least one more byte, in a chunk of at least this class. */
+static enum wr_status grow_head(struct h1_tx *tx, enum wr_chunk_class cls)
+{
+    struct wr_chunk *old = tx->head;
+    uint32_t n = old ? old->fill - tx->head_off : 0;
+    struct wr_chunk *c;
+
+    c = wr_chunk_new(cls);
+    if (!c) {
+        return WR_ENOMEM;
+    }
+    if (old) {
+        WR_ASSERT(n <= c->cap);
+        memcpy(c->data, old->data + tx->head_off, n);
+        wr_chunk_unref(old);
+    }
+    c->fill = n;
+    tx->head = c;
+    tx->head_off = 0;
+    return WR_OK;
+}
+
+static enum wr_status write_head(struct wr_strbuf *b, const struct wr_msg *m, enum wr_h1_role role,
+                                 struct wr_str extra)
+{
+    enum wr_status st;
+
+    st = role == WR_H1_REQUEST ? wr_h1_write_request(b, m) : wr_h1_write_response(b, m);
+    if (st != WR_OK || extra.len == 0) {
+        return st;
+    }
+    /* In place of the empty line. */
+    b->len -= 2;
+    wr_strbuf_add_str(b, extra);
+    wr_strbuf_add(b, "\r\n", 2);
+    return b->status;
+}
+
+enum wr_status h1_tx_add_head(struct h1_xchg *x, const struct wr_msg *m, enum wr_h1_role role,
+                              struct wr_str extra)
+{
+    struct h1_tx *tx = &x->tx;
+
+    if (!tx->head && grow_head(tx, WR_CHUNK_4K) != WR_OK) {
+        return WR_ENOMEM;
+    }
+    for (;;) {
+        struct wr_strbuf b;
+        enum wr_status st;
+
+        wr_strbuf_init_fixed(&b, tx->head->data + tx->head->fill, tx->head->cap - tx->head->fill);
+        st = write_head(&b, m, role, extra);
+        if (st == WR_OK) {
+            tx->head->fill += (uint32_t)b.len;
+            return WR_OK;
+        }
+        if (st != WR_ELIMIT || tx->head->cls == WR_CHUNK_256K) {
+            return st;
+        }
+        st = grow_head(tx, (enum wr_chunk_class)(tx->head->cls + 1));
+        if (st != WR_OK) {
+            return st;
+        }
+    }
+}
+
+enum wr_status h1_tx_add_bytes(struct h1_xchg *x, struct wr_str s)
+{
+    struct h1_tx *tx = &x->tx;
+
+    if (!tx->head || tx->head->cap - tx->head->fill < s.len) {
+        size_t need = s.len + (tx->head ? tx->head->fill - tx->head_off : 0);
+        enum wr_chunk_class cls = wr_chunk_class_for(need);
+
+        if (wr_chunk_class_size(cls) < need) {
+            return WR_ELIMIT;
+        }
+        if (grow_head(tx, cls) != WR_OK) {
+            return WR_ENOMEM;
+        }
+    }
+    memcpy(tx->head->data + tx->head->fill, s.ptr, s.len);
+    tx->head->fill += (uint32_t)s.len;
+    return WR_OK;
+}
+
+void h1_tx_take_pipe(struct h1_xchg *x, struct wr_pipe *out)
+{
+    x->tx.out = out;
+    if (out) {
+        wr_pipe_hand(out, WR_PIPE_CONSUMER, &x->s.conn->task);
+    }
+}
+
+void h1_tx_leave_pipe(struct h1_xchg *x)
+{
+    struct wr_pipe *out = wr_take(&x->tx.out);
+
+    wr_chunk_unref(wr_take(&x->tx.file_buf));
+    if (out) {
+        wr_pipe_leave_consumer(out);
+    }
+}
+
+/* ---- body to the wire ----------------------------------------------------------------------- */
+
+static size_t head_left(const struct h1_tx *tx)
+{
+    return tx->head ? tx->head->fill - tx->head_off : 0;
+}
+
+/* What follows the data of the last chunk: RFC 9112 7.1. */
+static enum wr_status write_end(struct h1_xchg *x)
+{
+    struct h1_tx *tx = &x->tx;
+    const struct wr_hdrs *t = x->s.trailers_out;
+    struct wr_strbuf b;
+    enum wr_status st;
+
+    if (!t || t->cnt == 0) {
+        tx->end = tx->has_chunks ? WR_STR("\r\n0\r\n\r\n") : WR_STR("0\r\n\r\n");
+        return WR_OK;
+    }
+    tx->end_buf = wr_chunk_new(WR_CHUNK_16K);
+    if (!tx->end_buf) {
+        return WR_ENOMEM;
+    }
+    wr_strbuf_init_fixed(&b, tx->end_buf->data, tx->end_buf->cap);
+    wr_strbuf_add_z(&b, tx->has_chunks ? "\r\n0\r\n" : "0\r\n");
+    st = wr_h1_write_fields(&b, t);
+    if (st != WR_OK) {
+        return st;
+    }
+    tx->end_buf->fill = (uint32_t)b.len;
+    tx->end = wr_strbuf_str(&b);
+    return WR_OK;
+}
+
+/* Announces the next chunk when the last one is out: one size line for all that is queued now. */
+static enum wr_status frame_chunk(struct h1_xchg *x)
+{
+    struct h1_tx *tx = &x->tx;
+    uint64_t queued = tx->out ? wr_pipe_queued(tx->out) : 0;
+
+    if (tx->is_ended) {
+        return WR_OK;
+    }
+    if (tx->left == 0 && queued > 0 && tx->frame_off == tx->frame_len) {
+        size_t n = 0;
+
+        if (tx->has_chunks) {
+            memcpy(tx->frame, "\r\n", 2);
+            n = 2;
+        }
+        n += wr_h1_chunk_write_head(tx->frame + n, queued);
+        tx->frame_len = (uint8_t)n;
+        tx->frame_off = 0;
+        tx->left = queued;
+        tx->has_chunks = true;
+    }
+    if ((!tx->out || tx->out->state == WR_PIPE_EOF) && queued == tx->left) {
+        tx->is_ended = true;
+        return write_end(x);
+    }
+    return WR_OK;
+}
+
+/* Body bytes at the front of the pipe that may go now. */
+static uint64_t body_allowed(const struct h1_tx *tx)
+{
+    uint64_t queued;
+
+    if (!tx->out || tx->framing == WR_FRAMING_NONE || tx->is_holding || !tx->is_written) {
+        return 0;
+    }
+    queued = wr_pipe_queued(tx->out);
+    return tx->framing == WR_FRAMING_CLOSE ? queued : WR_MIN(queued, tx->left);
+}
+
+bool h1_tx_has_bytes(const struct h1_xchg *x)
+{
+    const struct h1_tx *tx = &x->tx;
+
+    return head_left(tx) > 0 || tx->frame_off < tx->frame_len || body_allowed(tx) > 0 ||
+           tx->end.len > 0;
+}
+
+/* n bytes went out, of what `plan` put together. */
+static void account(struct h1_xchg *x, size_t n)
+{
+    struct h1_tx *tx = &x->tx;
+    size_t m;
+
+    x->s.tx_bytes += n;
+    x->got_out = x->got_out || n > 0;
+    m = WR_MIN(n, head_left(tx));
+    n -= m;
+    tx->head_off += (uint32_t)m;
+    if (tx->head && head_left(tx) == 0) {
+        wr_chunk_unref(wr_take(&tx->head));
+        tx->head_off = 0;
+    }
+    m = WR_MIN(n, (size_t)(tx->frame_len - tx->frame_off));
+    n -= m;
+    tx->frame_off = (uint8_t)(tx->frame_off + m);
+    m = (size_t)WR_MIN((uint64_t)n, body_allowed(tx));
+    if (m > 0) {
+        n -= m;
+        x->s.tx_body_bytes += m;
+        tx->left -= tx->framing == WR_FRAMING_CLOSE ? 0 : m;
+        if (tx->file_buf) {
+            tx->file_off += (uint32_t)m;
+            if (tx->file_off == tx->file_buf->fill) {
+                wr_chunk_unref(wr_take(&tx->file_buf));
+            }
+        }
+        wr_pipe_consume(tx->out, m);
+    }
+    WR_ASSERT(n <= tx->end.len);
+    tx->end.ptr += n;
+    tx->end.len -= n;
+}
+
+static void add_iov(struct iovec *iov, int *cnt, const char *p, size_t n)
+{
+    union {
+        const char *in;
+        void *out; /* a send does not write there */
+    } u = {.in = p};
+
+    if (n > 0) {
+        iov[*cnt].iov_base = u.out;
+        iov[*cnt].iov_len = n;
+        (*cnt)++;
+    }
+}
+
+/* Everything in memory that may go now, as one call. Returns the number of pieces. */
+static int plan(struct h1_xchg *x, struct iovec *iov, size_t *ret_total)
+{
+    struct h1_tx *tx = &x->tx;
+    uint64_t body = body_allowed(tx);
+    size_t sum = 0;
+    int cnt = 0;
+
+    if (tx->head) {
+        add_iov(iov, &cnt, tx->head->data + tx->head_off, head_left(tx));
+    }
+    add_iov(iov, &cnt, tx->frame + tx->frame_off, (size_t)(tx->frame_len - tx->frame_off));
+    if (body > 0 && tx->file_buf) {
+        sum = tx->file_buf->fill - tx->file_off;
+        add_iov(iov, &cnt, tx->file_buf->data + tx->file_off, sum);
+    } else if (body > 0) {
+        cnt += wr_pipe_peek(tx->out, iov + cnt, IOV_BODY_MAX,
+                            (size_t)WR_MIN(body, (uint64_t)SIZE_MAX), &sum);
+    }
+    if (sum == body) {
+        add_iov(iov, &cnt, tx->end.ptr, tx->end.len);
+    }
+    *ret_total = 0;
+    for (int i = 0; i < cnt; i++) {
+        *ret_total += iov[i].iov_len;
+    }
+    return cnt;
+}
+
+/* Without send_file the front of a file slice goes through a buffer. */
+static enum wr_status read_file(struct h1_tx *tx, const struct wr_slice *s, uint64_t max)
+{
+    struct wr_chunk *c = wr_chunk_new(FILE_BUF_CLS);
+    enum wr_status st;
+    size_t n = 0;
+
+    if (!c) {
+        return WR_ENOMEM;
+    }
+    st = wr_file_read(s->u.file, s->off, c->data,
+                      (size_t)WR_MIN(WR_MIN(s->len, max), (uint64_t)c->cap), &n);
+    if (st != WR_OK || n == 0) {
+        wr_chunk_unref(c);
+        return WR_EOF;
+    }
+    c->fill = (uint32_t)n;
+    tx->file_buf = c;
+    tx->file_off = 0;
+    return WR_OK;
+}
+
+static const struct wr_slice *file_at_front(const struct h1_tx *tx)
+{
+    const struct wr_slice *s;
+
+    if (tx->file_buf || body_allowed(tx) == 0) {
+        return NULL;
+    }
+    s = wr_pipe_front(tx->out);
+    return s && s->kind == WR_SLICE_FILE ? s : NULL;
+}
+
+/* One send of what `plan` finds, or of a file. WR_AGAIN: the other side takes no more. WR_EOF: file
+ * too short. */
+static enum wr_status send_once(struct h1_xchg *x, struct wr_conn *c, bool *ret_is_idle)
+{
+    struct h1_tx *tx = &x->tx;
+    const struct wr_slice *file = file_at_front(tx);
+    struct iovec iov[IOV_MAX_CNT];
+    size_t total = 0, n = 0;
+    enum wr_status st;
+    int cnt;
+
+    *ret_is_idle = false;
+    if (file && !c->link->ops->send_file) {
+        st = read_file(tx, file, body_allowed(tx));
+        if (st != WR_OK) {
+            return st;
+        }
+    } else if (file && head_left(tx) == 0 && tx->frame_off == tx->frame_len) {
+        uint64_t want = WR_MIN(file->len, body_allowed(tx));
+
+        total = (size_t)WR_MIN(want, (uint64_t)1 << 30);
+        st = c->link->ops->send_file(c->link, file->u.file, file->off, total, &n);
+        if (st == WR_OK) {
+            account(x, n);
+        }
+        return st == WR_OK && n < total ? WR_AGAIN : st;
+    }
+    cnt = plan(x, iov, &total);
+    if (cnt == 0) {
+        *ret_is_idle = true;
+        return WR_OK;
+    }
+    st = wr_conn_send(c, iov, cnt, &n);
+    if (st != WR_OK) {
+        return st;
+    }
+    account(x, n);
+    return n < total ? WR_AGAIN : WR_OK;
+}
+
+/* Nothing is left to send now: what does that mean? */
+static enum h1_sent judge(struct h1_xchg *x)
+{
+    struct h1_tx *tx = &x->tx;
+    bool is_spent = !tx->out || wr_pipe_is_spent(tx->out);
+    bool is_whole = !tx->out || tx->out->state == WR_PIPE_EOF;
+
+    if (!tx->is_written || tx->is_holding) {
+        return H1_SENT_ALL;
+    }
+    switch ((enum wr_framing)tx->framing) {
+    case WR_FRAMING_NONE:
+        return H1_SENT_DONE;
+    case WR_FRAMING_LENGTH:
+        if (tx->left == 0) {
+            tx->had_excess = tx->out && wr_pipe_queued(tx->out) > 0;
+            return H1_SENT_DONE;
+        }
+        return is_spent ? H1_SENT_CUT : H1_SENT_ALL;
+    case WR_FRAMING_CHUNKED:
+        if (tx->is_ended) {
+            return H1_SENT_DONE;
+        }
+        return is_spent ? H1_SENT_CUT : H1_SENT_ALL;
+    case WR_FRAMING_CLOSE:
+        if (!is_spent) {
+            return H1_SENT_ALL;
+        }
+        return is_whole ? H1_SENT_DONE : H1_SENT_CUT;
+    }
+    WR_UNREACHABLE();
+}
+
+enum h1_sent h1_tx_run(struct h1_xchg *x, struct wr_conn *c)
+{
+    struct h1_tx *tx = &x->tx;
+    bool is_idle = false;
+
+    if ((c->io.facts & WR_IO_WRITABLE) != 0) {
+        c->io.facts &= (uint16_t)~WR_IO_WRITABLE;
+        tx->is_blocked = false;
+    }
+    if (tx->is_blocked) {
+        return H1_SENT_BLOCKED;
+    }
+    for (;;) {
+        enum wr_status st = WR_OK;
+
+        if (tx->framing == WR_FRAMING_CHUNKED && tx->is_written && !tx->is_holding) {
+            st = frame_chunk(x);
+        }
+        if (st == WR_OK) {
+            st = send_once(x, c, &is_idle);
+        }
+        if (st == WR_AGAIN) {
+            tx->is_blocked = true;
+            return H1_SENT_BLOCKED;
+        }
+        if (st == WR_ENOMEM || st == WR_ELIMIT) {
+            return H1_SENT_NOMEM;
+        }
+        if (st == WR_EOF || st == WR_EPROTO) {
+            /* The file became shorter; a trailer that cannot be written. */
+            return H1_SENT_CUT;
+        }
+        if (st != WR_OK) {
+            tx->is_dead = true;
+            return H1_SENT_ERR;
+        }
+        if (is_idle) {
+            return judge(x);
+        }
+    }
+}
+
+/* ---- both ----------------------------------------------------------------------------------- */
+
+void h1_xchg_init(struct h1_xchg *x, const struct wr_stream_ops *ops, struct wr_conn *c)
+{
+    wr_obj_init(&x->s, WR_STREAM_MAGIC);
+    x->s.ops = ops;
+    x->s.conn = c;
+    x->s.rx = WR_HALF_WAIT;
+    x->s.tx = WR_HALF_WAIT;
+}
+
+void h1_xchg_drop(struct h1_xchg *x)
+{
+    if (x->rx.in) {
+        wr_pipe_fail(x->rx.in, x->s.reason != 0 ? x->s.reason : WR_REASON_CANCELED);
+        leave_in(x);
+    }
+    h1_tx_leave_pipe(x);
+    wr_chunk_unref(wr_take(&x->gather));
+    wr_chunk_unref(wr_take(&x->tx.head));
+    wr_chunk_unref(wr_take(&x->tx.end_buf));
+    x->tx.end = WR_STR_NULL;
+}
+
+enum wr_status h1_tunnel_begin(struct h1_xchg *x, struct wr_conn *c)
+{
+    struct wr_stream *s = &x->s;
+    size_t high = s->in_high > 0 ? s->in_high : H1_TUNNEL_HIGH;
+
+    if (!s->in) {
+        s->in = wr_pipe_new(high, NULL, s->user);
+        if (!s->in) {
+            return WR_ENOMEM;
+        }
+    }
+    if (!s->out) {
+        s->out = wr_pipe_new(high, s->user, NULL);
+        if (!s->out) {
+            return WR_ENOMEM;
+        }
+    }
+    x->rx.in = s->in;
+    wr_pipe_hand(s->in, WR_PIPE_PRODUCER, &c->task);
+    h1_tx_take_pipe(x, s->out);
+    x->rx.framing = x->tx.framing = WR_FRAMING_CLOSE;
+    x->rx.is_wanted = true;
+    x->tx.is_holding = false;
+    x->is_told = false;
+    s->is_tunnel = true;
+    if (s->rx == WR_HALF_DONE) {
+        wr_stream_set_rx(s, WR_HALF_BODY);
+    }
+    if (s->tx == WR_HALF_DONE) {
+        wr_stream_set_tx(s, WR_HALF_BODY);
+    }
+    return WR_OK;
+}
+
+uint64_t h1_deadlines(struct h1_xchg *x, bool wants_in)
+{
+    uint64_t now = wr_now_ms();
+
+    if (!wants_in || x->s.rx_timeout_ms == 0) {
+        x->rx_at_ms = 0;
+    } else if (x->rx_at_ms == 0 || x->got_in) {
+        x->rx_at_ms = now + x->s.rx_timeout_ms;
+    }
+    if (!x->tx.is_blocked || x->s.tx_timeout_ms == 0) {
+        x->tx_at_ms = 0;
+    } else if (x->tx_at_ms == 0 || x->got_out) {
+        x->tx_at_ms = now + x->s.tx_timeout_ms;
+    }
+    x->got_in = x->got_out = false;
+    if (x->rx_at_ms == 0 || (x->tx_at_ms != 0 && x->tx_at_ms < x->rx_at_ms)) {
+        return x->tx_at_ms;
+    }
+    return x->rx_at_ms;
+}

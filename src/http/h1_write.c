@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * h1_write.c: heads to bytes. One pass sums the length, one room is reserved, one pass checks and
+ * copies; the buffer's length moves only when all of it was good. Names with an id are constant
+ * text and not checked. Thread: the buffer's owner.
+ */
+#include "http/h1_write.h"
+
+#include "base/chars.h"
+
+static const struct wr_str colon_blank = WR_STR_INIT(": ");
+static const struct wr_str crlf = WR_STR_INIT("\r\n");
+
+bool wr_h1_value_is_safe(struct wr_str s)
+{
+    if (s.len == 0) {
+        return true;
+    }
+    return memchr(s.ptr, '\r', s.len) == NULL && memchr(s.ptr, '\n', s.len) == NULL &&
+           memchr(s.ptr, '\0', s.len) == NULL;
+}
+
+/* A name of no known id must be a token: a blank or colon in it would make another field of it. */
+static bool is_name_safe(const struct wr_hdr *f)
+{
+    unsigned all = WR_CH_TOKEN;
+
+    if (f->id != WR_HDR_OTHER) {
+        return true;
+    }
+    for (size_t i = 0; i < f->name.len; i++) {
+        all &= wr_char_classes[(unsigned char)f->name.ptr[i]];
+    }
+    return f->name.len > 0 && all != 0;
+}
+
+static inline char *copy(char *out, struct wr_str s)
+{
+    if (s.len > 0) {
+        memcpy(out, s.ptr, s.len);
+    }
+    return out + s.len;
+}
+
+/* Length of the fields and the empty line. */
+static size_t sum_fields(const struct wr_hdrs *h)
+{
+    size_t total = crlf.len;
+
+    for (uint32_t i = 0; i < h->cnt; i++) {
+        if (!h->at[i].is_removed) {
+            total += h->at[i].name.len + h->at[i].value.len + colon_blank.len + crlf.len;
+        }
+    }
+    return total;
+}
+
+/* NULL when a field must not be written. */
+static char *put_fields(char *out, const struct wr_hdrs *h)
+{
+    for (uint32_t i = 0; i < h->cnt; i++) {
+        const struct wr_hdr *f = &h->at[i];
+        if (f->is_removed) {
+            continue;
+        }
+        if (!is_name_safe(f) || !wr_h1_value_is_safe(f->value)) {
+            return NULL;
+        }
+        out = copy(out, f->name);
+        *out++ = ':';
+        *out++ = ' ';
+        out = copy(out, f->value);
+        *out++ = '\r';
+        *out++ = '\n';
+    }
+    *out++ = '\r';
+    *out++ = '\n';
+    return out;
+}
+
+/* The parts of the first line, then the fields. */
+static enum wr_status write_head(struct wr_strbuf *b, const struct wr_str *parts, size_t part_cnt,
+                                 const struct wr_hdrs *h)
+{
+    size_t total = sum_fields(h);
+
+    for (size_t i = 0; i < part_cnt; i++) {
+        total += parts[i].len;
+    }
+    char *start = wr_strbuf_reserve(b, total);
+    if (start == NULL) {
+        return b->status;
+    }
+    char *out = start;
+    for (size_t i = 0; i < part_cnt; i++) {
+        out = copy(out, parts[i]);
+    }
+    out = put_fields(out, h);
+    if (out == NULL) {
+        return WR_EPROTO;
+    }
+    wr_strbuf_commit(b, (size_t)(out - start));
+    return WR_OK;
+}
+
+enum wr_status wr_h1_write_request(struct wr_strbuf *b, const struct wr_msg *m)
+{
+    if (m->method_name.len == 0 || m->target.len == 0 || !wr_h1_value_is_safe(m->method_name) ||
+        !wr_h1_value_is_safe(m->target)) {
+        return WR_EPROTO;
+    }
+    const struct wr_str parts[] = {
+        m->method_name,
+        WR_STR_INIT(" "),
+        m->target,
+        m->version == 10 ? WR_STR(" HTTP/1.0\r\n") : WR_STR(" HTTP/1.1\r\n"),
+    };
+    return write_head(b, parts, WR_ARRAY_LEN(parts), &m->hdrs);
+}
+
+enum wr_status wr_h1_write_response(struct wr_strbuf *b, const struct wr_msg *m)
+{
+    struct wr_str reason = m->reason.len > 0 ? m->reason : wr_status_reason(m->status);
+    char status[4];
+
+    if (m->status < 100 || m->status > 999 || !wr_h1_value_is_safe(reason)) {
+        return WR_EPROTO;
+    }
+    status[0] = (char)('0' + m->status / 100);
+    status[1] = (char)('0' + m->status / 10 % 10);
+    status[2] = (char)('0' + m->status % 10);
+    status[3] = ' ';
+    const struct wr_str parts[] = {
+        WR_STR_INIT("HTTP/1.1 "),
+        {status, sizeof(status)},
+        reason,
+        crlf,
+    };
+    return write_head(b, parts, WR_ARRAY_LEN(parts), &m->hdrs);
+}
+
+enum wr_status wr_h1_write_fields(struct wr_strbuf *b, const struct wr_hdrs *h)
+{
+    return write_head(b, NULL, 0, h);
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* http_int.h: what http.c (requests), http_conf.c (directives) and redirect.c of proxy_pass share. */
+#ifndef WR_PROTO_HTTP_INT_H
+#define WR_PROTO_HTTP_INT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/map.h"
+#include "conf/types.h"
+#include "http/module.h"
+#include "up/up.h"
+
+/* A proxy_set_header line, or a default one, ready for use. */
+struct proxy_field {
+    struct wr_str name;
+    uint8_t id;
+    struct wr_template value;
+    bool is_never; /* constant empty: the field is not sent */
+};
+
+struct proxy_redirect {
+    struct wr_template from; /* prefix */
+    struct wr_template to;
+};
+
+struct proxy_redirects {
+    struct proxy_redirect *at;
+    uint32_t cnt, _cap;
+};
+
+/* proxy_pass of a location. */
+struct proxy_pass {
+    struct wr_str url;            /* as configured */
+    struct wr_template *t;        /* with variables; else NULL and the rest holds */
+    struct wr_members *members;
+    struct wr_str scheme;         /* "http" */
+    struct wr_str host;           /* $proxy_host: "backend", "app:8080", "localhost" */
+    struct wr_str port;           /* $proxy_port */
+    struct wr_str uri;            /* URI part; empty: none */
+    bool has_uri;
+    size_t location_len;          /* bytes of the location's prefix that `uri` replaces */
+};
+
+struct wr_proxy_loc {
+    struct wr_conf_head head;
+    struct wr_up_conf up;
+    struct wr_kvs set_headers;
+    struct wr_template *method, *set_body;
+    uint32_t http_version;        /* 10, 11 */
+    struct proxy_redirects redirects;
+    bool redirect_off;            /* proxy_redirect off; */
+    bool redirect_default;        /* `default` was given, or nothing */
+    uint64_t hash_size;           /* proxy_headers_hash_*: accepted */
+    /* derived */
+    struct proxy_field *fields;
+    uint32_t field_cnt;
+    uint64_t own_ids;             /* bit id: the client's field is not passed */
+    struct wr_map own_names;      /* likewise, names without id */
+    struct proxy_pass *pass;      /* of this location; not inherited but into if{} */
+};
+
+/* Per request. */
+struct proxy_ctx {
+    struct wr_str host, port, scheme; /* $proxy_host, $proxy_port */
+    struct wr_str uri;                /* sent to the peer */
+    const struct proxy_pass *pass;
+    struct wr_str asked_upgrade;      /* Upgrade that was sent; empty: none */
+    struct wr_str body;               /* of proxy_set_body */
+    bool has_body;
+};
+
+extern struct wr_conf_module wr_proxy_conf;
+extern const struct wr_module wr_proxy_module;
+extern const struct wr_proto wr_proxy_proto;
+
+enum wr_status wr_proxy_start(struct wr_req *r, void *conf, struct wr_content **ret);
+enum wr_status wr_proxy_rewrite_redirect(struct wr_up *u, struct wr_str value, struct wr_str *ret);
+wr_dir_set_fn wr_proxy_set_redirect;
+
+#endif

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * attempt.c: one try on one peer (up/attempt.h). The attempt owns the peer connection and the user end of its
+ * stream; whatever ends it goes through wr_attempt_end, once. The peer's slot is the engine's: it is released where the
+ * outcome is known (up/engine.c).
+ */
+#include "up/attempt.h"
+
+#include "base/clock.h"
+#include <errno.h>
+
+#include "base/fsm.h"
+#include "base/obj.h"
+#include "base/stat.h"
+#include "event/timer.h"
+#include "http/h1_parse.h"
+#include "up/idle.h"
+#include "up/send.h"
+#include "up/up.h"
+
+#define B(s) (1u << WR_ATTEMPT_##s)
+
+/* state, may go to. Deadlines: CONNECT connect_timeout; ACTIVE the codec's two; the others wait for nothing. */
+#define WR_ATTEMPT_STATES(X)                                                                       \
+    X(NONE, B(CONNECT) | B(ACTIVE) | B(RESULT))                                                    \
+    X(CONNECT, B(ACTIVE) | B(RESULT))                                                              \
+    X(ACTIVE, B(RESULT))                                                                           \
+    X(RESULT, B(NONE))
+
+static const char *const state_names[] = {
+#define X(name, moves) #name,
+    WR_ATTEMPT_STATES(X)
+#undef X
+};
+
+static const uint32_t state_moves[] = {
+#define X(name, moves) moves,
+    WR_ATTEMPT_STATES(X)
+#undef X
+};
+
+static const struct wr_fsm attempt_fsm = {"attempt", state_names, state_moves};
+
+static void set_state(struct wr_up *u, enum wr_attempt_state to)
+{
+    wr_timer_disarm(&u->timer);
+    wr_fsm_move(&attempt_fsm, &u->attempt.state, to, u->req->id);
+    if (to == WR_ATTEMPT_CONNECT) {
+        wr_timer_arm(&u->timer, wr_now_ms() + u->start.conf->connect_timeout_ms);
+    }
+}
+
+/* On a usable connection: a stream, the request built and started. */
+static void go_active(struct wr_up *u)
+{
+    struct wr_attempt *a = &u->attempt;
+    const struct wr_up_conf *c = u->start.conf;
+    enum wr_status st;
+
+    u->try->connect_ms = (uint32_t)(wr_now_ms() - a->began_ms);
+    st = a->pc->codec->open(a->pc, u->req->arena, &u->req->task, &a->stream);
+    if (st != WR_OK) {
+        wr_attempt_end(u, WR_CAUSE_OURS, 0);
+        return;
+    }
+    a->stream->rx_timeout_ms = c->read_timeout_ms;
+    a->stream->tx_timeout_ms = c->send_timeout_ms;
+    a->stream->head_max = (uint32_t)c->buffer_size;
+    a->stream->in_high = c->buffering ? (size_t)c->buffers.num * c->buffers.size : (size_t)c->buffer_size;
+    set_state(u, WR_ATTEMPT_ACTIVE);
+    wr_up_send_start(u);
+}
+
+void wr_attempt_begin(struct wr_up *u, enum wr_attempt_flags how)
+{
+    struct wr_attempt *a = &u->attempt;
+    const struct wr_member *m = u->slot.member;
+    enum wr_status st;
+    int err = 0;
+
+    *a = (struct wr_attempt){.state = WR_ATTEMPT_NONE, .began_ms = wr_now_ms()};
+    wr_stat_inc(WR_CNT_UP_TRIES);
+    if (how != WR_ATTEMPT_FRESH) {
+        a->pc = wr_idle_take(u->start.members, m->peer, u->start.identity, &u->req->task);
+    }
+    if (a->pc != NULL) {
+        a->is_reused = true;
+        go_active(u);
+        return;
+    }
+    st = u->start.proto->codec->dial(u->start.proto->codec, &m->peer->addr, &u->opts, &u->req->task, &a->pc, &err);
+    if (st != WR_OK && st != WR_AGAIN) {
+        a->pc = NULL;
+        wr_attempt_end(u, st == WR_ESYS ? WR_CAUSE_REFUSED : WR_CAUSE_OURS, err);
+        return;
+    }
+    wr_stat_inc(WR_CNT_UP_DIALED);
+    if (a->pc->state == WR_PCONN_READY) {
+        go_active(u);
+    } else {
+        set_state(u, WR_ATTEMPT_CONNECT);
+    }
+}
+
+static enum wr_cause cause_of(const struct wr_stream *s, bool is_accepted)
+{
+    switch ((enum wr_reason)s->reason) {
+    case WR_REASON_TIMEOUT:
+        return WR_CAUSE_READ_TIMEOUT;
+    case WR_REASON_SEND_TIMEOUT:
+        return WR_CAUSE_SEND_TIMEOUT;
+    case WR_REASON_BAD_HEAD:
+    case WR_REASON_NOT_HTTP:
+        return WR_CAUSE_BAD_HEAD;
+    case WR_REASON_BIG_HEAD:
+        return WR_CAUSE_BIG_HEAD;
+    case WR_REASON_NOMEM:
+    case WR_REASON_INTERNAL:
+        return WR_CAUSE_OURS;
+    case WR_REASON_CANCELED:
+    case WR_REASON_CLIENT_GONE:
+        return WR_CAUSE_CANCELED;
+    default:
+        return is_accepted ? WR_CAUSE_TRUNCATED : WR_CAUSE_CLOSED;
+    }
+}
+
+static void step_connect(struct wr_up *u)
+{
+    struct wr_attempt *a = &u->attempt;
+
+    if (a->pc->state == WR_PCONN_CLOSED) {
+        wr_attempt_end(u, a->pc->reason == WR_REASON_NOMEM ? WR_CAUSE_OURS : WR_CAUSE_REFUSED, a->pc->err);
+    } else if (a->pc->state == WR_PCONN_READY) {
+        go_active(u);
+    } else if (!wr_timer_is_armed(&u->timer)) {
+        wr_attempt_end(u, WR_CAUSE_CONNECT_TIMEOUT, ETIMEDOUT);
+    }
+}
+
+void wr_attempt_step(struct wr_up *u)
+{
+    struct wr_attempt *a = &u->attempt;
+    struct wr_stream *s = a->stream;
+
+    if (a->state == WR_ATTEMPT_CONNECT) {
+        step_connect(u);
+        s = a->stream;
+    }
+    if (a->state != WR_ATTEMPT_ACTIVE) {
+        return;
+    }
+    wr_up_send_step(u);
+    if (a->state == WR_ATTEMPT_ACTIVE && s->head_in == NULL && wr_stream_is_reset(s)) {
+        wr_attempt_end(u, cause_of(s, false), s->err);
+    } else if (a->state == WR_ATTEMPT_ACTIVE && s->rx == WR_HALF_RESET) {
+        wr_attempt_end(u, cause_of(s, true), s->err);
+    }
+}
+
+static void note_stream(struct wr_up *u, const struct wr_stream *s)
+{
+    struct wr_attempt *a = &u->attempt;
+    struct wr_up_try *t = u->try;
+
+    a->sent = a->sent || s->tx_bytes != 0;
+    a->got_bytes = s->got_bytes;
+    t->bytes_sent += s->tx_bytes;
+    t->bytes_received += s->rx_bytes;
+    t->response_length = s->rx_body_bytes;
+}
+
+/* Our ends of the pipes; `in` is NULL once it was handed to the client's side. */
+static void leave_pipes(struct wr_stream *s)
+{
+    if (s->in != NULL) {
+        wr_pipe_leave_consumer(wr_take(&s->in));
+    }
+    if (s->out != NULL) {
+        wr_pipe_leave_producer(wr_take(&s->out));
+    }
+}
+
+void wr_attempt_end(struct wr_up *u, enum wr_cause cause, int err)
+{
+    struct wr_attempt *a = &u->attempt;
+    struct wr_pconn *pc = wr_take(&a->pc);
+    struct wr_stream *s = wr_take(&a->stream);
+    bool is_clean;
+
+    if (a->state == WR_ATTEMPT_RESULT) {
+        return;
+    }
+    if (s != NULL) {
+        is_clean = cause == WR_CAUSE_OK && wr_stream_is_over(s) && !wr_stream_is_reset(s);
+        note_stream(u, s);
+        if (!is_clean) {
+            s->ops->reset(s, WR_REASON_CANCELED);
+        }
+        leave_pipes(s);
+        s->ops->release(s);
+    }
+    if (pc != NULL) {
+        pc->user = NULL;
+        if (pc->state == WR_PCONN_READY && s != NULL) {
+            wr_idle_put(u->start.members, u->slot.member, u->start.identity, pc);
+        } else {
+            pc->codec->close(pc, WR_REASON_CANCELED);
+        }
+    }
+    a->cause = (uint8_t)cause;
+    a->err = err;
+    if (u->try != NULL && u->try->response_ms == UINT32_MAX) {
+        u->try->response_ms = (uint32_t)(wr_now_ms() - a->began_ms);
+    }
+    set_state(u, WR_ATTEMPT_RESULT);
+}

@@ -1,0 +1,595 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * group.c: upstream{} blocks and implicit groups: their directives, and how they become immutable member lists once
+ * the whole file is read (U1.4): a group may be used above its definition. Configuration code runs on the control
+ * thread; wr_group_find on any.
+ *
+ *   main conf: all groups of the file by name -> struct group_def {servers, method, keepalive} -> wr_members
+ */
+#include "up/group.h"
+
+#include <stdio.h>
+
+#include "base/hash.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "base/vec.h"
+#include "conf/scope.h"
+#include "conf/types.h"
+#include "http/module.h"
+#include "up/idle.h"
+
+struct server_line {
+    struct wr_str text; /* as configured */
+    struct wr_hostport hp;
+    uint32_t weight, max_conns, max_fails, fail_timeout_ms;
+    bool is_backup, is_down;
+    unsigned params; /* enum wr_lb_params that were given */
+    const struct wr_node *node;
+};
+
+struct server_lines {
+    struct server_line *at;
+    uint32_t cnt, _cap;
+};
+
+/* conf of an upstream{} scope (kind GROUP) */
+struct group_conf {
+    struct wr_conf_head head;
+    struct wr_members *members;
+    struct server_lines servers;
+    uint32_t keepalive;
+    bool has_keepalive, keepalive_local;
+    uint32_t keepalive_requests;
+    uint64_t keepalive_time_ms, keepalive_timeout_ms;
+};
+
+struct group_def {
+    struct wr_members *members;
+    struct wr_scope *scope; /* NULL: implicit */
+    struct group_def *next;
+    struct wr_hostport hp; /* implicit */
+};
+
+/* conf of the main level: every group of the generation */
+struct groups {
+    struct wr_conf_head head;
+    struct wr_map by_name; /* lower-case name -> group_def */
+    struct group_def *first, **tail;
+};
+
+static struct groups *groups_of(struct wr_conf *cf)
+{
+    return wr_scope_get(cf->gen->root != NULL ? cf->gen->root : wr_scope_up(cf->scope, WR_CTX_MAIN),
+                        &wr_group_conf, WR_KIND_MAIN);
+}
+
+static void end_map(void *data)
+{
+    wr_map_fini(data);
+}
+
+static enum wr_status created(struct wr_conf *cf, struct wr_scope *s, enum wr_conf_kind kind, void *conf)
+{
+    struct groups *g = conf;
+
+    (void)s; /* the struct is the same for all of the main level */
+    if (kind != WR_KIND_MAIN) {
+        return WR_OK;
+    }
+    wr_map_init(&g->by_name, WR_MAP_ICASE);
+    g->tail = &g->first;
+    return wr_arena_on_fini(cf->arena, end_map, &g->by_name);
+}
+
+static void end_members(void *data)
+{
+    struct wr_members *m = data;
+    unsigned i;
+
+    if (m->lb != NULL && m->lb->group_fini != NULL) {
+        m->lb->group_fini(m);
+    }
+    for (i = 0; m->thread_state != NULL && i < WR_THREADS_MAX; i++) {
+        wr_mem_free(wr_load_acq(&m->thread_state[i]));
+    }
+}
+
+static enum wr_status add_group(struct wr_conf *cf, struct wr_str name, const struct wr_node *node,
+                                struct group_def **ret)
+{
+    struct groups *g = groups_of(cf);
+    struct group_def *d = wr_arena_zalloc(cf->arena, sizeof(*d));
+    struct wr_members *m = wr_arena_zalloc(cf->arena, sizeof(*m));
+
+    if (d == NULL || m == NULL || wr_arena_dup(cf->arena, name, &m->name) != WR_OK) {
+        return wr_conf_nomem(cf);
+    }
+    if (wr_arena_on_fini(cf->arena, end_members, m) != WR_OK) {
+        return wr_conf_nomem(cf);
+    }
+    m->node = node;
+    m->keepalive = WR_IDLE_DEFAULT;
+    m->keepalive_requests = 1000;
+    m->keepalive_time_ms = 3600000;
+    m->keepalive_timeout_ms = 60000;
+    d->members = m;
+    *g->tail = d;
+    g->tail = &d->next;
+    wr_map_put(&g->by_name, m->name, d);
+    *ret = d;
+    return WR_OK;
+}
+
+static enum wr_status set_upstream(struct wr_conf *cf, const struct wr_dir *dir, const struct wr_node *node,
+                                   void *conf)
+{
+    struct wr_str name = wr_node_arg(node, 0);
+    struct groups *g = groups_of(cf);
+    struct group_def *d = wr_map_get(&g->by_name, name);
+    struct wr_scope *s;
+    struct group_conf *gc;
+    void *own;
+
+    (void)dir, (void)conf; /* the block has no field of its own */
+    if (d != NULL && d->scope != NULL) {
+        return wr_conf_err(cf, node, "duplicate upstream \"%.*s\"", WR_STR_ARG(name));
+    }
+    if (d == NULL && add_group(cf, name, node, &d) != WR_OK) {
+        return WR_ENOMEM;
+    }
+    d->members->is_implicit = false;
+    d->members->node = node;
+    if (wr_scope_new(cf, WR_CTX_UPSTREAM, node, &s) != WR_OK ||
+        wr_scope_own(cf, s, &wr_group_conf, WR_KIND_GROUP, &own) != WR_OK) {
+        return WR_ENOMEM;
+    }
+    gc = own;
+    gc->members = d->members;
+    d->scope = s;
+    s->data = d->members;
+    if (wr_conf_apply(cf, node, s) != WR_OK) {
+        return WR_ENOMEM;
+    }
+    if (gc->servers.cnt == 0) {
+        return wr_conf_err(cf, node, "no servers are inside upstream");
+    }
+    return WR_OK;
+}
+
+/* One "key=value" or word of a server line. */
+static enum wr_status set_param(struct wr_conf *cf, const struct wr_node *node, uint32_t i,
+                                struct server_line *sl)
+{
+    struct wr_str a = wr_node_arg(node, i), v;
+    uint64_t n = 0;
+    enum wr_status st = WR_OK;
+
+    if (wr_arg_has_key(node, i, "weight", &v)) {
+        st = wr_arg_part_num(cf, node, i, v, &n);
+        if (st == WR_OK && (n == 0 || n > 65535)) {
+            return wr_arg_invalid(cf, node, i);
+        }
+        sl->weight = (uint32_t)n;
+        sl->params |= WR_LB_WEIGHT;
+    } else if (wr_arg_has_key(node, i, "max_conns", &v)) {
+        st = wr_arg_part_num(cf, node, i, v, &n);
+        sl->max_conns = (uint32_t)WR_MIN(n, (uint64_t)UINT32_MAX);
+        sl->params |= WR_LB_MAX_CONNS;
+    } else if (wr_arg_has_key(node, i, "max_fails", &v)) {
+        st = wr_arg_part_num(cf, node, i, v, &n);
+        sl->max_fails = (uint32_t)WR_MIN(n, 65535);
+        sl->params |= WR_LB_MAX_FAILS;
+    } else if (wr_arg_has_key(node, i, "fail_timeout", &v)) {
+        st = wr_arg_part_sec(cf, node, i, v, &n);
+        if (st == WR_OK && n > 4000000) {
+            return wr_arg_invalid(cf, node, i);
+        }
+        sl->fail_timeout_ms = (uint32_t)(n * 1000);
+        sl->params |= WR_LB_FAIL_TIMEOUT;
+    } else if (wr_str_eq(a, WR_STR("backup"))) {
+        sl->is_backup = true;
+        sl->params |= WR_LB_BACKUP;
+    } else if (wr_str_eq(a, WR_STR("down"))) {
+        sl->is_down = true;
+        sl->params |= WR_LB_DOWN;
+    } else {
+        return wr_arg_invalid(cf, node, i);
+    }
+    return st;
+}
+
+static enum wr_status set_server(struct wr_conf *cf, const struct wr_dir *dir, const struct wr_node *node,
+                                 void *conf)
+{
+    struct group_conf *gc = conf;
+    struct server_line *sl = wr_array_push(cf->arena, &gc->servers);
+    const char *err = NULL;
+    uint32_t i;
+
+    (void)dir;
+    if (sl == NULL) {
+        return wr_conf_nomem(cf);
+    }
+    *sl = (struct server_line){.text = wr_node_arg(node, 0),
+                               .weight = 1,
+                               .max_fails = 1,
+                               .fail_timeout_ms = 10000,
+                               .node = node};
+    if (wr_hostport_parse(sl->text, &sl->hp, &err) != WR_OK || sl->hp.rest.len != 0) {
+        return wr_conf_err(cf, node, "%s in upstream \"%.*s\"", err != NULL ? err : "invalid host",
+                           WR_STR_ARG(sl->text));
+    }
+    for (i = 1; i < node->arg_cnt; i++) {
+        if (set_param(cf, node, i, sl) != WR_OK) {
+            return WR_ECONFIG;
+        }
+    }
+    return WR_OK;
+}
+
+static enum wr_status set_keepalive(struct wr_conf *cf, const struct wr_dir *dir, const struct wr_node *node,
+                                    void *conf)
+{
+    struct group_conf *gc = conf;
+    struct wr_bounds b = {.min = 0, .max = 1000000};
+    uint64_t n;
+
+    (void)dir;
+    if (wr_arg_num(cf, node, 0, &b, &n) != WR_OK) {
+        return WR_ECONFIG;
+    }
+    if (node->arg_cnt == 2) {
+        if (!wr_str_eq(wr_node_arg(node, 1), WR_STR("local"))) {
+            return wr_arg_invalid(cf, node, 1);
+        }
+        gc->keepalive_local = true;
+    }
+    gc->keepalive = (uint32_t)n;
+    gc->has_keepalive = true;
+    return WR_OK;
+}
+
+static enum wr_status set_zone(struct wr_conf *cf, const struct wr_dir *dir, const struct wr_node *node,
+                               void *conf)
+{
+    struct group_conf *gc = conf;
+    struct wr_bounds b = {.min = 0, .max = UINT64_MAX};
+    uint64_t size;
+
+    (void)dir;
+    if (node->arg_cnt == 2 && wr_arg_size(cf, node, 1, &b, &size) != WR_OK) {
+        return WR_ECONFIG;
+    }
+    gc->members->has_zone = true;
+    return WR_OK;
+}
+
+enum wr_status wr_group_set_lb(struct wr_conf *cf, const struct wr_node *node, const struct wr_lb *lb)
+{
+    struct wr_members *m = cf->scope->data;
+    struct group_conf *gc = wr_scope_get(cf->scope, &wr_group_conf, WR_KIND_GROUP);
+
+    if (m->lb != NULL) {
+        wr_conf_warn(cf, node, "load balancing method redefined");
+    }
+    if (gc->has_keepalive) {
+        return wr_conf_err(cf, node,
+                           "\"%s\" must come before \"keepalive\": load balancing methods stand first",
+                           lb->name);
+    }
+    m->lb = lb;
+    return WR_OK;
+}
+
+enum wr_status wr_group_refer(struct wr_conf *cf, const struct wr_node *node, struct wr_str url_host,
+                              uint16_t default_port, struct wr_members **ret)
+{
+    struct groups *g = groups_of(cf);
+    struct group_def *d = wr_map_get(&g->by_name, url_host);
+    struct wr_hostport hp;
+    struct wr_str key;
+    const char *err = NULL;
+
+    if (d == NULL) {
+        if (wr_hostport_parse(url_host, &hp, &err) != WR_OK || hp.rest.len != 0) {
+            return wr_conf_err(cf, node, "%s in upstream \"%.*s\"", err != NULL ? err : "invalid host",
+                               WR_STR_ARG(url_host));
+        }
+        if (!hp.is_unix && !hp.has_port) {
+            hp.port = default_port;
+        }
+        /* One implicit group a host and port (U1.4); a later upstream{} of the bare name takes it over. */
+        key = url_host;
+        if (!hp.is_unix && !hp.has_port &&
+            wr_arena_printf(cf->arena, &key, hp.is_v6 ? "[%.*s]:%u" : "%.*s:%u", WR_STR_ARG(hp.host),
+                            (unsigned)hp.port) != WR_OK) {
+            return wr_conf_nomem(cf);
+        }
+        d = wr_map_get(&g->by_name, hp.has_port ? url_host : key);
+        if (d == NULL || d->scope != NULL) {
+            if (add_group(cf, url_host, node, &d) != WR_OK) {
+                return WR_ENOMEM;
+            }
+            d->members->is_implicit = true;
+            d->hp = hp;
+            d->members->host = hp.host;
+            d->members->port = hp.port;
+        }
+        if (key.ptr != url_host.ptr) {
+            wr_map_put(&g->by_name, key, d);
+        }
+    }
+    *ret = d->members;
+    return WR_OK;
+}
+
+/* --- building, once the file is read --- */
+
+static enum wr_status resolve_line(struct wr_conf *cf, const struct server_line *sl, struct wr_addr **ret,
+                                   size_t *ret_cnt)
+{
+    const struct wr_conf_source *src = cf->opts->source;
+    struct wr_addr *a = wr_arena_zalloc(cf->arena, sizeof(*a));
+    uint16_t port = sl->hp.port != 0 ? sl->hp.port : 80;
+    size_t i;
+
+    if (a == NULL) {
+        return wr_conf_nomem(cf);
+    }
+    if (sl->hp.is_unix) {
+        if (wr_addr_parse_unix(sl->text, a) != WR_OK) {
+            return wr_conf_err(cf, sl->node, "too long path in the unix domain socket in upstream \"%.*s\"",
+                               WR_STR_ARG(sl->text));
+        }
+        *ret = a, *ret_cnt = 1;
+        return WR_OK;
+    }
+    if (wr_addr_parse_ip(sl->hp.host, port, a) == WR_OK) {
+        *ret = a, *ret_cnt = 1;
+        return WR_OK;
+    }
+    if (src->resolve == NULL || src->resolve(src, cf->arena, sl->hp.host, ret, ret_cnt) != WR_OK) {
+        return wr_conf_err(cf, sl->node, "host not found in upstream \"%.*s\"", WR_STR_ARG(sl->text));
+    }
+    for (i = 0; i < *ret_cnt; i++) {
+        wr_addr_set_port(&(*ret)[i], port);
+    }
+    return WR_OK;
+}
+
+typedef WR_VEC(struct wr_member) wr_member_vec;
+
+static enum wr_status add_members(struct wr_conf *cf, struct wr_members *m, const struct server_line *sl,
+                                  wr_member_vec *v)
+{
+    struct wr_addr *addrs;
+    size_t cnt, i;
+    struct wr_member *e;
+
+    if (resolve_line(cf, sl, &addrs, &cnt) != WR_OK) {
+        return WR_ECONFIG;
+    }
+    for (i = 0; i < cnt; i++) {
+        e = wr_vec_push(v);
+        e->server = sl->text;
+        e->weight = sl->weight;
+        e->max_conns = sl->max_conns;
+        e->max_fails = sl->max_fails;
+        e->fail_timeout_ms = sl->fail_timeout_ms;
+        e->is_backup = sl->is_backup;
+        e->is_down = sl->is_down;
+        e->effective = wr_arena_zalloc(cf->arena, sizeof(*e->effective));
+        if (e->effective == NULL ||
+            wr_peer_get(cf->opts->fixtures, cf->gen, m->name, &addrs[i], &e->peer) != WR_OK) {
+            return wr_conf_nomem(cf);
+        }
+        wr_store_rlx(e->effective, e->weight);
+        m->primary_cnt += !e->is_backup;
+        m->backup_cnt += e->is_backup;
+        m->up_cnt += !e->is_down;
+    }
+    return WR_OK;
+}
+
+static const struct wr_lb *find_default_lb(void)
+{
+    const struct wr_module *const *mods;
+    size_t cnt, i, k;
+
+    mods = wr_modules_get(&cnt);
+    for (i = 0; i < cnt; i++) {
+        for (k = 0; k < mods[i]->balancer_cnt; k++) {
+            if (strcmp(mods[i]->balancers[k]->name, "round_robin") == 0) {
+                return mods[i]->balancers[k];
+            }
+        }
+    }
+    return NULL;
+}
+
+static const char *unsupported_param(unsigned params)
+{
+    static const struct {
+        unsigned bit;
+        const char *name;
+    } names[] = {{WR_LB_WEIGHT, "weight"},         {WR_LB_MAX_CONNS, "max_conns"},
+                 {WR_LB_MAX_FAILS, "max_fails"},   {WR_LB_FAIL_TIMEOUT, "fail_timeout"},
+                 {WR_LB_BACKUP, "backup"},         {WR_LB_DOWN, "down"}};
+    size_t i;
+
+    for (i = 0; i < WR_ARRAY_LEN(names); i++) {
+        if ((params & names[i].bit) != 0) {
+            return names[i].name;
+        }
+    }
+    return "?";
+}
+
+static enum wr_status fill_members(struct wr_conf *cf, struct wr_members *m, const struct server_lines *lines)
+{
+    wr_member_vec v = {0};
+    enum wr_status st = WR_OK;
+    uint32_t i;
+
+    for (i = 0; i < lines->cnt && st == WR_OK; i++) {
+        if ((lines->at[i].params & ~m->lb->params) != 0) {
+            st = wr_conf_err(cf, lines->at[i].node, "balancing method does not support parameter \"%s\"",
+                             unsupported_param(lines->at[i].params & ~m->lb->params));
+        } else {
+            st = add_members(cf, m, &lines->at[i], &v);
+        }
+    }
+    if (st == WR_OK) {
+        m->cnt = (uint32_t)v.cnt;
+        m->at = wr_arena_alloc(cf->arena, v.cnt * sizeof(*v.at));
+        m->thread_state = wr_arena_zalloc(cf->arena, WR_THREADS_MAX * sizeof(*m->thread_state));
+        if (m->at == NULL || m->thread_state == NULL) {
+            st = wr_conf_nomem(cf);
+        } else {
+            memcpy(m->at, v.at, v.cnt * sizeof(*v.at));
+        }
+    }
+    wr_vec_fini(&v);
+    return st;
+}
+
+static enum wr_status build_group(struct wr_conf *cf, struct group_def *d)
+{
+    struct wr_members *m = d->members;
+    struct server_line one = {.text = m->name, .hp = d->hp, .weight = 1, .max_fails = 1,
+                              .fail_timeout_ms = 10000, .node = m->node};
+    struct server_lines lines = {.at = &one, .cnt = 1};
+    struct group_conf *gc;
+
+    if (d->scope != NULL) {
+        gc = wr_scope_get(d->scope, &wr_group_conf, WR_KIND_GROUP);
+        lines = gc->servers;
+        if (gc->has_keepalive) {
+            m->keepalive = gc->keepalive;
+            m->keepalive_local = gc->keepalive_local;
+        }
+        m->keepalive_requests = gc->keepalive_requests;
+        m->keepalive_time_ms = gc->keepalive_time_ms;
+        m->keepalive_timeout_ms = gc->keepalive_timeout_ms;
+        if (lines.cnt == 0) {
+            return WR_OK; /* was reported where it stands */
+        }
+    }
+    if (m->lb == NULL) {
+        m->lb = find_default_lb();
+        if (m->lb == NULL) {
+            return wr_conf_err(cf, m->node, "no balancing method for upstream \"%.*s\"", WR_STR_ARG(m->name));
+        }
+    }
+    if (fill_members(cf, m, &lines) != WR_OK) {
+        return WR_ECONFIG;
+    }
+    if (m->primary_cnt == 0) {
+        return wr_conf_err(cf, m->node, "no servers in upstream \"%.*s\"", WR_STR_ARG(m->name));
+    }
+    m->has_accounting = m->cnt > 1;
+    if (wr_idle_group_get(cf->opts->fixtures, cf->gen, m->name, &m->group) != WR_OK) {
+        return wr_conf_nomem(cf);
+    }
+    if (m->lb->group_init != NULL && m->lb->group_init(m, &m->lb_state) != WR_OK) {
+        return wr_conf_nomem(cf);
+    }
+    return WR_OK;
+}
+
+static enum wr_status build_groups(struct wr_conf *cf)
+{
+    struct groups *g = groups_of(cf);
+    struct group_def *d;
+
+    for (d = g->first; d != NULL; d = d->next) {
+        if (build_group(cf, d) == WR_ENOMEM) {
+            return WR_ENOMEM;
+        }
+    }
+    return WR_OK;
+}
+
+const struct wr_members *wr_group_find(const struct wr_gen *g, struct wr_str host, uint16_t port,
+                                       bool has_port)
+{
+    const struct groups *gs = wr_scope_get(g->root, &wr_group_conf, WR_KIND_MAIN);
+    const struct group_def *d;
+    char key[300];
+    int n;
+
+    d = has_port ? NULL : wr_map_get(&gs->by_name, host);
+    if (d == NULL && host.len < 256) {
+        n = snprintf(key, sizeof(key), "%.*s:%u", WR_STR_ARG(host), (unsigned)port);
+        d = wr_map_get(&gs->by_name, wr_str(key, (size_t)n));
+    }
+    return d == NULL ? NULL : d->members;
+}
+
+static const struct wr_dir group_dirs[] = {
+    {.name = "upstream",
+     .contexts = WR_CTX_HTTP,
+     .min = 1,
+     .max = 1,
+     .flags = WR_DIR_BLOCK | WR_DIR_REPEAT,
+     .kind = WR_KIND_NONE,
+     .set = set_upstream,
+     .doc = "A group of peers."},
+    {.name = "server",
+     .contexts = WR_CTX_UPSTREAM,
+     .min = 1,
+     .max = WR_ARGS_ANY,
+     .flags = WR_DIR_REPEAT,
+     WR_DIR_CONF(GROUP),
+     .set = set_server,
+     .doc = "Address and parameters of a peer: weight, max_conns, max_fails, fail_timeout, backup, down."},
+    {.name = "zone",
+     .contexts = WR_CTX_UPSTREAM,
+     .min = 1,
+     .max = 2,
+     WR_DIR_CONF(GROUP),
+     .set = set_zone,
+     .doc = "Makes the order of choices exact over all threads; the size is accepted and costs nothing."},
+    {.name = "keepalive",
+     .contexts = WR_CTX_UPSTREAM,
+     .min = 1,
+     .max = 2,
+     WR_DIR_CONF(GROUP),
+     .set = set_keepalive,
+     .def = "32",
+     .flags = WR_DIR_DEF_DOC,
+     .doc = "Idle connections kept to the peers of the group, for each thread; 0: none."},
+    {.name = "keepalive_requests",
+     .contexts = WR_CTX_UPSTREAM,
+     .min = 1,
+     .max = 1,
+     WR_DIR_FIELD(GROUP, struct group_conf, keepalive_requests),
+     .set = wr_set_num,
+     .def = "1000",
+     .doc = "Requests after which a connection to a peer is closed."},
+    {.name = "keepalive_time",
+     .contexts = WR_CTX_UPSTREAM,
+     .min = 1,
+     .max = 1,
+     WR_DIR_FIELD(GROUP, struct group_conf, keepalive_time_ms),
+     .set = wr_set_msec,
+     .def = "1h",
+     .doc = "Age after which a connection to a peer is closed behind a request."},
+    {.name = "keepalive_timeout",
+     .contexts = WR_CTX_UPSTREAM,
+     .min = 1,
+     .max = 1,
+     WR_DIR_FIELD(GROUP, struct group_conf, keepalive_timeout_ms),
+     .set = wr_set_msec,
+     .def = "60s",
+     .doc = "How long a connection to a peer may be idle."},
+    WR_DIR_END};
+
+struct wr_conf_module wr_group_conf = {.name = "upstream",
+                                       .dirs = group_dirs,
+                                       .size = {[WR_KIND_MAIN] = sizeof(struct groups),
+                                                [WR_KIND_GROUP] = sizeof(struct group_conf)},
+                                       .own_kinds = (1u << WR_KIND_MAIN) | (1u << WR_KIND_GROUP),
+                                       .created = created,
+                                       .done = build_groups};

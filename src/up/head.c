@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * head.c: response-head policy by table: each known field has a row of what happens to it, all others pass unless
+ * hidden (U5.5, U5.7). Values stay slices of the peer's head, which lies in the request's arena.
+ */
+#include "up/head.h"
+
+#include "base/clock.h"
+#include "up/up.h"
+
+enum field_rule {
+    RULE_PASS = 0,
+    RULE_DROP,     /* hop-by-hop, or the codec's own */
+    RULE_REDIRECT, /* Location: rewrite_redirect */
+    RULE_REFRESH,  /* the URL of Refresh */
+    RULE_COOKIE,   /* Set-Cookie: rewrite_cookie */
+    RULE_UPGRADE,  /* passes with a 101 only */
+};
+
+static const uint8_t rules[WR_HDR_ID_COUNT] = {
+    [WR_HDR_CONNECTION] = RULE_UPGRADE,
+    [WR_HDR_UPGRADE] = RULE_UPGRADE,
+    [WR_HDR_KEEP_ALIVE] = RULE_DROP,
+    [WR_HDR_PROXY_CONNECTION] = RULE_DROP,
+    [WR_HDR_TRANSFER_ENCODING] = RULE_DROP,
+    [WR_HDR_CONTENT_LENGTH] = RULE_DROP,
+    [WR_HDR_TE] = RULE_DROP,
+    [WR_HDR_TRAILER] = RULE_DROP,
+    [WR_HDR_LOCATION] = RULE_REDIRECT,
+    [WR_HDR_REFRESH] = RULE_REFRESH,
+    [WR_HDR_SET_COOKIE] = RULE_COOKIE,
+};
+
+static struct wr_str value_of(const struct wr_msg *head, enum wr_hdr_id id)
+{
+    const struct wr_hdr *h = wr_hdrs_get(&head->hdrs, id);
+
+    return h == NULL ? WR_STR_NULL : h->value;
+}
+
+void wr_up_accel_read(const struct wr_up *u, const struct wr_msg *head, struct wr_up_accel *ret)
+{
+    uint32_t ignore = u->start.conf->ignore_headers;
+
+    *ret = (struct wr_up_accel){0};
+    if ((ignore & WR_UP_IGNORE_ACCEL_REDIRECT) == 0) {
+        ret->redirect = value_of(head, WR_HDR_X_ACCEL_REDIRECT);
+    }
+    if ((ignore & WR_UP_IGNORE_ACCEL_LIMIT_RATE) == 0) {
+        ret->limit_rate = value_of(head, WR_HDR_X_ACCEL_LIMIT_RATE);
+    }
+    if ((ignore & WR_UP_IGNORE_ACCEL_BUFFERING) == 0 && !u->start.proto->ignores_accel_buffering) {
+        ret->buffering = value_of(head, WR_HDR_X_ACCEL_BUFFERING);
+    }
+    if ((ignore & WR_UP_IGNORE_ACCEL_CHARSET) == 0) {
+        ret->charset = value_of(head, WR_HDR_X_ACCEL_CHARSET);
+    }
+}
+
+static enum wr_status rewrite_refresh(struct wr_up *u, struct wr_str v, struct wr_str *ret)
+{
+    static const char key[] = "url=";
+    struct wr_str url, changed;
+    enum wr_status st;
+    size_t i;
+
+    for (i = 0; i + 4 <= v.len; i++) {
+        if (wr_str_ieq(wr_str_sub(v, i, 4), wr_str(key, 4))) {
+            break;
+        }
+    }
+    if (i + 4 > v.len) {
+        return WR_EOF;
+    }
+    url = wr_str_sub(v, i + 4, v.len);
+    st = u->start.proto->rewrite_redirect(u, url, &changed);
+    if (st != WR_OK) {
+        return st;
+    }
+    return wr_arena_printf(u->req->arena, ret, "%.*s%.*s", (int)(i + 4), v.ptr, WR_STR_ARG(changed));
+}
+
+/* WR_EOF: unchanged. */
+static enum wr_status rewrite(struct wr_up *u, enum field_rule rule, struct wr_str v, struct wr_str *ret)
+{
+    const struct wr_proto *p = u->start.proto;
+
+    if (rule == RULE_COOKIE) {
+        return p->rewrite_cookie == NULL ? WR_EOF : p->rewrite_cookie(u, v, ret);
+    }
+    if (p->rewrite_redirect == NULL) {
+        return WR_EOF;
+    }
+    return rule == RULE_REFRESH ? rewrite_refresh(u, v, ret) : p->rewrite_redirect(u, v, ret);
+}
+
+static bool is_named_by_connection(const struct wr_msg *head, const struct wr_hdr *h)
+{
+    const struct wr_hdr *c = wr_hdrs_get(&head->hdrs, WR_HDR_CONNECTION);
+
+    for (; c != NULL; c = wr_hdrs_next(&head->hdrs, c)) {
+        if (wr_str_list_has(c->value, h->name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum wr_status copy_field(struct wr_up *u, const struct wr_msg *head, const struct wr_hdr *h)
+{
+    enum field_rule rule = rules[h->id];
+    struct wr_str v = h->value;
+    enum wr_status st;
+
+    if (rule == RULE_DROP || (rule == RULE_UPGRADE && head->status != 101)) {
+        return WR_OK;
+    }
+    if (wr_map_get(&u->start.conf->hidden, h->name) != NULL) {
+        return WR_OK;
+    }
+    if (rule == RULE_PASS && wr_hdrs_has(&head->hdrs, WR_HDR_CONNECTION) && is_named_by_connection(head, h)) {
+        return WR_OK;
+    }
+    if (rule >= RULE_REDIRECT && rule <= RULE_COOKIE) {
+        st = rewrite(u, rule, v, &v);
+        if (st != WR_OK && st != WR_EOF) {
+            return st;
+        }
+    }
+    if (h->id == WR_HDR_OTHER) {
+        return wr_hdrs_add(&u->req->out.hdrs, h->name, v);
+    }
+    return wr_hdrs_add_id(&u->req->out.hdrs, (enum wr_hdr_id)h->id, v);
+}
+
+enum wr_status wr_up_head_copy(struct wr_up *u, const struct wr_msg *head)
+{
+    struct wr_req *r = u->req;
+    const struct wr_up_conf *c = u->start.conf;
+    uint32_t i;
+    enum wr_status st;
+    int64_t t;
+
+    r->out.status = head->status;
+    r->out.reason = head->reason;
+    r->status = head->status;
+    r->out.content_length = head->framing == WR_FRAMING_LENGTH ? head->content_length : WR_LENGTH_UNKNOWN;
+    if (head->framing == WR_FRAMING_NONE) {
+        /* HEAD and 304 keep the length that was announced. */
+        r->out.content_length = head->content_length;
+    }
+    for (i = 0; i < head->hdrs.cnt; i++) {
+        if (head->hdrs.at[i].is_removed) {
+            continue;
+        }
+        st = copy_field(u, head, &head->hdrs.at[i]);
+        if (st != WR_OK) {
+            return st;
+        }
+    }
+    /* *_pass_header Server (Date): what the peer sent, nothing if it sent none (U5.7). */
+    r->no_server = wr_map_get(&c->hidden, WR_STR("Server")) == NULL;
+    r->no_date = wr_map_get(&c->hidden, WR_STR("Date")) == NULL;
+    if (wr_hdrs_has(&head->hdrs, WR_HDR_LAST_MODIFIED) &&
+        wr_clock_parse_http_date(value_of(head, WR_HDR_LAST_MODIFIED), &t) == WR_OK) {
+        r->out_mtime = t;
+    }
+    r->is_proxied = true;
+    r->can_range = c->force_ranges && head->status == 200;
+    return WR_OK;
+}
+
+enum wr_status wr_up_head_keep(struct wr_up *u, const struct wr_msg *head)
+{
+    static const enum wr_hdr_id kept[] = {WR_HDR_CONTENT_TYPE, WR_HDR_CONTENT_DISPOSITION, WR_HDR_ACCEPT_RANGES,
+                                          WR_HDR_SET_COOKIE,   WR_HDR_CACHE_CONTROL,       WR_HDR_EXPIRES};
+    const struct wr_hdr *h;
+    enum wr_status st;
+    size_t i;
+
+    for (i = 0; i < WR_ARRAY_LEN(kept); i++) {
+        for (h = wr_hdrs_get(&head->hdrs, kept[i]); h != NULL; h = wr_hdrs_next(&head->hdrs, h)) {
+            st = wr_hdrs_add_id(&u->req->out.hdrs, kept[i], h->value);
+            if (st != WR_OK) {
+                return st;
+            }
+        }
+    }
+    return WR_OK;
+}

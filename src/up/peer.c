@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * peer.c: facts of a peer over all threads. One word holds the failure state (up/peer.h draws it) and is
+ * changed by CAS only, so that exactly one request probes and a success clears only what is older than itself.
+ * No function waits or locks.
+ */
+#include "up/peer.h"
+
+#include <stddef.h>
+
+#include "base/mem.h"
+#include "base/obj.h"
+#include "base/rng.h"
+
+#define FAILS_SHIFT 48
+#define PROBE_BIT   (UINT64_C(1) << 47)
+#define SINCE_MASK  (PROBE_BIT - 1)
+
+static void free_peer(struct wr_fixture *f)
+{
+    wr_mem_free(wr_container_of(f, struct wr_peer, fixture));
+}
+
+static const struct wr_fixture_ops peer_ops = {.kind = "peer", .free = free_peer};
+
+static unsigned fails_of(uint64_t w)
+{
+    return (unsigned)(w >> FAILS_SHIFT);
+}
+
+static uint64_t since_of(uint64_t w)
+{
+    return w & SINCE_MASK;
+}
+
+static uint64_t make_word(unsigned fails, bool is_probing, uint64_t since)
+{
+    return ((uint64_t)fails << FAILS_SHIFT) | (is_probing ? PROBE_BIT : 0) | (since & SINCE_MASK);
+}
+
+enum wr_status wr_peer_get(struct wr_fixtures *r, struct wr_gen *g, struct wr_str group,
+                           const struct wr_addr *addr, struct wr_peer **ret)
+{
+    char text[WR_ADDR_TEXT_MAX], name[512];
+    size_t text_len = wr_addr_write(addr, text);
+    size_t n = WR_MIN(group.len, sizeof(name) - 1 - text_len);
+    struct wr_str key = {name, n + 1 + text_len};
+    struct wr_fixture *f;
+    struct wr_peer *p;
+    enum wr_status st;
+
+    /* A group's name longer than the buffer is cut: then two groups may share facts, which harms nobody. */
+    memcpy(name, group.ptr, n);
+    name[n] = ' ';
+    memcpy(name + n + 1, text, text_len);
+    f = r == NULL ? NULL : wr_fixtures_get(r, &peer_ops, key, 0);
+    if (f == NULL) {
+        p = wr_mem_alloc(sizeof(*p));
+        p->id = wr_rng_u64();
+        p->addr = *addr;
+        memcpy(p->text, text, text_len);
+        p->text_len = (uint16_t)text_len;
+        if (r == NULL) {
+            /* A dry run: nothing is kept, the generation's arena ends it. */
+            st = wr_arena_on_fini(&g->arena, wr_mem_free, p);
+            if (st != WR_OK) {
+                wr_mem_free(p);
+                return st;
+            }
+            *ret = p;
+            return WR_OK;
+        }
+        st = wr_fixtures_add(r, &p->fixture, &peer_ops, key, 0);
+        if (st != WR_OK) {
+            wr_mem_free(p);
+            return st;
+        }
+        f = &p->fixture;
+    }
+    st = wr_gen_use(g, f);
+    if (st == WR_OK) {
+        *ret = wr_container_of(f, struct wr_peer, fixture);
+    }
+    return st;
+}
+
+bool wr_peer_is_healthy(const struct wr_member *m, uint64_t now_ms)
+{
+    uint64_t w = wr_load_acq(&m->peer->health);
+
+    if (m->max_fails == 0 || fails_of(w) < m->max_fails) {
+        return true;
+    }
+    return now_ms - since_of(w) >= m->fail_timeout_ms;
+}
+
+/* WR_OUT peers whose time is over are taken by one prober. False: another one was faster. */
+static bool claim_probe(const struct wr_member *m, uint64_t now_ms, bool *ret_probe)
+{
+    uint64_t w = wr_load_acq(&m->peer->health);
+
+    do {
+        if (fails_of(w) < m->max_fails) {
+            *ret_probe = false;
+            return true;
+        }
+        if (now_ms - since_of(w) < m->fail_timeout_ms) {
+            return false;
+        }
+    } while (!wr_cas_acqrel(&m->peer->health, &w, make_word(fails_of(w), true, now_ms)));
+    *ret_probe = true;
+    return true;
+}
+
+bool wr_peer_acquire(const struct wr_member *m, uint64_t now_ms, bool has_accounting, bool *ret_probe)
+{
+    bool is_probe = false;
+    uint32_t n;
+
+    if (m->max_conns != 0) {
+        n = wr_load_seq(&m->peer->active);
+        do {
+            if (n >= m->max_conns) {
+                return false;
+            }
+        } while (!wr_cas_seq(&m->peer->active, &n, n + 1));
+    } else {
+        /* Read by least_conn and by status; no order is needed. */
+        wr_add_rlx(&m->peer->active, 1);
+    }
+    if (has_accounting && m->max_fails != 0 && !claim_probe(m, now_ms, &is_probe)) {
+        wr_sub_seq(&m->peer->active, 1);
+        return false;
+    }
+    wr_add_rlx(&m->peer->requests, 1);
+    *ret_probe = is_probe;
+    return true;
+}
+
+static void count_failure(const struct wr_member *m, uint64_t now_ms)
+{
+    uint64_t w = wr_load_acq(&m->peer->health), next;
+    unsigned fails;
+    uint32_t e, cut;
+
+    do {
+        fails = now_ms - since_of(w) > m->fail_timeout_ms && (w & PROBE_BIT) == 0 ? 1 : fails_of(w) + 1;
+        next = make_word(WR_MIN(fails, 0xffffu), false, now_ms);
+    } while (!wr_cas_acqrel(&m->peer->health, &w, next));
+    wr_add_rlx(&m->peer->failures, 1);
+    /* U2.1: a failure costs weight / max_fails; a pick gives one back (lb/rr.c). */
+    cut = m->weight / m->max_fails;
+    e = wr_load_rlx(m->effective);
+    while (!wr_cas_acqrel(m->effective, &e, e > cut ? e - cut : 0)) {
+    }
+}
+
+static void clear_failures(const struct wr_member *m, uint64_t began_ms)
+{
+    uint64_t w = wr_load_acq(&m->peer->health);
+
+    /* Only failures that are older than this attempt's start (U2.2). */
+    while (fails_of(w) != 0 && began_ms >= since_of(w)) {
+        if (wr_cas_acqrel(&m->peer->health, &w, 0)) {
+            return;
+        }
+    }
+}
+
+/* The prober learned nothing: the next request may probe at once. */
+static void give_up_probe(const struct wr_member *m)
+{
+    uint64_t w = wr_load_acq(&m->peer->health), since;
+
+    while ((w & PROBE_BIT) != 0) {
+        since = since_of(w) > m->fail_timeout_ms ? since_of(w) - m->fail_timeout_ms : 0;
+        if (wr_cas_acqrel(&m->peer->health, &w, make_word(fails_of(w), false, since))) {
+            return;
+        }
+    }
+}
+
+void wr_peer_release(const struct wr_member *m, enum wr_outcome how, uint64_t began_ms, uint64_t now_ms,
+                     bool has_accounting, bool was_probe)
+{
+    if (has_accounting && m->max_fails != 0) {
+        switch (how) {
+        case WR_OUTCOME_OK:
+            clear_failures(m, began_ms);
+            break;
+        case WR_OUTCOME_FAILED:
+            count_failure(m, now_ms);
+            break;
+        case WR_OUTCOME_BROKE:
+        case WR_OUTCOME_NEUTRAL:
+            if (was_probe) {
+                give_up_probe(m);
+            }
+            break;
+        }
+    }
+    wr_sub_seq(&m->peer->active, 1);
+}

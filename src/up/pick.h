@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pick.h: the next peer of a request: eligibility, tried set, tiers; asks the balancer and takes the slot
+ * (U2.3, U2.4). Thread of the request.
+ */
+#ifndef WR_UP_PICK_H
+#define WR_UP_PICK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/compiler.h"
+#include "base/status.h"
+#include "up/group.h"
+
+struct wr_picker {
+    const struct wr_members *members;
+    struct wr_req *req;
+    uint64_t *tried;      /* bits; inline_tried for up to 64 members */
+    uint64_t inline_tried;
+    uint8_t tier;         /* 1: went over to backups, never back */
+};
+
+struct wr_peer_slot {
+    const struct wr_members *members;
+    const struct wr_member *member; /* NULL: none held */
+    uint64_t began_ms;
+    bool is_probe;
+};
+
+enum wr_status wr_picker_init(struct wr_picker *p, const struct wr_members *m, struct wr_arena *a,
+                              struct wr_req *r) WR_MUST_CHECK;
+/* WR_EOF: no live peer. The member counts as tried from now on. */
+enum wr_status wr_pick(struct wr_picker *p, uint64_t now_ms, uint32_t thread_no, struct wr_peer_slot *ret) WR_MUST_CHECK;
+/* Takes the same member again (a stale idle connection, U2.6); false when it is full or out now. */
+bool wr_pick_again(const struct wr_peer_slot *old, uint64_t now_ms, struct wr_peer_slot *ret);
+/* Idempotent. */
+void wr_peer_slot_release(struct wr_peer_slot *s, enum wr_outcome how, uint64_t now_ms);
+
+#endif

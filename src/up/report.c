@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * report.c: log lines of attempts. The request's log context adds client, server, request, upstream and host.
+ */
+#include "up/report.h"
+
+#include <errno.h>
+
+#include "base/log.h"
+#include "http/h1_parse.h"
+#include "up/up.h"
+
+static const char *phase_of(const struct wr_up *u)
+{
+    const struct wr_attempt *a = &u->attempt;
+
+    if (a->is_accepted) {
+        return "reading upstream";
+    }
+    return a->sent ? "reading response header from upstream" : "connecting to upstream";
+}
+
+static void report_refused(struct wr_up *u)
+{
+    int err = u->attempt.err;
+    bool is_usual = err == ECONNREFUSED || err == ECONNRESET || err == ENETUNREACH || err == EHOSTUNREACH ||
+                    err == ENETDOWN || err == EHOSTDOWN || err == ETIMEDOUT || err == EAGAIN || err == 0;
+
+    wr_log(&u->req->log, is_usual ? WR_LOG_ERROR : WR_LOG_CRIT, "connect() failed (%d: %s) while connecting to upstream",
+           err, wr_log_errno_text(err));
+}
+
+void wr_up_report(struct wr_up *u, enum wr_cause cause)
+{
+    const struct wr_log *log = &u->req->log;
+    const struct wr_attempt *a = &u->attempt;
+
+    switch (cause) {
+    case WR_CAUSE_NONE:
+    case WR_CAUSE_OK:
+    case WR_CAUSE_CANCELED:
+    case WR_CAUSE_STATUS:
+    case WR_CAUSE_CLIENT_BODY:
+        return;
+    case WR_CAUSE_REFUSED:
+        report_refused(u);
+        return;
+    case WR_CAUSE_TLS:
+        wr_log(log, WR_LOG_ERROR, "SSL handshake failed while SSL handshaking to upstream");
+        return;
+    case WR_CAUSE_CONNECT_TIMEOUT:
+        wr_log(log, WR_LOG_ERROR, "upstream timed out (%d: %s) while connecting to upstream", ETIMEDOUT,
+               wr_log_errno_text(ETIMEDOUT));
+        return;
+    case WR_CAUSE_READ_TIMEOUT:
+        wr_log(log, WR_LOG_ERROR, "upstream timed out (%d: %s) while %s", ETIMEDOUT, wr_log_errno_text(ETIMEDOUT),
+               phase_of(u));
+        return;
+    case WR_CAUSE_SEND_TIMEOUT:
+        wr_log(log, WR_LOG_ERROR, "upstream timed out (%d: %s) while sending request to upstream", ETIMEDOUT,
+               wr_log_errno_text(ETIMEDOUT));
+        return;
+    case WR_CAUSE_CLOSED:
+    case WR_CAUSE_TRUNCATED:
+        if (a->err != 0) {
+            wr_log(log, WR_LOG_ERROR, "recv() failed (%d: %s) while %s", a->err, wr_log_errno_text(a->err), phase_of(u));
+        } else {
+            wr_log(log, WR_LOG_ERROR, "upstream prematurely closed connection while %s", phase_of(u));
+        }
+        return;
+    case WR_CAUSE_BIG_HEAD:
+        wr_log(log, WR_LOG_ERROR, "upstream sent too big header while reading response header from upstream");
+        return;
+    case WR_CAUSE_BAD_HEAD:
+        wr_log(log, WR_LOG_ERROR, "upstream sent invalid header while reading response header from upstream");
+        return;
+    case WR_CAUSE_OURS:
+        wr_log_errno(log, WR_LOG_CRIT, a->err, "the request could not be passed to the peer, no other is tried");
+        return;
+    }
+    WR_UNREACHABLE();
+}
+
+void wr_up_report_no_live(struct wr_up *u)
+{
+    wr_log(&u->req->log, WR_LOG_ERROR, "no live upstreams while connecting to upstream");
+}
+
+void wr_up_report_spill(struct wr_up *u)
+{
+    const struct wr_pipe *p = u->req->stream->out;
+
+    if (p == NULL || u->is_spill_told) {
+        return;
+    }
+    if (p->spill_errno != 0) {
+        u->is_spill_told = true;
+        wr_log_errno(&u->req->log, WR_LOG_CRIT, p->spill_errno,
+                     "the temporary file of an upstream response cannot be made or written, the peer is held back");
+    } else if (p->is_spilled) {
+        u->is_spill_told = true;
+        wr_log(&u->req->log, WR_LOG_WARN, "an upstream response is buffered to a temporary file in %.*s",
+               WR_STR_ARG(u->start.conf->temp_path->dir));
+    }
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* report.h: the log lines of the upstream mechanism, in the words operators know (U3.3). */
+#ifndef WR_UP_REPORT_H
+#define WR_UP_REPORT_H
+
+#include "up/retry.h"
+
+struct wr_up;
+
+/* What ended the attempt, once. Nothing for OK and CANCELED. */
+void wr_up_report(struct wr_up *u, enum wr_cause cause);
+void wr_up_report_no_live(struct wr_up *u);
+/* "an upstream response is buffered to a temporary file", once, at the first spill (U6.3). */
+void wr_up_report_spill(struct wr_up *u);
+
+#endif

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* retry.c: see retry.h. Pure; any thread. */
+#include "up/retry.h"
+
+#include "base/assert.h"
+#include "up/conf.h"
+
+uint32_t wr_retry_status_bit(unsigned status)
+{
+    switch (status) {
+    case 500:
+        return WR_UP_NEXT_HTTP_500;
+    case 502:
+        return WR_UP_NEXT_HTTP_502;
+    case 503:
+        return WR_UP_NEXT_HTTP_503;
+    case 504:
+        return WR_UP_NEXT_HTTP_504;
+    case 403:
+        return WR_UP_NEXT_HTTP_403;
+    case 404:
+        return WR_UP_NEXT_HTTP_404;
+    case 429:
+        return WR_UP_NEXT_HTTP_429;
+    default:
+        return 0;
+    }
+}
+
+/* *_next_upstream bit of a cause; 0: never a reason for another try. */
+static uint32_t cause_bit(const struct wr_retry_in *in)
+{
+    switch (in->cause) {
+    case WR_CAUSE_REFUSED:
+    case WR_CAUSE_TLS:
+    case WR_CAUSE_CLOSED:
+        return WR_UP_NEXT_ERROR;
+    case WR_CAUSE_CONNECT_TIMEOUT:
+    case WR_CAUSE_READ_TIMEOUT:
+    case WR_CAUSE_SEND_TIMEOUT:
+        return WR_UP_NEXT_TIMEOUT;
+    case WR_CAUSE_BAD_HEAD:
+    case WR_CAUSE_BIG_HEAD:
+        return WR_UP_NEXT_INVALID_HEADER;
+    case WR_CAUSE_STATUS:
+        return wr_retry_status_bit(in->status);
+    case WR_CAUSE_NONE:
+    case WR_CAUSE_OK:
+    case WR_CAUSE_TRUNCATED:
+    case WR_CAUSE_CANCELED:
+    case WR_CAUSE_OURS:
+    case WR_CAUSE_CLIENT_BODY:
+        return 0;
+    }
+    WR_UNREACHABLE();
+}
+
+static enum wr_outcome outcome_of(const struct wr_retry_in *in)
+{
+    switch (in->cause) {
+    case WR_CAUSE_REFUSED:
+    case WR_CAUSE_TLS:
+    case WR_CAUSE_CLOSED:
+    case WR_CAUSE_CONNECT_TIMEOUT:
+    case WR_CAUSE_READ_TIMEOUT:
+    case WR_CAUSE_SEND_TIMEOUT:
+    case WR_CAUSE_BAD_HEAD:
+    case WR_CAUSE_BIG_HEAD:
+        return WR_OUTCOME_FAILED;
+    case WR_CAUSE_STATUS:
+        /* 403 and 404 never count (U2.2); the others are here because they are named. */
+        return in->status == 403 || in->status == 404 ? WR_OUTCOME_OK : WR_OUTCOME_FAILED;
+    case WR_CAUSE_TRUNCATED:
+        return WR_OUTCOME_BROKE;
+    case WR_CAUSE_OK:
+        return WR_OUTCOME_OK;
+    case WR_CAUSE_NONE:
+    case WR_CAUSE_CANCELED:
+    case WR_CAUSE_OURS:
+    case WR_CAUSE_CLIENT_BODY:
+        return WR_OUTCOME_NEUTRAL;
+    }
+    WR_UNREACHABLE();
+}
+
+unsigned wr_retry_log_status(enum wr_cause cause)
+{
+    return cause == WR_CAUSE_CONNECT_TIMEOUT || cause == WR_CAUSE_READ_TIMEOUT || cause == WR_CAUSE_SEND_TIMEOUT
+               ? 504
+               : 502;
+}
+
+static uint16_t final_status(const struct wr_retry_in *in)
+{
+    if (in->cause == WR_CAUSE_STATUS) {
+        return 0;
+    }
+    if (in->cause == WR_CAUSE_OURS) {
+        return 500;
+    }
+    if (in->client_gone || in->cause == WR_CAUSE_CANCELED) {
+        return 499;
+    }
+    return (uint16_t)wr_retry_log_status(in->cause);
+}
+
+struct wr_retry_out wr_retry_decide(const struct wr_retry_in *in)
+{
+    struct wr_retry_out out = {.action = WR_RETRY_GIVE_UP, .status = final_status(in), .outcome = outcome_of(in)};
+    uint32_t bit = cause_bit(in);
+    bool is_stale = in->cause == WR_CAUSE_CLOSED && in->is_reused && !in->got_bytes;
+
+    if (is_stale) {
+        out.outcome = WR_OUTCOME_NEUTRAL; /* U2.6 */
+    }
+    if (bit == 0 || in->client_gone || in->body_lost) {
+        return out;
+    }
+    /* U7.2: a request that may have had effects moves on only when the operator allows it. */
+    if (in->sent && !in->is_idempotent && (in->policy & WR_UP_NEXT_NON_IDEMPOTENT) == 0) {
+        return out;
+    }
+    if (is_stale && (in->policy & WR_UP_NEXT_OFF) == 0) {
+        out.action = WR_RETRY_SAME;
+        return out;
+    }
+    if ((in->policy & bit) == 0 || in->tries_left == 0 || !in->time_left) {
+        return out;
+    }
+    out.action = WR_RETRY_NEXT;
+    return out;
+}
