@@ -17,7 +17,9 @@
  * the same setter. Rows whose field is an array append within a level and are replaced whole by the
  * level below, because inheritance copies the field only when nothing was set there.
  *
- * Example:
+ */
+/*
+ * A module's table:
  *   struct foo_loc { struct wr_conf_head head; bool on; uint64_t timeout_ms; };
  *   static const struct wr_dir foo_dirs[] = {
  *       {.name = "foo", .contexts = WR_CTX_HTTP_ALL, .min = 1, .max = 1, .set = wr_set_flag,
@@ -293,19 +295,24 @@ enum wr_status wr_conf_apply(struct wr_conf *cf, const struct wr_node *node,
                              struct wr_scope *s) WR_MUST_CHECK;
 
 /* Adds an [emerg] at the directive, at argument i, or with a hint; value: always WR_ECONFIG. */
+/* allow(check): the value is always WR_ECONFIG */
 enum wr_status wr_conf_err(struct wr_conf *cf, const struct wr_node *node, const char *fmt, ...)
     WR_PRINTF(3, 4);
+/* allow(check): the value is always WR_ECONFIG */
 enum wr_status wr_conf_err_arg(struct wr_conf *cf, const struct wr_node *node, uint32_t i,
                                const char *fmt, ...) WR_PRINTF(4, 5);
+/* allow(check): the value is always WR_ECONFIG */
 enum wr_status wr_conf_err_hint(struct wr_conf *cf, const struct wr_node *node, struct wr_str hint,
                                 const char *fmt, ...) WR_PRINTF(4, 5);
 /* Adds an [emerg] `"NAME" directive TEXT`, the form most of nginx's setters have. */
+/* allow(check): the value is always WR_ECONFIG */
 enum wr_status wr_conf_err_dir(struct wr_conf *cf, const struct wr_node *node, const char *fmt, ...)
     WR_PRINTF(3, 4);
 /* Adds a [warn]. node may be NULL. */
 void wr_conf_warn(struct wr_conf *cf, const struct wr_node *node, const char *fmt, ...)
     WR_PRINTF(3, 4);
 /* [emerg] `the configuration needs more memory than allowed`, once; value: always WR_ENOMEM. */
+/* allow(check): the value is always WR_ENOMEM */
 enum wr_status wr_conf_nomem(struct wr_conf *cf);
 
 /* Absolute path of what a directive names, by opts. */

@@ -148,8 +148,8 @@ static const char *nearest_name(const struct wr_conf *cf, struct wr_str name, ui
     const char *best = NULL;
     unsigned max = name.len <= 4 ? 1 : name.len <= 8 ? 2 : 3, best_distance = max + 1;
 
-    if (name.len < 2 || name.len > 64) {
-        return NULL;
+    if (name.len < 2 || name.len > 64 || cf->diags->cnt >= WR_DIAG_MAX) {
+        return NULL; /* the search costs, and the entry would not be kept */
     }
     for (size_t i = 0; i < cf->registry->entry_cnt && best_distance > 1; i++) {
         const struct wr_dir *d = cf->registry->_entries[i].dir;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dirs_int.h: what dirs.c, dirs_apply.c, dirs_load.c, scope.c and docs.c share. */
+/*
+ * dirs_int.h: what dirs.c, dirs_apply.c, dirs_load.c, scope.c and docs.c share: bits of conf heads,
+ * names of contexts, defaults. Thread: the one that builds the generation.
+ */
 #ifndef WR_CONF_DIRS_INT_H
 #define WR_CONF_DIRS_INT_H
 

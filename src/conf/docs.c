@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* docs.c: walks the rows of a registry and writes them out. Reads constant data only. */
+/*
+ * docs.c: walks the rows of a registry and writes them out: for people as Markdown, for tests as
+ * tab-separated lines. Reads constant data only; any thread.
+ */
 #include "conf/docs.h"
 
 #include "conf/dirs_int.h"

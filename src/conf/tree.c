@@ -482,6 +482,11 @@ void wr_tree_write_files(const struct wr_conf_file *files, struct wr_strbuf *b)
     }
 }
 
+static bool is_word_end(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == ';';
+}
+
 /* Would the lexer read the word back as it is without quotes? */
 static bool is_plain_word(struct wr_str w)
 {
@@ -489,12 +494,10 @@ static bool is_plain_word(struct wr_str w)
         return false;
     }
     for (size_t i = 0; i < w.len; i++) {
-        char c = w.ptr[i];
-
-        if (c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == ';' || c == '\\') {
+        if (is_word_end(w.ptr[i]) || w.ptr[i] == '\\') {
             return false;
         }
-        if (c == '{' && (i == 0 || w.ptr[i - 1] != '$')) {
+        if (w.ptr[i] == '{' && (i == 0 || w.ptr[i - 1] != '$')) {
             return false;
         }
     }

@@ -4,6 +4,10 @@
  * be the one named here (asserted by size), and words errors as nginx does. Without WR_DIR_REPEAT a
  * second use at a level is refused by the engine (`directive is duplicate`).
  *
+ * Arrays live in the generation's arena; they are appended at one level and replaced whole by the
+ * level below. A template's unknown variable is `unknown "x" variable`.
+ */
+/*
  *   setter                 field                    argument(s)                  data
  *   wr_set_flag            bool                     on | off                     -
  *   wr_set_num             uint64_t or uint32_t     17                           wr_bounds or NULL
@@ -25,9 +29,6 @@
  * NULL wr_set_buffers         struct wr_buffers        8 4k wr_buffers_bounds or NULL wr_set_addr
  * struct wr_addr           1.2.3.4:80 [::1]:80 unix:/p  - wr_set_cidr            struct wr_cidrs
  * 10.0.0.0/8 ..., appended     -
- *
- * Arrays live in the generation's arena; they are appended at one level and replaced whole by the
- * level below. A template's unknown variable is `unknown "x" variable`.
  */
 #ifndef WR_CONF_TYPES_H
 #define WR_CONF_TYPES_H
@@ -160,6 +161,7 @@ enum wr_status wr_arg_part_sec(struct wr_conf *cf, const struct wr_node *n, uint
 enum wr_status wr_arg_part_msec(struct wr_conf *cf, const struct wr_node *n, uint32_t i,
                                 struct wr_str text, uint64_t *ret_v) WR_MUST_CHECK;
 /* [emerg] `invalid parameter "ARG"`; value: always WR_ECONFIG. */
+/* allow(check): the value is always WR_ECONFIG */
 enum wr_status wr_arg_invalid(struct wr_conf *cf, const struct wr_node *n, uint32_t i);
 
 /* Room for one more element at the end of an array in the arena; NULL when memory is out. */

@@ -26,6 +26,10 @@
 #include "http/req.h"
 #include "io/file.h"
 #include "io/pipe.h"
+#include "net/sock.h"
+
+struct wr_location;
+struct wr_regex;
 
 extern struct wr_conf_module wr_core_conf;
 
@@ -49,26 +53,44 @@ struct wr_temp_dir {
 
 struct wr_core_main {
     struct wr_conf_head head;
-    struct wr_error_log *sinks;     /* of the main level; NULL: main/ decides (-e, stderr) */
+    const struct wr_error_log *sinks;/* of the main level; NULL: main/ decides (-e, stderr) */
     struct wr_error_log *sinks_all; /* every error_log of the file, this level's included */
     struct wr_temp_dir *temp_dirs;  /* each folder once */
+    struct wr_http *http;           /* that is built; exists from init on, also without http{} */
+    struct wr_map *default_types;   /* made when needed */
 };
 
-struct wr_core_name; /* core_conf.c: one server_name */
-struct wr_core_listen; /* listen_conf.c: one listen */
+/* One argument of server_name. */
+struct wr_core_name {
+    struct wr_str text;  /* lower case but for a regex; "~..." with its '~' */
+    struct wr_regex *re; /* NULL: no regex */
+    const struct wr_node *node;
+};
+
+struct wr_core_names {
+    struct wr_core_name *at;
+    uint32_t cnt, _cap;
+};
+
+/* One address of a listen. */
+struct wr_core_listen {
+    struct wr_listen_opts opts;
+    struct wr_str text;  /* "0.0.0.0:80", "unix:/x" */
+    bool is_default, is_bind, has_opts;
+    const struct wr_node *node; /* NULL: the server has no listen */
+};
+
+struct wr_core_listens {
+    struct wr_core_listen *at;
+    uint32_t cnt, _cap;
+};
 
 struct wr_core_srv {
     struct wr_conf_head head;
     struct wr_server *server; /* of a server{}; NULL in http{} */
     struct wr_location *first_location, *last_location; /* of a server{}, in the order of the file */
-    struct {
-        struct wr_core_name *at;
-        uint32_t cnt, _cap;
-    } names;
-    struct {
-        struct wr_core_listen *at;
-        uint32_t cnt, _cap;
-    } listens;
+    struct wr_core_names names;
+    struct wr_core_listens listens;
     uint32_t header_timeout_ms;  /* client_header_timeout */
     uint32_t header_buffer_size; /* client_header_buffer_size */
     struct wr_buffers large_header_buffers;
@@ -84,7 +106,12 @@ enum wr_body_file { WR_BODY_FILE_OFF, WR_BODY_FILE_CLEAN, WR_BODY_FILE_ON };
 enum wr_tokens { WR_TOKENS_OFF, WR_TOKENS_ON, WR_TOKENS_BUILD };
 enum wr_ims { WR_IMS_OFF, WR_IMS_EXACT, WR_IMS_BEFORE };
 enum wr_keepalive_disable { WR_KEEPALIVE_NO_NONE = 1, WR_KEEPALIVE_NO_MSIE6 = 2, WR_KEEPALIVE_NO_SAFARI = 4 };
-enum wr_satisfy { WR_SATISFY_ALL, WR_SATISFY_ANY };
+
+/* keepalive_timeout */
+struct wr_keepalive {
+    uint32_t ms;         /* 0 closes */
+    uint32_t header_sec; /* second argument: value of Keep-Alive: timeout=; 0: not sent */
+};
 
 /* A rate or size that may have variables. */
 struct wr_rate {
@@ -150,8 +177,7 @@ struct wr_core_loc {
     bool msie_padding, msie_refresh;
     uint64_t subrequest_buffer_size;
     /* connection */
-    uint32_t keepalive_ms;        /* keepalive_timeout; 0 closes */
-    uint32_t keepalive_header_sec; /* second argument: value of Keep-Alive: timeout=; 0: not sent */
+    struct wr_keepalive keepalive;
     uint32_t keepalive_min_ms;
     uint32_t keepalive_requests;
     uint32_t keepalive_time_ms;
@@ -160,11 +186,9 @@ struct wr_core_loc {
     uint32_t lingering_time_ms, lingering_timeout_ms;
     /* logs, names */
     const struct wr_error_log *sinks; /* NULL: the process's */
-    uint32_t satisfy;             /* enum wr_satisfy; for access modules */
     struct wr_strs resolvers;     /* resolver ...: addresses as written and parameters */
     uint32_t resolver_timeout_ms;
     /* open_file_cache*: accepted */
-    struct wr_strs open_file_cache;
     uint64_t open_file_cache_valid, open_file_cache_min_uses;
     bool open_file_cache_errors;
     const struct wr_node *root_node; /* of root or alias, for messages */
@@ -187,6 +211,10 @@ static inline const struct wr_core_srv *wr_core_srv_of(const struct wr_req *r)
 wr_dir_set_fn wr_core_set_temp_path;
 /* Setter for rows such as limit_rate: the field is a struct wr_rate. */
 wr_dir_set_fn wr_core_set_rate;
+/* listen_conf.c: rows of core_conf.c, and what is made of them when the file is whole. */
+wr_dir_set_fn wr_core_set_listen;
+wr_dir_set_fn wr_core_set_server_name;
+enum wr_status wr_core_build_ports(struct wr_conf *cf, struct wr_http *h) WR_MUST_CHECK;
 /* Value of a rate for this request; text of variables that is no size counts as 0. WR_ENOMEM. */
 enum wr_status wr_core_rate(struct wr_req *r, const struct wr_rate *rate, uint64_t *ret_v) WR_MUST_CHECK;
 

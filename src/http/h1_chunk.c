@@ -351,6 +351,7 @@ enum wr_h1_chunk_result wr_h1_chunk_decode(struct wr_h1_chunk_decoder *d, const 
     return WR_H1_CHUNK_DATA;
 }
 
+/* long: one case for each state */
 uint64_t wr_h1_chunk_wants(const struct wr_h1_chunk_decoder *d)
 {
     /* What must follow a size line that says d->left: the data and the last chunk, or no trailer.

@@ -40,9 +40,11 @@ enum {
     STATUS_END = 12,        /* "HTTP/1.1 200" */
 };
 
-/* The one typedef GNU C needs for a vector; 16 bytes are one register on every machine we care for.
- */
-typedef uint8_t bytes16 __attribute__((vector_size(16)));
+/* A GNU C vector: one register on every machine we care for. */
+union bytes16 {
+    uint8_t v __attribute__((vector_size(16)));
+    uint64_t w[2];
+};
 
 #define EACH_BYTE(b) (UINT64_C(0x0101010101010101) * (b))
 #define BIT(id)      (UINT64_C(1) << WR_HDR_##id)
@@ -72,12 +74,13 @@ static bool has_other_than(const char *p, size_t n, unsigned cls)
     return false;
 }
 
-static inline bytes16 controls16(const char *p)
+/* Bytes of *bad become non-zero where those at p are control bytes (but HTAB) or DEL. */
+static inline void mark_controls(union bytes16 *bad, const char *p)
 {
-    bytes16 v;
+    union bytes16 x;
 
-    memcpy(&v, p, sizeof(v));
-    return (bytes16)(((v < 0x20) & (v != '\t')) | (v == 0x7f));
+    memcpy(&x, p, sizeof(x));
+    bad->v |= (__typeof__(x.v))(((x.v < 0x20) & (x.v != '\t')) | (x.v == 0x7f));
 }
 
 /* Is there a byte that no field value may have: a control byte (but HTAB) or DEL? */
@@ -96,13 +99,14 @@ static inline bool has_controls(const char *p, size_t n)
         }
         return has_other_than(p, n, WR_CH_VALUE);
     }
-    bytes16 bad = controls16(p + n - 16);
+    union bytes16 bad = {
+        .w = {0, 0}
+    };
+    mark_controls(&bad, p + n - 16);
     for (size_t i = 0; i + 16 < n; i += 16) {
-        bad |= controls16(p + i);
+        mark_controls(&bad, p + i);
     }
-    uint64_t w[2];
-    memcpy(w, &bad, sizeof(w));
-    return (w[0] | w[1]) != 0;
+    return (bad.w[0] | bad.w[1]) != 0;
 }
 
 /* Index of the first ':' in p[0..n), or n. */
@@ -156,20 +160,30 @@ struct request_line {
     unsigned flags;
 };
 
+/* Length of the scheme that t begins with and that "://" follows; 0: there is none. */
+static size_t scan_scheme(struct wr_str t)
+{
+    size_t i = 0;
+
+    if (t.len == 0 || !wr_char_is((unsigned char)t.ptr[0], WR_CH_ALPHA)) {
+        return 0;
+    }
+    while (i < t.len && (wr_char_is((unsigned char)t.ptr[i], WR_CH_ALPHA | WR_CH_DIGIT) ||
+                         t.ptr[i] == '+' || t.ptr[i] == '-' || t.ptr[i] == '.')) {
+        i++;
+    }
+    return t.len - i >= 3 && memcmp(t.ptr + i, "://", 3) == 0 ? i : 0;
+}
+
 /* RFC 9112 3.2.2: scheme "://" authority [path] ["?" query]. */
 static bool split_absolute(struct request_line *r)
 {
     const char *t = r->target.ptr;
-    size_t n = r->target.len, i = 0, start;
+    size_t n = r->target.len, i = scan_scheme(r->target), start;
     struct wr_str host;
     uint16_t port;
 
-    while (i < n && (wr_char_is((unsigned char)t[i], WR_CH_ALPHA | WR_CH_DIGIT) || t[i] == '+' ||
-                     t[i] == '-' || t[i] == '.')) {
-        i++;
-    }
-    if (i == 0 || !wr_char_is((unsigned char)t[0], WR_CH_ALPHA) || n - i < 3 ||
-        memcmp(t + i, "://", 3) != 0) {
+    if (i == 0) {
         return false;
     }
     r->scheme = wr_str(t, i);
@@ -211,6 +225,30 @@ static bool split_target(struct request_line *r)
     return split_absolute(r);
 }
 
+/* v[0..n): what stands behind the target and its blank. */
+static enum wr_h1_result end_request_line(struct wr_h1_parser *p, const char *v, size_t n,
+                                          bool is_whole, struct request_line *r)
+{
+    enum wr_h1_result res = scan_version(v, n, &r->version);
+
+    if (res == WR_H1_BAD || n > VERSION_LEN || (is_whole && res == WR_H1_MORE)) {
+        return refuse(p, WR_H1_BAD_VERSION);
+    }
+    if (!is_whole) {
+        return WR_H1_MORE;
+    }
+    return r->version >= 20 ? refuse(p, WR_H1_BAD_MAJOR) : WR_H1_DONE;
+}
+
+/* HTTP/0.9 knows only "GET /path". */
+static enum wr_h1_result end_simple_line(struct wr_h1_parser *p, struct request_line *r)
+{
+    r->version = 9;
+    r->flags |= WR_MSG_HTTP09;
+    bool is_simple = r->id == WR_METHOD_GET && r->target.ptr[0] == '/';
+    return is_simple ? WR_H1_DONE : refuse(p, WR_H1_BAD_LINE);
+}
+
 /*
  * line[0..n): a request line without its end; or, when !is_whole, as much of it as is here. DONE
  * only when whole.
@@ -245,21 +283,9 @@ static enum wr_h1_result scan_request_line(struct wr_h1_parser *p, const char *l
         return refuse(p, WR_H1_BAD_TARGET);
     }
     if (sp == NULL) {
-        /* HTTP/0.9 knows only "GET /path". */
-        r->version = 9;
-        r->flags |= WR_MSG_HTTP09;
-        bool is_simple = r->id == WR_METHOD_GET && t[0] == '/';
-        return is_simple ? WR_H1_DONE : refuse(p, WR_H1_BAD_LINE);
+        return end_simple_line(p, r);
     }
-    n -= (size_t)(sp + 1 - t);
-    enum wr_h1_result res = scan_version(sp + 1, n, &r->version);
-    if (res == WR_H1_BAD || n > VERSION_LEN || (is_whole && res == WR_H1_MORE)) {
-        return refuse(p, WR_H1_BAD_VERSION);
-    }
-    if (!is_whole) {
-        return WR_H1_MORE;
-    }
-    return r->version >= 20 ? refuse(p, WR_H1_BAD_MAJOR) : WR_H1_DONE;
+    return end_request_line(p, sp + 1, n - (size_t)(sp + 1 - t), is_whole, r);
 }
 
 /* Higher minor versions are spoken to as 1.1 (RFC 9110 2.5). */
@@ -302,23 +328,10 @@ struct status_line {
     struct wr_str reason;
 };
 
-/* As scan_request_line. "HTTP/1.1 200" without the blank behind it is accepted. */
-static enum wr_h1_result scan_status_line(struct wr_h1_parser *p, const char *line, size_t n,
-                                          bool is_whole, struct status_line *s)
+/* What stands behind the version: " 200 OK", or " 200" alone. */
+static enum wr_h1_result end_status_line(struct wr_h1_parser *p, const char *line, size_t n,
+                                         bool is_whole, struct status_line *s)
 {
-    if ((is_whole && n < 5) || memcmp(line, "HTTP/", WR_MIN(n, 5)) != 0) {
-        return refuse(p, WR_H1_BAD_NOT_HTTP);
-    }
-    enum wr_h1_result res = scan_version(line, n, &s->version);
-    if (res == WR_H1_BAD || (is_whole && res == WR_H1_MORE)) {
-        return refuse(p, WR_H1_BAD_VERSION);
-    }
-    if (res == WR_H1_MORE) {
-        return WR_H1_MORE;
-    }
-    if (s->version >= 20) {
-        return refuse(p, WR_H1_BAD_MAJOR);
-    }
     if (n > VERSION_LEN && line[VERSION_LEN] != ' ') {
         return refuse(p, WR_H1_BAD_LINE);
     }
@@ -341,6 +354,26 @@ static enum wr_h1_result scan_status_line(struct wr_h1_parser *p, const char *li
         }
     }
     return is_whole ? WR_H1_DONE : WR_H1_MORE;
+}
+
+/* As scan_request_line. "HTTP/1.1 200" without the blank behind it is accepted. */
+static enum wr_h1_result scan_status_line(struct wr_h1_parser *p, const char *line, size_t n,
+                                          bool is_whole, struct status_line *s)
+{
+    if ((is_whole && n < 5) || memcmp(line, "HTTP/", WR_MIN(n, 5)) != 0) {
+        return refuse(p, WR_H1_BAD_NOT_HTTP);
+    }
+    enum wr_h1_result res = scan_version(line, n, &s->version);
+    if (res == WR_H1_BAD || (is_whole && res == WR_H1_MORE)) {
+        return refuse(p, WR_H1_BAD_VERSION);
+    }
+    if (res == WR_H1_MORE) {
+        return WR_H1_MORE;
+    }
+    if (s->version >= 20) {
+        return refuse(p, WR_H1_BAD_MAJOR);
+    }
+    return end_status_line(p, line, n, is_whole, s);
 }
 
 static enum wr_h1_result take_status_line(struct wr_h1_parser *p, const char *line, size_t n)
@@ -715,6 +748,7 @@ enum wr_h1_result wr_h1_parse(struct wr_h1_parser *p, const char *buf, size_t le
     }
 }
 
+/* long: one case for each reason */
 const char *wr_h1_bad_text(enum wr_h1_bad bad)
 {
     switch (bad) {

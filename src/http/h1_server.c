@@ -592,7 +592,8 @@ static enum wr_status write_response_head(struct wr_h1_server *c, struct h1_xchg
                    : 0;
     x->is_switch = m->status == 101 || (x->s.head_in->method == WR_METHOD_CONNECT &&
                                         m->status >= 200 && m->status < 300);
-    tx->is_holding = x->is_switch;
+    tx->is_holding = x->is_switch && !x->s.is_tunnel;
+    tx->framing = x->s.is_tunnel ? WR_FRAMING_CLOSE : tx->framing;
     c->is_kept = !x->is_switch && tx->framing != WR_FRAMING_CLOSE && can_keep(c, x);
     tx->is_written = true;
     if (x->s.version < 10) {
@@ -631,9 +632,10 @@ static void fail_tx(struct wr_h1_server *c, enum wr_reason why, int err)
 static void begin_response(struct wr_h1_server *c)
 {
     struct h1_xchg *x = &c->req->x;
+    bool is_unwanted = !x->rx.is_wanted || (x->rx.in && wr_pipe_is_orphan(x->rx.in));
     enum wr_status st;
 
-    if (x->s.rx == WR_HALF_BODY && !x->rx.is_wanted && !x->s.is_tunnel) {
+    if (x->s.rx == WR_HALF_BODY && is_unwanted && !x->s.is_tunnel) {
         /* Nobody wants the body any more: what is here of it goes now, before keep-alive is
          * promised. */
         x->rx.is_dropping = true;
@@ -759,11 +761,6 @@ static bool go_on(struct wr_h1_server *c)
     bool can_go_on = may_continue(c);
 
     c->keepalive_ms = s->keepalive_ms;
-    if (s->rx == WR_HALF_BODY || s->rx == WR_HALF_WAIT) {
-        c->was_bad = true;
-        wr_stream_set_rx(s, WR_HALF_RESET);
-        wr_stream_note(s, WR_REASON_CANCELED, 0);
-    }
     if (s->tx == WR_HALF_RESET && !c->was_bad) {
         leave_request(c);
         close_plainly(c, why);
@@ -787,6 +784,11 @@ static bool tell_user(struct wr_h1_server *c)
 {
     struct h1_xchg *x = &c->req->x;
 
+    if (x->s.rx < WR_HALF_DONE) {
+        /* Nobody wants the rest of the body; it is no failure. */
+        h1_rx_fail(x, WR_REASON_DONE, 0);
+        c->was_bad = true;
+    }
     if (x->is_released || x->is_told) {
         return true;
     }

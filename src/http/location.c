@@ -416,7 +416,7 @@ static enum wr_location_found find_level(const struct wr_locations *ls, struct w
         if (*ret_is_final || found == WR_LOCATION_ERROR) {
             return found;
         }
-        no_regex = (*ret)->no_regex || l->no_regex;
+        no_regex = l->no_regex;
         *ret_is_final = true;
     }
     f = no_regex ? WR_LOCATION_NONE : find_regex(ls, path, r, ret);

@@ -39,7 +39,7 @@ static void free_buried(struct wr_grave *g)
 {
     struct wr_conn *c = wr_container_of(g, struct wr_conn, grave);
 
-    /* Woken after it was closed, by the other end of a pipe: it must not stay in the queue. */
+    /* Woken after it was closed: it must not stay in the queue. */
     wr_task_cancel(&c->task);
     free_mem(c);
 }
@@ -159,6 +159,12 @@ void wr_conn_set_run(struct wr_conn *c, wr_task_fn *run, const char *name)
     c->task.name = name;
 }
 
+/* A wake that comes after the close (from the other end of a pipe) finds nobody. */
+static void run_closed(struct wr_task *t)
+{
+    (void)t;
+}
+
 void wr_conn_close(struct wr_conn *c, enum wr_io_close_how how)
 {
     wr_obj_check(c, WR_CONN_MAGIC);
@@ -171,6 +177,7 @@ void wr_conn_close(struct wr_conn *c, enum wr_io_close_how how)
     }
     wr_io_close(&c->io, how);
     wr_task_cancel(&c->task);
+    c->task.run = run_closed;
     wr_timer_fini(&c->timer);
     wr_grave_bury(&c->grave, free_buried);
 }

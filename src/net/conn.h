@@ -66,7 +66,10 @@ enum wr_status wr_conn_dial(const struct wr_addr *to, const struct wr_connect_op
 bool wr_conn_is_connected(const struct wr_conn *c);
 /* Another owner's task (a parked connection that is taken again). */
 void wr_conn_set_run(struct wr_conn *c, wr_task_fn *run, const char *name);
-/* Closes links and io, stops task and timer, buries the whole allocation. Idempotent. */
+/*
+ * Closes links and io, stops task and timer, buries the whole allocation. Idempotent. The task
+ * does not run any more, also when somebody wakes it later in the turn.
+ */
 void wr_conn_close(struct wr_conn *c, enum wr_io_close_how how);
 /* Full addresses; the local one costs one getsockname the first time. family 0 for unix. */
 void wr_conn_peer_addr(const struct wr_conn *c, struct wr_addr *ret);

@@ -5,9 +5,11 @@
  */
 #include <stdio.h>
 
+#include "base/chars.h"
 #include "base/codec.h"
 #include "base/hash.h"
 #include "base/strbuf.h"
+#include "net/conn.h"
 #include "http/core_conf.h"
 #include "http/h1_conn.h"
 #include "http/h1_write.h"
@@ -179,11 +181,27 @@ enum wr_status wr_proxy_start(struct wr_req *r, void *conf, struct wr_content **
 
 /* --- the request --- */
 
+static bool is_target_safe(struct wr_str uri)
+{
+    size_t i;
+
+    for (i = 0; i < uri.len; i++) {
+        if (!wr_char_is((unsigned char)uri.ptr[i], WR_CH_TARGET)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static enum wr_status set_line(struct wr_up *u, const struct wr_proxy_loc *lc, struct wr_msg *m)
 {
     struct wr_req *r = u->req;
     const struct proxy_ctx *px = u->ctx;
 
+    /* Escaped or raw targets are safe; one out of variables may hold anything (U14.1). */
+    if (px->pass->t != NULL && !is_target_safe(px->uri)) {
+        return WR_EPROTO;
+    }
     m->version = (uint16_t)lc->http_version;
     m->target = px->uri;
     m->method = r->method;
@@ -191,6 +209,9 @@ static enum wr_status set_line(struct wr_up *u, const struct wr_proxy_loc *lc, s
     if (lc->method != NULL) {
         if (wr_template_eval(r, lc->method, &m->method_name) != WR_OK) {
             return WR_ENOMEM;
+        }
+        if (!wr_h1_value_is_safe(m->method_name)) {
+            return WR_EPROTO;
         }
         m->method = wr_method_of(m->method_name);
     }
@@ -233,6 +254,9 @@ static enum wr_status add_own_fields(struct wr_up *u, const struct wr_proxy_loc 
         st = wr_template_eval(u->req, &f->value, &v);
         if (st != WR_OK) {
             return st;
+        }
+        if (!wr_template_is_const(&f->value) && !wr_h1_value_is_safe(v)) {
+            return WR_EPROTO;
         }
         if (v.len == 0 || f->id == WR_HDR_CONTENT_LENGTH || f->id == WR_HDR_TRANSFER_ENCODING) {
             continue; /* framing is the codec's */
@@ -286,7 +310,7 @@ static enum wr_status add_client_fields(struct wr_up *u, const struct wr_proxy_l
         if (has_connection && is_named_by_connection(head, h)) {
             continue;
         }
-        st = wr_hdrs_add_same(&m->hdrs, h);
+        st = wr_hdrs_push(&m->hdrs, h->name, h->value, (enum wr_hdr_id)h->id);
         if (st != WR_OK) {
             return st;
         }
@@ -315,9 +339,6 @@ static enum wr_status create_request(struct wr_up *u, struct wr_stream *s)
     }
     if (st != WR_OK) {
         return st;
-    }
-    if (!wr_h1_request_is_safe(m)) {
-        return WR_EPROTO;
     }
     s->head_out = m;
     if (px->has_body && px->body.len != 0) {

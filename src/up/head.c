@@ -127,10 +127,7 @@ static enum wr_status copy_field(struct wr_up *u, const struct wr_msg *head, con
             return st;
         }
     }
-    if (h->id == WR_HDR_OTHER) {
-        return wr_hdrs_add(&u->req->out.hdrs, h->name, v);
-    }
-    return wr_hdrs_add_id(&u->req->out.hdrs, (enum wr_hdr_id)h->id, v);
+    return wr_hdrs_push(&u->req->out.hdrs, h->name, v, (enum wr_hdr_id)h->id);
 }
 
 enum wr_status wr_up_head_copy(struct wr_up *u, const struct wr_msg *head)

@@ -70,8 +70,11 @@ static bool receive_half(struct half *h)
             wr_pipe_eof(to);
             return true;
         }
+        if (st == WR_AGAIN) {
+            break;
+        }
         if (st != WR_OK) {
-            return st == WR_AGAIN;
+            return false;
         }
         s.u.chunk = c;
         s.off = off;

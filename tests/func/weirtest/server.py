@@ -140,10 +140,14 @@ class Server:
                 yield ("127.0.0.1", int(value))
 
     def _reachable(self, address):
+        """A worker took a connection and closed it at its end. (A mere connect proves only that the kernel listens;
+        a signal at that time may find a process that has no handlers yet.)"""
         if self.process.poll() is not None:
             raise AssertionError(f"the server ended with {self.process.returncode}\n{self.evidence()}")
         try:
-            Client(address).close()
+            with Client(address) as client:
+                client.half_close()
+                client.read_to_end()
             return True
         except (ConnectionError, FileNotFoundError):
             return False

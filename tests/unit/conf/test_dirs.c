@@ -18,6 +18,7 @@
 #define SERVER(s)      HTTP("server {\n" s "\n}")
 #define LOC(s)         SERVER("location / {\n" s "\n}")
 
+/* clang-format off */
 static const struct {
     const char *conf, *out;
 } errors[] = {
@@ -162,6 +163,8 @@ static const struct {
      E("unexpected end of file, expecting \"}\"", "8")},
 };
 
+/* clang-format on */
+
 static void test_errors(void **state)
 {
     unsigned bad = 0;
@@ -205,20 +208,20 @@ static void test_hints(void **state)
     static const struct {
         const char *conf, *hint; /* NULL: none */
     } cases[] = {
-        {"worker_proceses 1;", "did you mean \"worker_processes\"?"},
-        {HTTP("proxy_set_headers a b;"), "did you mean \"proxy_set_header\"?"},
-        {HTTP("send_file on;"), "did you mean \"sendfile\"?"},
-        {HTTP("grpc_pas x;"), NULL}, /* grpc_pass may not stand in http */
-        {LOC("grpc_pas x;"), "did you mean \"grpc_pass\"?"},
-        {"xyzzy 1;", NULL},
-        {"root x;", "it is allowed in: http, server, location, if in location"},
-        {HTTP("method x;"), "one of: get, put"},
-        {"daemon on\nworker_processes 1;", "is a \";\" missing at the end of line 1?"},
-        {HTTP("server {\nroot x\nsendfile on;\n}"), "is a \";\" missing at the end of line 4?"},
-        {"http {\nserver {\nroot a\n}\n}", "is a \";\" missing at the end of line 3?"},
-        {"http {\nserver {\n", "the block \"server\" opened in line 2 is not closed"},
-        {"pid \"a;\n", "the quote opened in line 1 is not closed"},
-        {"\xef\xbb\xbfuse x;", "the file begins with a byte order mark"},
+        {"worker_proceses 1;",                      "did you mean \"worker_processes\"?"                      },
+        {HTTP("proxy_set_headers a b;"),            "did you mean \"proxy_set_header\"?"                      },
+        {HTTP("send_file on;"),                     "did you mean \"sendfile\"?"                              },
+        {HTTP("grpc_pas x;"),                       NULL                                                      }, /* grpc_pass may not stand in http */
+        {LOC("grpc_pas x;"),                        "did you mean \"grpc_pass\"?"                             },
+        {"xyzzy 1;",                                NULL                                                      },
+        {"root x;",                                 "it is allowed in: http, server, location, if in location"},
+        {HTTP("method x;"),                         "one of: get, put"                                        },
+        {"daemon on\nworker_processes 1;",          "is a \";\" missing at the end of line 1?"                },
+        {HTTP("server {\nroot x\nsendfile on;\n}"), "is a \";\" missing at the end of line 4?"                },
+        {"http {\nserver {\nroot a\n}\n}",          "is a \";\" missing at the end of line 3?"                },
+        {"http {\nserver {\n",                      "the block \"server\" opened in line 2 is not closed"     },
+        {"pid \"a;\n",                              "the quote opened in line 1 is not closed"                },
+        {"\xef\xbb\xbfuse x;",                      "the file begins with a byte order mark"                  },
     };
 
     (void)state;
@@ -343,7 +346,8 @@ static void test_is_set(void **state)
     toy_close(&t);
 }
 
-/* A location in which no SRV directive can stand shares the server's struct; GROUP is upstream's. */
+/* A location in which no SRV directive can stand shares the server's struct; GROUP is upstream's.
+ */
 static void test_kinds(void **state)
 {
     struct toy t;
@@ -393,13 +397,16 @@ static void test_cmdline(void **state)
     static const struct {
         const char *g, *out;
     } cases[] = {
-        {"daemon off;", ""},
-        {"daemon off", "weir: [emerg] unexpected end of parameter, expecting \";\" in command line\n"},
-        {"daemon \"off", "weir: [emerg] unexpected end of parameter, expecting \";\" in command line\n"},
-        {"daemon off;}", "weir: [emerg] unexpected \"}\" in command line\n"},
-        {"foo bar;", "weir: [emerg] unknown directive \"foo\" in command line\n"},
-        {"http {", "weir: [emerg] block directives are not supported in -g option in command line\n"},
-        {"pid x;", "weir: [emerg] \"pid\" directive is duplicate in /c/x.conf:1\n"},
+        {"daemon off;",  ""                                                               },
+        {"daemon off",
+         "weir: [emerg] unexpected end of parameter, expecting \";\" in command line\n"   },
+        {"daemon \"off",
+         "weir: [emerg] unexpected end of parameter, expecting \";\" in command line\n"   },
+        {"daemon off;}", "weir: [emerg] unexpected \"}\" in command line\n"               },
+        {"foo bar;",     "weir: [emerg] unknown directive \"foo\" in command line\n"      },
+        {"http {",
+         "weir: [emerg] block directives are not supported in -g option in command line\n"},
+        {"pid x;",       "weir: [emerg] \"pid\" directive is duplicate in /c/x.conf:1\n"  },
     };
 
     (void)state;
@@ -448,8 +455,10 @@ static void test_failed_not_kept(void **state)
 
 static void test_read_and_path(void **state)
 {
-    const struct wr_conf_text files[] = {{.path = "/c/x.conf", .text = "store a; daemon on;"},
-                                         {.path = "/c/k", .text = "key"}};
+    const struct wr_conf_text files[] = {
+        {.path = "/c/x.conf", .text = "store a; daemon on;"},
+        {.path = "/c/k",      .text = "key"                }
+    };
     const struct wr_conf_texts texts = {files, 2};
     struct toy t;
     struct wr_arena a;
@@ -523,8 +532,8 @@ static void test_arena_cap(void **state)
     wr_strbuf_init_fixed(&b, conf, sizeof(conf));
     wr_strbuf_add_z(&b, "http {\n");
     for (unsigned i = 0; i < 800; i++) {
-        wr_strbuf_printf(&b, "server { server_name s%u; location /\\t { items $host a; root b; } }\n",
-                         i);
+        wr_strbuf_printf(
+            &b, "server { server_name s%u; location /\\t { items $host a; root b; } }\n", i);
     }
     wr_strbuf_add_z(&b, "}\n");
     (void)wr_strbuf_cstr(&b);
@@ -571,6 +580,8 @@ static void test_too_many(void **state)
 static void test_registry(void **state)
 {
     static const uint32_t off = offsetof(struct toy_main, daemon);
+
+    /* clang-format off */
     static const struct {
         struct wr_dir row;
         const char *err;
@@ -604,23 +615,23 @@ static void test_registry(void **state)
           .set = wr_set_ignore},
          "directive \"x\" of module \"other\" has a field outside of its struct"},
     };
+    /* clang-format on */
     struct wr_conf_module same = {.name = "core"};
 
     (void)state;
     for (size_t i = 0; i <= WR_ARRAY_LEN(cases); i++) {
         const struct wr_dir rows[] = {i < WR_ARRAY_LEN(cases) ? cases[i].row : cases[0].row,
                                       WR_DIR_END};
-        struct wr_conf_module other = {.name = "other", .dirs = rows,
-                                       .size = {[WR_KIND_MAIN] = sizeof(struct toy_main)}};
+        struct wr_conf_module other = {
+            .name = "other", .dirs = rows, .size = {[WR_KIND_MAIN] = sizeof(struct toy_main)}};
         struct wr_conf_module *mods[] = {&toy_core, i < WR_ARRAY_LEN(cases) ? &other : &same};
         struct wr_registry r;
         struct wr_strbuf err;
 
         wr_strbuf_init(&err, 1000);
         assert_int_equal(wr_registry_init(&r, mods, 2, &err), WR_ECONFIG);
-        assert_text(wr_strbuf_str(&err), i < WR_ARRAY_LEN(cases)
-                                             ? cases[i].err
-                                             : "two modules have the name \"core\"");
+        assert_text(wr_strbuf_str(&err),
+                    i < WR_ARRAY_LEN(cases) ? cases[i].err : "two modules have the name \"core\"");
         wr_registry_fini(&r);
         wr_strbuf_fini(&err);
     }
@@ -637,13 +648,20 @@ static void test_ctx_name(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_errors),        cmocka_unit_test(test_hints),
-        cmocka_unit_test(test_inherit),       cmocka_unit_test(test_is_set),
-        cmocka_unit_test(test_kinds),         cmocka_unit_test(test_cmdline),
-        cmocka_unit_test(test_main_file_missing), cmocka_unit_test(test_failed_not_kept),
-        cmocka_unit_test(test_read_and_path), cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_arena_cap),     cmocka_unit_test(test_too_many),
-        cmocka_unit_test(test_registry),      cmocka_unit_test(test_ctx_name),
+        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_hints),
+        cmocka_unit_test(test_inherit),
+        cmocka_unit_test(test_is_set),
+        cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_cmdline),
+        cmocka_unit_test(test_main_file_missing),
+        cmocka_unit_test(test_failed_not_kept),
+        cmocka_unit_test(test_read_and_path),
+        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_arena_cap),
+        cmocka_unit_test(test_too_many),
+        cmocka_unit_test(test_registry),
+        cmocka_unit_test(test_ctx_name),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,47 +6,48 @@
 
 #include "t.h"
 
-/* Tokens are written as [text] (quoted ones "text"), ; { } and $ for the end, ! err for an error. */
+/* Tokens are written as [text] (quoted ones "text"), ; { } and $ for the end, ! err for an error.
+ */
 static const struct {
     const char *name, *in, *out;
 } cases[] = {
-    {"empty", "", "$"},
-    {"blanks", " \t\r\n \n", "$"},
-    {"words", "a b\tc\rd\ne;", "[a][b][c][d][e];$"},
-    {"no blanks", "a;b{c}", "[a];[b]{[c}]$"},
-    {"close", "a{b;}", "[a]{[b];}$"},
-    {"comment", "#x;\na #b\n;# z", "[a];$"},
-    {"comment at end", "a;#", "[a];$"},
-    {"hash inside", "a#b c;", "[a#b][c];$"},
-    {"quote inside", "a'b c\"d;", "[a'b][c\"d];$"},
-    {"double", "\"a b\";", "\"a b\";$"},
-    {"single", "'a b';", "\"a b\";$"},
-    {"empty quotes", "a \"\" '';", "[a]\"\"\"\";$"},
-    {"quote in quotes", "\"a'b\" 'c\"d';", "\"a'b\"\"c\"d\";$"},
-    {"hash in quotes", "'#a' \"b;{}\";", "\"#a\"\"b;{}\";$"},
-    {"newline in quotes", "'a\nb';", "\"a\nb\";$"},
-    {"escaped quote", "\"a\\\"b\";", "\"a\"b\";$"},
-    {"other quote", "\"a\\'b\";", "\"a'b\";$"},
-    {"backslash", "\"a\\\\b\" c\\\\d;", "\"a\\b\"[c\\d];$"},
-    {"controls", "\"\\t\\r\\n\";", "\"\t\r\n\";$"},
-    {"bare controls", "a\\tb;", "[a\tb];$"},
-    {"kept", "\\.php$ \"\\.\\d\" \\$;", "[\\.php$]\"\\.\\d\"[\\$];$"},
-    {"escaped end", "a\\;b\\{c\\ d;", "[a\\;b\\{c\\ d];$"},
-    {"escaped newline", "a\\\nb;", "[a\\\nb];$"},
-    {"backslash at end", "a\\", "[a\\]$"},
-    {"variable", "${a}b {", "[${a}b]{$"},
-    {"variable inside", "a${b}c$d;", "[a${b}c$d];$"},
-    {"only the first brace", "${x{y;", "[${x]{[y];$"},
-    {"dollar blank", "$ {", "[$]{$"},
-    {"paren behind quote", "(a = \"b\"){", "[(a][=]\"b\"[)]{$"},
-    {"quote then semicolon", "'a';'b'{", "\"a\";\"b\"{$"},
-    {"high bytes", "\xc3\xa4 \xff;", "[\xc3\xa4][\xff];$"},
-    {"bom", "\xef\xbb\xbfx;", "[\xef\xbb\xbfx];$"},
-    {"open quote", "a \"b", "[a]$"},
-    {"open quote escape", "a 'b\\'", "[a]$"},
-    {"behind quote", "'a'b", "! unexpected \"b\" 1:4"},
-    {"behind quote brace", "a \"b\"}", "[a]! unexpected \"}\" 1:6"},
-    {"behind quote quote", "\n 'a''b'", "! unexpected \"'\" 2:5"},
+    {"empty",                "",                        "$"                         },
+    {"blanks",               " \t\r\n \n",              "$"                         },
+    {"words",                "a b\tc\rd\ne;",           "[a][b][c][d][e];$"         },
+    {"no blanks",            "a;b{c}",                  "[a];[b]{[c}]$"             },
+    {"close",                "a{b;}",                   "[a]{[b];}$"                },
+    {"comment",              "#x;\na #b\n;# z",         "[a];$"                     },
+    {"comment at end",       "a;#",                     "[a];$"                     },
+    {"hash inside",          "a#b c;",                  "[a#b][c];$"                },
+    {"quote inside",         "a'b c\"d;",               "[a'b][c\"d];$"             },
+    {"double",               "\"a b\";",                "\"a b\";$"                 },
+    {"single",               "'a b';",                  "\"a b\";$"                 },
+    {"empty quotes",         "a \"\" '';",              "[a]\"\"\"\";$"             },
+    {"quote in quotes",      "\"a'b\" 'c\"d';",         "\"a'b\"\"c\"d\";$"         },
+    {"hash in quotes",       "'#a' \"b;{}\";",          "\"#a\"\"b;{}\";$"          },
+    {"newline in quotes",    "'a\nb';",                 "\"a\nb\";$"                },
+    {"escaped quote",        "\"a\\\"b\";",             "\"a\"b\";$"                },
+    {"other quote",          "\"a\\'b\";",              "\"a'b\";$"                 },
+    {"backslash",            "\"a\\\\b\" c\\\\d;",      "\"a\\b\"[c\\d];$"          },
+    {"controls",             "\"\\t\\r\\n\";",          "\"\t\r\n\";$"              },
+    {"bare controls",        "a\\tb;",                  "[a\tb];$"                  },
+    {"kept",                 "\\.php$ \"\\.\\d\" \\$;", "[\\.php$]\"\\.\\d\"[\\$];$"},
+    {"escaped end",          "a\\;b\\{c\\ d;",          "[a\\;b\\{c\\ d];$"         },
+    {"escaped newline",      "a\\\nb;",                 "[a\\\nb];$"                },
+    {"backslash at end",     "a\\",                     "[a\\]$"                    },
+    {"variable",             "${a}b {",                 "[${a}b]{$"                 },
+    {"variable inside",      "a${b}c$d;",               "[a${b}c$d];$"              },
+    {"only the first brace", "${x{y;",                  "[${x]{[y];$"               },
+    {"dollar blank",         "$ {",                     "[$]{$"                     },
+    {"paren behind quote",   "(a = \"b\"){",            "[(a][=]\"b\"[)]{$"         },
+    {"quote then semicolon", "'a';'b'{",                "\"a\";\"b\"{$"             },
+    {"high bytes",           "\xc3\xa4 \xff;",          "[\xc3\xa4][\xff];$"        },
+    {"bom",                  "\xef\xbb\xbfx;",          "[\xef\xbb\xbfx];$"         },
+    {"open quote",           "a \"b",                   "[a]$"                      },
+    {"open quote escape",    "a 'b\\'",                 "[a]$"                      },
+    {"behind quote",         "'a'b",                    "! unexpected \"b\" 1:4"    },
+    {"behind quote brace",   "a \"b\"}",                "[a]! unexpected \"}\" 1:6" },
+    {"behind quote quote",   "\n 'a''b'",               "! unexpected \"'\" 2:5"    },
 };
 
 static void show(struct wr_strbuf *b, const struct wr_token *k)
@@ -117,8 +118,7 @@ static void test_nul(void **state)
         wr_arena_init(&a, 1 << 20);
         wr_strbuf_init_fixed(&b, room, sizeof(room));
         run(&a, wr_str(ins[i], 5), &b);
-        assert_true(wr_str_find_str(wr_strbuf_str(&b), WR_STR("! unexpected NUL byte 1:")) <
-                    b.len);
+        assert_true(wr_str_find_str(wr_strbuf_str(&b), WR_STR("! unexpected NUL byte 1:")) < b.len);
         wr_arena_fini(&a);
     }
 }
@@ -130,9 +130,14 @@ static void test_positions(void **state)
     struct wr_token k;
     /* kind, line, column, span */
     static const uint32_t want[][4] = {
-        {WR_TOKEN_WORD, 1, 1, 2}, {WR_TOKEN_WORD, 1, 4, 3}, {WR_TOKEN_OPEN, 1, 8, 1},
-        {WR_TOKEN_WORD, 2, 3, 3}, {WR_TOKEN_WORD, 4, 2, 1}, {WR_TOKEN_SEMI, 4, 3, 1},
-        {WR_TOKEN_CLOSE, 5, 1, 1}, {WR_TOKEN_END, 6, 1, 1},
+        {WR_TOKEN_WORD,  1, 1, 2},
+        {WR_TOKEN_WORD,  1, 4, 3},
+        {WR_TOKEN_OPEN,  1, 8, 1},
+        {WR_TOKEN_WORD,  2, 3, 3},
+        {WR_TOKEN_WORD,  4, 2, 1},
+        {WR_TOKEN_SEMI,  4, 3, 1},
+        {WR_TOKEN_CLOSE, 5, 1, 1},
+        {WR_TOKEN_END,   6, 1, 1},
     };
 
     (void)state;
@@ -198,8 +203,8 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tokens),     cmocka_unit_test(test_nul),
-        cmocka_unit_test(test_positions),  cmocka_unit_test(test_word_limit),
+        cmocka_unit_test(test_tokens),    cmocka_unit_test(test_nul),
+        cmocka_unit_test(test_positions), cmocka_unit_test(test_word_limit),
         cmocka_unit_test(test_no_memory),
     };
 

@@ -39,8 +39,8 @@ static void end(struct world *w)
 
 static void test_nodes(void **state)
 {
-    const struct wr_conf_text file = {
-        .path = "/c/x.conf", .text = "a 1 \"2 3\" '' {\n  b;\n  \"c\" d {}\n}\ne\n f;\n"};
+    const struct wr_conf_text file = {.path = "/c/x.conf",
+                                      .text = "a 1 \"2 3\" '' {\n  b;\n  \"c\" d {}\n}\ne\n f;\n"};
     const struct wr_conf_texts texts = {&file, 1};
     struct world w;
     const struct wr_node *a, *c, *e;
@@ -75,15 +75,16 @@ static void test_nodes(void **state)
 static void test_includes(void **state)
 {
     const struct wr_conf_text files[] = {
-        {.path = "/c/x.conf", .text = "a { include d/*.conf; include /e/[xy]; include none*; }\n"
-                                      "include one;\ninclude one;\nb;"},
-        {.path = "/c/d/2.conf", .text = "two { include one; }"},
-        {.path = "/c/d/10.conf", .text = "ten;"},
-        {.path = "/c/d/.h.conf", .text = "hidden;"},
-        {.path = "/c/d/s/3.conf", .text = "deep;"},
-        {.path = "/c/one", .text = "one;"},
-        {.path = "/e/y", .text = "y;"},
-        {.path = "/e/z", .text = "z;"},
+        {.path = "/c/x.conf",
+         .text = "a { include d/*.conf; include /e/[xy]; include none*; }\n"
+                 "include one;\ninclude one;\nb;"               },
+        {.path = "/c/d/2.conf",   .text = "two { include one; }"},
+        {.path = "/c/d/10.conf",  .text = "ten;"                },
+        {.path = "/c/d/.h.conf",  .text = "hidden;"             },
+        {.path = "/c/d/s/3.conf", .text = "deep;"               },
+        {.path = "/c/one",        .text = "one;"                },
+        {.path = "/e/y",          .text = "y;"                  },
+        {.path = "/e/z",          .text = "z;"                  },
     };
     const struct wr_conf_texts texts = {files, WR_ARRAY_LEN(files)};
     struct world w;
@@ -110,26 +111,26 @@ static void test_include_errors(void **state)
     static const struct {
         const char *conf, *inc, *out;
     } cases[] = {
-        {"include;", "", "invalid number of arguments in \"include\" directive in /c/x.conf:1"},
-        {"include a b;", "", "invalid number of arguments in \"include\" directive in /c/x.conf:1"},
-        {"include a {}", "", "directive \"include\" is not terminated by \";\" in /c/x.conf:1"},
-        {"\ninclude nofile;", "",
-         "open() \"/c/nofile\" failed (2: No such file or directory) in /c/x.conf:2"},
-        {"include bad;", "", "open() \"/c/bad\" failed (13: Permission denied) in /c/x.conf:1"},
-        {"a { include inc; }", "}", "unexpected \"}\" in /c/inc:1"},
-        {"a { include inc; }", "b {\n", "unexpected end of file, expecting \"}\" in /c/inc:2"},
+        {"include;",           "",               "invalid number of arguments in \"include\" directive in /c/x.conf:1"},
+        {"include a b;",       "",               "invalid number of arguments in \"include\" directive in /c/x.conf:1"},
+        {"include a {}",       "",               "directive \"include\" is not terminated by \";\" in /c/x.conf:1"    },
+        {"\ninclude nofile;",  "",
+         "open() \"/c/nofile\" failed (2: No such file or directory) in /c/x.conf:2"                                  },
+        {"include bad;",       "",               "open() \"/c/bad\" failed (13: Permission denied) in /c/x.conf:1"    },
+        {"a { include inc; }", "}",              "unexpected \"}\" in /c/inc:1"                                       },
+        {"a { include inc; }", "b {\n",          "unexpected end of file, expecting \"}\" in /c/inc:2"                },
         {"a { include inc; }", "b\n",
-         "unexpected end of file, expecting \";\" or \"}\" in /c/inc:2"},
-        {"include x.conf;", "", "includes are nested too deep in /c/x.conf:1"},
-        {"include inc;", "\ninclude inc;", "includes are nested too deep in /c/inc:2"},
+         "unexpected end of file, expecting \";\" or \"}\" in /c/inc:2"                                               },
+        {"include x.conf;",    "",               "includes are nested too deep in /c/x.conf:1"                        },
+        {"include inc;",       "\ninclude inc;", "includes are nested too deep in /c/inc:2"                           },
     };
 
     (void)state;
     for (size_t i = 0; i < WR_ARRAY_LEN(cases); i++) {
         const struct wr_conf_text files[] = {
             {.path = "/c/x.conf", .text = cases[i].conf},
-            {.path = "/c/inc", .text = cases[i].inc},
-            {.path = "/c/bad", .err = EACCES},
+            {.path = "/c/inc",    .text = cases[i].inc },
+            {.path = "/c/bad",    .err = EACCES        },
         };
         const struct wr_conf_texts texts = {files, WR_ARRAY_LEN(files)};
         struct world w;
@@ -146,8 +147,8 @@ static void test_include_errors(void **state)
 static void test_include_bomb(void **state)
 {
     const struct wr_conf_text files[] = {
-        {.path = "/c/x.conf", .text = "include y; include y; include y; include y;"},
-        {.path = "/c/y", .text = "include x.conf; include x.conf; include x.conf; include x.conf;"},
+        {.path = "/c/x.conf", .text = "include y; include y; include y; include y;"                    },
+        {.path = "/c/y",      .text = "include x.conf; include x.conf; include x.conf; include x.conf;"},
     };
     const struct wr_conf_texts texts = {files, WR_ARRAY_LEN(files)};
     struct world w;
@@ -164,7 +165,7 @@ static void test_go_on(void **state)
 {
     const struct wr_conf_text files[] = {
         {.path = "/c/x.conf", .text = "a { include none; include inc; b; } c }"},
-        {.path = "/c/inc", .text = "d; }"},
+        {.path = "/c/inc",    .text = "d; }"                                   },
     };
     const struct wr_conf_texts texts = {files, WR_ARRAY_LEN(files)};
     struct world w;
@@ -304,10 +305,10 @@ static void test_source_faults(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nodes),        cmocka_unit_test(test_includes),
+        cmocka_unit_test(test_nodes),          cmocka_unit_test(test_includes),
         cmocka_unit_test(test_include_errors), cmocka_unit_test(test_include_bomb),
-        cmocka_unit_test(test_go_on),        cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_is_glob),
+        cmocka_unit_test(test_go_on),          cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_is_glob),
         cmocka_unit_test(test_source_faults),
     };
 

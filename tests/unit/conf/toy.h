@@ -59,8 +59,8 @@ struct toy_group {
 
 extern struct wr_conf_module toy_core, toy_module;
 
-static enum wr_status toy_block(struct wr_conf *cf, const struct wr_dir *d,
-                                const struct wr_node *n, void *conf)
+static enum wr_status toy_block(struct wr_conf *cf, const struct wr_dir *d, const struct wr_node *n,
+                                void *conf)
 {
     struct wr_scope *s;
     uint32_t ctx = *(const uint32_t *)d->data;
@@ -166,6 +166,7 @@ static const uint32_t toy_ctx_events = WR_CTX_EVENTS, toy_ctx_http = WR_CTX_HTTP
                       toy_ctx_if = WR_CTX_IF_LOCATION, toy_ctx_limit = WR_CTX_LIMIT_EXCEPT,
                       toy_ctx_upstream = WR_CTX_UPSTREAM;
 
+/* clang-format off */
 static const struct wr_dir toy_core_dirs[] = {
     {.name = "events", .contexts = WR_CTX_MAIN, .flags = WR_DIR_BLOCK, WR_DIR_CONF(MAIN),
      .set = toy_block, .data = &toy_ctx_events, .doc = "Holds settings of the event loop."},
@@ -263,6 +264,8 @@ struct wr_conf_module toy_module = {.name = "toy",
                                              [WR_KIND_LOC] = sizeof(struct toy_loc),
                                              [WR_KIND_GROUP] = sizeof(struct toy_group)},
                                     .merged = toy_merged};
+
+/* clang-format on */
 
 static struct wr_conf_module *const toy_modules[] = {&toy_core, &toy_module};
 

@@ -294,7 +294,7 @@ static inline void kit_run(struct wr_task *t)
         r->saw_gone = true;
     }
     if (r->k->mode == KIT_REFUSE || s->tx >= WR_HALF_DONE) {
-        if (r->k->mode == KIT_REFUSE || s->rx >= WR_HALF_DONE || !s->in || r->k->drop_body) {
+        if (r->k->mode == KIT_REFUSE || s->rx >= WR_HALF_DONE) {
             kit_req_end(r);
             return;
         }

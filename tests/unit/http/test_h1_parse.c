@@ -652,80 +652,44 @@ struct limit_case {
     enum wr_h1_role role;
 };
 
+/* clang-format off */
+#define REQ(in, line, head, fields, res, why) \
+    {in, {line, head, fields}, WR_H1_##res, WR_H1_BAD_##why, WR_H1_REQUEST}
+#define RSP(in, line, head, fields, res, why) \
+    {in, {line, head, fields}, WR_H1_##res, WR_H1_BAD_##why, WR_H1_RESPONSE}
+#define PLAIN "GET / HTTP/1.1\r\nHost: a\r\n"
+
 static const struct limit_case limit_cases[] = {
-  /* "GET / HTTP/1.1\r\n" is 16 bytes, "Host: a\r\n" 9, the whole 27. */
-    {"GET / HTTP/1.1\r\nHost: a\r\n\r\n",                     {16, 27, 1}, WR_H1_DONE, WR_H1_BAD_NONE,           WR_H1_REQUEST },
-    {"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-     {15, 27, 1},
-     WR_H1_BAD,                                                                        WR_H1_BAD_LINE_TOO_LONG,
-     WR_H1_REQUEST                                                                                                             },
-    {"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-     {16, 26, 1},
-     WR_H1_BAD,                                                                        WR_H1_BAD_HEAD_TOO_LONG,
-     WR_H1_REQUEST                                                                                                             },
-    {"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-     {16, 20, 1},
-     WR_H1_BAD,                                                                        WR_H1_BAD_HEAD_TOO_LONG,
-     WR_H1_REQUEST                                                                                                             },
-    {"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-     {16, 12, 1},
-     WR_H1_BAD,                                                                        WR_H1_BAD_LINE_TOO_LONG,
-     WR_H1_REQUEST                                                                                                             },
-    {"GET / HTTP/1.1\r\nHost: a\r\n\r\n",                     {16, 27, 0}, WR_H1_BAD,  WR_H1_BAD_FIELDS,         WR_H1_REQUEST },
-    {"GET / HTTP/1.1\r\nHost: a\r\nB: c\r\n\r\n",
-     {16, 99, 1},
-     WR_H1_BAD,                                                                        WR_H1_BAD_FIELDS,
-     WR_H1_REQUEST                                                                                                             },
-    {"GET / HTTP/1.1\r\nHost: a\r\nX: 0123456789012\r\n\r\n",
-     {18, 99, 9},
-     WR_H1_DONE,                                                                       WR_H1_BAD_NONE,
-     WR_H1_REQUEST                                                                                                             },
-    {"GET / HTTP/1.1\r\nHost: a\r\nX: 0123456789012\r\n\r\n",
-     {17, 99, 9},
-     WR_H1_BAD,                                                                        WR_H1_BAD_FIELD_TOO_LONG,
-     WR_H1_REQUEST                                                                                                             },
- /* No line end at all: told at the limit. */
-    {"GET /0123456789",                                       {15, 99, 9}, WR_H1_BAD,  WR_H1_BAD_LINE_TOO_LONG,  WR_H1_REQUEST },
-    {"GET /0123456789",                                       {16, 99, 9}, WR_H1_MORE, WR_H1_BAD_NONE,           WR_H1_REQUEST },
-    {"GET / HTTP/1.1\r\nX: 0123456789012",
-     {16, 99, 9},
-     WR_H1_BAD,                                                                        WR_H1_BAD_FIELD_TOO_LONG,
-     WR_H1_REQUEST                                                                                                             },
-    {"GET / HTTP/1.1\r\nX: 0123456789012",                    {17, 99, 9}, WR_H1_MORE, WR_H1_BAD_NONE,           WR_H1_REQUEST },
-    {"GET / HTTP/1.1\r\nX: 0123456789012",
-     {40, 32, 9},
-     WR_H1_BAD,                                                                        WR_H1_BAD_HEAD_TOO_LONG,
-     WR_H1_REQUEST                                                                                                             },
- /* A bad byte before the limit wins over the limit, one behind it does not. */
-    {"GE\001T /0123456789 HTTP/1.1\r\n",                      {15, 99, 9}, WR_H1_BAD,  WR_H1_BAD_METHOD,         WR_H1_REQUEST },
-    {"GET /0123\0016789 HTTP/1.1\r\n",                        {15, 99, 9}, WR_H1_BAD,  WR_H1_BAD_TARGET,         WR_H1_REQUEST },
-    {"GET /0123456789\001 HTTP/1.1\r\n",
-     {15, 99, 9},
-     WR_H1_BAD,                                                                        WR_H1_BAD_LINE_TOO_LONG,
-     WR_H1_REQUEST                                                                                                             },
-    {"GET / HTTX/1.1   \r\n",                                 {15, 99, 9}, WR_H1_BAD,  WR_H1_BAD_VERSION,        WR_H1_REQUEST },
-    {"\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
-     {16, 31, 9},
-     WR_H1_DONE,                                                                       WR_H1_BAD_NONE,
-     WR_H1_REQUEST                                                                                                             },
-    {"\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
-     {16, 30, 9},
-     WR_H1_BAD,                                                                        WR_H1_BAD_HEAD_TOO_LONG,
-     WR_H1_REQUEST                                                                                                             },
-    {"HTTP/1.1 200 OKAYOKAY\r\n\r\n",
-     {16, 99, 9},
-     WR_H1_BAD,                                                                        WR_H1_BAD_LINE_TOO_LONG,
-     WR_H1_RESPONSE                                                                                                            },
-    {"HTTP/1.1 200 OKAYOKAY\r\n\r\n",
-     {99, 16, 9},
-     WR_H1_BAD,                                                                        WR_H1_BAD_HEAD_TOO_LONG,
-     WR_H1_RESPONSE                                                                                                            },
-    {"HTTP/1.1 200 OK\r\nA: b\r\n\r\n",                       {17, 25, 1}, WR_H1_DONE, WR_H1_BAD_NONE,           WR_H1_RESPONSE},
-    {"HTTP/1.1 200 OK\r\nA: b\r\n\r\n",
-     {17, 24, 1},
-     WR_H1_BAD,                                                                        WR_H1_BAD_HEAD_TOO_LONG,
-     WR_H1_RESPONSE                                                                                                            },
+    /* "GET / HTTP/1.1\r\n" is 16 bytes, "Host: a\r\n" 9, the whole 27. */
+    REQ(PLAIN "\r\n", 16, 27, 1, DONE, NONE),
+    REQ(PLAIN "\r\n", 15, 27, 1, BAD, LINE_TOO_LONG),
+    REQ(PLAIN "\r\n", 16, 26, 1, BAD, HEAD_TOO_LONG),
+    REQ(PLAIN "\r\n", 16, 20, 1, BAD, HEAD_TOO_LONG),
+    REQ(PLAIN "\r\n", 16, 12, 1, BAD, LINE_TOO_LONG),
+    REQ(PLAIN "\r\n", 16, 27, 0, BAD, FIELDS),
+    REQ(PLAIN "B: c\r\n\r\n", 16, 99, 1, BAD, FIELDS),
+    REQ(PLAIN "X: 0123456789012\r\n\r\n", 18, 99, 9, DONE, NONE),
+    REQ(PLAIN "X: 0123456789012\r\n\r\n", 17, 99, 9, BAD, FIELD_TOO_LONG),
+    /* No line end at all: told at the limit. */
+    REQ("GET /0123456789", 15, 99, 9, BAD, LINE_TOO_LONG),
+    REQ("GET /0123456789", 16, 99, 9, MORE, NONE),
+    REQ("GET / HTTP/1.1\r\nX: 0123456789012", 16, 99, 9, BAD, FIELD_TOO_LONG),
+    REQ("GET / HTTP/1.1\r\nX: 0123456789012", 17, 99, 9, MORE, NONE),
+    REQ("GET / HTTP/1.1\r\nX: 0123456789012", 40, 32, 9, BAD, HEAD_TOO_LONG),
+    /* A bad byte before the limit wins over the limit, one behind it does not. */
+    REQ("GE\001T /0123456789 HTTP/1.1\r\n", 15, 99, 9, BAD, METHOD),
+    REQ("GET /0123\0016789 HTTP/1.1\r\n", 15, 99, 9, BAD, TARGET),
+    REQ("GET /0123456789\001 HTTP/1.1\r\n", 15, 99, 9, BAD, LINE_TOO_LONG),
+    REQ("GET / HTTX/1.1   \r\n", 15, 99, 9, BAD, VERSION),
+    REQ("\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", 16, 31, 9, DONE, NONE),
+    REQ("\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", 16, 30, 9, BAD, HEAD_TOO_LONG),
+    RSP("HTTP/1.1 200 OKAYOKAY\r\n\r\n", 16, 99, 9, BAD, LINE_TOO_LONG),
+    RSP("HTTP/1.1 200 OKAYOKAY\r\n\r\n", 99, 16, 9, BAD, HEAD_TOO_LONG),
+    RSP("HTTP/1.1 200 OK\r\nA: b\r\n\r\n", 17, 25, 1, DONE, NONE),
+    RSP("HTTP/1.1 200 OK\r\nA: b\r\n\r\n", 17, 24, 1, BAD, HEAD_TOO_LONG),
 };
+
+/* clang-format on */
 
 static void check_limit(const struct limit_case *c, size_t cut)
 {

@@ -226,7 +226,7 @@ static void test_limit_and_growth(void **state)
         wr_arena_init(&a, 1 << 20);
         wr_hdrs_init(&h, &a, maxima[i]);
         for (uint32_t n = 0; n < maxima[i]; n++) {
-            assert_int_equal(wr_hdrs_add(&h, WR_STR("Link"), wr_str("0123456789" + n % 10, 1)),
+            assert_int_equal(wr_hdrs_add(&h, WR_STR("Link"), wr_str(&"0123456789"[n % 10], 1)),
                              WR_OK);
             assert_true(h.cap <= h.max);
         }
