@@ -130,7 +130,7 @@ enum wr_dir_flags {
     WR_DIR_REPEAT = 8,      /* may be given more than once at a level: set is called for each */
     WR_DIR_DEF_DOC = 16,    /* def is for the documents only, it is not applied */
     WR_DIR_HIDDEN = 32,     /* not in the documents */
-    WR_DIR_DEPRECATED = 64, /* a [warn] when used; data of the text: the doc line */
+    WR_DIR_DEPRECATED = 64, /* a [warn] when used */
     WR_DIR_IGNORED = 128,   /* accepted and checked for arity and place; set may be NULL */
 };
 
@@ -280,9 +280,10 @@ struct wr_conf {
 /*
  * Reads, applies, merges: the whole way from a path to a generation. WR_OK: *ret_gen with one
  * reference for the caller, diags may have warnings. WR_ECONFIG: diags has at least one [emerg] or
- * the reason. WR_ENOMEM: also in diags. On failure with ret_failed not NULL the half-built
- * generation goes there (diags point at its files; end it by wr_gen_unref after writing them); on
- * success too it is *ret_gen that keeps them alive.
+ * the reason. WR_ENOMEM: also in diags. With ret_failed the
+ * half-built generation goes there on failure (diags point at its files: write them, then end it by
+ * wr_gen_unref; it may be NULL). With ret_failed NULL the places are moved into the messages and
+ * excerpts are lost. On success *ret_gen keeps the files alive.
  */
 enum wr_status wr_conf_load(const struct wr_conf_opts *o, struct wr_diags *diags,
                             struct wr_gen **ret_gen, struct wr_gen **ret_failed) WR_MUST_CHECK;

@@ -24,6 +24,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/assert.h"
 #include "base/compiler.h"
 #include "base/status.h"
 #include "conf/dirs.h"
@@ -51,6 +52,7 @@ enum wr_status wr_scope_new(struct wr_conf *cf, enum wr_ctx ctx, const struct wr
 static inline void *wr_scope_get(const struct wr_scope *s, const struct wr_conf_module *m,
                                  enum wr_conf_kind kind)
 {
+    WR_DEBUG_ASSERT(m->_slot[kind] != UINT16_MAX); /* the module has a struct of this kind */
     return s->confs[m->_slot[kind]];
 }
 

@@ -56,7 +56,7 @@ struct wr_template_env {
 
 enum wr_template_flags {
     WR_TEMPLATE_ANY = 0,
-    WR_TEMPLATE_NO_CAPTURES = 1, /* $1 is an error: `invalid variable name` is not said, see .c */
+    WR_TEMPLATE_NO_CAPTURES = 1, /* $1 is an error: `unknown "1" variable` */
     WR_TEMPLATE_TAIL_DOLLAR = 2  /* a '$' at the end is a literal */
 };
 

@@ -520,7 +520,8 @@ enum wr_status wr_set_buffers(struct wr_conf *cf, const struct wr_dir *dir,
         return wr_conf_err_dir(cf, node, "invalid value");
     }
     if (b != NULL && num < b->num_min) {
-        return wr_conf_err_dir(cf, node, "must have at least %u buffers", b->num_min);
+        return wr_conf_err_arg(cf, node, 0, "there must be at least %u \"%.*s\"", b->num_min,
+                               WR_STR_ARG(node->name));
     }
     *field = (struct wr_buffers){(uint32_t)num, (uint32_t)size};
     return WR_OK;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * handle.h: names for thread-bound objects that another thread, or an event in flight, may outlive.
- * {thread, slot, generation} in one word; a stale one finds nothing. Registered and looked up on the
- * owner thread only; the word itself may travel.
+ * {thread, slot, generation} in one word; a stale one finds nothing. Registered and looked up on
+ * the owner thread only; the word itself may travel.
  */
 #ifndef WR_EVENT_HANDLE_H
 #define WR_EVENT_HANDLE_H

@@ -39,7 +39,8 @@ struct wr_loop {
     struct wr_watchdog watchdog;
 };
 
-/* Takes the poll (in every case); becomes this thread's loop (wr_local). NULL when memory is out. */
+/* Takes the poll (in every case); becomes this thread's loop (wr_local). NULL when memory is out.
+ */
 struct wr_loop *wr_loop_new(struct wr_poll *poll) WR_MUST_CHECK;
 /* Runs mail that has come, frees graves and all parts; tasks that are still queued are dropped. */
 void wr_loop_free(struct wr_loop *l);
@@ -51,8 +52,8 @@ void wr_loop_run(struct wr_loop *l);
 void wr_loop_turn(struct wr_loop *l, int max_wait_ms);
 void wr_loop_stop(struct wr_loop *l);
 /*
- * When the loop must look at its timers next, absolute ms: never later than the first of them, seldom
- * earlier; 0 when none is armed. For the simulator.
+ * When the loop must look at its timers next, absolute ms: never later than the first of them,
+ * seldom earlier; 0 when none is armed. For the simulator.
  */
 uint64_t wr_loop_next_timer(const struct wr_loop *l);
 

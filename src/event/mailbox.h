@@ -2,8 +2,8 @@
 /*
  * mailbox.h: messages to another thread's loop: many producers, one consumer, eventfd wake (one
  * write per empty-to-full change). A mail is the sender's memory until it is posted, then the
- * receiver's; run() is called on the receiving thread at the mail point of a turn, no request code on
- * the stack, and owns the mail.
+ * receiver's; run() is called on the receiving thread at the mail point of a turn, no request code
+ * on the stack, and owns the mail.
  */
 #ifndef WR_EVENT_MAILBOX_H
 #define WR_EVENT_MAILBOX_H

@@ -12,15 +12,16 @@
  *
  * Interest (docs: io rules 2, 3, 4, 7): IN is on from the start, then what the owner says by
  * wr_io_want_in. Switching it off
- * costs no system call until an event comes for it (then the descriptor is disarmed); while bytes lie
- * in rx nothing is received. Switching it on first looks at facts already there. OUT is armed by the
- * poller when a send came short, and off again at the event. On HUP or ERR the descriptor leaves
- * the set at once, later receives are served from a ready list. RDHUP is armed always, off once seen.
+ * costs no system call until an event comes for it (then the descriptor is disarmed); while bytes
+ * lie in rx nothing is received. Switching it on first looks at facts already there. OUT is armed
+ * by the poller when a send came short, and off again at the event. On HUP or ERR the descriptor
+ * leaves the set at once, later receives are served from a ready list. RDHUP is armed always, off
+ * once seen.
  *
- * A receive reads into the thread's 64 KiB chunk (head class) or, once receives came back full, into
- * chunks of a growing class (16, 64, 256 KiB), at most rx_max bytes. A full receive is repeated up to
- * 16 times or 1 MB an event only if the owner took the bytes; in practice the poller re-polls level-
- * triggered. Owner thread only.
+ * A receive reads into the thread's 64 KiB chunk (head class) or, once receives came back full,
+ * into chunks of a growing class (16, 64, 256 KiB), at most rx_max bytes. A full receive is
+ * repeated up to 16 times or 1 MB an event only if the owner took the bytes; in practice the poller
+ * re-polls level- triggered. Owner thread only.
  */
 #ifndef WR_EVENT_POLL_H
 #define WR_EVENT_POLL_H
@@ -43,7 +44,7 @@ enum wr_io_fact {
     WR_IO_WRITABLE = 8,
     WR_IO_CONNECTED = 16,
     WR_IO_READABLE = 32, /* an owner that leaves it set after its run must want_in again */
-    WR_IO_HUP = 64, /* both directions are over; rx may still hold bytes */
+    WR_IO_HUP = 64,      /* both directions are over; rx may still hold bytes */
 };
 
 enum wr_io_mode {
@@ -64,14 +65,15 @@ struct wr_io {
     uint32_t rx_off, rx_len;
     uint32_t rx_max; /* most bytes of the next receive; 0: as the class says */
     int err;         /* errno behind WR_IO_ERR */
-    uint16_t facts;  /* enum wr_io_fact; the owner clears WRITABLE, READABLE, CONNECTED it has seen */
+    uint16_t
+        facts; /* enum wr_io_fact; the owner clears WRITABLE, READABLE, CONNECTED it has seen */
     uint8_t mode;
-    uint8_t _cls;     /* receive class, grows */
-    uint8_t _wants;   /* back end */
-    uint8_t _armed;   /* back end */
-    bool _in_set;     /* back end */
+    uint8_t _cls;   /* receive class, grows */
+    uint8_t _wants; /* back end */
+    uint8_t _armed; /* back end */
+    bool _in_set;   /* back end */
     bool is_connecting;
-    struct wr_list _ready; /* back end: served without an event */
+    struct wr_list _ready;       /* back end: served without an event */
     uint64_t rx_total, tx_total; /* bytes over the life of the io */
 };
 
@@ -80,7 +82,7 @@ struct wr_connect_opts {
     const struct wr_addr *bind;
     bool is_transparent;
     bool keepalive;
-    bool nodelay;         /* TCP_NODELAY for TCP sockets */
+    bool nodelay;            /* TCP_NODELAY for TCP sockets */
     uint32_t rcvbuf, sndbuf; /* 0: the system's */
 };
 
@@ -94,13 +96,15 @@ struct wr_poll_ops {
                            size_t *ret_n);
     enum wr_status (*send_file)(struct wr_poll *p, struct wr_io *io, int file_fd, uint64_t off,
                                 size_t n, size_t *ret_n);
-    enum wr_status (*accept)(struct wr_poll *p, struct wr_io *io, int *ret_fd, struct wr_addr *ret_peer);
+    enum wr_status (*accept)(struct wr_poll *p, struct wr_io *io, int *ret_fd,
+                             struct wr_addr *ret_peer);
     enum wr_status (*connect)(struct wr_poll *p, struct wr_io *io, const struct wr_addr *to,
                               const struct wr_connect_opts *opts);
     enum wr_status (*shutdown)(struct wr_poll *p, struct wr_io *io);
     /* Waits up to timeout_ms (-1: for ever) and notes what is ready. */
     void (*wait)(struct wr_poll *p, int timeout_ms);
-    /* Performs the next batch (at most 32 events or 256 KB): facts, wakes. False: nothing is left. */
+    /* Performs the next batch (at most 32 events or 256 KB): facts, wakes. False: nothing is left.
+     */
     bool (*batch)(struct wr_poll *p);
     void (*free)(struct wr_poll *p);
 };
@@ -118,13 +122,18 @@ void wr_io_init(struct wr_io *io, enum wr_io_mode mode, struct wr_task *task);
 /* Takes the non-blocking descriptor, which is closed by wr_io_close (also when this fails). */
 enum wr_status wr_io_adopt(struct wr_io *io, int fd) WR_MUST_CHECK;
 /*
- * Starts a connection: WR_OK connected at once, WR_AGAIN the facts will tell (CONNECTED or ERR), else
- * WR_ESYS with io->err (refused, unreachable, no descriptors, bind failed: io->err tells).
+ * Starts a connection: WR_OK connected at once, WR_AGAIN the facts will tell (CONNECTED or ERR),
+ * else WR_ESYS with io->err (refused, unreachable, no descriptors, bind failed: io->err tells).
  */
 enum wr_status wr_io_connect(struct wr_io *io, const struct wr_addr *to,
                              const struct wr_connect_opts *opts) WR_MUST_CHECK;
+
 /* Idempotent; drops rx. `reset`: RST instead of FIN where the kernel can. */
-enum wr_io_close_how { WR_IO_CLOSE_FIN, WR_IO_CLOSE_RESET };
+enum wr_io_close_how {
+    WR_IO_CLOSE_FIN,
+    WR_IO_CLOSE_RESET
+};
+
 void wr_io_close(struct wr_io *io, enum wr_io_close_how how);
 /* Out of this thread's set without closing; returns the descriptor. rx must be empty. */
 int wr_io_detach(struct wr_io *io);
@@ -135,10 +144,11 @@ void wr_io_want_in(struct wr_io *io, bool on);
  * WR_AGAIN: none, WRITABLE will come. WR_ESYS: io->err (EPIPE, ECONNRESET...), ERR fact set.
  * Every piece must stay as it is until the poller took it (chunk references, constant text).
  */
-enum wr_status wr_io_send(struct wr_io *io, const struct iovec *iov, int cnt, size_t *ret_n) WR_MUST_CHECK;
+enum wr_status wr_io_send(struct wr_io *io, const struct iovec *iov, int cnt,
+                          size_t *ret_n) WR_MUST_CHECK;
 /* sendfile; *ret_n 0 with WR_EOF when the file is shorter than off. */
-enum wr_status wr_io_send_file(struct wr_io *io, int file_fd, uint64_t off, size_t n, size_t *ret_n)
-    WR_MUST_CHECK;
+enum wr_status wr_io_send_file(struct wr_io *io, int file_fd, uint64_t off, size_t n,
+                               size_t *ret_n) WR_MUST_CHECK;
 /* WR_AGAIN: queue empty; WR_ELIMIT: EMFILE, ENFILE, ENOBUFS, ENOMEM; WR_ESYS: others (io->err). */
 enum wr_status wr_io_accept(struct wr_io *io, int *ret_fd, struct wr_addr *ret_peer) WR_MUST_CHECK;
 /* No more bytes from us (FIN). */

@@ -19,7 +19,8 @@ struct wr_signals {
 
 /* Blocks `set` in the calling thread; for main() before any thread. */
 void wr_signals_block(const sigset_t *set);
-enum wr_status wr_signals_open(struct wr_signals *s, const sigset_t *set, struct wr_task *task) WR_MUST_CHECK;
+enum wr_status wr_signals_open(struct wr_signals *s, const sigset_t *set,
+                               struct wr_task *task) WR_MUST_CHECK;
 void wr_signals_close(struct wr_signals *s);
 /* False when none is left. ret_pid: sender. */
 bool wr_signals_take(struct wr_signals *s, int *ret_signo, int *ret_pid);

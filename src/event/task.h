@@ -20,15 +20,16 @@ typedef void wr_task_fn(struct wr_task *t);
 struct wr_task {
     struct wr_list _node; /* in the loop's run queue, or alone */
     wr_task_fn *run;
-    const char *name;      /* constant text, for the watchdog and the spin report */
-    uint32_t _turn;        /* loop turn of the last run */
-    uint16_t _runs;        /* runs within that turn: spin detection */
+    const char *name; /* constant text, for the watchdog and the spin report */
+    uint32_t _turn;   /* loop turn of the last run */
+    uint16_t _runs;   /* runs within that turn: spin detection */
     bool _is_queued;
 };
 
 void wr_task_init(struct wr_task *t, wr_task_fn *run, const char *name);
 /* To the tail of this thread's queue; nothing when it is there already. */
 void wr_task_wake(struct wr_task *t);
+
 /* Accepts NULL. For facts whose user may have left. */
 static inline void wr_task_wake_opt(struct wr_task *t)
 {
@@ -36,6 +37,7 @@ static inline void wr_task_wake_opt(struct wr_task *t)
         wr_task_wake(t);
     }
 }
+
 /* Out of the queue; idempotent. Before the owner is buried. */
 void wr_task_cancel(struct wr_task *t);
 

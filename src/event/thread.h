@@ -20,7 +20,7 @@ struct wr_thread {
     uint32_t no;
     pthread_t _id;
     bool _is_started;
-    const char *name;             /* at most 15 bytes, shown by ps -L */
+    const char *name; /* at most 15 bytes, shown by ps -L */
     wr_thread_fn *fn;
     void *data;
 };

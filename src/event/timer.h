@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * timer.h: deadlines. A hashed wheel with 1 ms ticks and several levels: arm and disarm are O(1), and
- * arming to a later time only writes a number (the entry moves when its old time comes). When the
- * time has come the timer is disarmed and its task woken; the task compares the time itself.
+ * timer.h: deadlines. A hashed wheel with 1 ms ticks and several levels: arm and disarm are O(1),
+ * and arming to a later time only writes a number (the entry moves when its old time comes). When
+ * the time has come the timer is disarmed and its task woken; the task compares the time itself.
  * Embedded in the owner; owner thread only. Resolution 1 ms, never early, late by at most the turn.
  */
 #ifndef WR_EVENT_TIMER_H

@@ -3,11 +3,10 @@
  * watchdog.h: two checks of a loop that cost next to nothing and need no thread.
  *
  * Stalls: the time of each emptying of the run queue is looked at (coarse clock, one vDSO read a
- * batch). When it was longer than the limit, that is logged with the task's name if only one ran, and
- * the next WR_WATCHDOG_CLOSE_LOOKS batches are timed task by task, so that one that stalls again
- * is named.
- * Spins: a task that ran WR_WATCHDOG_SPIN_RUNS times within one turn goes round in circles: counted
- * (TASK_SPINS) and logged once a turn. Owner thread only.
+ * batch). When it was longer than the limit, that is logged with the task's name if only one ran,
+ * and the next WR_WATCHDOG_CLOSE_LOOKS batches are timed task by task, so that one that stalls
+ * again is named. Spins: a task that ran WR_WATCHDOG_SPIN_RUNS times within one turn goes round in
+ * circles: counted (TASK_SPINS) and logged once a turn. Owner thread only.
  */
 #ifndef WR_EVENT_WATCHDOG_H
 #define WR_EVENT_WATCHDOG_H

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * codec.h: a connection to a peer that speaks some protocol, as the upstream engine sees it. HTTP/1,
- * later HTTP/2, and proto/simple.c (FastCGI and kin) each are one struct wr_codec. Thread-bound.
+ * codec.h: a connection to a peer that speaks some protocol, as the upstream engine sees it.
+ * HTTP/1, later HTTP/2, and proto/simple.c (FastCGI and kin) each are one struct wr_codec.
+ * Thread-bound.
  *
  *   dial -> CONNECTING -> READY <-> BUSY -> CLOSED      (READY: a stream can be opened)
  *
- * `user` is woken when the state changes: the attempt that dials, or the idle entry of a parked one.
+ * `user` is woken when the state changes: the attempt that dials, or the idle entry of a parked
+ * one.
  */
 #ifndef WR_HTTP_CODEC_H
 #define WR_HTTP_CODEC_H
@@ -22,21 +24,26 @@
 #include "event/task.h"
 #include "http/stream.h"
 
-enum wr_pconn_state { WR_PCONN_CONNECTING, WR_PCONN_READY, WR_PCONN_BUSY, WR_PCONN_CLOSED };
+enum wr_pconn_state {
+    WR_PCONN_CONNECTING,
+    WR_PCONN_READY,
+    WR_PCONN_BUSY,
+    WR_PCONN_CLOSED
+};
 
 struct wr_codec;
 
 /* First member of a codec's client-role connection object. */
 struct wr_pconn {
     const struct wr_codec *codec;
-    struct wr_conn *conn;  /* NULL when CLOSED */
-    struct wr_task *user;  /* NULL: nobody */
-    uint8_t state;         /* enum wr_pconn_state; written by the codec only */
-    uint8_t reason;        /* enum wr_reason behind CLOSED */
-    int err;               /* errno behind CLOSED while connecting */
-    uint32_t served;       /* exchanges ended well */
-    uint64_t since_ms;     /* connected at */
-    uint64_t idle_ms;      /* parked at; the stash writes it */
+    struct wr_conn *conn; /* NULL when CLOSED */
+    struct wr_task *user; /* NULL: nobody */
+    uint8_t state;        /* enum wr_pconn_state; written by the codec only */
+    uint8_t reason;       /* enum wr_reason behind CLOSED */
+    int err;              /* errno behind CLOSED while connecting */
+    uint32_t served;      /* exchanges ended well */
+    uint64_t since_ms;    /* connected at */
+    uint64_t idle_ms;     /* parked at; the stash writes it */
 };
 
 struct wr_codec {

@@ -436,7 +436,8 @@ static enum wr_status enter_temp_dir(struct wr_conf *cf, const struct wr_node *n
 enum wr_status wr_core_set_temp_path(struct wr_conf *cf, const struct wr_dir *dir,
                                      const struct wr_node *node, void *conf)
 {
-    const struct wr_temp_path **field = (const void *)((char *)conf + dir->offset);
+    const struct wr_temp_path **field =
+        (const struct wr_temp_path **)(void *)((char *)conf + dir->offset);
     struct wr_temp_path path = {.levels = {0, 0, 0}};
     struct wr_temp_dir *d = NULL;
     struct wr_str name = wr_node_arg(node, 0);
@@ -629,7 +630,6 @@ static const struct wr_word keepalive_words[] = {
 
 static const struct wr_bounds at_least_1 = {.min = 1};
 static const struct wr_bounds u31_bounds = {.max = 0x7fffffff};
-static const struct wr_bounds header_bounds = {.min = HEADER_BUFFERS_MIN, .max = 1u << 20};
 static const struct wr_bounds body_buffer_bounds = {.max = BODY_BUFFER_MAX};
 static const struct wr_bounds directio_bounds = {.allow_off = true, .off = UINT64_MAX};
 static const struct wr_buffers_bounds buffers_1 = {.num_min = 1};

@@ -28,7 +28,8 @@ struct wr_h1_chunk_decoder {
     uint32_t ext_len, trailer_len;
     uint8_t state;
     uint8_t digits;
-    /* Trailer bytes gathered here, so that they can be parsed when whole; NULL: only checked and dropped. */
+    /* Trailer bytes gathered here, so that they can be parsed when whole; NULL: only checked and
+     * dropped. */
     struct wr_hdrs *trailers;
     char *_buf; /* arena of trailers; allocated at the first trailer byte */
 };
@@ -40,9 +41,10 @@ void wr_h1_chunk_init(struct wr_h1_chunk_decoder *d, struct wr_hdrs *trailers);
  * fields (RFC 9110 6.5.1: framing, Host, Authorization, Set-Cookie, ...) are dropped.
  */
 enum wr_h1_chunk_result wr_h1_chunk_decode(struct wr_h1_chunk_decoder *d, const char *p, size_t n,
-                                           size_t *ret_used, const char **ret_data, size_t *ret_len)
-    WR_MUST_CHECK;
-/* At least how many more bytes must come before the body can end (for receive sizes); 0 when done. */
+                                           size_t *ret_used, const char **ret_data,
+                                           size_t *ret_len) WR_MUST_CHECK;
+/* At least how many more bytes must come before the body can end (for receive sizes); 0 when done.
+ */
 uint64_t wr_h1_chunk_wants(const struct wr_h1_chunk_decoder *d);
 
 #define WR_H1_CHUNK_HEAD_MAX 18 /* 16 hex digits and CRLF */

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * h1_conn.h: HTTP/1 on a connection, both roles (RFC 9112). Client role: `wr_h1_codec`. Server role:
- * wr_h1_serve takes an accepted connection and hands each request to a sink as a stream.
+ * h1_conn.h: HTTP/1 on a connection, both roles (RFC 9112). Client role: `wr_h1_codec`. Server
+ * role: wr_h1_serve takes an accepted connection and hands each request to a sink as a stream.
  *
  * Server role, one connection:  IDLE -> HEAD -> BUSY -> (IDLE | LINGER) -> CLOSED
  *   IDLE   nothing is held but the connection; keep-alive deadline
  *   HEAD   bytes of a head are here, not all; header deadline; a 4 KiB chunk, larger if needed
- *   BUSY   one stream is open; bytes of the next request stay unread (pipelining is served in order)
- *   LINGER the response is out but request bytes may still come: they are read and dropped for lingering_time
+ *   BUSY   one stream is open; bytes of the next request stay unread (pipelining is served in
+ * order) LINGER the response is out but request bytes may still come: they are read and dropped for
+ * lingering_time
  */
 #ifndef WR_HTTP_H1_CONN_H
 #define WR_HTTP_H1_CONN_H
@@ -31,14 +32,15 @@ struct wr_h1_opts {
     uint32_t large_cnt, large_size; /* large_client_header_buffers */
     uint32_t send_timeout_ms;       /* until the request's location says otherwise */
     uint32_t lingering_time_ms, lingering_timeout_ms;
-    uint8_t lingering;              /* 0 off, 1 on, 2 always */
-    bool reset_timedout;            /* reset_timedout_connection */
-    unsigned parse_options;         /* enum wr_h1_options */
+    uint8_t lingering;      /* 0 off, 1 on, 2 always */
+    bool reset_timedout;    /* reset_timedout_connection */
+    unsigned parse_options; /* enum wr_h1_options */
     uint32_t keepalive_requests;
-    uint32_t keepalive_time_ms;     /* keepalive_time: life of a connection */
-    uint32_t first_timeout_ms;      /* deadline of the first byte of a new connection: client_header_timeout */
-    uint32_t keepalive_min_ms;      /* keepalive_min_timeout, 0: none */
-    uint32_t arena_max;             /* most bytes of memory of one request */
+    uint32_t keepalive_time_ms; /* keepalive_time: life of a connection */
+    uint32_t first_timeout_ms;  /* deadline of the first byte of a new connection:
+                                   client_header_timeout */
+    uint32_t keepalive_min_ms;  /* keepalive_min_timeout, 0: none */
+    uint32_t arena_max;         /* most bytes of memory of one request */
 };
 
 struct wr_h1_server;
@@ -47,7 +49,8 @@ struct wr_h1_server;
 struct wr_h1_sink {
     /* Options now; asked at the beginning of each request. */
     const struct wr_h1_opts *(*opts)(struct wr_h1_sink *k);
-    /* A request: s->head_in is set, or s->bad. The sink becomes its user (sets s->user) and wakes its own task. */
+    /* A request: s->head_in is set, or s->bad. The sink becomes its user (sets s->user) and wakes
+     * its own task. */
     void (*open)(struct wr_h1_sink *k, struct wr_stream *s);
     /* The connection ended; it is out of all lists. */
     void (*closed)(struct wr_h1_sink *k, struct wr_h1_server *c);
@@ -66,8 +69,9 @@ struct wr_h1_sink *wr_h1_server_sink(struct wr_h1_server *c);
 bool wr_h1_server_is_idle(const struct wr_h1_server *c);
 uint64_t wr_h1_server_idle_since_ms(const struct wr_h1_server *c);
 /*
- * Graceful end (U14.9): a busy connection says Connection: close on its response; an idle one is closed once it
- * was idle for grace_ms from now without a new request (a late one is still served, with close).
+ * Graceful end (U14.9): a busy connection says Connection: close on its response; an idle one is
+ * closed once it was idle for grace_ms from now without a new request (a late one is still served,
+ * with close).
  */
 void wr_h1_server_quit(struct wr_h1_server *c, uint32_t grace_ms);
 /* At once; a request that runs is reset with `why`. */

@@ -765,19 +765,22 @@ enum wr_status h1_tunnel_begin(struct h1_xchg *x, struct wr_conn *c)
 {
     struct wr_stream *s = &x->s;
     size_t high = s->in_high > 0 ? s->in_high : H1_TUNNEL_HIGH;
+    struct wr_pipe *in = s->in ? s->in : wr_pipe_new(high, NULL, s->user);
+    struct wr_pipe *out = s->out ? s->out : wr_pipe_new(high, s->user, NULL);
 
-    if (!s->in) {
-        s->in = wr_pipe_new(high, NULL, s->user);
-        if (!s->in) {
-            return WR_ENOMEM;
+    if (!in || !out) {
+        if (in && in != s->in) {
+            wr_pipe_leave_producer(in);
+            wr_pipe_leave_consumer(in);
         }
-    }
-    if (!s->out) {
-        s->out = wr_pipe_new(high, s->user, NULL);
-        if (!s->out) {
-            return WR_ENOMEM;
+        if (out && out != s->out) {
+            wr_pipe_leave_producer(out);
+            wr_pipe_leave_consumer(out);
         }
+        return WR_ENOMEM;
     }
+    s->in = in;
+    s->out = out;
     x->rx.in = s->in;
     wr_pipe_hand(s->in, WR_PIPE_PRODUCER, &c->task);
     h1_tx_take_pipe(x, s->out);

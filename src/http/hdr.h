@@ -2,8 +2,8 @@
 /*
  * hdr.h: an ordered list of header fields. Names and values are slices of memory that outlives the
  * list (a head in an arena, constant text). A known name carries its id (tbl/header_ids.h); `have`
- * has a bit for each id that is or was in the list, so that a look-up of an absent one costs nothing.
- * One thread; the array grows in the arena up to `max` fields.
+ * has a bit for each id that is or was in the list, so that a look-up of an absent one costs
+ * nothing. One thread; the array grows in the arena up to `max` fields.
  */
 #ifndef WR_HTTP_HDR_H
 #define WR_HTTP_HDR_H
@@ -45,17 +45,21 @@ enum wr_hdr_id wr_hdr_id_of(struct wr_str name);
 struct wr_str wr_hdr_name(enum wr_hdr_id id);
 
 /* Appends; id is computed. WR_ELIMIT, WR_ENOMEM. */
-enum wr_status wr_hdrs_add(struct wr_hdrs *h, struct wr_str name, struct wr_str value) WR_MUST_CHECK;
+enum wr_status wr_hdrs_add(struct wr_hdrs *h, struct wr_str name,
+                           struct wr_str value) WR_MUST_CHECK;
 /* Appends with the canonical name. */
-enum wr_status wr_hdrs_add_id(struct wr_hdrs *h, enum wr_hdr_id id, struct wr_str value) WR_MUST_CHECK;
+enum wr_status wr_hdrs_add_id(struct wr_hdrs *h, enum wr_hdr_id id,
+                              struct wr_str value) WR_MUST_CHECK;
 /* First with this id, or NULL. */
 struct wr_hdr *wr_hdrs_get(const struct wr_hdrs *h, enum wr_hdr_id id);
 /* Next with the same id after `f`, or NULL. */
 struct wr_hdr *wr_hdrs_next(const struct wr_hdrs *h, const struct wr_hdr *f);
 /* By name (case-insensitive), after `after` or from the start (NULL). */
-struct wr_hdr *wr_hdrs_find(const struct wr_hdrs *h, struct wr_str name, const struct wr_hdr *after);
+struct wr_hdr *wr_hdrs_find(const struct wr_hdrs *h, struct wr_str name,
+                            const struct wr_hdr *after);
 /* The first keeps its place with the new value, others of that id go; appended when absent. */
-enum wr_status wr_hdrs_set_id(struct wr_hdrs *h, enum wr_hdr_id id, struct wr_str value) WR_MUST_CHECK;
+enum wr_status wr_hdrs_set_id(struct wr_hdrs *h, enum wr_hdr_id id,
+                              struct wr_str value) WR_MUST_CHECK;
 void wr_hdrs_remove_id(struct wr_hdrs *h, enum wr_hdr_id id);
 /* Values of all fields with this name joined by ", " ("; " for Cookie) in the list's arena. */
 enum wr_status wr_hdrs_join(const struct wr_hdrs *h, struct wr_str name, struct wr_str sep,

@@ -21,20 +21,20 @@ enum wr_phase {
     WR_PHASE_SERVER_REWRITE,
     WR_PHASE_FIND_LOCATION,
     WR_PHASE_REWRITE,
-    WR_PHASE_POST_REWRITE,  /* URI changed by REWRITE: back to FIND_LOCATION */
+    WR_PHASE_POST_REWRITE, /* URI changed by REWRITE: back to FIND_LOCATION */
     WR_PHASE_PREACCESS,
     WR_PHASE_ACCESS,
     WR_PHASE_POST_ACCESS,
     WR_PHASE_PRECONTENT,
-    WR_PHASE_CONTENT,       /* the location's content handler, else rows (index, static, 404) */
+    WR_PHASE_CONTENT, /* the location's content handler, else rows (index, static, 404) */
     WR_PHASE_LOG,
     WR_PHASE_COUNT
 };
 
 enum wr_phase_result {
-    WR_PHASE_NEXT,   /* go on with the next handler */
-    WR_PHASE_AGAIN,  /* waits; the same handler is called again when the task is woken */
-    WR_PHASE_DONE,   /* the handler called wr_req_fail, _respond, _redirect or set r->content */
+    WR_PHASE_NEXT,  /* go on with the next handler */
+    WR_PHASE_AGAIN, /* waits; the same handler is called again when the task is woken */
+    WR_PHASE_DONE,  /* the handler called wr_req_fail, _respond, _redirect or set r->content */
 };
 
 typedef enum wr_phase_result wr_phase_fn(struct wr_req *r);
@@ -55,8 +55,8 @@ enum wr_filter_slot {
 };
 
 /*
- * WR_OK: go on. WR_ECANCELED: the filter replaced the response: it called wr_req_replace; the rest of the
- * filters run on the new head. WR_ENOMEM: 500.
+ * WR_OK: go on. WR_ECANCELED: the filter replaced the response: it called wr_req_replace; the rest
+ * of the filters run on the new head. WR_ENOMEM: 500.
  */
 typedef enum wr_status wr_filter_fn(struct wr_req *r);
 
@@ -77,47 +77,56 @@ struct wr_module {
     size_t filter_cnt;
     const struct wr_lb *const *balancers; /* up/lb.h; found by name */
     size_t balancer_cnt;
-    /* A generation is published to this thread (every thread once): make per-thread state. May be NULL. */
+    /* A generation is published to this thread (every thread once): make per-thread state. May be
+     * NULL. */
     enum wr_status (*thread_adopt)(struct wr_gen *g);
     /* This thread lets a generation go; before its last reference from here. May be NULL. */
     void (*thread_drop)(struct wr_gen *g);
 };
 
 /*
- * All modules of the program, in the order of main/modules.def; before any configuration is read. Sorts phases and
- * filters, registers variables. WR_ECONFIG: *ret_err names a clash. Kept for the life of the process.
+ * All modules of the program, in the order of main/modules.def; before any configuration is read.
+ * Sorts phases and filters, registers variables. WR_ECONFIG: *ret_err names a clash. Kept for the
+ * life of the process.
  */
-enum wr_status wr_modules_set(const struct wr_module *const *modules, size_t cnt, const char **ret_err)
-    WR_MUST_CHECK;
+enum wr_status wr_modules_set(const struct wr_module *const *modules, size_t cnt,
+                              const char **ret_err) WR_MUST_CHECK;
 const struct wr_module *const *wr_modules_get(size_t *ret_cnt);
 
-/* Struct of the module at the request's location, server, http{} level. Never NULL inside http{}. */
-static inline void *wr_req_conf(const struct wr_req *r, const struct wr_conf_module *m, enum wr_conf_kind kind)
+/* Struct of the module at the request's location, server, http{} level. Never NULL inside http{}.
+ */
+static inline void *wr_req_conf(const struct wr_req *r, const struct wr_conf_module *m,
+                                enum wr_conf_kind kind)
 {
     return wr_scope_get(r->scope, m, kind);
 }
 
 /*
- * For filters: the response becomes one with this status and no body from out_pipe (dropped); headers that
- * describe the body (length, type, ranges, encoding) are removed.
+ * For filters: the response becomes one with this status and no body from out_pipe (dropped);
+ * headers that describe the body (length, type, ranges, encoding) are removed.
  */
 void wr_req_replace(struct wr_req *r, unsigned status);
-/* Module context of this request by the module's pointer: made zeroed (size) at the first call; NULL without memory. */
+/* Module context of this request by the module's pointer: made zeroed (size) at the first call;
+ * NULL without memory. */
 void *wr_req_ctx(struct wr_req *r, const struct wr_module *m, size_t size);
 
-/* Whose rows these are is the module's own business: a content handler of a location is set by its directive. */
+/* Whose rows these are is the module's own business: a content handler of a location is set by its
+ * directive. */
 struct wr_core_loc;
 /*
- * For setters such as proxy_pass, root-less handlers: the content of the location being built. `is duplicate` when
- * the location has one (U1.3). conf is handed to start.
+ * For setters such as proxy_pass, root-less handlers: the content of the location being built. `is
+ * duplicate` when the location has one (U1.3). conf is handed to start.
  */
-enum wr_status wr_core_set_content(struct wr_conf *cf, const struct wr_node *node, wr_content_start_fn *start,
-                                   void *conf) WR_MUST_CHECK;
-/* Facts of the location that is being built (cf->scope): regex or named, its name (prefix), is it an `if`... */
+enum wr_status wr_core_set_content(struct wr_conf *cf, const struct wr_node *node,
+                                   wr_content_start_fn *start, void *conf) WR_MUST_CHECK;
+
+/* Facts of the location that is being built (cf->scope): regex or named, its name (prefix), is it
+ * an `if`... */
 struct wr_loc_facts {
-    struct wr_str name; /* "/app/", "@name", "\\.php$" */
+    struct wr_str name;                           /* "/app/", "@name", "\\.php$" */
     bool is_regex, is_named, is_exact, is_noname; /* noname: if, limit_except */
 };
+
 void wr_core_loc_facts(struct wr_conf *cf, struct wr_loc_facts *ret);
 /* proxy_pass to a prefix that ends in '/': the same path without it is answered 301 (U4.1). */
 void wr_core_set_auto_redirect(struct wr_conf *cf);

@@ -30,27 +30,28 @@ enum wr_framing {
 };
 
 enum wr_msg_flags {
-    WR_MSG_KEEP_ALIVE = 1,    /* the connection persists after this message (RFC 9112 9.3) */
-    WR_MSG_HTTP09 = 2,        /* request "GET /" without version */
-    WR_MSG_UPGRADE = 4,       /* has Upgrade, and Connection names it */
-    WR_MSG_ABSOLUTE = 8,      /* request target came in absolute form */
-    WR_MSG_EXPECT = 16,       /* Expect: 100-continue */
-    WR_MSG_ASTERISK = 32,     /* target is "*" */
+    WR_MSG_KEEP_ALIVE = 1, /* the connection persists after this message (RFC 9112 9.3) */
+    WR_MSG_HTTP09 = 2,     /* request "GET /" without version */
+    WR_MSG_UPGRADE = 4,    /* has Upgrade, and Connection names it */
+    WR_MSG_ABSOLUTE = 8,   /* request target came in absolute form */
+    WR_MSG_EXPECT = 16,    /* Expect: 100-continue */
+    WR_MSG_ASTERISK = 32,  /* target is "*" */
 };
 
 struct wr_msg {
     enum wr_method method;
-    struct wr_str method_name; /* as received, case-sensitive */
-    struct wr_str target;      /* origin form "/path?args", raw; for absolute form what follows the authority, at least "/" */
-    struct wr_str authority;   /* from an absolute-form target; else empty */
-    struct wr_str scheme;      /* likewise */
+    struct wr_str method_name;  /* as received, case-sensitive */
+    struct wr_str target;       /* origin form "/path?args", raw; for absolute form what follows the
+                                   authority, at least "/" */
+    struct wr_str authority;    /* from an absolute-form target; else empty */
+    struct wr_str scheme;       /* likewise */
     struct wr_str request_line; /* as received, without CRLF; for logs */
-    uint16_t status;           /* response */
-    struct wr_str reason;      /* response: reason phrase as received, may be empty */
-    uint16_t version;          /* 9, 10, 11, 20, 30: 9 is HTTP/0.9 */
-    unsigned flags;            /* enum wr_msg_flags */
+    uint16_t status;            /* response */
+    struct wr_str reason;       /* response: reason phrase as received, may be empty */
+    uint16_t version;           /* 9, 10, 11, 20, 30: 9 is HTTP/0.9 */
+    unsigned flags;             /* enum wr_msg_flags */
     enum wr_framing framing;
-    uint64_t content_length;   /* for WR_FRAMING_LENGTH; UINT64_MAX: none announced */
+    uint64_t content_length; /* for WR_FRAMING_LENGTH; UINT64_MAX: none announced */
     struct wr_hdrs hdrs;
 };
 
@@ -61,11 +62,13 @@ void wr_msg_init(struct wr_msg *m, struct wr_arena *a, uint32_t max_fields);
 /* By exact, case-sensitive name (RFC 9110 9.1). */
 enum wr_method wr_method_of(struct wr_str name);
 struct wr_str wr_method_name(enum wr_method m);
-/* GET, HEAD, OPTIONS, TRACE, PUT, DELETE, PROPFIND ...: RFC 9110 9.2.2; LOCK, POST, PATCH and OTHER are not. */
+/* GET, HEAD, OPTIONS, TRACE, PUT, DELETE, PROPFIND ...: RFC 9110 9.2.2; LOCK, POST, PATCH and OTHER
+ * are not. */
 bool wr_method_is_idempotent(enum wr_method m);
 /* "OK", "Not Found"; empty when unknown. nginx's wordings, e.g. 302 "Moved Temporarily". */
 struct wr_str wr_status_reason(unsigned status);
-/* Has a response with this status, to this request method, no body whatever its fields say (RFC 9110 6.4.1)? */
+/* Has a response with this status, to this request method, no body whatever its fields say (RFC
+ * 9110 6.4.1)? */
 bool wr_status_is_bodyless(unsigned status, enum wr_method request_method);
 /* All slices that point into old[0..len) now point into new_base. */
 void wr_msg_rebase(struct wr_msg *m, const char *old, size_t len, const char *new_base);

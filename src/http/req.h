@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * req.h: a client's request, from its head to its log line. Owns the user end of the client stream, a
- * reference to its generation, its content (a static file, an upstream request ...), its body.
+ * req.h: a client's request, from its head to its log line. Owns the user end of the client stream,
+ * a reference to its generation, its content (a static file, an upstream request ...), its body.
  * Everything lives in the stream's arena. Thread-bound; one task runs all of it.
  *
  *   PHASES -> CONTENT -> RESPOND -> LOG -> CLOSING -> CLOSED
  *
  *   PHASES   phase handlers run in order; each may wait
  *   CONTENT  the content's step runs until it responded
- *   RESPOND  response head is with the client's codec; the content's step still runs on wakes (relay)
- *   LOG      both halves are over: log handlers run once
- *   CLOSING  children closed in order; the stream released; memory to the grave
+ *   RESPOND  response head is with the client's codec; the content's step still runs on wakes
+ * (relay) LOG      both halves are over: log handlers run once CLOSING  children closed in order;
+ * the stream released; memory to the grave
  *
  * An internal redirect goes back to PHASES with a new URI, at most 10 times.
  */
@@ -38,10 +38,10 @@
 struct wr_conf_module;
 struct wr_gen;
 struct wr_scope;
-struct wr_http;      /* http/server.h: what a generation knows of http{} */
-struct wr_server;    /* a server{} block, ready for use */
-struct wr_location;  /* a location{} block, ready for use */
-struct wr_listen_ctx;/* one listening address on one thread */
+struct wr_http;       /* http/server.h: what a generation knows of http{} */
+struct wr_server;     /* a server{} block, ready for use */
+struct wr_location;   /* a location{} block, ready for use */
+struct wr_listen_ctx; /* one listening address on one thread */
 struct wr_content;
 struct wr_req;
 struct wr_value;
@@ -50,7 +50,8 @@ struct wr_template;
 /*
  * What produces the response. step: from the request's task, whenever anything changed; acts until
  * nothing changes; calls wr_req_respond, wr_req_fail or wr_req_redirect when it knows, and
- * wr_req_end once its part is over. close: exactly once, also when half-built; cancels all it started.
+ * wr_req_end once its part is over. close: exactly once, also when half-built; cancels all it
+ * started.
  */
 struct wr_content_ops {
     const char *name;
@@ -65,83 +66,95 @@ struct wr_content {
 };
 
 /* Set in a location's configuration by root, proxy_pass, return ... */
-typedef enum wr_status wr_content_start_fn(struct wr_req *r, void *loc_conf, struct wr_content **ret);
+typedef enum wr_status wr_content_start_fn(struct wr_req *r, void *loc_conf,
+                                           struct wr_content **ret);
 
-enum wr_body_state { WR_BODY_NONE, WR_BODY_WAITING, WR_BODY_READING, WR_BODY_WHOLE, WR_BODY_FAILED, WR_BODY_HANDED };
+enum wr_body_state {
+    WR_BODY_NONE,
+    WR_BODY_WAITING,
+    WR_BODY_READING,
+    WR_BODY_WHOLE,
+    WR_BODY_FAILED,
+    WR_BODY_HANDED
+};
 
 struct wr_req {
     uint32_t magic;
-    uint8_t state;            /* http/req.c's table */
-    uint8_t phase;            /* enum wr_phase while PHASES */
-    uint8_t redirects;        /* internal redirects so far */
-    uint8_t cancel;           /* enum wr_reason: not 0: give up */
-    bool is_internal;         /* the URI came from an internal redirect or error_page */
-    bool is_error_page;       /* running for an error_page */
-    bool is_header_only;      /* no body to the client: HEAD, or 1xx/204/304 */
-    bool is_responded;        /* wr_req_respond was called: nothing can be changed or retried any more */
-    bool is_content_over;     /* wr_req_end was called */
+    uint8_t state;       /* http/req.c's table */
+    uint8_t phase;       /* enum wr_phase while PHASES */
+    uint8_t redirects;   /* internal redirects so far */
+    uint8_t cancel;      /* enum wr_reason: not 0: give up */
+    bool is_internal;    /* the URI came from an internal redirect or error_page */
+    bool is_error_page;  /* running for an error_page */
+    bool is_header_only; /* no body to the client: HEAD, or 1xx/204/304 */
+    bool is_responded;   /* wr_req_respond was called: nothing can be changed or retried any more */
+    bool is_content_over; /* wr_req_end was called */
     bool is_logged;
-    bool keep_method;         /* error_page keeps the method (named location) */
-    uint8_t body_state;       /* enum wr_body_state */
-    uint16_t phase_next;      /* index of the next handler in this phase */
-    uint16_t status;          /* of the response; 0: none yet. What the log shows */
-    uint16_t err_status;      /* the error that error_page handles now; 0: none */
+    bool keep_method;    /* error_page keeps the method (named location) */
+    uint8_t body_state;  /* enum wr_body_state */
+    uint16_t phase_next; /* index of the next handler in this phase */
+    uint16_t status;     /* of the response; 0: none yet. What the log shows */
+    uint16_t err_status; /* the error that error_page handles now; 0: none */
     struct wr_task task;
     struct wr_timer timer;    /* for phase handlers, limit_rate */
     struct wr_stream *stream; /* client's; valid until CLOSED */
     struct wr_arena *arena;   /* stream->arena */
     struct wr_gen *gen;       /* one reference */
     const struct wr_http *http;
-    const struct wr_server *server;     /* never NULL after start */
-    const struct wr_location *location; /* never NULL after FIND_LOCATION; before: the server's own level */
-    const struct wr_scope *scope;       /* of the location, else of the server: where confs are found */
+    const struct wr_server *server; /* never NULL after start */
+    const struct wr_location
+        *location; /* never NULL after FIND_LOCATION; before: the server's own level */
+    const struct wr_scope *scope; /* of the location, else of the server: where confs are found */
     struct wr_listen_ctx *listen;
     struct wr_log log;
-    struct wr_msg *head;      /* stream->head_in */
-    enum wr_method method;    /* may change: error_page, X-Accel-Redirect */
+    struct wr_msg *head;   /* stream->head_in */
+    enum wr_method method; /* may change: error_page, X-Accel-Redirect */
     struct wr_str method_name;
     struct wr_uri uri;        /* current; raw is the client's until a redirect */
     struct wr_uri client_uri; /* as received: $request_uri */
-    bool uri_changed;         /* by rewrite or redirect: proxy_pass re-escapes instead of passing raw */
-    struct wr_str host;       /* lower case, without port; server_name when the client sent none */
-    uint16_t host_port;       /* 0: none given */
-    struct wr_str server_name;/* that matched */
-    struct wr_msg out;        /* response head; status, reason, hdrs, content_length */
-    struct wr_str out_type;   /* Content-Type without charset; empty: none. Written by header filters */
-    int64_t out_mtime;        /* Last-Modified; -1: none */
-    bool can_range;           /* the range filter may act (static files; proxied with force_ranges) */
-    bool no_server, no_date;  /* the FINAL filter adds no Server, no Date of ours */
-    bool is_proxied;          /* the answer came from a peer: no 304/412 by our own checks (U5.10) */
+    bool uri_changed;   /* by rewrite or redirect: proxy_pass re-escapes instead of passing raw */
+    struct wr_str host; /* lower case, without port; server_name when the client sent none */
+    uint16_t host_port; /* 0: none given */
+    struct wr_str server_name; /* that matched */
+    struct wr_msg out;         /* response head; status, reason, hdrs, content_length */
+    struct wr_str
+        out_type;      /* Content-Type without charset; empty: none. Written by header filters */
+    int64_t out_mtime; /* Last-Modified; -1: none */
+    bool can_range;    /* the range filter may act (static files; proxied with force_ranges) */
+    bool no_server, no_date; /* the FINAL filter adds no Server, no Date of ours */
+    bool is_proxied;         /* the answer came from a peer: no 304/412 by our own checks (U5.10) */
     struct wr_pipe *out_pipe; /* response body, consumer end ours until respond; NULL: none */
     struct wr_content *content;
     /* request body */
-    struct wr_pipe *body;     /* NULL: none, or handed over. Whole when body_state says so */
-    uint64_t body_len;        /* of a whole body */
-    uint16_t body_status;     /* 400, 408, 413 ... behind WR_BODY_FAILED */
+    struct wr_pipe *body; /* NULL: none, or handed over. Whole when body_state says so */
+    uint64_t body_len;    /* of a whole body */
+    uint16_t body_status; /* 400, 408, 413 ... behind WR_BODY_FAILED */
     /* values */
-    struct wr_value *vars;    /* cache by index; http/var.c */
+    struct wr_value *vars;      /* cache by index; http/var.c */
     struct wr_str captures[10]; /* $0 ... $9 of the last regex that matched */
     uint32_t captures_cnt;
-    void **ctx;               /* per-module contexts, by module number; reset by an internal redirect */
-    void *up_log;             /* up/vars.c: what $upstream_* tell; survives redirects */
-    struct wr_str up_phase;   /* error log: "connecting to upstream" ...; empty: none */
-    struct wr_str up_url;     /* error log: upstream: "http://1.2.3.4:80/x"; empty: none */
-    uint64_t limit_rate;      /* bytes/s to the client; 0: none */
+    void **ctx;   /* per-module contexts, by module number; reset by an internal redirect */
+    void *up_log; /* up/vars.c: what $upstream_* tell; survives redirects */
+    struct wr_str up_phase; /* error log: "connecting to upstream" ...; empty: none */
+    struct wr_str up_url;   /* error log: upstream: "http://1.2.3.4:80/x"; empty: none */
+    uint64_t limit_rate;    /* bytes/s to the client; 0: none */
     uint64_t limit_rate_after;
     uint64_t start_wall_ms;
-    uint64_t id;              /* number in the process */
-    struct wr_list node;      /* in the thread's list of requests */
+    uint64_t id;         /* number in the process */
+    struct wr_list node; /* in the thread's list of requests */
 };
 
 /* --- for content and handlers; all from the request's task --- */
 
 /*
- * The response head r->out is decided: header filters run, then it goes to the client with the body that
- * comes through r->out_pipe (NULL: none). Once only. A filter may replace the response (304, 416): then
- * out_pipe is dropped, and r->out_pipe is NULL afterwards: the content ends. WR_ECANCELED: the client is gone.
+ * The response head r->out is decided: header filters run, then it goes to the client with the body
+ * that comes through r->out_pipe (NULL: none). Once only. A filter may replace the response (304,
+ * 416): then out_pipe is dropped, and r->out_pipe is NULL afterwards: the content ends.
+ * WR_ECANCELED: the client is gone.
  */
 enum wr_status wr_req_respond(struct wr_req *r) WR_MUST_CHECK;
-/* Answers with this status through error_page and the built-in pages (http/reply.c). Ends the content. */
+/* Answers with this status through error_page and the built-in pages (http/reply.c). Ends the
+ * content. */
 void wr_req_fail(struct wr_req *r, unsigned status);
 /* Internal redirect; "@name" goes to a named location (URI and method stay). Ends the content. */
 void wr_req_redirect(struct wr_req *r, struct wr_str uri, struct wr_str args);
@@ -155,9 +168,9 @@ void wr_req_abort(struct wr_req *r, enum wr_reason why);
 /* --- request body (http/body.c) --- */
 
 /*
- * Buffered: reads the body to its end into r->body (memory up to client_body_buffer_size, then a file).
- * WR_OK: whole (or none); WR_AGAIN: the task will be woken; WR_EPROTO: r->body_status says what to answer;
- * WR_ENOMEM. Call again at each step; idempotent.
+ * Buffered: reads the body to its end into r->body (memory up to client_body_buffer_size, then a
+ * file). WR_OK: whole (or none); WR_AGAIN: the task will be woken; WR_EPROTO: r->body_status says
+ * what to answer; WR_ENOMEM. Call again at each step; idempotent.
  */
 enum wr_status wr_req_body_read(struct wr_req *r) WR_MUST_CHECK;
 /*

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * server.h: http{} of a generation ready for use: listening addresses, virtual servers, and this thread's
- * accepting side of them. The immutable part is built by the configuration hooks (done) and hangs at
- * gen->data; the per-thread part (struct wr_listen_ctx: listener, sink, list of connections) lives as
- * long as the thread listens on that address, over generations.
+ * server.h: http{} of a generation ready for use: listening addresses, virtual servers, and this
+ * thread's accepting side of them. The immutable part is built by the configuration hooks (done)
+ * and hangs at gen->data; the per-thread part (struct wr_listen_ctx: listener, sink, list of
+ * connections) lives as long as the thread listens on that address, over generations.
  *
- *   gen->data = struct wr_http -- ports[] : wr_port {listen options, fixture fd, default server, names}
+ *   gen->data = struct wr_http -- ports[] : wr_port {listen options, fixture fd, default server,
+ * names}
  *                              -- servers[]
  */
 #ifndef WR_HTTP_SERVER_H
@@ -31,7 +32,7 @@ struct wr_locations; /* http/location.h */
 /* A server{}: what a request needs of it. */
 struct wr_server {
     struct wr_scope *scope;
-    struct wr_str name;            /* first server_name: $server_name */
+    struct wr_str name; /* first server_name: $server_name */
     struct wr_locations *locations;
     const struct wr_node *node;
     uint32_t no;
@@ -46,25 +47,27 @@ struct wr_name_regex {
 /* One listening address with its virtual servers. */
 struct wr_port {
     struct wr_listen_opts opts;
-    struct wr_str text;            /* as configured, for -s messages and the fixture's name */
-    bool is_wildcard_of;           /* 0.0.0.0:80 beside 1.2.3.4:80: connections are told apart by local address */
-    struct wr_port *virtuals;      /* is_wildcard_of: those addresses, which have no socket of their own */
+    struct wr_str text;  /* as configured, for -s messages and the fixture's name */
+    bool is_wildcard_of; /* 0.0.0.0:80 beside 1.2.3.4:80: connections are told apart by local
+                            address */
+    struct wr_port
+        *virtuals; /* is_wildcard_of: those addresses, which have no socket of their own */
     size_t virtual_cnt;
-    struct wr_map by_local;        /* is_wildcard_of: bytes of the local address -> one of virtuals */
+    struct wr_map by_local; /* is_wildcard_of: bytes of the local address -> one of virtuals */
     struct wr_server *deflt;
-    struct wr_map exact;           /* lower-case name -> wr_server */
-    struct wr_trie leading;        /* "*.example.org" and ".example.org" as reversed suffix */
-    struct wr_trie trailing;       /* "www.example.*" */
+    struct wr_map exact;     /* lower-case name -> wr_server */
+    struct wr_trie leading;  /* "*.example.org" and ".example.org" as reversed suffix */
+    struct wr_trie trailing; /* "www.example.*" */
     struct wr_name_regex *regexes;
     size_t regex_cnt;
-    struct wr_h1_opts h1;          /* of the default server */
+    struct wr_h1_opts h1; /* of the default server */
     const struct wr_node *node;
-    int *fds;                      /* sockets handed by the supervisor: one, or one a thread (reuseport) */
+    int *fds; /* sockets handed by the supervisor: one, or one a thread (reuseport) */
     unsigned fd_cnt;
 };
 
 struct wr_http {
-    struct wr_scope *scope;  /* http{} */
+    struct wr_scope *scope; /* http{} */
     struct wr_port *ports;
     size_t port_cnt;
     struct wr_server *servers;
@@ -83,8 +86,10 @@ static inline struct wr_http *wr_http_of(const struct wr_gen *g)
 
 /* The http{} that is being built, also when the file has none (yet). After the init hooks. */
 struct wr_http *wr_http_building(struct wr_conf *cf);
-/* Number of a variable that something (a named group, set, map) is about to define: known from now on. */
-enum wr_status wr_http_define_var(struct wr_conf *cf, struct wr_str name, uint32_t *ret_no) WR_MUST_CHECK;
+/* Number of a variable that something (a named group, set, map) is about to define: known from now
+ * on. */
+enum wr_status wr_http_define_var(struct wr_conf *cf, struct wr_str name,
+                                  uint32_t *ret_no) WR_MUST_CHECK;
 
 /*
  * The port that a connection to this local address belongs to: p itself, or one of its virtuals.
@@ -92,8 +97,8 @@ enum wr_status wr_http_define_var(struct wr_conf *cf, struct wr_str name, uint32
 const struct wr_port *wr_port_of_local(const struct wr_port *p, const struct wr_addr *local);
 
 /*
- * Virtual server for a host (lower case, no port) on a port, with the name that matched; captures of a
- * regex name are left in the request (r may be NULL in tests).
+ * Virtual server for a host (lower case, no port) on a port, with the name that matched; captures
+ * of a regex name are left in the request (r may be NULL in tests).
  */
 struct wr_server *wr_port_find(const struct wr_port *p, struct wr_str host, struct wr_req *r,
                                struct wr_str *ret_name);
@@ -101,9 +106,10 @@ struct wr_server *wr_port_find(const struct wr_port *p, struct wr_str host, stru
 /* --- one thread's side; called on that thread, from the mail point --- */
 
 /*
- * This thread serves this generation from now on: opens listeners for new ports, closes those that are gone
- * (their connections end gracefully, U14.9), leaves the others alone. thread_no picks the socket of ports
- * with one a thread. One reference of g is taken; the previous generation's is given back when its last request ended.
+ * This thread serves this generation from now on: opens listeners for new ports, closes those that
+ * are gone (their connections end gracefully, U14.9), leaves the others alone. thread_no picks the
+ * socket of ports with one a thread. One reference of g is taken; the previous generation's is
+ * given back when its last request ended.
  */
 enum wr_status wr_http_adopt(struct wr_gen *g, unsigned thread_no) WR_MUST_CHECK;
 /* The generation that new requests of this thread get; NULL before the first. */

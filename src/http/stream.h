@@ -1,26 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stream.h: THE exchange: one request and its response, for HTTP/1, /2, /3, clients and peers, and for
- * what FastCGI, SCGI, uwsgi and memcached speak. It has two ends: the codec (a connection that speaks
- * a protocol) and the user (a request towards a client, an attempt towards a peer). Freed when the
- * second end leaves. Thread-bound.
+ * stream.h: THE exchange: one request and its response, for HTTP/1, /2, /3, clients and peers, and
+ * for what FastCGI, SCGI, uwsgi and memcached speak. It has two ends: the codec (a connection that
+ * speaks a protocol) and the user (a request towards a client, an attempt towards a peer). Freed
+ * when the second end leaves. Thread-bound.
  *
  *                codec end                                       user end
  *   server role  reads head_in, fills `in`; writes head_out, `out`   wr_req
  *   client role  writes head_out, `out`; reads head_in, fills `in`   wr_attempt
  *
- * Facts live here, changes of facts made by the codec wake `user` once: head_in complete, rx or tx half
- * changed, reset. Body bytes do not wake the user: they wake the pipe's own ends. The user acts through
- * the down-calls of ops, none of which calls back.
- *
- * Halves: rx is what comes from the wire, tx what goes to it.
- *   rx: WAIT -> BODY -> DONE | RESET        (BODY once head_in is whole; DONE at once without a body)
- *   tx: WAIT -> BODY -> DONE | RESET        (BODY after start; DONE when the last byte was handed to the kernel)
- *
- * Time (U4.6, U6.6): the codec keeps both deadlines. rx_timeout_ms runs only while the user wants bytes
- * and none are there: server role between two reads of the request body; client role from when the request is
- * out, or once an answer has begun, until its end, between two reads. tx_timeout_ms runs only while the other
- * side does not take what we have, between two successful writes. 0: none.
+ * Facts live here, changes of facts made by the codec wake `user` once: head_in complete, rx or tx
+ * half changed, reset. Body bytes do not wake the user: they wake the pipe's own ends. The user
+ * acts through the down-calls of ops, none of which calls back.
  */
 #ifndef WR_HTTP_STREAM_H
 #define WR_HTTP_STREAM_H
@@ -37,7 +28,24 @@
 
 #define WR_STREAM_MAGIC 0x73747265u
 
-enum wr_stream_half { WR_HALF_WAIT, WR_HALF_BODY, WR_HALF_DONE, WR_HALF_RESET };
+/*
+ * Halves: rx is what comes from the wire, tx what goes to it.
+ *
+ *   rx: WAIT -> BODY -> DONE | RESET    BODY once head_in is whole; DONE at once without a body
+ *   tx: WAIT -> BODY -> DONE | RESET    BODY after start; DONE when all was handed to the kernel
+ *
+ * Time (U4.6, U6.6): the codec keeps both deadlines. rx_timeout_ms runs only while the user wants
+ * bytes and none are there: server role between two reads of the request body; client role from
+ * when the request is out, or once an answer has begun, until its end, between two reads.
+ * tx_timeout_ms runs only while the other side does not take what we have, between two successful
+ * writes. 0: none.
+ */
+enum wr_stream_half {
+    WR_HALF_WAIT,
+    WR_HALF_BODY,
+    WR_HALF_DONE,
+    WR_HALF_RESET
+};
 
 struct wr_stream;
 struct wr_conn;
@@ -51,58 +59,64 @@ struct wr_stream_ops {
      */
     void (*start)(struct wr_stream *s);
     /*
-     * Server role: the user wants the request body: `in` is made with this high mark (and 100 Continue sent
-     * when asked for). Client role: `in` is made when the head has a body, with in_high. Idempotent.
+     * Server role: the user wants the request body: `in` is made with this high mark (and 100
+     * Continue sent when asked for). Client role: `in` is made when the head has a body, with
+     * in_high. Idempotent.
      */
     enum wr_status (*want_body)(struct wr_stream *s, size_t high);
     /* Server role: an interim response (100, 103) now; only before start. Client role: unused. */
     void (*interim)(struct wr_stream *s, const struct wr_msg *m);
-    /* Ends both halves at once: the wire sees a broken exchange, never a whole one. First reason wins. */
+    /* Ends both halves at once: the wire sees a broken exchange, never a whole one. First reason
+     * wins. */
     void (*reset)(struct wr_stream *s, enum wr_reason why);
     /* The user leaves: no wake comes after it; unfinished halves are reset. Frees when last. */
     void (*release)(struct wr_stream *s);
     /*
-     * Client role, after rx is DONE with a 101 (or CONNECT 2xx), server role after start with a 101: the
-     * connection carries raw bytes from now on through `in` and `out` (made when NULL), EOFs half-close.
+     * Client role, after rx is DONE with a 101 (or CONNECT 2xx), server role after start with a
+     * 101: the connection carries raw bytes from now on through `in` and `out` (made when NULL),
+     * EOFs half-close.
      */
     enum wr_status (*tunnel)(struct wr_stream *s);
 };
 
 struct wr_stream {
     uint32_t magic;
-    uint8_t rx, tx;        /* enum wr_stream_half; written by the codec only */
-    uint8_t version;       /* 9, 10, 11, 20, 30 of the other side */
-    bool is_server;        /* role of the codec */
-    bool is_started;       /* start was called */
-    bool is_gone;          /* server role: the client half-closed or broke while we work (U4.7) */
-    bool want_close;       /* server role, set by the user before start: last response of this connection */
-    bool is_reused;        /* client role: the connection had served before */
-    bool got_bytes;        /* client role: at least one byte of an answer came on this exchange */
+    uint8_t rx, tx;  /* enum wr_stream_half; written by the codec only */
+    uint8_t version; /* 9, 10, 11, 20, 30 of the other side */
+    bool is_server;  /* role of the codec */
+    bool is_started; /* start was called */
+    bool is_gone;    /* server role: the client half-closed or broke while we work (U4.7) */
+    bool want_close; /* server role, set by the user before start: last response of this connection
+                      */
+    bool is_reused;  /* client role: the connection had served before */
+    bool got_bytes;  /* client role: at least one byte of an answer came on this exchange */
     bool is_tunnel;
-    uint8_t reason;        /* enum wr_reason: why a half is RESET; first one wins */
-    uint16_t bad;          /* server role: not 0: head_in is not usable, answer this status (400, 408, 414 ...);
-                              client role: enum wr_h1_bad for the log */
-    int err;               /* errno behind the reason, 0: none */
+    uint8_t reason; /* enum wr_reason: why a half is RESET; first one wins */
+    uint16_t bad;   /* server role: not 0: head_in is not usable, answer this status (400, 408, 414
+                       ...);   client role: enum wr_h1_bad for the log */
+    int err;        /* errno behind the reason, 0: none */
     const struct wr_stream_ops *ops;
-    void *codec;           /* the codec's; NULL once it left */
-    struct wr_conn *conn;  /* for addresses and logs; NULL once the codec left */
-    struct wr_arena *arena; /* heads live here; server role: the stream's own, the request uses it too */
-    struct wr_task *user;  /* NULL once the user left */
-    struct wr_msg *head_in; /* NULL until it is whole (or bad != 0) */
+    void *codec;          /* the codec's; NULL once it left */
+    struct wr_conn *conn; /* for addresses and logs; NULL once the codec left */
+    struct wr_arena
+        *arena; /* heads live here; server role: the stream's own, the request uses it too */
+    struct wr_task *user;    /* NULL once the user left */
+    struct wr_msg *head_in;  /* NULL until it is whole (or bad != 0) */
     struct wr_msg *head_out; /* the user's, stays valid until tx is DONE or RESET */
     struct wr_pipe *in, *out;
     struct wr_hdrs *trailers_in, *trailers_out;
-    size_t in_high;        /* client role: high mark of `in` */
+    size_t in_high; /* client role: high mark of `in` */
     uint32_t rx_timeout_ms, tx_timeout_ms;
     uint32_t keepalive_ms; /* server role: idle time allowed after this exchange; 0 closes */
     uint32_t head_max;     /* client role: most bytes of the response head (U5.1) */
-    uint64_t body_max;     /* server role: most bytes of a chunked request body; more: BIG_BODY. 0: no limit */
-    uint64_t rx_bytes;     /* from the wire, head and framing included */
-    uint64_t tx_bytes;     /* handed to the kernel, head and framing included */
+    uint64_t body_max; /* server role: most bytes of a chunked request body; more: BIG_BODY. 0: no
+                          limit */
+    uint64_t rx_bytes; /* from the wire, head and framing included */
+    uint64_t tx_bytes; /* handed to the kernel, head and framing included */
     uint64_t tx_body_bytes; /* of tx_bytes, body without framing */
     uint64_t rx_body_bytes;
-    uint64_t began_us;     /* server role: first byte of the request was here */
-    uint64_t head_us;      /* client role: head_in was whole */
+    uint64_t began_us; /* server role: first byte of the request was here */
+    uint64_t head_us;  /* client role: head_in was whole */
 };
 
 static inline bool wr_stream_is_over(const struct wr_stream *s)
@@ -120,7 +134,8 @@ static inline bool wr_stream_is_reset(const struct wr_stream *s)
 /* Assert that the move is legal and note it; wake nobody. */
 void wr_stream_set_rx(struct wr_stream *s, enum wr_stream_half to);
 void wr_stream_set_tx(struct wr_stream *s, enum wr_stream_half to);
-/* Unfinished halves become RESET; the first reason and errno stay. False: both were over already. */
+/* Unfinished halves become RESET; the first reason and errno stay. False: both were over already.
+ */
 bool wr_stream_break(struct wr_stream *s, enum wr_reason why, int err);
 /* Keeps the first reason. */
 void wr_stream_note(struct wr_stream *s, enum wr_reason why, int err);

@@ -12,7 +12,9 @@
 #include "base/status.h"
 #include "base/str.h"
 
-enum wr_uri_flags { WR_URI_MERGE_SLASHES = 1 };
+enum wr_uri_flags {
+    WR_URI_MERGE_SLASHES = 1
+};
 
 struct wr_uri {
     struct wr_str raw;  /* the whole target as received: "/a%20b?x=1" */
@@ -27,8 +29,8 @@ struct wr_uri {
  * changed. WR_EPROTO: not beginning with '/', bad %XX, NUL (%00), ".." above the root. WR_ENOMEM.
  * "*" is accepted as it is (path "*").
  */
-enum wr_status wr_uri_parse(struct wr_arena *a, struct wr_str raw, unsigned flags, struct wr_uri *ret)
-    WR_MUST_CHECK;
+enum wr_status wr_uri_parse(struct wr_arena *a, struct wr_str raw, unsigned flags,
+                            struct wr_uri *ret) WR_MUST_CHECK;
 /*
  * Checks a Host value or authority: *ret_host is lower case without port and without a trailing dot
  * (in the arena when it had to change), *ret_port 0 when absent. WR_EPROTO when invalid.
@@ -39,8 +41,8 @@ enum wr_status wr_uri_parse_host(struct wr_arena *a, struct wr_str s, struct wr_
  * The same check without a copy: *ret_host is a slice of s as received, IP literals in brackets,
  * without port and without a trailing dot.
  */
-enum wr_status wr_uri_check_host(struct wr_str s, struct wr_str *ret_host, uint16_t *ret_port)
-    WR_MUST_CHECK;
+enum wr_status wr_uri_check_host(struct wr_str s, struct wr_str *ret_host,
+                                 uint16_t *ret_port) WR_MUST_CHECK;
 /* Value of argument `name` (case-insensitive as in nginx's $arg_), raw; false when absent. */
 bool wr_uri_arg(struct wr_str args, struct wr_str name, struct wr_str *ret_value);
 /* Value of a cookie in a Cookie header (name case-sensitive). */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * var.h: variables. A row names a variable (or a prefix such as "http_") and its getter; a
- * generation numbers those that its configuration uses; a request caches values by number. Text with
- * variables (conf/template.h) is evaluated by one appending pass into a bounded buffer (decision D14).
+ * generation numbers those that its configuration uses; a request caches values by number. Text
+ * with variables (conf/template.h) is evaluated by one appending pass into a bounded buffer
+ * (decision D14).
  */
 #ifndef WR_HTTP_VAR_H
 #define WR_HTTP_VAR_H
@@ -24,7 +25,12 @@ struct wr_value {
     uint8_t state; /* enum wr_value_state */
 };
 
-enum wr_value_state { WR_VALUE_UNKNOWN, WR_VALUE_BUSY, WR_VALUE_SET, WR_VALUE_ABSENT };
+enum wr_value_state {
+    WR_VALUE_UNKNOWN,
+    WR_VALUE_BUSY,
+    WR_VALUE_SET,
+    WR_VALUE_ABSENT
+};
 
 enum wr_var_flags {
     WR_VAR_PREFIX = 1,  /* name is a prefix; `rest` is what follows: http_, arg_ */
@@ -35,8 +41,8 @@ enum wr_var_flags {
 struct wr_var;
 
 /*
- * Value into *ret (bytes in the request's arena or longer-lived memory); leaves it absent by returning
- * WR_EOF. WR_ENOMEM. At most 20 lines each.
+ * Value into *ret (bytes in the request's arena or longer-lived memory); leaves it absent by
+ * returning WR_EOF. WR_ENOMEM. At most 20 lines each.
  */
 typedef enum wr_status wr_var_get_fn(struct wr_req *r, const struct wr_var *v, struct wr_str rest,
                                      struct wr_str *ret);
@@ -49,21 +55,27 @@ struct wr_var {
 };
 
 /* The registry of all modules' rows; built once at start. A name twice is refused (*ret_name). */
-enum wr_status wr_vars_register(const struct wr_var *rows, size_t cnt, const char **ret_name) WR_MUST_CHECK;
+enum wr_status wr_vars_register(const struct wr_var *rows, size_t cnt,
+                                const char **ret_name) WR_MUST_CHECK;
 
 /* A generation's numbering. */
 struct wr_vars *wr_vars_new(struct wr_arena *a);
-/* Number of a variable by name without '$'; WR_ECONFIG when unknown. Also for `set`, map, captures by name. */
-enum wr_status wr_vars_number(struct wr_vars *v, struct wr_str name, uint32_t *ret_no) WR_MUST_CHECK;
+/* Number of a variable by name without '$'; WR_ECONFIG when unknown. Also for `set`, map, captures
+ * by name. */
+enum wr_status wr_vars_number(struct wr_vars *v, struct wr_str name,
+                              uint32_t *ret_no) WR_MUST_CHECK;
 uint32_t wr_vars_count(const struct wr_vars *v);
 
 /* Value by number; absent ones give an empty string and *ret_set false. WR_ENOMEM. */
-enum wr_status wr_var_value(struct wr_req *r, uint32_t no, struct wr_str *ret, bool *ret_set) WR_MUST_CHECK;
+enum wr_status wr_var_value(struct wr_req *r, uint32_t no, struct wr_str *ret,
+                            bool *ret_set) WR_MUST_CHECK;
 /* Sets a cached value (regex captures by name, set, auth). */
 enum wr_status wr_var_set(struct wr_req *r, uint32_t no, struct wr_str value) WR_MUST_CHECK;
 /* Appends the text; what does not fit marks b bad. */
-enum wr_status wr_template_append(struct wr_req *r, const struct wr_template *t, struct wr_strbuf *b) WR_MUST_CHECK;
+enum wr_status wr_template_append(struct wr_req *r, const struct wr_template *t,
+                                  struct wr_strbuf *b) WR_MUST_CHECK;
 /* Into the request's arena; constant text is not copied. At most 64 KiB. */
-enum wr_status wr_template_eval(struct wr_req *r, const struct wr_template *t, struct wr_str *ret) WR_MUST_CHECK;
+enum wr_status wr_template_eval(struct wr_req *r, const struct wr_template *t,
+                                struct wr_str *ret) WR_MUST_CHECK;
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * file.h: refcounted open files, for file slices in pipes, static files and temporary files. One thread.
+ * file.h: refcounted open files, for file slices in pipes, static files and temporary files. One
+ * thread.
  */
 #ifndef WR_IO_FILE_H
 #define WR_IO_FILE_H
@@ -23,25 +24,35 @@ struct wr_file {
     bool is_dir, is_regular;
 };
 
-/* O_RDONLY|O_NONBLOCK|O_CLOEXEC and fstat. WR_ESYS with *ret_errno, WR_ENOMEM. path is zero-terminated. */
+/* O_RDONLY|O_NONBLOCK|O_CLOEXEC and fstat. WR_ESYS with *ret_errno, WR_ENOMEM. path is
+ * zero-terminated. */
 enum wr_status wr_file_open(const char *path, struct wr_file **ret, int *ret_errno) WR_MUST_CHECK;
+
 /*
  * A new file for reading and writing under dir, mode 0600, unlinked at once unless `keep_name`; its
  * name ("0000000017" as nginx counts) is written to ret_name (>= 512 bytes) when not NULL.
- * WR_ESYS with *ret_errno, WR_ENOMEM. levels: up to three digits of sub-folders as in client_body_temp_path ({1,2,0}); folders are made.
+ * WR_ESYS with *ret_errno, WR_ENOMEM. levels: up to three digits of sub-folders as in
+ * client_body_temp_path ({1,2,0}); folders are made.
  */
 struct wr_temp_path {
     struct wr_str dir; /* zero-terminated behind len */
     uint8_t levels[3];
 };
-enum wr_temp_flags { WR_TEMP_UNLINK = 0, WR_TEMP_KEEP = 1 };
-enum wr_status wr_file_temp(const struct wr_temp_path *where, enum wr_temp_flags how, char *ret_name,
-                            struct wr_file **ret, int *ret_errno) WR_MUST_CHECK;
+
+enum wr_temp_flags {
+    WR_TEMP_UNLINK = 0,
+    WR_TEMP_KEEP = 1
+};
+enum wr_status wr_file_temp(const struct wr_temp_path *where, enum wr_temp_flags how,
+                            char *ret_name, struct wr_file **ret, int *ret_errno) WR_MUST_CHECK;
 struct wr_file *wr_file_ref(struct wr_file *f);
 /* Accepts NULL; closes at 0. */
 void wr_file_unref(struct wr_file *f);
-/* pread/pwrite in full or an error; a read comes short at the end of the file, WR_EOF when it starts there. */
-enum wr_status wr_file_read(struct wr_file *f, uint64_t off, void *buf, size_t n, size_t *ret_n) WR_MUST_CHECK;
-enum wr_status wr_file_write(struct wr_file *f, uint64_t off, const void *buf, size_t n, int *ret_errno) WR_MUST_CHECK;
+/* pread/pwrite in full or an error; a read comes short at the end of the file, WR_EOF when it
+ * starts there. */
+enum wr_status wr_file_read(struct wr_file *f, uint64_t off, void *buf, size_t n,
+                            size_t *ret_n) WR_MUST_CHECK;
+enum wr_status wr_file_write(struct wr_file *f, uint64_t off, const void *buf, size_t n,
+                             int *ret_errno) WR_MUST_CHECK;
 
 #endif

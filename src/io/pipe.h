@@ -4,17 +4,20 @@
  * consumer end, watermarks, optional temporary-file tail. Two-ended: freed by whoever leaves last.
  * One thread.
  *
- *   producer: reserve/commit, push, eof, fail, abort, leave      consumer: peek, consume, move, leave
+ *   producer: reserve/commit, push, eof, fail, abort, leave      consumer: peek, consume, move,
+ * leave
  *
  * Rules (docs/architecture.md, "Bytes: the pipe"):
- *  1. can_push is false when `queued` >= high; the producer that saw it is woken when queued <= low. With
- *     a spill only bytes in memory count, and room on disk counts as room. reserve never hands out more than high - queued.
+ *  1. can_push is false when `queued` >= high; the producer that saw it is woken when queued <=
+ * low. With a spill only bytes in memory count, and room on disk counts as room. reserve never
+ * hands out more than high - queued.
  *  2. The consumer is woken when an empty pipe gains bytes, and on eof, fail, abort.
  *  3. Slices under 2 KiB are copied into the tail chunk, so that ten bytes never pin a big one.
- *  4. When the consumer left, pushes are dropped and counted, and the producer's calls give WR_EPEERGONE.
+ *  4. When the consumer left, pushes are dropped and counted, and the producer's calls give
+ * WR_EPEERGONE.
  *  5. With a spill: when memory reaches `high`, what comes goes to the file, and comes back as file
- *     slices in order; once the file is drained it starts anew. If the file cannot be made or written
- *     (disk full) the pipe simply refuses at high (U14.5) and says so once by spill_errno.
+ *     slices in order; once the file is drained it starts anew. If the file cannot be made or
+ * written (disk full) the pipe simply refuses at high (U14.5) and says so once by spill_errno.
  */
 #ifndef WR_IO_PIPE_H
 #define WR_IO_PIPE_H
@@ -37,15 +40,21 @@ enum wr_pipe_state {
     WR_PIPE_ABORTED, /* queue was dropped */
 };
 
-enum wr_slice_kind { WR_SLICE_CHUNK, WR_SLICE_FILE, WR_SLICE_CONST };
+enum wr_slice_kind {
+    WR_SLICE_CHUNK,
+    WR_SLICE_FILE,
+    WR_SLICE_CONST
+};
 
 struct wr_slice {
     uint8_t kind;
+
     union {
         struct wr_chunk *chunk; /* one reference */
         struct wr_file *file;   /* one reference */
         const char *text;       /* constant: outlives the pipe */
     } u;
+
     uint64_t off, len; /* off within chunk->data or the file; for CONST within text */
 };
 
@@ -60,28 +69,30 @@ struct wr_spill;
 
 struct wr_pipe {
     uint32_t magic;
-    uint8_t state;  /* enum wr_pipe_state */
-    uint8_t _ends;  /* which are still here */
+    uint8_t state; /* enum wr_pipe_state */
+    uint8_t _ends; /* which are still here */
     bool _is_producer_waiting;
-    bool is_spilled;          /* the temporary file was used at least once (for the log line) */
-    int spill_errno;          /* the file could not be made or written; 0: fine */
-    uint16_t reason;          /* enum wr_reason behind FAILED or ABORTED, opaque here */
-    struct wr_slice *_at;     /* ring of slices: inline ones first, then a block */
+    bool is_spilled;      /* the temporary file was used at least once (for the log line) */
+    int spill_errno;      /* the file could not be made or written; 0: fine */
+    uint16_t reason;      /* enum wr_reason behind FAILED or ABORTED, opaque here */
+    struct wr_slice *_at; /* ring of slices: inline ones first, then a block */
     uint32_t _head, _cnt, _cap;
     struct wr_slice _inline[4];
     uint64_t in_total, out_total; /* bytes */
-    size_t queued_mem;        /* bytes of chunks and constants queued */
-    uint64_t queued_file;     /* bytes queued as file slices */
+    size_t queued_mem;            /* bytes of chunks and constants queued */
+    uint64_t queued_file;         /* bytes queued as file slices */
     size_t high, low;
     struct wr_task *producer, *consumer; /* woken; NULL: nobody */
     struct wr_spill *spill;
-    struct wr_chunk *_tail; /* chunk of the last slice if this pipe fills it; no reference of its own */
-    struct wr_chunk *_res;  /* handed out by reserve, one reference; NULL: none */
+    struct wr_chunk
+        *_tail; /* chunk of the last slice if this pipe fills it; no reference of its own */
+    struct wr_chunk *_res; /* handed out by reserve, one reference; NULL: none */
     uint32_t _res_off, _res_len;
 };
 
 /* high > 0; low = high / 2. From the slab; NULL when memory is out. */
-struct wr_pipe *wr_pipe_new(size_t high, struct wr_task *producer, struct wr_task *consumer) WR_MUST_CHECK;
+struct wr_pipe *wr_pipe_new(size_t high, struct wr_task *producer,
+                            struct wr_task *consumer) WR_MUST_CHECK;
 void wr_pipe_set_marks(struct wr_pipe *p, size_t high, size_t low);
 /* Attaches a temporary-file tail; conf must outlive the pipe. WR_ENOMEM. */
 enum wr_status wr_pipe_set_spill(struct wr_pipe *p, const struct wr_spill_conf *conf) WR_MUST_CHECK;
@@ -102,9 +113,11 @@ size_t wr_pipe_room(struct wr_pipe *p);
 enum wr_status wr_pipe_push(struct wr_pipe *p, struct wr_slice s) WR_MUST_CHECK;
 /* Copies n bytes into the tail chunk. */
 enum wr_status wr_pipe_push_copy(struct wr_pipe *p, const void *bytes, size_t n) WR_MUST_CHECK;
-/* Room in the tail chunk to be written in place, at most `want`; NULL at high (as can_push) or without memory. */
+/* Room in the tail chunk to be written in place, at most `want`; NULL at high (as can_push) or
+ * without memory. */
 char *wr_pipe_reserve(struct wr_pipe *p, size_t want, size_t *ret_len) WR_MUST_CHECK;
-/* The first n bytes of the last reserve, nothing else was called in between; 0 gives the room back. */
+/* The first n bytes of the last reserve, nothing else was called in between; 0 gives the room back.
+ */
 void wr_pipe_commit(struct wr_pipe *p, size_t n);
 void wr_pipe_eof(struct wr_pipe *p);
 /* First reason wins; also after eof it changes nothing. */
@@ -113,7 +126,8 @@ void wr_pipe_abort(struct wr_pipe *p, unsigned reason);
 /* The producer's task will not be woken any more. An open pipe becomes FAILED. Frees when last. */
 void wr_pipe_leave_producer(struct wr_pipe *p);
 
-/* The consumer has left: what is pushed is dropped (can_push and room say yes, push WR_EPEERGONE). */
+/* The consumer has left: what is pushed is dropped (can_push and room say yes, push WR_EPEERGONE).
+ */
 static inline bool wr_pipe_is_orphan(const struct wr_pipe *p)
 {
     return (p->_ends & 2u) == 0;
@@ -136,24 +150,32 @@ static inline bool wr_pipe_is_spent(const struct wr_pipe *p)
  * The memory slices at the front as iovecs, up to cnt and max bytes; *ret_bytes their sum. Stops at
  * a file slice. Returns the number of iovecs, 0 when the first is a file or nothing is there.
  */
-int wr_pipe_peek(const struct wr_pipe *p, struct iovec *iov, int cnt, size_t max, size_t *ret_bytes);
+int wr_pipe_peek(const struct wr_pipe *p, struct iovec *iov, int cnt, size_t max,
+                 size_t *ret_bytes);
 /* The first slice (also a file's), or NULL. Valid until consume. */
 const struct wr_slice *wr_pipe_front(const struct wr_pipe *p);
 /* The first n bytes are done with. */
 void wr_pipe_consume(struct wr_pipe *p, uint64_t n);
 /*
- * Slices change pipes, no copy, at most max bytes and while dst can be pushed to; then the end state follows if
- * src is spent. WR_AGAIN: nothing to move now; WR_EOF: src is spent and dst was ended alike.
+ * Slices change pipes, no copy, at most max bytes and while dst can be pushed to; then the end
+ * state follows if src is spent. WR_AGAIN: nothing to move now; WR_EOF: src is spent and dst was
+ * ended alike.
  */
 enum wr_status wr_pipe_move(struct wr_pipe *dst, struct wr_pipe *src, uint64_t max) WR_MUST_CHECK;
-/* Shares (references) up to max bytes from position `from` (bytes from the front) into dst; for replay. */
-enum wr_status wr_pipe_share(struct wr_pipe *dst, const struct wr_pipe *src, uint64_t from, uint64_t max,
-                             uint64_t *ret_n) WR_MUST_CHECK;
-/* Queue dropped, later pushes are dropped, the producer learns WR_EPEERGONE and is woken. Frees when last. */
+/* Shares (references) up to max bytes from position `from` (bytes from the front) into dst; for
+ * replay. */
+enum wr_status wr_pipe_share(struct wr_pipe *dst, const struct wr_pipe *src, uint64_t from,
+                             uint64_t max, uint64_t *ret_n) WR_MUST_CHECK;
+/* Queue dropped, later pushes are dropped, the producer learns WR_EPEERGONE and is woken. Frees
+ * when last. */
 void wr_pipe_leave_consumer(struct wr_pipe *p);
 
 /* One end changes its task: the pipe is handed over (a response relayed without stages). */
-enum wr_pipe_end { WR_PIPE_PRODUCER = 1, WR_PIPE_CONSUMER = 2 };
+enum wr_pipe_end {
+    WR_PIPE_PRODUCER = 1,
+    WR_PIPE_CONSUMER = 2
+};
+
 void wr_pipe_hand(struct wr_pipe *p, enum wr_pipe_end end, struct wr_task *task);
 
 #endif

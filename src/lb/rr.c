@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * rr.c: smooth weighted round robin (U2.1). Each eligible member's current weight grows by its effective weight,
- * the largest is chosen and loses the sum: weights 5,1,1 give a a b a c a a. A member whose effective weight was
- * lowered by a failure wins one back at each pick. Current weights are the thread's own, or, for a group
- * with a zone, one set for all threads under the group lock (thread slot 0).
+ * rr.c: smooth weighted round robin (U2.1). Each eligible member's current weight grows by its
+ * effective weight, the largest is chosen and loses the sum: weights 5,1,1 give a a b a c a a. A
+ * member whose effective weight was lowered by a failure wins one back at each pick. Current
+ * weights are the thread's own, or, for a group with a zone, one set for all threads under the
+ * group lock (thread slot 0).
  */
 #include "lb/rr.h"
 

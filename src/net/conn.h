@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * conn.h: a connection: a stack of links on one io, one task, one timer, one reason to end. Made by a
- * listener (client side) or a dial (peer side), owned by the codec connection attached to it. Ends by
- * wr_conn_close, memory at the grave. Thread-bound.
+ * conn.h: a connection: a stack of links on one io, one task, one timer, one reason to end. Made by
+ * a listener (client side) or a dial (peer side), owned by the codec connection attached to it.
+ * Ends by wr_conn_close, memory at the grave. Thread-bound.
  *
  * An idle client connection is struct wr_conn + struct wr_h1_conn and nothing else (sum <= 640 B).
  */
@@ -36,16 +36,16 @@ struct wr_conn {
     uint32_t magic;
     uint32_t _size; /* of the whole allocation */
     bool is_closed;
-    uint64_t no;              /* serial number in the process: $connection, "*17" in logs */
+    uint64_t no; /* serial number in the process: $connection, "*17" in logs */
     struct wr_io io;
     struct wr_link sock_link; /* bottom */
     struct wr_link *link;     /* top */
     struct wr_task task;      /* run by whoever is attached (the codec) */
     struct wr_timer timer;
     struct wr_grave grave;
-    union wr_addr46 peer;     /* client's address, or the peer's */
-    union wr_addr46 local;    /* family 0 until asked for */
-    uint64_t since_ms;        /* accepted or connected at */
+    union wr_addr46 peer;  /* client's address, or the peer's */
+    union wr_addr46 local; /* family 0 until asked for */
+    uint64_t since_ms;     /* accepted or connected at */
 };
 
 /*
@@ -56,12 +56,12 @@ struct wr_conn {
 enum wr_status wr_conn_open(int fd, const struct wr_addr *peer, size_t size, wr_task_fn *run,
                             const char *name, struct wr_conn **ret) WR_MUST_CHECK;
 /*
- * Starts a connection to a peer. WR_OK or WR_AGAIN: *ret is set (look at wr_conn_is_connected when the task
- * runs). WR_ESYS: *ret_errno says why, nothing was made. WR_ENOMEM.
+ * Starts a connection to a peer. WR_OK or WR_AGAIN: *ret is set (look at wr_conn_is_connected when
+ * the task runs). WR_ESYS: *ret_errno says why, nothing was made. WR_ENOMEM.
  */
-enum wr_status wr_conn_dial(const struct wr_addr *to, const struct wr_connect_opts *opts, size_t size,
-                            wr_task_fn *run, const char *name, struct wr_conn **ret, int *ret_errno)
-    WR_MUST_CHECK;
+enum wr_status wr_conn_dial(const struct wr_addr *to, const struct wr_connect_opts *opts,
+                            size_t size, wr_task_fn *run, const char *name, struct wr_conn **ret,
+                            int *ret_errno) WR_MUST_CHECK;
 /* Still connecting: false. Refused and so on: facts ERR with io.err. */
 bool wr_conn_is_connected(const struct wr_conn *c);
 /* Another owner's task (a parked connection that is taken again). */

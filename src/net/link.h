@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * link.h: a stackable transport. The bottom link is the socket (net/link_sock.c); TLS and PROXY
- * stack on it later. Bytes that arrive come as chunk slices, bytes to send are pieces that stay put.
- * A link belongs to its connection and thread. Links never call up: they wake conn->io.task.
+ * stack on it later. Bytes that arrive come as chunk slices, bytes to send are pieces that stay
+ * put. A link belongs to its connection and thread. Links never call up: they wake conn->io.task.
  */
 #ifndef WR_NET_LINK_H
 #define WR_NET_LINK_H
@@ -23,11 +23,12 @@ struct wr_link_ops {
     /* WR_OK: ready for data; WR_AGAIN; WR_EPROTO. */
     enum wr_status (*handshake)(struct wr_link *l);
     /* Takes at most max received bytes; WR_AGAIN, WR_EOF, WR_ESYS, WR_EPROTO. */
-    enum wr_status (*recv)(struct wr_link *l, size_t max, struct wr_chunk **ret_c, uint32_t *ret_off,
-                           uint32_t *ret_len);
+    enum wr_status (*recv)(struct wr_link *l, size_t max, struct wr_chunk **ret_c,
+                           uint32_t *ret_off, uint32_t *ret_len);
     enum wr_status (*send)(struct wr_link *l, const struct iovec *iov, int cnt, size_t *ret_n);
     /* NULL: not possible, the caller reads the file itself. */
-    enum wr_status (*send_file)(struct wr_link *l, struct wr_file *f, uint64_t off, size_t n, size_t *ret_n);
+    enum wr_status (*send_file)(struct wr_link *l, struct wr_file *f, uint64_t off, size_t n,
+                                size_t *ret_n);
     /* No more bytes from us. */
     enum wr_status (*shutdown)(struct wr_link *l);
     void (*close)(struct wr_link *l);

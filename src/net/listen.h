@@ -25,7 +25,7 @@ struct wr_listener {
     struct wr_io io;
     struct wr_timer pause;
     bool is_paused;
-    bool was_starved; /* EMFILE was logged and accepting has not worked since */
+    bool was_starved;       /* EMFILE was logged and accepting has not worked since */
     uint64_t _resume_at_ms; /* end of a pause for want of descriptors; 0: none */
 };
 
@@ -37,8 +37,8 @@ void wr_listener_close(struct wr_listener *l);
  * Next connection. WR_AGAIN: none, or paused. WR_ELIMIT: paused just now for the first time since
  * accepting last worked (log it: *ret_errno); later pauses of the same dearth are silent.
  */
-enum wr_status wr_listener_pull(struct wr_listener *l, int *ret_fd, struct wr_addr *ret_peer, int *ret_errno)
-    WR_MUST_CHECK;
+enum wr_status wr_listener_pull(struct wr_listener *l, int *ret_fd, struct wr_addr *ret_peer,
+                                int *ret_errno) WR_MUST_CHECK;
 /* worker_connections reached: no accepting until resume. */
 void wr_listener_pause(struct wr_listener *l);
 /* Also ends a pause for want of descriptors: call it when one was closed. */

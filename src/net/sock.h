@@ -21,14 +21,15 @@ struct wr_listen_opts {
     bool ipv6only;           /* default on */
     bool reuseport;
     bool deferred;
-    bool nodelay_inherit;    /* TCP_NODELAY set on the listener, accepted sockets inherit it */
-    int8_t keepalive;        /* -1 unset, 0 off, 1 on */
+    bool nodelay_inherit; /* TCP_NODELAY set on the listener, accepted sockets inherit it */
+    int8_t keepalive;     /* -1 unset, 0 off, 1 on */
     uint32_t keepidle, keepintvl, keepcnt; /* 0: the system's */
 };
 
 /*
- * socket, options, bind, listen; non-blocking, close-on-exec. A stale unix socket file is removed only
- * when nobody listens on it. WR_ESYS: *ret_errno and *ret_call ("bind()", "listen()", "socket()").
+ * socket, options, bind, listen; non-blocking, close-on-exec. A stale unix socket file is removed
+ * only when nobody listens on it. WR_ESYS: *ret_errno and *ret_call ("bind()", "listen()",
+ * "socket()").
  */
 enum wr_status wr_sock_listen(const struct wr_listen_opts *o, int *ret_fd, int *ret_errno,
                               const char **ret_call) WR_MUST_CHECK;
@@ -36,13 +37,14 @@ enum wr_status wr_sock_listen(const struct wr_listen_opts *o, int *ret_fd, int *
  * For a new address with reuseport: SO_REUSEPORT hides "Address already in use", so it is bound
  * once without it and closed again. IP addresses only; results as wr_sock_listen.
  */
-enum wr_status wr_sock_probe(const struct wr_listen_opts *o, int *ret_errno, const char **ret_call)
-    WR_MUST_CHECK;
+enum wr_status wr_sock_probe(const struct wr_listen_opts *o, int *ret_errno,
+                             const char **ret_call) WR_MUST_CHECK;
 /* Options that may change on a socket that is already listening (backlog, buffers, deferred). */
 enum wr_status wr_sock_retune(int fd, const struct wr_listen_opts *o) WR_MUST_CHECK;
 enum wr_status wr_sock_local(int fd, struct wr_addr *ret) WR_MUST_CHECK;
 void wr_sock_set_nodelay(int fd, bool on);
 void wr_sock_set_keepalive(int fd, bool on);
+
 /* For $tcpinfo_*: microseconds, or 0. */
 struct wr_sock_tcpinfo {
     uint32_t rtt, rttvar, snd_cwnd, rcv_space;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * http.c: HTTP/1.x peers (proxy_pass): where a request goes, what its line and fields are, and the variables about it.
- * The engine does all else. create_request runs once a try, in the request's arena (U4.1, U4.2, U7.3).
+ * http.c: HTTP/1.x peers (proxy_pass): where a request goes, what its line and fields are, and the
+ * variables about it. The engine does all else. create_request runs once a try, in the request's
+ * arena (U4.1, U4.2, U7.3).
  */
 #include <stdio.h>
 
@@ -9,10 +10,10 @@
 #include "base/codec.h"
 #include "base/hash.h"
 #include "base/strbuf.h"
-#include "net/conn.h"
 #include "http/core_conf.h"
 #include "http/h1_conn.h"
 #include "http/h1_write.h"
+#include "net/conn.h"
 #include "proto/http_int.h"
 
 #define URI_MAX 65536 /* bytes of a request target after escaping */
@@ -29,7 +30,8 @@ static enum wr_status join_args(struct wr_req *r, struct wr_strbuf *b)
 }
 
 /* The location's part of the path is replaced by the URI of proxy_pass, the rest escaped anew. */
-static enum wr_status make_uri(struct wr_req *r, struct wr_str uri, size_t location_len, struct wr_str *ret)
+static enum wr_status make_uri(struct wr_req *r, struct wr_str uri, size_t location_len,
+                               struct wr_str *ret)
 {
     struct wr_strbuf b;
     struct wr_str tail = wr_str_sub(r->uri.path, location_len, r->uri.path.len);
@@ -44,19 +46,23 @@ static enum wr_status make_uri(struct wr_req *r, struct wr_str uri, size_t locat
     return WR_OK;
 }
 
-static enum wr_status target_uri(struct wr_req *r, const struct proxy_pass *p, struct wr_str *ret)
+/* The client's own target byte for byte, unless a rewrite or redirect changed it (U4.1). */
+static enum wr_status whole_uri(struct wr_req *r, struct wr_str *ret)
 {
-    if (p->has_uri) {
-        return make_uri(r, p->uri, p->location_len, ret);
+    if (r->uri_changed) {
+        return make_uri(r, WR_STR(""), 0, ret);
     }
-    if (!r->uri_changed) {
-        *ret = r->client_uri.raw; /* byte for byte (U4.1) */
-        return WR_OK;
-    }
-    return make_uri(r, WR_STR(""), 0, ret);
+    *ret = r->client_uri.raw;
+    return WR_OK;
 }
 
-/* A URL made of variables (U1.5): a group, an address; names need a resolver. status: what to answer. */
+static enum wr_status target_uri(struct wr_req *r, const struct proxy_pass *p, struct wr_str *ret)
+{
+    return p->has_uri ? make_uri(r, p->uri, p->location_len, ret) : whole_uri(r, ret);
+}
+
+/* A URL made of variables (U1.5): a group, an address; names need a resolver. status: what to
+ * answer. */
 static enum wr_status eval_pass(struct wr_req *r, const struct proxy_pass *p, struct proxy_ctx *px,
                                 struct wr_up_start *start, unsigned *ret_status)
 {
@@ -74,8 +80,7 @@ static enum wr_status eval_pass(struct wr_req *r, const struct proxy_pass *p, st
         return WR_EPROTO;
     }
     rest = wr_str_sub(url, 7, url.len);
-    for (n = 0; n < rest.len && rest.ptr[n] != '/' && rest.ptr[n] != '?'; n++) {
-    }
+    n = WR_MIN(wr_str_find(rest, '/'), wr_str_find(rest, '?'));
     host = wr_str_sub(rest, 0, n);
     rest = wr_str_sub(rest, n, rest.len);
     if (wr_hostport_parse(host, &hp, &err) != WR_OK || hp.is_unix) {
@@ -91,15 +96,13 @@ static enum wr_status eval_pass(struct wr_req *r, const struct proxy_pass *p, st
     }
     px->host = hp.has_port && hp.port == 80 ? hp.host : host;
     px->port = hp.has_port ? wr_str_sub(host, wr_str_rfind(host, ':') + 1, host.len) : WR_STR("80");
-    if (rest.len != 0) {
-        px->uri = rest; /* used as it is */
-        return WR_OK;
-    }
-    return r->uri_changed ? make_uri(r, WR_STR(""), 0, &px->uri) : (px->uri = r->client_uri.raw, WR_OK);
+    px->uri = rest; /* used as it is */
+    return rest.len != 0 ? WR_OK : whole_uri(r, &px->uri);
 }
 
-static enum wr_status find_target(struct wr_req *r, const struct proxy_pass *p, struct proxy_ctx *px,
-                                  struct wr_up_start *start, unsigned *ret_status)
+static enum wr_status find_target(struct wr_req *r, const struct proxy_pass *p,
+                                  struct proxy_ctx *px, struct wr_up_start *start,
+                                  unsigned *ret_status)
 {
     px->pass = p;
     px->scheme = p->scheme;
@@ -239,7 +242,26 @@ static void set_framing(struct wr_up *u, const struct wr_proxy_loc *lc, struct w
     }
 }
 
-static enum wr_status add_own_fields(struct wr_up *u, const struct wr_proxy_loc *lc, struct wr_msg *m)
+/* One field's value; WR_EOF: it is not sent. */
+static enum wr_status eval_field(struct wr_up *u, const struct proxy_field *f, struct wr_str *ret)
+{
+    enum wr_status st;
+
+    if (f->is_never || f->id == WR_HDR_CONTENT_LENGTH || f->id == WR_HDR_TRANSFER_ENCODING) {
+        return WR_EOF; /* framing is the codec's */
+    }
+    st = wr_template_eval(u->req, &f->value, ret);
+    if (st != WR_OK) {
+        return st;
+    }
+    if (!wr_template_is_const(&f->value) && !wr_h1_value_is_safe(*ret)) {
+        return WR_EPROTO;
+    }
+    return ret->len == 0 ? WR_EOF : WR_OK;
+}
+
+static enum wr_status add_own_fields(struct wr_up *u, const struct wr_proxy_loc *lc,
+                                     struct wr_msg *m)
 {
     struct proxy_ctx *px = u->ctx;
     const struct proxy_field *f;
@@ -248,21 +270,12 @@ static enum wr_status add_own_fields(struct wr_up *u, const struct wr_proxy_loc 
 
     px->asked_upgrade = WR_STR_NULL;
     for (f = lc->fields; f < lc->fields + lc->field_cnt; f++) {
-        if (f->is_never) {
+        st = eval_field(u, f, &v);
+        if (st == WR_OK) {
+            st = wr_hdrs_push(&m->hdrs, f->name, v, (enum wr_hdr_id)f->id);
+        } else if (st == WR_EOF) {
             continue;
         }
-        st = wr_template_eval(u->req, &f->value, &v);
-        if (st != WR_OK) {
-            return st;
-        }
-        if (!wr_template_is_const(&f->value) && !wr_h1_value_is_safe(v)) {
-            return WR_EPROTO;
-        }
-        if (v.len == 0 || f->id == WR_HDR_CONTENT_LENGTH || f->id == WR_HDR_TRANSFER_ENCODING) {
-            continue; /* framing is the codec's */
-        }
-        st = f->id == WR_HDR_OTHER ? wr_hdrs_add(&m->hdrs, f->name, v)
-                                   : wr_hdrs_add_id(&m->hdrs, (enum wr_hdr_id)f->id, v);
         if (st != WR_OK) {
             return st;
         }
@@ -293,7 +306,8 @@ static bool is_named_by_connection(const struct wr_msg *head, const struct wr_hd
     return false;
 }
 
-static enum wr_status add_client_fields(struct wr_up *u, const struct wr_proxy_loc *lc, struct wr_msg *m)
+static enum wr_status add_client_fields(struct wr_up *u, const struct wr_proxy_loc *lc,
+                                        struct wr_msg *m)
 {
     const struct wr_msg *head = u->req->head;
     bool has_connection = wr_hdrs_has(&head->hdrs, WR_HDR_CONNECTION);
@@ -304,7 +318,8 @@ static enum wr_status add_client_fields(struct wr_up *u, const struct wr_proxy_l
         if (h->is_removed || (lc->own_ids & (UINT64_C(1) << h->id)) != 0) {
             continue;
         }
-        if (h->id == WR_HDR_OTHER && lc->own_names.cnt != 0 && wr_map_get(&lc->own_names, h->name) != NULL) {
+        if (h->id == WR_HDR_OTHER && lc->own_names.cnt != 0 &&
+            wr_map_get(&lc->own_names, h->name) != NULL) {
             continue;
         }
         if (has_connection && is_named_by_connection(head, h)) {
@@ -358,9 +373,13 @@ const struct wr_proto wr_proxy_proto = {.name = "http",
 
 /* --- variables --- */
 
-enum proxy_var { PROXY_HOST, PROXY_PORT };
+enum proxy_var {
+    PROXY_HOST,
+    PROXY_PORT
+};
 
-static enum wr_status get_part(struct wr_req *r, const struct wr_var *v, struct wr_str rest, struct wr_str *ret)
+static enum wr_status get_part(struct wr_req *r, const struct wr_var *v, struct wr_str rest,
+                               struct wr_str *ret)
 {
     const struct proxy_ctx *px = wr_req_ctx(r, &wr_proxy_module, sizeof(*px));
 
@@ -375,8 +394,8 @@ static enum wr_status get_part(struct wr_req *r, const struct wr_var *v, struct 
     return WR_OK;
 }
 
-static enum wr_status get_forwarded_for(struct wr_req *r, const struct wr_var *v, struct wr_str rest,
-                                        struct wr_str *ret)
+static enum wr_status get_forwarded_for(struct wr_req *r, const struct wr_var *v,
+                                        struct wr_str rest, struct wr_str *ret)
 {
     struct wr_str had = WR_STR_NULL, addr;
     struct wr_addr peer;
@@ -399,9 +418,9 @@ static enum wr_status get_forwarded_for(struct wr_req *r, const struct wr_var *v
 }
 
 static const struct wr_var proxy_vars[] = {
-    {"proxy_host", get_part, PROXY_HOST, WR_VAR_NOCACHE},
-    {"proxy_port", get_part, PROXY_PORT, WR_VAR_NOCACHE},
-    {"proxy_add_x_forwarded_for", get_forwarded_for, 0, 0},
+    {"proxy_host",                get_part,          PROXY_HOST, WR_VAR_NOCACHE},
+    {"proxy_port",                get_part,          PROXY_PORT, WR_VAR_NOCACHE},
+    {"proxy_add_x_forwarded_for", get_forwarded_for, 0,          0             },
 };
 
 const struct wr_module wr_proxy_module = {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * http_conf.c: the proxy_* directives. The family of timeouts, buffers and retries comes from up/conf.h; here stand
- * proxy_pass, the fields sent to the peer, and what is special to HTTP. Control thread, while a generation is built.
+ * http_conf.c: the proxy_* directives. The family of timeouts, buffers and retries comes from
+ * up/conf.h; here stand proxy_pass, the fields sent to the peer, and what is special to HTTP.
+ * Control thread, while a generation is built.
  */
 #include "base/addr.h"
 #include "base/chars.h"
@@ -15,7 +16,8 @@ static bool has_scheme(struct wr_str url, const char *scheme)
 }
 
 /* "http://HOST[:PORT][/uri]" or "http://unix:/path[:/uri]" into its parts. */
-static enum wr_status split_url(struct wr_conf *cf, const struct wr_node *node, struct proxy_pass *p)
+static enum wr_status split_url(struct wr_conf *cf, const struct wr_node *node,
+                                struct proxy_pass *p)
 {
     struct wr_str rest = wr_str_sub(p->url, 7, p->url.len), host;
     size_t n;
@@ -33,7 +35,8 @@ static enum wr_status split_url(struct wr_conf *cf, const struct wr_node *node, 
         p->uri = wr_str_sub(rest, n, rest.len);
         p->host = host;
         n = wr_str_rfind(host, ':');
-        p->port = n < host.len && host.ptr[host.len - 1] != ']' ? wr_str_sub(host, n + 1, host.len) : WR_STR("80");
+        p->port = n < host.len && host.ptr[host.len - 1] != ']' ? wr_str_sub(host, n + 1, host.len)
+                                                                : WR_STR("80");
         if (wr_str_eq(p->port, WR_STR("80")) && n < host.len && host.ptr[host.len - 1] != ']') {
             p->host = wr_str_sub(host, 0, n);
         }
@@ -51,15 +54,17 @@ static enum wr_status split_url(struct wr_conf *cf, const struct wr_node *node, 
     return wr_group_refer(cf, node, host, 80, &p->members);
 }
 
-static enum wr_status check_place(struct wr_conf *cf, const struct wr_node *node, struct proxy_pass *p)
+static enum wr_status check_place(struct wr_conf *cf, const struct wr_node *node,
+                                  struct proxy_pass *p)
 {
     struct wr_loc_facts f;
 
     wr_core_loc_facts(cf, &f);
     if (p->has_uri && (f.is_regex || f.is_named || f.is_noname)) {
-        return wr_conf_err(cf, node,
-                           "\"proxy_pass\" cannot have URI part in location given by regular expression, or inside "
-                           "named location, or inside \"if\" statement, or inside \"limit_except\" block");
+        return wr_conf_err(
+            cf, node,
+            "\"proxy_pass\" cannot have URI part in location given by regular expression, or inside "
+            "named location, or inside \"if\" statement, or inside \"limit_except\" block");
     }
     p->location_len = f.name.len;
     if (!f.is_regex && !f.is_named && !f.is_exact && !f.is_noname && f.name.len > 1 &&
@@ -69,8 +74,8 @@ static enum wr_status check_place(struct wr_conf *cf, const struct wr_node *node
     return WR_OK;
 }
 
-static enum wr_status set_pass(struct wr_conf *cf, const struct wr_dir *dir, const struct wr_node *node,
-                               void *conf)
+static enum wr_status set_pass(struct wr_conf *cf, const struct wr_dir *dir,
+                               const struct wr_node *node, void *conf)
 {
     struct wr_proxy_loc *lc = conf;
     struct proxy_pass *p = wr_arena_zalloc(cf->arena, sizeof(*p));
@@ -86,7 +91,8 @@ static enum wr_status set_pass(struct wr_conf *cf, const struct wr_dir *dir, con
         if (p->t == NULL) {
             return wr_conf_nomem(cf);
         }
-        if (wr_arg_template(cf, node, 0, p->url, p->t) != WR_OK || check_place(cf, node, p) != WR_OK) {
+        if (wr_arg_template(cf, node, 0, p->url, p->t) != WR_OK ||
+            check_place(cf, node, p) != WR_OK) {
             return WR_ECONFIG;
         }
     } else if (has_scheme(p->url, "https://")) {
@@ -100,8 +106,8 @@ static enum wr_status set_pass(struct wr_conf *cf, const struct wr_dir *dir, con
     return wr_core_set_content(cf, node, wr_proxy_start, p);
 }
 
-static enum wr_status set_version(struct wr_conf *cf, const struct wr_dir *dir, const struct wr_node *node,
-                                  void *conf)
+static enum wr_status set_version(struct wr_conf *cf, const struct wr_dir *dir,
+                                  const struct wr_node *node, void *conf)
 {
     struct wr_proxy_loc *lc = conf;
     struct wr_str v = wr_node_arg(node, 0);
@@ -144,7 +150,8 @@ static void own_name(struct wr_proxy_loc *lc, struct wr_str name, enum wr_hdr_id
     }
 }
 
-static enum wr_status add_default(struct wr_conf *cf, struct wr_proxy_loc *lc, enum wr_hdr_id id, const char *value)
+static enum wr_status add_default(struct wr_conf *cf, struct wr_proxy_loc *lc, enum wr_hdr_id id,
+                                  const char *value)
 {
     struct proxy_field *f = &lc->fields[lc->field_cnt];
     struct wr_str err;
@@ -154,7 +161,8 @@ static enum wr_status add_default(struct wr_conf *cf, struct wr_proxy_loc *lc, e
     }
     f->name = wr_hdr_name(id);
     f->id = (uint8_t)id;
-    if (wr_template_compile(cf->arena, &cf->vars, wr_str_z(value), NULL, &f->value, &err) != WR_OK) {
+    if (wr_template_compile(cf->arena, &cf->vars, wr_str_z(value), NULL, &f->value, &err) !=
+        WR_OK) {
         return wr_conf_nomem(cf);
     }
     lc->field_cnt++;
@@ -169,13 +177,15 @@ static void end_map(void *data)
 static enum wr_status make_fields(struct wr_conf *cf, struct wr_proxy_loc *lc)
 {
     /* Never passed from the client: the connection's own, and what is made anew (U4.2). */
-    static const enum wr_hdr_id own[] = {WR_HDR_HOST,       WR_HDR_CONNECTION,       WR_HDR_CONTENT_LENGTH,
-                                         WR_HDR_TE,         WR_HDR_TRANSFER_ENCODING, WR_HDR_KEEP_ALIVE,
-                                         WR_HDR_EXPECT,     WR_HDR_UPGRADE,          WR_HDR_PROXY_CONNECTION};
+    static const enum wr_hdr_id own[] = {
+        WR_HDR_HOST,   WR_HDR_CONNECTION,        WR_HDR_CONTENT_LENGTH,
+        WR_HDR_TE,     WR_HDR_TRANSFER_ENCODING, WR_HDR_KEEP_ALIVE,
+        WR_HDR_EXPECT, WR_HDR_UPGRADE,           WR_HDR_PROXY_CONNECTION};
     struct proxy_field *f;
     uint32_t i;
 
-    lc->fields = wr_arena_zalloc(cf->arena, ((size_t)lc->set_headers.cnt + 2) * sizeof(*lc->fields));
+    lc->fields =
+        wr_arena_zalloc(cf->arena, ((size_t)lc->set_headers.cnt + 2) * sizeof(*lc->fields));
     wr_map_init(&lc->own_names, WR_MAP_ICASE);
     if (lc->fields == NULL || wr_arena_on_fini(cf->arena, end_map, &lc->own_names) != WR_OK) {
         return wr_conf_nomem(cf);
@@ -200,21 +210,25 @@ static enum wr_status make_fields(struct wr_conf *cf, struct wr_proxy_loc *lc)
     return WR_OK;
 }
 
-static enum wr_status merged(struct wr_conf *cf, struct wr_scope *s, enum wr_conf_kind kind, const void *parent,
-                             void *conf)
+static enum wr_status merged(struct wr_conf *cf, struct wr_scope *s, enum wr_conf_kind kind,
+                             const void *parent, void *conf)
 {
-    static const struct wr_str hidden[] = {
-        WR_STR_INIT("Date"),           WR_STR_INIT("Server"),
-        WR_STR_INIT("X-Pad"),          WR_STR_INIT("X-Accel-Expires"),
-        WR_STR_INIT("X-Accel-Redirect"), WR_STR_INIT("X-Accel-Limit-Rate"),
-        WR_STR_INIT("X-Accel-Buffering"), WR_STR_INIT("X-Accel-Charset")};
+    static const struct wr_str hidden[] = {WR_STR_INIT("Date"),
+                                           WR_STR_INIT("Server"),
+                                           WR_STR_INIT("X-Pad"),
+                                           WR_STR_INIT("X-Accel-Expires"),
+                                           WR_STR_INIT("X-Accel-Redirect"),
+                                           WR_STR_INIT("X-Accel-Limit-Rate"),
+                                           WR_STR_INIT("X-Accel-Buffering"),
+                                           WR_STR_INIT("X-Accel-Charset")};
     struct wr_proxy_loc *lc = conf;
     const struct wr_proxy_loc *pl = parent;
 
     if (kind != WR_KIND_LOC) {
         return WR_OK;
     }
-    if (pl != NULL && lc->pass == NULL && (s->ctx == WR_CTX_IF_LOCATION || s->ctx == WR_CTX_LIMIT_EXCEPT)) {
+    if (pl != NULL && lc->pass == NULL &&
+        (s->ctx == WR_CTX_IF_LOCATION || s->ctx == WR_CTX_LIMIT_EXCEPT)) {
         lc->pass = pl->pass;
     }
     if (lc->redirects.cnt == 0 && !lc->redirect_off) {
@@ -233,45 +247,30 @@ static const struct wr_dir proxy_dirs[] = {
      .contexts = WR_CTX_LOCATION | WR_CTX_IF_LOCATION | WR_CTX_LIMIT_EXCEPT,
      .min = 1,
      .max = 1,
-     .flags = WR_DIR_REPEAT, /* a second one is found by wr_core_set_content, which knows other *_pass too */
+     .flags = WR_DIR_REPEAT,/* a second one is found by wr_core_set_content, which knows other
+     *_pass too */
      WR_DIR_CONF(LOC),
      .set = set_pass,
      .doc = "Passes requests to a group or an address: http://NAME[:PORT][/uri]."},
     WR_UP_DIRS("proxy", struct wr_proxy_loc, up),
-    {PROXY_HTTP("proxy_set_header", 2, 2),
-     .flags = WR_DIR_REPEAT,
-     WR_DIR_FIELD(LOC, struct wr_proxy_loc, set_headers),
-     .set = wr_set_kv,
+    {PROXY_HTTP("proxy_set_header",       2,        2),                  .flags = WR_DIR_REPEAT,
+     WR_DIR_FIELD(LOC,struct wr_proxy_loc,set_headers), .set = wr_set_kv,
      .doc = "A field of requests to peers; an empty value removes it."},
-    {PROXY_HTTP("proxy_http_version", 1, 1),
-     WR_DIR_FIELD(LOC, struct wr_proxy_loc, http_version),
-     .set = set_version,
-     .def = "1.1",
-     .doc = "HTTP version of requests to peers: 1.0 or 1.1."},
-    {PROXY_HTTP("proxy_method", 1, 1),
-     WR_DIR_FIELD(LOC, struct wr_proxy_loc, method),
-     .set = wr_set_template,
-     .doc = "Method of requests to peers in place of the client's."},
-    {PROXY_HTTP("proxy_set_body", 1, 1),
-     WR_DIR_FIELD(LOC, struct wr_proxy_loc, set_body),
-     .set = wr_set_template,
-     .doc = "Body of requests to peers in place of the client's."},
-    {PROXY_HTTP("proxy_redirect", 1, 2),
-     .flags = WR_DIR_REPEAT,
-     WR_DIR_FIELD(LOC, struct wr_proxy_loc, redirects),
-     .set = wr_proxy_set_redirect,
+    {PROXY_HTTP("proxy_http_version",                                                                      1,                                                       1),                                                             WR_DIR_FIELD(LOC,                                                                                                                                              struct wr_proxy_loc,http_version),
+     .set = set_version, .def = "1.1", .doc = "HTTP version of requests to peers: 1.0 or 1.1."},
+    {PROXY_HTTP("proxy_method",                                                               1,                                                   1),                                                                                                            WR_DIR_FIELD(LOC,                                                                                                                                                                                 struct wr_proxy_loc,method),
+     .set = wr_set_template, .doc = "Method of requests to peers in place of the client's."},
+    {PROXY_HTTP("proxy_set_body",                                                                                1,               1),WR_DIR_FIELD(LOC,struct wr_proxy_loc,set_body),
+     .set = wr_set_template, .doc = "Body of requests to peers in place of the client's."},
+    {PROXY_HTTP("proxy_redirect",  1,2),                                                                                   .flags = WR_DIR_REPEAT,
+     WR_DIR_FIELD(LOC,struct wr_proxy_loc,redirects), .set = wr_proxy_set_redirect,
      .doc = "Rewrites the beginning of Location and Refresh: default, off, or FROM TO."},
-    {PROXY_HTTP("proxy_headers_hash_max_size", 1, 1),
-     .kind = WR_KIND_NONE,
-     .flags = WR_DIR_IGNORED,
-     .set = wr_set_ignore,
-     .doc = "Accepted; tables grow as needed."},
-    {PROXY_HTTP("proxy_headers_hash_bucket_size", 1, 1),
-     .kind = WR_KIND_NONE,
-     .flags = WR_DIR_IGNORED,
-     .set = wr_set_ignore,
-     .doc = "Accepted; tables grow as needed."},
-    WR_DIR_END};
+    {PROXY_HTTP("proxy_headers_hash_max_size",                                                        1,                                                       1),                                                                                                         .kind = WR_KIND_NONE,                                                                                  .flags = WR_DIR_IGNORED,
+     .set = wr_set_ignore,                                                                                                                                          .doc = "Accepted; tables grow as needed."},
+    {PROXY_HTTP("proxy_headers_hash_bucket_size", 1,  1), .kind = WR_KIND_NONE,
+     .flags = WR_DIR_IGNORED,.set = wr_set_ignore,.doc = "Accepted; tables grow as needed."},
+    WR_DIR_END
+};
 
 struct wr_conf_module wr_proxy_conf = {.name = "proxy",
                                        .dirs = proxy_dirs,

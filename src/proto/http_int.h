@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* http_int.h: what http.c (requests), http_conf.c (directives) and redirect.c of proxy_pass share. */
+/*
+ * http_int.h: what http.c (requests), http_conf.c (directives) and redirect.c of proxy_pass share.
+ * Configuration structs are immutable after the merge; a context belongs to its request.
+ */
 #ifndef WR_PROTO_HTTP_INT_H
 #define WR_PROTO_HTTP_INT_H
 
@@ -31,15 +34,15 @@ struct proxy_redirects {
 
 /* proxy_pass of a location. */
 struct proxy_pass {
-    struct wr_str url;            /* as configured */
-    struct wr_template *t;        /* with variables; else NULL and the rest holds */
+    struct wr_str url;     /* as configured */
+    struct wr_template *t; /* with variables; else NULL and the rest holds */
     struct wr_members *members;
-    struct wr_str scheme;         /* "http" */
-    struct wr_str host;           /* $proxy_host: "backend", "app:8080", "localhost" */
-    struct wr_str port;           /* $proxy_port */
-    struct wr_str uri;            /* URI part; empty: none */
+    struct wr_str scheme; /* "http" */
+    struct wr_str host;   /* $proxy_host: "backend", "app:8080", "localhost" */
+    struct wr_str port;   /* $proxy_port */
+    struct wr_str uri;    /* URI part; empty: none */
     bool has_uri;
-    size_t location_len;          /* bytes of the location's prefix that `uri` replaces */
+    size_t location_len; /* bytes of the location's prefix that `uri` replaces */
 };
 
 struct wr_proxy_loc {
@@ -47,17 +50,17 @@ struct wr_proxy_loc {
     struct wr_up_conf up;
     struct wr_kvs set_headers;
     struct wr_template *method, *set_body;
-    uint32_t http_version;        /* 10, 11 */
+    uint32_t http_version; /* 10, 11 */
     struct proxy_redirects redirects;
-    bool redirect_off;            /* proxy_redirect off; */
-    bool redirect_default;        /* `default` was given, or nothing */
-    uint64_t hash_size;           /* proxy_headers_hash_*: accepted */
+    bool redirect_off;     /* proxy_redirect off; */
+    bool redirect_default; /* `default` was given, or nothing */
+    uint64_t hash_size;    /* proxy_headers_hash_*: accepted */
     /* derived */
     struct proxy_field *fields;
     uint32_t field_cnt;
-    uint64_t own_ids;             /* bit id: the client's field is not passed */
-    struct wr_map own_names;      /* likewise, names without id */
-    struct proxy_pass *pass;      /* of this location; not inherited but into if{} */
+    uint64_t own_ids;        /* bit id: the client's field is not passed */
+    struct wr_map own_names; /* likewise, names without id */
+    struct proxy_pass *pass; /* of this location; not inherited but into if{} */
 };
 
 /* Per request. */
@@ -65,8 +68,8 @@ struct proxy_ctx {
     struct wr_str host, port, scheme; /* $proxy_host, $proxy_port */
     struct wr_str uri;                /* sent to the peer */
     const struct proxy_pass *pass;
-    struct wr_str asked_upgrade;      /* Upgrade that was sent; empty: none */
-    struct wr_str body;               /* of proxy_set_body */
+    struct wr_str asked_upgrade; /* Upgrade that was sent; empty: none */
+    struct wr_str body;          /* of proxy_set_body */
     bool has_body;
 };
 
@@ -74,8 +77,9 @@ extern struct wr_conf_module wr_proxy_conf;
 extern const struct wr_module wr_proxy_module;
 extern const struct wr_proto wr_proxy_proto;
 
-enum wr_status wr_proxy_start(struct wr_req *r, void *conf, struct wr_content **ret);
-enum wr_status wr_proxy_rewrite_redirect(struct wr_up *u, struct wr_str value, struct wr_str *ret);
+enum wr_status wr_proxy_start(struct wr_req *r, void *conf, struct wr_content **ret) WR_MUST_CHECK;
+enum wr_status wr_proxy_rewrite_redirect(struct wr_up *u, struct wr_str value,
+                                         struct wr_str *ret) WR_MUST_CHECK;
 wr_dir_set_fn wr_proxy_set_redirect;
 
 #endif

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * redirect.c: proxy_redirect: the beginning of a peer's Location is replaced by what the client can use (U5.7).
- * `default` maps the URL of proxy_pass to the prefix of the location. Rules are tried in order, the first that fits wins.
+ * redirect.c: proxy_redirect: the beginning of a peer's Location is replaced by what the client can
+ * use (U5.7). `default` maps the URL of proxy_pass to the prefix of the location. Rules are tried
+ * in order, the first that fits wins.
  */
 #include "conf/scope.h"
 #include "http/core_conf.h"
 #include "proto/http_int.h"
 
-enum wr_status wr_proxy_set_redirect(struct wr_conf *cf, const struct wr_dir *dir, const struct wr_node *node,
-                                     void *conf)
+enum wr_status wr_proxy_set_redirect(struct wr_conf *cf, const struct wr_dir *dir,
+                                     const struct wr_node *node, void *conf)
 {
     struct wr_proxy_loc *lc = conf;
     struct wr_str a = wr_node_arg(node, 0);
@@ -27,7 +28,8 @@ enum wr_status wr_proxy_set_redirect(struct wr_conf *cf, const struct wr_dir *di
         return wr_arg_invalid(cf, node, 0);
     }
     if (a.len != 0 && a.ptr[0] == '~') {
-        return wr_conf_err(cf, node, "regular expressions in \"proxy_redirect\" are not supported yet");
+        return wr_conf_err(cf, node,
+                           "regular expressions in \"proxy_redirect\" are not supported yet");
     }
     d = wr_array_push(cf->arena, &lc->redirects);
     if (d == NULL) {
@@ -40,8 +42,8 @@ enum wr_status wr_proxy_set_redirect(struct wr_conf *cf, const struct wr_dir *di
     return WR_OK;
 }
 
-static enum wr_status replace(struct wr_up *u, struct wr_str value, struct wr_str from, struct wr_str to,
-                              struct wr_str *ret)
+static enum wr_status replace(struct wr_up *u, struct wr_str value, struct wr_str from,
+                              struct wr_str to, struct wr_str *ret)
 {
     struct wr_str rest = wr_str_sub(value, from.len, value.len);
 
@@ -49,7 +51,8 @@ static enum wr_status replace(struct wr_up *u, struct wr_str value, struct wr_st
 }
 
 /* The location's prefix stands for the URL of proxy_pass, if that has no variables. */
-static enum wr_status try_default(struct wr_up *u, const struct proxy_ctx *px, struct wr_str value, struct wr_str *ret)
+static enum wr_status try_default(struct wr_up *u, const struct proxy_ctx *px, struct wr_str value,
+                                  struct wr_str *ret)
 {
     const struct proxy_pass *p = px->pass;
     struct wr_str location;

@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * attempt.c: one try on one peer (up/attempt.h). The attempt owns the peer connection and the user end of its
- * stream; whatever ends it goes through wr_attempt_end, once. The peer's slot is the engine's: it is released where the
- * outcome is known (up/engine.c).
+ * attempt.c: one try on one peer (up/attempt.h). The attempt owns the peer connection and the user
+ * end of its stream; whatever ends it goes through wr_attempt_end, once. The peer's slot is the
+ * engine's: it is released where the outcome is known (up/engine.c).
  */
 #include "up/attempt.h"
 
-#include "base/clock.h"
 #include <errno.h>
 
+#include "base/clock.h"
 #include "base/fsm.h"
 #include "base/obj.h"
 #include "base/stat.h"
 #include "event/timer.h"
-#include "http/h1_parse.h"
 #include "up/idle.h"
 #include "up/send.h"
 #include "up/up.h"
 
 #define B(s) (1u << WR_ATTEMPT_##s)
 
-/* state, may go to. Deadlines: CONNECT connect_timeout; ACTIVE the codec's two; the others wait for nothing. */
+/* state, may go to. Deadlines: CONNECT connect_timeout; ACTIVE the codec's two; the others wait for
+ * nothing. */
 #define WR_ATTEMPT_STATES(X)                                                                       \
     X(NONE, B(CONNECT) | B(ACTIVE) | B(RESULT))                                                    \
     X(CONNECT, B(ACTIVE) | B(RESULT))                                                              \
@@ -66,7 +66,8 @@ static void go_active(struct wr_up *u)
     a->stream->rx_timeout_ms = c->read_timeout_ms;
     a->stream->tx_timeout_ms = c->send_timeout_ms;
     a->stream->head_max = (uint32_t)c->buffer_size;
-    a->stream->in_high = c->buffering ? (size_t)c->buffers.num * c->buffers.size : (size_t)c->buffer_size;
+    a->stream->in_high =
+        c->buffering ? (size_t)c->buffers.num * c->buffers.size : (size_t)c->buffer_size;
     set_state(u, WR_ATTEMPT_ACTIVE);
     wr_up_send_start(u);
 }
@@ -88,7 +89,8 @@ void wr_attempt_begin(struct wr_up *u, enum wr_attempt_flags how)
         go_active(u);
         return;
     }
-    st = u->start.proto->codec->dial(u->start.proto->codec, &m->peer->addr, &u->opts, &u->req->task, &a->pc, &err);
+    st = u->start.proto->codec->dial(u->start.proto->codec, &m->peer->addr, &u->opts, &u->req->task,
+                                     &a->pc, &err);
     if (st != WR_OK && st != WR_AGAIN) {
         a->pc = NULL;
         wr_attempt_end(u, st == WR_ESYS ? WR_CAUSE_REFUSED : WR_CAUSE_OURS, err);
@@ -120,9 +122,21 @@ static enum wr_cause cause_of(const struct wr_stream *s, bool is_accepted)
     case WR_REASON_CANCELED:
     case WR_REASON_CLIENT_GONE:
         return WR_CAUSE_CANCELED;
-    default:
-        return is_accepted ? WR_CAUSE_TRUNCATED : WR_CAUSE_CLOSED;
+    case WR_REASON_NONE:
+    case WR_REASON_DONE:
+    case WR_REASON_CLOSED:
+    case WR_REASON_RESET:
+    case WR_REASON_BAD_BODY:
+    case WR_REASON_BIG_BODY:
+    case WR_REASON_TRUNCATED:
+    case WR_REASON_EXTRA:
+    case WR_REASON_PEER_FAILED:
+    case WR_REASON_SHUTDOWN:
+    case WR_REASON_REPLACED:
+    case WR_REASON_COUNT:
+        break;
     }
+    return is_accepted ? WR_CAUSE_TRUNCATED : WR_CAUSE_CLOSED;
 }
 
 static void step_connect(struct wr_up *u)
@@ -130,7 +144,8 @@ static void step_connect(struct wr_up *u)
     struct wr_attempt *a = &u->attempt;
 
     if (a->pc->state == WR_PCONN_CLOSED) {
-        wr_attempt_end(u, a->pc->reason == WR_REASON_NOMEM ? WR_CAUSE_OURS : WR_CAUSE_REFUSED, a->pc->err);
+        wr_attempt_end(u, a->pc->reason == WR_REASON_NOMEM ? WR_CAUSE_OURS : WR_CAUSE_REFUSED,
+                       a->pc->err);
     } else if (a->pc->state == WR_PCONN_READY) {
         go_active(u);
     } else if (!wr_timer_is_armed(&u->timer)) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * attempt.h: one try on one peer: an idle or a new connection, one stream on it, and what became of it. Embedded in
- * struct wr_up, runs in the request's task.
+ * attempt.h: one try on one peer: an idle or a new connection, one stream on it, and what became of
+ * it. Embedded in struct wr_up, runs in the request's task.
  *
  *   NONE -> CONNECT -> ACTIVE -> RESULT
  *
@@ -21,28 +21,38 @@
 
 struct wr_up;
 
-enum wr_attempt_state { WR_ATTEMPT_NONE, WR_ATTEMPT_CONNECT, WR_ATTEMPT_ACTIVE, WR_ATTEMPT_RESULT };
+enum wr_attempt_state {
+    WR_ATTEMPT_NONE,
+    WR_ATTEMPT_CONNECT,
+    WR_ATTEMPT_ACTIVE,
+    WR_ATTEMPT_RESULT
+};
 
 struct wr_attempt {
-    uint8_t state;      /* enum wr_attempt_state */
-    uint8_t cause;      /* enum wr_cause, with RESULT */
-    bool is_reused;     /* on an idle connection */
-    bool sent;          /* sending of the request began */
+    uint8_t state;  /* enum wr_attempt_state */
+    uint8_t cause;  /* enum wr_cause, with RESULT */
+    bool is_reused; /* on an idle connection */
+    bool sent;      /* sending of the request began */
     bool got_bytes;
-    bool is_accepted;   /* its head was accepted */
+    bool is_accepted; /* its head was accepted */
     int err;
     uint64_t began_ms;
-    struct wr_pconn *pc;     /* NULL: none */
+    struct wr_pconn *pc;      /* NULL: none */
     struct wr_stream *stream; /* NULL: none */
 };
 
 /* Takes an idle connection or dials. flags: skip idle ones (a stale one was just met). */
-enum wr_attempt_flags { WR_ATTEMPT_IDLE_OK = 0, WR_ATTEMPT_FRESH = 1 };
+enum wr_attempt_flags {
+    WR_ATTEMPT_IDLE_OK = 0,
+    WR_ATTEMPT_FRESH = 1
+};
+
 void wr_attempt_begin(struct wr_up *u, enum wr_attempt_flags how);
 /* Looks at the facts; moves CONNECT -> ACTIVE, and to RESULT on failure. */
 void wr_attempt_step(struct wr_up *u);
 /*
- * Ends it from any state, idempotent: the stream is released, the connection parked when it is clean and OK, else closed.
+ * Ends it from any state, idempotent: the stream is released, the connection parked when it is
+ * clean and OK, else closed.
  */
 void wr_attempt_end(struct wr_up *u, enum wr_cause cause, int err);
 

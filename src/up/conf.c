@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * conf.c: what the family of upstream directives needs beyond the typed setters: words, temporary path, bind,
- * checks of sizes against each other, the table of hidden names. Control thread, while a generation is built.
+ * conf.c: what the family of upstream directives needs beyond the typed setters: words, temporary
+ * path, bind, checks of sizes against each other, the table of hidden names. Control thread, while
+ * a generation is built.
  */
 #include "up/conf.h"
 
@@ -10,38 +11,43 @@
 #include "base/chars.h"
 #include "conf/scope.h"
 
-const struct wr_word wr_up_next_words[] = {{"error", WR_UP_NEXT_ERROR},
-                                           {"timeout", WR_UP_NEXT_TIMEOUT},
-                                           {"invalid_header", WR_UP_NEXT_INVALID_HEADER},
-                                           {"non_idempotent", WR_UP_NEXT_NON_IDEMPOTENT},
-                                           {"http_500", WR_UP_NEXT_HTTP_500},
-                                           {"http_502", WR_UP_NEXT_HTTP_502},
-                                           {"http_503", WR_UP_NEXT_HTTP_503},
-                                           {"http_504", WR_UP_NEXT_HTTP_504},
-                                           {"http_403", WR_UP_NEXT_HTTP_403},
-                                           {"http_404", WR_UP_NEXT_HTTP_404},
-                                           {"http_429", WR_UP_NEXT_HTTP_429},
-                                           {"updating", WR_UP_NEXT_UPDATING},
-                                           {"off", WR_UP_NEXT_OFF},
-                                           WR_WORDS_END};
+const struct wr_word wr_up_next_words[] = {
+    {"error",          WR_UP_NEXT_ERROR         },
+    {"timeout",        WR_UP_NEXT_TIMEOUT       },
+    {"invalid_header", WR_UP_NEXT_INVALID_HEADER},
+    {"non_idempotent", WR_UP_NEXT_NON_IDEMPOTENT},
+    {"http_500",       WR_UP_NEXT_HTTP_500      },
+    {"http_502",       WR_UP_NEXT_HTTP_502      },
+    {"http_503",       WR_UP_NEXT_HTTP_503      },
+    {"http_504",       WR_UP_NEXT_HTTP_504      },
+    {"http_403",       WR_UP_NEXT_HTTP_403      },
+    {"http_404",       WR_UP_NEXT_HTTP_404      },
+    {"http_429",       WR_UP_NEXT_HTTP_429      },
+    {"updating",       WR_UP_NEXT_UPDATING      },
+    {"off",            WR_UP_NEXT_OFF           },
+    WR_WORDS_END
+};
 
-const struct wr_word wr_up_ignore_words[] = {{"X-Accel-Redirect", WR_UP_IGNORE_ACCEL_REDIRECT},
-                                             {"X-Accel-Expires", WR_UP_IGNORE_ACCEL_EXPIRES},
-                                             {"X-Accel-Limit-Rate", WR_UP_IGNORE_ACCEL_LIMIT_RATE},
-                                             {"X-Accel-Buffering", WR_UP_IGNORE_ACCEL_BUFFERING},
-                                             {"X-Accel-Charset", WR_UP_IGNORE_ACCEL_CHARSET},
-                                             {"Expires", WR_UP_IGNORE_EXPIRES},
-                                             {"Cache-Control", WR_UP_IGNORE_CACHE_CONTROL},
-                                             {"Set-Cookie", WR_UP_IGNORE_SET_COOKIE},
-                                             {"Vary", WR_UP_IGNORE_VARY},
-                                             WR_WORDS_END};
+const struct wr_word wr_up_ignore_words[] = {
+    {"X-Accel-Redirect",   WR_UP_IGNORE_ACCEL_REDIRECT  },
+    {"X-Accel-Expires",    WR_UP_IGNORE_ACCEL_EXPIRES   },
+    {"X-Accel-Limit-Rate", WR_UP_IGNORE_ACCEL_LIMIT_RATE},
+    {"X-Accel-Buffering",  WR_UP_IGNORE_ACCEL_BUFFERING },
+    {"X-Accel-Charset",    WR_UP_IGNORE_ACCEL_CHARSET   },
+    {"Expires",            WR_UP_IGNORE_EXPIRES         },
+    {"Cache-Control",      WR_UP_IGNORE_CACHE_CONTROL   },
+    {"Set-Cookie",         WR_UP_IGNORE_SET_COOKIE      },
+    {"Vary",               WR_UP_IGNORE_VARY            },
+    WR_WORDS_END
+};
 
-/* A head smaller than its status line is of no use; 16 MB bounds the memory of one response's head. */
+/* A head smaller than its status line is of no use; 16 MB bounds the memory of one response's head.
+ */
 const struct wr_bounds wr_up_buffer_bounds = {.min = 64, .max = 16u << 20};
 const struct wr_buffers_bounds wr_up_buffers_bounds = {.num_min = 2};
 
-enum wr_status wr_set_up_bind(struct wr_conf *cf, const struct wr_dir *dir, const struct wr_node *node,
-                              void *conf)
+enum wr_status wr_set_up_bind(struct wr_conf *cf, const struct wr_dir *dir,
+                              const struct wr_node *node, void *conf)
 {
     struct wr_up_bind *b = (struct wr_up_bind *)(void *)((char *)conf + dir->offset);
     struct wr_template *t;
@@ -76,8 +82,8 @@ static void end_map(void *data)
     wr_map_fini(data);
 }
 
-static enum wr_status make_hidden(struct wr_conf *cf, struct wr_up_conf *c, const struct wr_str *names,
-                                  size_t cnt)
+static enum wr_status make_hidden(struct wr_conf *cf, struct wr_up_conf *c,
+                                  const struct wr_str *names, size_t cnt)
 {
     /* A non-NULL value; the map is asked for presence only. */
     static const char yes[] = "hidden";
@@ -96,8 +102,9 @@ static enum wr_status make_hidden(struct wr_conf *cf, struct wr_up_conf *c, cons
     return wr_arena_on_fini(cf->arena, end_map, &c->hidden);
 }
 
-enum wr_status wr_up_conf_merged(struct wr_conf *cf, struct wr_scope *s, struct wr_up_conf *c, const char *prefix,
-                                 const struct wr_str *hidden_by_default, size_t cnt)
+enum wr_status wr_up_conf_merged(struct wr_conf *cf, struct wr_scope *s, struct wr_up_conf *c,
+                                 const char *prefix, const struct wr_str *hidden_by_default,
+                                 size_t cnt)
 {
     uint64_t total = (uint64_t)c->buffers.num * c->buffers.size;
     uint64_t least = WR_MAX(c->buffer_size, (uint64_t)c->buffers.size);
@@ -106,25 +113,29 @@ enum wr_status wr_up_conf_merged(struct wr_conf *cf, struct wr_scope *s, struct 
         c->next_upstream = WR_UP_NEXT_OFF;
     }
     if (c->busy_buffers_size != 0 && c->busy_buffers_size < least) {
-        return wr_conf_err(cf, s->node,
-                           "\"%s_busy_buffers_size\" must be equal to or greater than the maximum of the value of "
-                           "\"%s_buffer_size\" and one of the \"%s_buffers\"",
-                           prefix, prefix, prefix);
+        return wr_conf_err(
+            cf, s->node,
+            "\"%s_busy_buffers_size\" must be equal to or greater than the maximum of the value of "
+            "\"%s_buffer_size\" and one of the \"%s_buffers\"",
+            prefix, prefix, prefix);
     }
     if (c->busy_buffers_size != 0 && c->busy_buffers_size > total - c->buffers.size) {
-        return wr_conf_err(cf, s->node,
-                           "\"%s_busy_buffers_size\" must be less than the size of all \"%s_buffers\" minus one buffer",
-                           prefix, prefix);
+        return wr_conf_err(
+            cf, s->node,
+            "\"%s_busy_buffers_size\" must be less than the size of all \"%s_buffers\" minus one buffer",
+            prefix, prefix);
     }
     if (c->max_temp_file_size != 0 && c->max_temp_file_size < least) {
-        return wr_conf_err(cf, s->node,
-                           "\"%s_max_temp_file_size\" must be equal to zero to disable temporary files usage or must be "
-                           "equal to or greater than the maximum of the value of \"%s_buffer_size\" and one of the "
-                           "\"%s_buffers\"",
-                           prefix, prefix, prefix);
+        return wr_conf_err(
+            cf, s->node,
+            "\"%s_max_temp_file_size\" must be equal to zero to disable temporary files usage or must be "
+            "equal to or greater than the maximum of the value of \"%s_buffer_size\" and one of the "
+            "\"%s_buffers\"",
+            prefix, prefix, prefix);
     }
-    c->spill = (struct wr_spill_conf){.where = c->temp_path,
-                                      .max = c->max_temp_file_size,
-                                      .write_size = (uint32_t)WR_MIN(WR_MAX(c->temp_file_write_size, 4096u), 1u << 20)};
+    c->spill = (struct wr_spill_conf){
+        .where = c->temp_path,
+        .max = c->max_temp_file_size,
+        .write_size = (uint32_t)WR_MIN(WR_MAX(c->temp_file_write_size, 4096u), 1u << 20)};
     return make_hidden(cf, c, hidden_by_default, cnt);
 }

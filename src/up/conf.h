@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * conf.h: the one family of upstream directives: a struct that every protocol's location conf embeds, and rows stamped
- * with the protocol's prefix ("proxy", "fastcgi", ...). Values are immutable after merge.
+ * conf.h: the one family of upstream directives: a struct that every protocol's location conf
+ * embeds, and rows stamped with the protocol's prefix ("proxy", "fastcgi", ...). Values are
+ * immutable after merge.
  *
  *   struct wr_proxy_loc { struct wr_conf_head head; struct wr_up_conf up; ... };
- *   static const struct wr_dir dirs[] = { WR_UP_DIRS("proxy", struct wr_proxy_loc, up), ... WR_DIR_END };
- *   merged(): wr_up_conf_merged(cf, &loc->up, default_hidden, cnt)
+ *   static const struct wr_dir dirs[] = { WR_UP_DIRS("proxy", struct wr_proxy_loc, up), ...
+ * WR_DIR_END }; merged(): wr_up_conf_merged(cf, &loc->up, default_hidden, cnt)
  */
 #ifndef WR_UP_CONF_H
 #define WR_UP_CONF_H
@@ -60,7 +61,7 @@ struct wr_up_conf {
     uint32_t next_upstream; /* enum wr_up_next */
     uint32_t next_tries;    /* 0: no limit */
     uint32_t next_timeout_ms;
-    uint64_t buffer_size;   /* of the response head; of the body too when unbuffered */
+    uint64_t buffer_size; /* of the response head; of the body too when unbuffered */
     struct wr_buffers buffers;
     uint64_t busy_buffers_size; /* 0: not set */
     uint64_t max_temp_file_size;
@@ -72,10 +73,10 @@ struct wr_up_conf {
     bool pass_request_headers, pass_request_body;
     bool socket_keepalive;
     struct wr_up_bind bind;
-    uint64_t send_lowat;        /* checked, no effect (U3.2) */
+    uint64_t send_lowat; /* checked, no effect (U3.2) */
     struct wr_strs hide_headers, pass_headers;
-    struct wr_map hidden;       /* derived: lower-case names */
-    uint32_t ignore_headers;    /* enum wr_up_ignore */
+    struct wr_map hidden;    /* derived: lower-case names */
+    uint32_t ignore_headers; /* enum wr_up_ignore */
 };
 
 extern const struct wr_word wr_up_next_words[], wr_up_ignore_words[];
@@ -83,38 +84,27 @@ extern const struct wr_bounds wr_up_buffer_bounds;
 extern const struct wr_buffers_bounds wr_up_buffers_bounds;
 wr_dir_set_fn wr_set_up_bind;
 
-/* Checks and derived values; hidden_by_default: names that are not passed unless pass_headers has them. */
-enum wr_status wr_up_conf_merged(struct wr_conf *cf, struct wr_scope *s, struct wr_up_conf *c, const char *prefix,
-                                 const struct wr_str *hidden_by_default, size_t cnt) WR_MUST_CHECK;
+/* Checks and derived values; hidden_by_default: names that are not passed unless pass_headers has
+ * them. */
+enum wr_status wr_up_conf_merged(struct wr_conf *cf, struct wr_scope *s, struct wr_up_conf *c,
+                                 const char *prefix, const struct wr_str *hidden_by_default,
+                                 size_t cnt) WR_MUST_CHECK;
 
 #define WR_UP_ROW(p, nm, lo, hi, T, field, setter, dflt, text)                                     \
-    {.name = p nm,                                                                                 \
-     .contexts = WR_CTX_HTTP_ALL,                                                                  \
-     .min = lo,                                                                                    \
-     .max = hi,                                                                                    \
-     WR_DIR_FIELD(LOC, T, field),                                                                  \
-     .set = setter,                                                                                \
-     .def = dflt,                                                                                  \
-     .doc = text}
+    {                                                                                              \
+        .name = p nm, .contexts = WR_CTX_HTTP_ALL, .min = lo, .max = hi,                           \
+        WR_DIR_FIELD(LOC, T, field), .set = setter, .def = dflt, .doc = text                       \
+    }
 #define WR_UP_ROW_DATA(p, nm, lo, hi, T, field, setter, info, dflt, text)                          \
-    {.name = p nm,                                                                                 \
-     .contexts = WR_CTX_HTTP_ALL,                                                                  \
-     .min = lo,                                                                                    \
-     .max = hi,                                                                                    \
-     WR_DIR_FIELD(LOC, T, field),                                                                  \
-     .set = setter,                                                                                \
-     .data = info,                                                                                 \
-     .def = dflt,                                                                                  \
-     .doc = text}
+    {                                                                                              \
+        .name = p nm, .contexts = WR_CTX_HTTP_ALL, .min = lo, .max = hi,                           \
+        WR_DIR_FIELD(LOC, T, field), .set = setter, .data = info, .def = dflt, .doc = text         \
+    }
 #define WR_UP_ROW_MANY(p, nm, T, field, text)                                                      \
-    {.name = p nm,                                                                                 \
-     .contexts = WR_CTX_HTTP_ALL,                                                                  \
-     .min = 1,                                                                                     \
-     .max = 1,                                                                                     \
-     .flags = WR_DIR_REPEAT,                                                                       \
-     WR_DIR_FIELD(LOC, T, field),                                                                  \
-     .set = wr_set_strs,                                                                           \
-     .doc = text}
+    {                                                                                              \
+        .name = p nm, .contexts = WR_CTX_HTTP_ALL, .min = 1, .max = 1, .flags = WR_DIR_REPEAT,     \
+        WR_DIR_FIELD(LOC, T, field), .set = wr_set_strs, .doc = text                               \
+    }
 
 /* The rows; u is the name of the wr_up_conf field in T. Ends with a comma. */
 #define WR_UP_DIRS(p, T, u)                                                                        \
@@ -163,7 +153,7 @@ enum wr_status wr_up_conf_merged(struct wr_conf *cf, struct wr_scope *s, struct 
          .min = 1,                                                                                 \
          .max = 4,                                                                                 \
          WR_DIR_FIELD(LOC, T, u.temp_path),                                                        \
-         .set = wr_core_set_temp_path,                                                               \
+         .set = wr_core_set_temp_path,                                                             \
          .def = p "_temp",                                                                         \
          .doc = "Folder of temporary files, with levels of sub-folders."},                         \
         {.name = p "_bind",                                                                        \

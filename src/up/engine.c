@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * engine.c: the run loop and the steps of struct wr_up (up/up.h has the table in words). A step looks at facts, does
- * one thing, and returns the next state or WAIT; the one setter checks the move and notes it. The request's task runs
- * it, and only it.
+ * engine.c: the run loop and the steps of struct wr_up (up/up.h has the table in words). A step
+ * looks at facts, does one thing, and returns the next state or WAIT; the one setter checks the
+ * move and notes it. The request's task runs it, and only it.
  */
 #include <errno.h>
 
@@ -23,8 +23,8 @@
 #define B(s) (1u << WR_UP_##s)
 
 /*
- * state, step, deadline, may go to. Deadlines: START the client's body (codec); TRY the attempt's own; RELAY, TUNNEL the
- * two codecs'.
+ * state, step, deadline, may go to. Deadlines: START the client's body (codec); TRY the attempt's
+ * own; RELAY, TUNNEL the two codecs'.
  */
 #define WR_UP_STATES(X)                                                                            \
     X(START, start, NONE, B(PICK) | B(FAIL) | B(DONE))                                             \
@@ -41,7 +41,7 @@ enum wr_up_state {
 #define X(name, step, deadline, moves) WR_UP_##name,
     WR_UP_STATES(X)
 #undef X
-        WR_UP_WAIT
+    WR_UP_WAIT
 };
 
 static const char *const state_names[] = {
@@ -215,7 +215,8 @@ static struct wr_retry_in retry_facts(const struct wr_up *u, enum wr_cause cause
     };
 }
 
-/* The answer's status asks for another peer, and one may be tried (U5.9: the first look at a complete head). */
+/* The answer's status asks for another peer, and one may be tried (U5.9: the first look at a
+ * complete head). */
 static bool wants_next_peer(struct wr_up *u, const struct wr_msg *head)
 {
     uint32_t bit = wr_retry_status_bit(head->status);
@@ -281,7 +282,8 @@ static enum wr_up_state accel_redirect(struct wr_up *u, const struct wr_msg *hea
     return WR_UP_DONE;
 }
 
-/* The body's way: the peer's pipe becomes the client's, with a temporary file behind it when buffered (U6.3). */
+/* The body's way: the peer's pipe becomes the client's, with a temporary file behind it when
+ * buffered (U6.3). */
 static enum wr_status wire_body(struct wr_up *u)
 {
     struct wr_stream *s = u->attempt.stream;
@@ -300,7 +302,8 @@ static enum wr_status wire_body(struct wr_up *u)
     return WR_OK;
 }
 
-static enum wr_up_state relay_head(struct wr_up *u, const struct wr_msg *head, const struct wr_up_accel *accel)
+static enum wr_up_state relay_head(struct wr_up *u, const struct wr_msg *head,
+                                   const struct wr_up_accel *accel)
 {
     struct wr_req *r = u->req;
     enum wr_status st;
@@ -312,7 +315,8 @@ static enum wr_up_state relay_head(struct wr_up *u, const struct wr_msg *head, c
     } else if (wr_str_ieq(accel->buffering, WR_STR("yes"))) {
         u->is_buffered = true;
     }
-    if (accel->limit_rate.len != 0 && wr_num_parse_u64(accel->limit_rate, UINT32_MAX, &rate) == WR_OK) {
+    if (accel->limit_rate.len != 0 &&
+        wr_num_parse_u64(accel->limit_rate, UINT32_MAX, &rate) == WR_OK) {
         r->limit_rate = rate;
     }
     u->attempt.is_accepted = true;
@@ -504,7 +508,8 @@ static void finalize(struct wr_up *u)
     if (u->is_created && !u->is_finalized) {
         u->is_finalized = true;
         if (u->start.proto->finalize_request != NULL) {
-            u->start.proto->finalize_request(u, u->fail_status != 0 ? u->fail_status : u->req->status);
+            u->start.proto->finalize_request(u,
+                                             u->fail_status != 0 ? u->fail_status : u->req->status);
         }
     }
 }

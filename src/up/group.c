@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * group.c: upstream{} blocks and implicit groups: their directives, and how they become immutable member lists once
- * the whole file is read (U1.4): a group may be used above its definition. Configuration code runs on the control
- * thread; wr_group_find on any.
+ * group.c: upstream{} blocks and implicit groups: their directives, and how they become immutable
+ * member lists once the whole file is read (U1.4): a group may be used above its definition.
+ * Configuration code runs on the control thread; wr_group_find on any.
  *
- *   main conf: all groups of the file by name -> struct group_def {servers, method, keepalive} -> wr_members
+ *   main conf: all groups of the file by name -> struct group_def {servers, method, keepalive} ->
+ * wr_members
  */
 #include "up/group.h"
 
@@ -69,7 +70,8 @@ static void end_map(void *data)
     wr_map_fini(data);
 }
 
-static enum wr_status created(struct wr_conf *cf, struct wr_scope *s, enum wr_conf_kind kind, void *conf)
+static enum wr_status created(struct wr_conf *cf, struct wr_scope *s, enum wr_conf_kind kind,
+                              void *conf)
 {
     struct groups *g = conf;
 
@@ -121,8 +123,8 @@ static enum wr_status add_group(struct wr_conf *cf, struct wr_str name, const st
     return WR_OK;
 }
 
-static enum wr_status set_upstream(struct wr_conf *cf, const struct wr_dir *dir, const struct wr_node *node,
-                                   void *conf)
+static enum wr_status set_upstream(struct wr_conf *cf, const struct wr_dir *dir,
+                                   const struct wr_node *node, void *conf)
 {
     struct wr_str name = wr_node_arg(node, 0);
     struct groups *g = groups_of(cf);
@@ -199,8 +201,8 @@ static enum wr_status set_param(struct wr_conf *cf, const struct wr_node *node, 
     return st;
 }
 
-static enum wr_status set_server(struct wr_conf *cf, const struct wr_dir *dir, const struct wr_node *node,
-                                 void *conf)
+static enum wr_status set_server(struct wr_conf *cf, const struct wr_dir *dir,
+                                 const struct wr_node *node, void *conf)
 {
     struct group_conf *gc = conf;
     struct server_line *sl = wr_array_push(cf->arena, &gc->servers);
@@ -228,8 +230,8 @@ static enum wr_status set_server(struct wr_conf *cf, const struct wr_dir *dir, c
     return WR_OK;
 }
 
-static enum wr_status set_keepalive(struct wr_conf *cf, const struct wr_dir *dir, const struct wr_node *node,
-                                    void *conf)
+static enum wr_status set_keepalive(struct wr_conf *cf, const struct wr_dir *dir,
+                                    const struct wr_node *node, void *conf)
 {
     struct group_conf *gc = conf;
     struct wr_bounds b = {.min = 0, .max = 1000000};
@@ -250,8 +252,8 @@ static enum wr_status set_keepalive(struct wr_conf *cf, const struct wr_dir *dir
     return WR_OK;
 }
 
-static enum wr_status set_zone(struct wr_conf *cf, const struct wr_dir *dir, const struct wr_node *node,
-                               void *conf)
+static enum wr_status set_zone(struct wr_conf *cf, const struct wr_dir *dir,
+                               const struct wr_node *node, void *conf)
 {
     struct group_conf *gc = conf;
     struct wr_bounds b = {.min = 0, .max = UINT64_MAX};
@@ -265,7 +267,8 @@ static enum wr_status set_zone(struct wr_conf *cf, const struct wr_dir *dir, con
     return WR_OK;
 }
 
-enum wr_status wr_group_set_lb(struct wr_conf *cf, const struct wr_node *node, const struct wr_lb *lb)
+enum wr_status wr_group_set_lb(struct wr_conf *cf, const struct wr_node *node,
+                               const struct wr_lb *lb)
 {
     struct wr_members *m = cf->scope->data;
     struct group_conf *gc = wr_scope_get(cf->scope, &wr_group_conf, WR_KIND_GROUP);
@@ -274,60 +277,74 @@ enum wr_status wr_group_set_lb(struct wr_conf *cf, const struct wr_node *node, c
         wr_conf_warn(cf, node, "load balancing method redefined");
     }
     if (gc->has_keepalive) {
-        return wr_conf_err(cf, node,
-                           "\"%s\" must come before \"keepalive\": load balancing methods stand first",
-                           lb->name);
+        return wr_conf_err(
+            cf, node, "\"%s\" must come before \"keepalive\": load balancing methods stand first",
+            lb->name);
     }
     m->lb = lb;
     return WR_OK;
 }
 
-enum wr_status wr_group_refer(struct wr_conf *cf, const struct wr_node *node, struct wr_str url_host,
-                              uint16_t default_port, struct wr_members **ret)
+/* An implicit group for host:port (U1.4); one for all locations that name the same. */
+static enum wr_status refer_implicit(struct wr_conf *cf, const struct wr_node *node,
+                                     struct wr_str url_host, uint16_t default_port,
+                                     struct group_def **ret)
 {
     struct groups *g = groups_of(cf);
-    struct group_def *d = wr_map_get(&g->by_name, url_host);
+    struct group_def *d;
     struct wr_hostport hp;
-    struct wr_str key;
+    struct wr_str key = url_host;
     const char *err = NULL;
 
-    if (d == NULL) {
-        if (wr_hostport_parse(url_host, &hp, &err) != WR_OK || hp.rest.len != 0) {
-            return wr_conf_err(cf, node, "%s in upstream \"%.*s\"", err != NULL ? err : "invalid host",
-                               WR_STR_ARG(url_host));
-        }
-        if (!hp.is_unix && !hp.has_port) {
-            hp.port = default_port;
-        }
-        /* One implicit group a host and port (U1.4); a later upstream{} of the bare name takes it over. */
-        key = url_host;
-        if (!hp.is_unix && !hp.has_port &&
-            wr_arena_printf(cf->arena, &key, hp.is_v6 ? "[%.*s]:%u" : "%.*s:%u", WR_STR_ARG(hp.host),
-                            (unsigned)hp.port) != WR_OK) {
+    if (wr_hostport_parse(url_host, &hp, &err) != WR_OK || hp.rest.len != 0) {
+        return wr_conf_err(cf, node, "%s in upstream \"%.*s\"", err != NULL ? err : "invalid host",
+                           WR_STR_ARG(url_host));
+    }
+    if (!hp.is_unix && !hp.has_port) {
+        hp.port = default_port;
+        if (wr_arena_printf(cf->arena, &key, "%.*s:%u", WR_STR_ARG(url_host), (unsigned)hp.port) !=
+            WR_OK) {
             return wr_conf_nomem(cf);
         }
-        d = wr_map_get(&g->by_name, hp.has_port ? url_host : key);
-        if (d == NULL || d->scope != NULL) {
-            if (add_group(cf, url_host, node, &d) != WR_OK) {
-                return WR_ENOMEM;
-            }
-            d->members->is_implicit = true;
-            d->hp = hp;
-            d->members->host = hp.host;
-            d->members->port = hp.port;
-        }
-        if (key.ptr != url_host.ptr) {
-            wr_map_put(&g->by_name, key, d);
-        }
     }
-    *ret = d->members;
+    d = wr_map_get(&g->by_name, key);
+    if (d == NULL) {
+        if (add_group(cf, url_host, node, &d) != WR_OK) {
+            return WR_ENOMEM;
+        }
+        d->members->is_implicit = true;
+        d->hp = hp;
+        d->members->host = hp.host;
+        d->members->port = hp.port;
+    }
+    if (key.ptr != url_host.ptr) {
+        wr_map_put(&g->by_name, key, d);
+    }
+    *ret = d;
     return WR_OK;
+}
+
+enum wr_status wr_group_refer(struct wr_conf *cf, const struct wr_node *node,
+                              struct wr_str url_host, uint16_t default_port,
+                              struct wr_members **ret)
+{
+    struct group_def *d = wr_map_get(&groups_of(cf)->by_name, url_host);
+    enum wr_status st = WR_OK;
+
+    if (d == NULL) {
+        /* Maybe an upstream{} of this name comes below: it takes the place over then. */
+        st = refer_implicit(cf, node, url_host, default_port, &d);
+    }
+    if (st == WR_OK) {
+        *ret = d->members;
+    }
+    return st;
 }
 
 /* --- building, once the file is read --- */
 
-static enum wr_status resolve_line(struct wr_conf *cf, const struct server_line *sl, struct wr_addr **ret,
-                                   size_t *ret_cnt)
+static enum wr_status resolve_line(struct wr_conf *cf, const struct server_line *sl,
+                                   struct wr_addr **ret, size_t *ret_cnt)
 {
     const struct wr_conf_source *src = cf->opts->source;
     struct wr_addr *a = wr_arena_zalloc(cf->arena, sizeof(*a));
@@ -339,18 +356,22 @@ static enum wr_status resolve_line(struct wr_conf *cf, const struct server_line 
     }
     if (sl->hp.is_unix) {
         if (wr_addr_parse_unix(sl->text, a) != WR_OK) {
-            return wr_conf_err(cf, sl->node, "too long path in the unix domain socket in upstream \"%.*s\"",
+            return wr_conf_err(cf, sl->node,
+                               "too long path in the unix domain socket in upstream \"%.*s\"",
                                WR_STR_ARG(sl->text));
         }
-        *ret = a, *ret_cnt = 1;
+        *ret = a;
+        *ret_cnt = 1;
         return WR_OK;
     }
     if (wr_addr_parse_ip(sl->hp.host, port, a) == WR_OK) {
-        *ret = a, *ret_cnt = 1;
+        *ret = a;
+        *ret_cnt = 1;
         return WR_OK;
     }
     if (src->resolve == NULL || src->resolve(src, cf->arena, sl->hp.host, ret, ret_cnt) != WR_OK) {
-        return wr_conf_err(cf, sl->node, "host not found in upstream \"%.*s\"", WR_STR_ARG(sl->text));
+        return wr_conf_err(cf, sl->node, "host not found in upstream \"%.*s\"",
+                           WR_STR_ARG(sl->text));
     }
     for (i = 0; i < *ret_cnt; i++) {
         wr_addr_set_port(&(*ret)[i], port);
@@ -360,8 +381,8 @@ static enum wr_status resolve_line(struct wr_conf *cf, const struct server_line 
 
 typedef WR_VEC(struct wr_member) wr_member_vec;
 
-static enum wr_status add_members(struct wr_conf *cf, struct wr_members *m, const struct server_line *sl,
-                                  wr_member_vec *v)
+static enum wr_status add_members(struct wr_conf *cf, struct wr_members *m,
+                                  const struct server_line *sl, wr_member_vec *v)
 {
     struct wr_addr *addrs;
     size_t cnt, i;
@@ -413,9 +434,15 @@ static const char *unsupported_param(unsigned params)
     static const struct {
         unsigned bit;
         const char *name;
-    } names[] = {{WR_LB_WEIGHT, "weight"},         {WR_LB_MAX_CONNS, "max_conns"},
-                 {WR_LB_MAX_FAILS, "max_fails"},   {WR_LB_FAIL_TIMEOUT, "fail_timeout"},
-                 {WR_LB_BACKUP, "backup"},         {WR_LB_DOWN, "down"}};
+    } names[] = {
+        {WR_LB_WEIGHT,       "weight"      },
+        {WR_LB_MAX_CONNS,    "max_conns"   },
+        {WR_LB_MAX_FAILS,    "max_fails"   },
+        {WR_LB_FAIL_TIMEOUT, "fail_timeout"},
+        {WR_LB_BACKUP,       "backup"      },
+        {WR_LB_DOWN,         "down"        }
+    };
+
     size_t i;
 
     for (i = 0; i < WR_ARRAY_LEN(names); i++) {
@@ -426,7 +453,8 @@ static const char *unsupported_param(unsigned params)
     return "?";
 }
 
-static enum wr_status fill_members(struct wr_conf *cf, struct wr_members *m, const struct server_lines *lines)
+static enum wr_status fill_members(struct wr_conf *cf, struct wr_members *m,
+                                   const struct server_lines *lines)
 {
     wr_member_vec v = {0};
     enum wr_status st = WR_OK;
@@ -434,7 +462,8 @@ static enum wr_status fill_members(struct wr_conf *cf, struct wr_members *m, con
 
     for (i = 0; i < lines->cnt && st == WR_OK; i++) {
         if ((lines->at[i].params & ~m->lb->params) != 0) {
-            st = wr_conf_err(cf, lines->at[i].node, "balancing method does not support parameter \"%s\"",
+            st = wr_conf_err(cf, lines->at[i].node,
+                             "balancing method does not support parameter \"%s\"",
                              unsupported_param(lines->at[i].params & ~m->lb->params));
         } else {
             st = add_members(cf, m, &lines->at[i], &v);
@@ -457,8 +486,12 @@ static enum wr_status fill_members(struct wr_conf *cf, struct wr_members *m, con
 static enum wr_status build_group(struct wr_conf *cf, struct group_def *d)
 {
     struct wr_members *m = d->members;
-    struct server_line one = {.text = m->name, .hp = d->hp, .weight = 1, .max_fails = 1,
-                              .fail_timeout_ms = 10000, .node = m->node};
+    struct server_line one = {.text = m->name,
+                              .hp = d->hp,
+                              .weight = 1,
+                              .max_fails = 1,
+                              .fail_timeout_ms = 10000,
+                              .node = m->node};
     struct server_lines lines = {.at = &one, .cnt = 1};
     struct group_conf *gc;
 
@@ -479,7 +512,8 @@ static enum wr_status build_group(struct wr_conf *cf, struct group_def *d)
     if (m->lb == NULL) {
         m->lb = find_default_lb();
         if (m->lb == NULL) {
-            return wr_conf_err(cf, m->node, "no balancing method for upstream \"%.*s\"", WR_STR_ARG(m->name));
+            return wr_conf_err(cf, m->node, "no balancing method for upstream \"%.*s\"",
+                               WR_STR_ARG(m->name));
         }
     }
     if (fill_members(cf, m, &lines) != WR_OK) {
@@ -527,6 +561,7 @@ const struct wr_members *wr_group_find(const struct wr_gen *g, struct wr_str hos
     return d == NULL ? NULL : d->members;
 }
 
+/* clang-format off */
 static const struct wr_dir group_dirs[] = {
     {.name = "upstream",
      .contexts = WR_CTX_HTTP,
@@ -543,14 +578,14 @@ static const struct wr_dir group_dirs[] = {
      .flags = WR_DIR_REPEAT,
      WR_DIR_CONF(GROUP),
      .set = set_server,
-     .doc = "Address and parameters of a peer: weight, max_conns, max_fails, fail_timeout, backup, down."},
+     .doc = "A peer and its weight, max_conns, max_fails, fail_timeout, backup, down."},
     {.name = "zone",
      .contexts = WR_CTX_UPSTREAM,
      .min = 1,
      .max = 2,
      WR_DIR_CONF(GROUP),
      .set = set_zone,
-     .doc = "Makes the order of choices exact over all threads; the size is accepted and costs nothing."},
+     .doc = "Makes the order of choices exact over all threads; the size costs nothing."},
     {.name = "keepalive",
      .contexts = WR_CTX_UPSTREAM,
      .min = 1,
@@ -585,11 +620,13 @@ static const struct wr_dir group_dirs[] = {
      .def = "60s",
      .doc = "How long a connection to a peer may be idle."},
     WR_DIR_END};
+/* clang-format on */
 
-struct wr_conf_module wr_group_conf = {.name = "upstream",
-                                       .dirs = group_dirs,
-                                       .size = {[WR_KIND_MAIN] = sizeof(struct groups),
-                                                [WR_KIND_GROUP] = sizeof(struct group_conf)},
-                                       .own_kinds = (1u << WR_KIND_MAIN) | (1u << WR_KIND_GROUP),
-                                       .created = created,
-                                       .done = build_groups};
+struct wr_conf_module wr_group_conf = {
+    .name = "upstream",
+    .dirs = group_dirs,
+    .size = {[WR_KIND_MAIN] = sizeof(struct groups), [WR_KIND_GROUP] = sizeof(struct group_conf)},
+    .own_kinds = (1u << WR_KIND_MAIN) | (1u << WR_KIND_GROUP),
+    .created = created,
+    .done = build_groups
+};

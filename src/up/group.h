@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * group.h: an upstream{} group: an immutable list of members in a generation, and the group's run-time state (a
- * fixture: idle connections by thread, the shelf, the lock). Implicit groups of proxy_pass are the same with one
- * server line.
+ * group.h: an upstream{} group: an immutable list of members in a generation, and the group's
+ * run-time state (a fixture: idle connections by thread, the shelf, the lock). Implicit groups of
+ * proxy_pass are the same with one server line.
  */
 #ifndef WR_UP_GROUP_H
 #define WR_UP_GROUP_H
@@ -24,48 +24,54 @@ struct wr_stash; /* up/idle.c: one thread's idle connections of this group */
 
 /* Lives as long as a generation names the group. */
 struct wr_group {
-    struct wr_fixture fixture; /* kind "group", name of the group, shape 0 */
-    struct wr_mutex lock;      /* WR_RANK_GROUP: the exact cursor */
+    struct wr_fixture fixture;                /* kind "group", name of the group, shape 0 */
+    struct wr_mutex lock;                     /* WR_RANK_GROUP: the exact cursor */
     struct wr_stash *stashes[WR_THREADS_MAX]; /* each written by its thread only */
-    struct wr_shelf *shelf;    /* up/idle.c; shared by the threads */
+    struct wr_shelf *shelf;                   /* up/idle.c; shared by the threads */
 };
 
 /* What an upstream{} block says; also of implicit groups. Immutable, in the generation's arena. */
 struct wr_members {
-    struct wr_str name;      /* "backend", or "host:port" of an implicit group */
+    struct wr_str name; /* "backend", or "host:port" of an implicit group */
     struct wr_group *group;
     struct wr_member *at;
     uint32_t cnt;
     uint32_t primary_cnt, backup_cnt;
-    uint32_t up_cnt;         /* not down, backups included: most tries (U2.5) */
-    bool has_accounting;     /* false: the only peer is exempt (U2.2) */
-    bool has_zone;           /* exact cursor over threads */
+    uint32_t up_cnt;     /* not down, backups included: most tries (U2.5) */
+    bool has_accounting; /* false: the only peer is exempt (U2.2) */
+    bool has_zone;       /* exact cursor over threads */
     bool is_implicit;
-    uint16_t port;           /* implicit: the port, for matching */
-    struct wr_str host;      /* implicit: the host */
+    uint16_t port;      /* implicit: the port, for matching */
+    struct wr_str host; /* implicit: the host */
     const struct wr_lb *lb;
     void *lb_state;
     wr_atomic_ptr *thread_state; /* WR_THREADS_MAX slots, each set by its thread */
-    uint32_t keepalive;      /* idle connections kept per thread; 0: none */
+    uint32_t keepalive;          /* idle connections kept per thread; 0: none */
     bool keepalive_local;
     uint32_t keepalive_requests;
     uint64_t keepalive_time_ms, keepalive_timeout_ms;
     const struct wr_node *node;
 };
 
-/* conf module of upstream{}: rows upstream, server, zone, keepalive*, and the method's own rows elsewhere. */
+/* conf module of upstream{}: rows upstream, server, zone, keepalive*, and the method's own rows
+ * elsewhere. */
 extern struct wr_conf_module wr_group_conf;
 
 /*
- * During configuration: the group of this name, whether it is defined above or below; an implicit one is noted for
- * host:port when no upstream{} has the name. The pointer is good at once; members are filled in the done hook.
+ * During configuration: the group of this name, whether it is defined above or below; an implicit
+ * one is noted for host:port when no upstream{} has the name. The pointer is good at once; members
+ * are filled in the done hook.
  */
-enum wr_status wr_group_refer(struct wr_conf *cf, const struct wr_node *node, struct wr_str url_host,
-                              uint16_t default_port, struct wr_members **ret) WR_MUST_CHECK;
-/* At run time (proxy_pass with variables): by group name, or host and port of an implicit one; case-insensitive. NULL. */
+enum wr_status wr_group_refer(struct wr_conf *cf, const struct wr_node *node,
+                              struct wr_str url_host, uint16_t default_port,
+                              struct wr_members **ret) WR_MUST_CHECK;
+/* At run time (proxy_pass with variables): by group name, or host and port of an implicit one;
+ * case-insensitive. NULL. */
 const struct wr_members *wr_group_find(const struct wr_gen *g, struct wr_str host, uint16_t port,
                                        bool has_port);
-/* For directives of balancing methods: sets the method of the upstream{} being built (once; before keepalive). */
-enum wr_status wr_group_set_lb(struct wr_conf *cf, const struct wr_node *node, const struct wr_lb *lb);
+/* For directives of balancing methods: sets the method of the upstream{} being built (once; before
+ * keepalive). */
+enum wr_status wr_group_set_lb(struct wr_conf *cf, const struct wr_node *node,
+                               const struct wr_lb *lb) WR_MUST_CHECK;
 
 #endif

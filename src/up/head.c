@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * head.c: response-head policy by table: each known field has a row of what happens to it, all others pass unless
- * hidden (U5.5, U5.7). Values stay slices of the peer's head, which lies in the request's arena.
+ * head.c: response-head policy by table: each known field has a row of what happens to it, all
+ * others pass unless hidden (U5.5, U5.7). Values stay slices of the peer's head, which lies in the
+ * request's arena.
  */
 #include "up/head.h"
 
@@ -77,11 +78,13 @@ static enum wr_status rewrite_refresh(struct wr_up *u, struct wr_str v, struct w
     if (st != WR_OK) {
         return st;
     }
-    return wr_arena_printf(u->req->arena, ret, "%.*s%.*s", (int)(i + 4), v.ptr, WR_STR_ARG(changed));
+    return wr_arena_printf(u->req->arena, ret, "%.*s%.*s", (int)(i + 4), v.ptr,
+                           WR_STR_ARG(changed));
 }
 
 /* WR_EOF: unchanged. */
-static enum wr_status rewrite(struct wr_up *u, enum field_rule rule, struct wr_str v, struct wr_str *ret)
+static enum wr_status rewrite(struct wr_up *u, enum field_rule rule, struct wr_str v,
+                              struct wr_str *ret)
 {
     const struct wr_proto *p = u->start.proto;
 
@@ -118,7 +121,8 @@ static enum wr_status copy_field(struct wr_up *u, const struct wr_msg *head, con
     if (wr_map_get(&u->start.conf->hidden, h->name) != NULL) {
         return WR_OK;
     }
-    if (rule == RULE_PASS && wr_hdrs_has(&head->hdrs, WR_HDR_CONNECTION) && is_named_by_connection(head, h)) {
+    if (rule == RULE_PASS && wr_hdrs_has(&head->hdrs, WR_HDR_CONNECTION) &&
+        is_named_by_connection(head, h)) {
         return WR_OK;
     }
     if (rule >= RULE_REDIRECT && rule <= RULE_COOKIE) {
@@ -141,7 +145,8 @@ enum wr_status wr_up_head_copy(struct wr_up *u, const struct wr_msg *head)
     r->out.status = head->status;
     r->out.reason = head->reason;
     r->status = head->status;
-    r->out.content_length = head->framing == WR_FRAMING_LENGTH ? head->content_length : WR_LENGTH_UNKNOWN;
+    r->out.content_length =
+        head->framing == WR_FRAMING_LENGTH ? head->content_length : WR_LENGTH_UNKNOWN;
     if (head->framing == WR_FRAMING_NONE) {
         /* HEAD and 304 keep the length that was announced. */
         r->out.content_length = head->content_length;
@@ -169,8 +174,9 @@ enum wr_status wr_up_head_copy(struct wr_up *u, const struct wr_msg *head)
 
 enum wr_status wr_up_head_keep(struct wr_up *u, const struct wr_msg *head)
 {
-    static const enum wr_hdr_id kept[] = {WR_HDR_CONTENT_TYPE, WR_HDR_CONTENT_DISPOSITION, WR_HDR_ACCEPT_RANGES,
-                                          WR_HDR_SET_COOKIE,   WR_HDR_CACHE_CONTROL,       WR_HDR_EXPIRES};
+    static const enum wr_hdr_id kept[] = {WR_HDR_CONTENT_TYPE,  WR_HDR_CONTENT_DISPOSITION,
+                                          WR_HDR_ACCEPT_RANGES, WR_HDR_SET_COOKIE,
+                                          WR_HDR_CACHE_CONTROL, WR_HDR_EXPIRES};
     const struct wr_hdr *h;
     enum wr_status st;
     size_t i;

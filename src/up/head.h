@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* head.h: the peer's response head becomes the client's (U5.6 to U5.9). */
+/*
+ * head.h: the peer's response head becomes the client's (U5.6 to U5.9).
+ * Thread of the request.
+ */
 #ifndef WR_UP_HEAD_H
 #define WR_UP_HEAD_H
 
@@ -15,8 +18,10 @@ struct wr_up_accel {
     struct wr_str redirect; /* empty: none */
     struct wr_str limit_rate, buffering, charset;
 };
+
 void wr_up_accel_read(const struct wr_up *u, const struct wr_msg *head, struct wr_up_accel *ret);
-/* Status and fields into r->out: hop-by-hop, hidden and own ones left out, redirects and cookies rewritten. */
+/* Status and fields into r->out: hop-by-hop, hidden and own ones left out, redirects and cookies
+ * rewritten. */
 enum wr_status wr_up_head_copy(struct wr_up *u, const struct wr_msg *head) WR_MUST_CHECK;
 /* Only the fields that an X-Accel-Redirect keeps (U5.9). */
 enum wr_status wr_up_head_keep(struct wr_up *u, const struct wr_msg *head) WR_MUST_CHECK;

@@ -5,10 +5,10 @@
  *   group fixture -- stashes[thread] -- lru: oldest ... newest        (cap: keepalive)
  *                                   \-- buckets[peer id, identity]    (take: newest first)
  *
- * A parked connection stays in its thread's event set; when the peer closes it or sends a byte the codec closes
- * it and wakes the entry's task, which forgets it. An entry names its peer by number, never by pointer: the
- * peer may be gone by then. A stash that holds anything holds one reference to its group, so that a group no
- * generation names lives until its last connection expired.
+ * A parked connection stays in its thread's event set; when the peer closes it or sends a byte the
+ * codec closes it and wakes the entry's task, which forgets it. An entry names its peer by number,
+ * never by pointer: the peer may be gone by then. A stash that holds anything holds one reference
+ * to its group, so that a group no generation names lives until its last connection expired.
  */
 #include "up/idle.h"
 
@@ -41,7 +41,8 @@ struct idle_entry {
     uint64_t peer_id, identity, expires_ms;
 };
 
-/* Why a thread-local: the stashes of a thread must be closed before its loop ends, whatever groups they are of. */
+/* Why a thread-local: the stashes of a thread must be closed before its loop ends, whatever groups
+ * they are of. */
 static _Thread_local struct wr_list thread_stashes;
 static _Thread_local uint32_t thread_cnt;
 
@@ -179,8 +180,8 @@ static struct wr_stash *get_stash(const struct wr_members *m)
     return s;
 }
 
-struct wr_pconn *wr_idle_take(const struct wr_members *m, const struct wr_peer *peer, uint64_t identity,
-                              struct wr_task *user)
+struct wr_pconn *wr_idle_take(const struct wr_members *m, const struct wr_peer *peer,
+                              uint64_t identity, struct wr_task *user)
 {
     uint32_t no = WR_MIN(wr_local_get()->thread_no, WR_THREADS_MAX - 1u);
     struct wr_stash *s = m->group->stashes[no];

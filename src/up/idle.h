@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * idle.h: connections to peers between requests (U10): a stash per group and thread, last in first out, where
- * they stay armed in the thread's loop; and a shelf per group, shared, to which a thread gives what it did not use for a
- * second. A thread takes from its stash, then the shelf, else dials. A connection is reused only for the same peer and
- * the same identity (a hash of contents: transport, TLS, bind address).
+ * idle.h: connections to peers between requests (U10): a stash per group and thread, last in first
+ * out, where they stay armed in the thread's loop; and a shelf per group, shared, to which a thread
+ * gives what it did not use for a second. A thread takes from its stash, then the shelf, else
+ * dials. A connection is reused only for the same peer and the same identity (a hash of contents:
+ * transport, TLS, bind address).
  */
 #ifndef WR_UP_IDLE_H
 #define WR_UP_IDLE_H
@@ -25,10 +26,11 @@ enum wr_status wr_idle_group_get(struct wr_fixtures *r, struct wr_gen *g, struct
 /*
  * An idle connection to this peer, READY, its user set to `user`; NULL: none. This thread only.
  */
-struct wr_pconn *wr_idle_take(const struct wr_members *m, const struct wr_peer *peer, uint64_t identity,
-                              struct wr_task *user);
+struct wr_pconn *wr_idle_take(const struct wr_members *m, const struct wr_peer *peer,
+                              uint64_t identity, struct wr_task *user);
 /*
- * Parks a READY connection, or closes it: limits of keepalive, keepalive_requests, _time. Takes it in every case.
+ * Parks a READY connection, or closes it: limits of keepalive, keepalive_requests, _time. Takes it
+ * in every case.
  */
 void wr_idle_put(const struct wr_members *m, const struct wr_member *member, uint64_t identity,
                  struct wr_pconn *pc);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * lb.h: what a balancing method is: a table of functions that walk their own structure and ask
- * wr_peer_ok for a candidate (eligibility is written once, in up/pick.c). Picking allocates nothing. The heart
- * owns this header; lb/ implements it, third parties too.
+ * wr_peer_ok for a candidate (eligibility is written once, in up/pick.c). Picking allocates
+ * nothing. The heart owns this header; lb/ implements it, third parties too.
  */
 #ifndef WR_UP_LB_H
 #define WR_UP_LB_H
@@ -17,7 +17,8 @@
 struct wr_req;
 struct wr_members;
 
-/* Server parameters that a method can support; others are `balancing method does not support parameter "x"`. */
+/* Server parameters that a method can support; others are `balancing method does not support
+ * parameter "x"`. */
 enum wr_lb_params {
     WR_LB_WEIGHT = 1,
     WR_LB_MAX_CONNS = 2,
@@ -31,21 +32,23 @@ enum wr_lb_params {
 /* One choice. `tier` says which members count: 0 primaries, 1 backups. */
 struct wr_lb_ctx {
     const struct wr_members *members;
-    struct wr_req *req;   /* for methods that look at the request; NULL in tests */
+    struct wr_req *req; /* for methods that look at the request; NULL in tests */
     uint32_t thread_no;
     uint8_t tier;
-    bool is_exact;        /* the group has a zone: one cursor for all threads, group lock held */
+    bool is_exact; /* the group has a zone: one cursor for all threads, group lock held */
     uint64_t now_ms;
     const uint64_t *tried; /* bit a member, or NULL */
 };
 
 struct wr_lb {
-    const char *name;      /* directive: "least_conn"; "round_robin" is the default */
-    unsigned params;       /* enum wr_lb_params it honours */
-    /* Per members list, at build; state of this list into *ret_state (members' arena). May be NULL. */
+    const char *name; /* directive: "least_conn"; "round_robin" is the default */
+    unsigned params;  /* enum wr_lb_params it honours */
+    /* Per members list, at build; state of this list into *ret_state (members' arena). May be NULL.
+     */
     enum wr_status (*group_init)(struct wr_members *m, void **ret_state);
     /*
-     * Index of the chosen member; WR_EOF: none is eligible in this tier. Calls wr_peer_ok for candidates.
+     * Index of the chosen member; WR_EOF: none is eligible in this tier. Calls wr_peer_ok for
+     * candidates.
      */
     enum wr_status (*pick)(struct wr_lb_ctx *ctx, uint32_t *ret_i);
     void (*group_fini)(struct wr_members *m);
@@ -54,7 +57,8 @@ struct wr_lb {
 /* May member i be chosen now: right tier, not tried, not down, not failed, not full? */
 bool wr_peer_ok(const struct wr_lb_ctx *ctx, uint32_t i);
 
-/* This thread's own state of a members list: `size` zeroed bytes made at the first call; NULL without memory. */
+/* This thread's own state of a members list: `size` zeroed bytes made at the first call; NULL
+ * without memory. */
 void *wr_members_thread_state(const struct wr_members *m, uint32_t thread_no, size_t size);
 
 #endif

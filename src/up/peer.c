@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * peer.c: facts of a peer over all threads. One word holds the failure state (up/peer.h draws it) and is
- * changed by CAS only, so that exactly one request probes and a success clears only what is older than itself.
- * No function waits or locks.
+ * peer.c: facts of a peer over all threads. One word holds the failure state (up/peer.h draws it)
+ * and is changed by CAS only, so that exactly one request probes and a success clears only what is
+ * older than itself. No function waits or locks.
  */
 #include "up/peer.h"
 
@@ -49,7 +49,8 @@ enum wr_status wr_peer_get(struct wr_fixtures *r, struct wr_gen *g, struct wr_st
     struct wr_peer *p;
     enum wr_status st;
 
-    /* A group's name longer than the buffer is cut: then two groups may share facts, which harms nobody. */
+    /* A group's name longer than the buffer is cut: then two groups may share facts, which harms
+     * nobody. */
     memcpy(name, group.ptr, n);
     name[n] = ' ';
     memcpy(name + n + 1, text, text_len);
@@ -112,7 +113,8 @@ static bool claim_probe(const struct wr_member *m, uint64_t now_ms, bool *ret_pr
     return true;
 }
 
-bool wr_peer_acquire(const struct wr_member *m, uint64_t now_ms, bool has_accounting, bool *ret_probe)
+bool wr_peer_acquire(const struct wr_member *m, uint64_t now_ms, bool has_accounting,
+                     bool *ret_probe)
 {
     bool is_probe = false;
     uint32_t n;
@@ -144,7 +146,8 @@ static void count_failure(const struct wr_member *m, uint64_t now_ms)
     uint32_t e, cut;
 
     do {
-        fails = now_ms - since_of(w) > m->fail_timeout_ms && (w & PROBE_BIT) == 0 ? 1 : fails_of(w) + 1;
+        fails =
+            now_ms - since_of(w) > m->fail_timeout_ms && (w & PROBE_BIT) == 0 ? 1 : fails_of(w) + 1;
         next = make_word(WR_MIN(fails, 0xffffu), false, now_ms);
     } while (!wr_cas_acqrel(&m->peer->health, &w, next));
     wr_add_rlx(&m->peer->failures, 1);
@@ -180,8 +183,8 @@ static void give_up_probe(const struct wr_member *m)
     }
 }
 
-void wr_peer_release(const struct wr_member *m, enum wr_outcome how, uint64_t began_ms, uint64_t now_ms,
-                     bool has_accounting, bool was_probe)
+void wr_peer_release(const struct wr_member *m, enum wr_outcome how, uint64_t began_ms,
+                     uint64_t now_ms, bool has_accounting, bool was_probe)
 {
     if (has_accounting && m->max_fails != 0) {
         switch (how) {

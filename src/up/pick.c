@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pick.c: one request's choice of peers. Eligibility is written here once (wr_peer_ok); a balancer walks its own
- * structure and asks. Primaries first; once they cannot be chosen the request goes over to the backups for good
- * (U2.4). Nothing is allocated but the tried set of groups above 64 members, once per request.
+ * pick.c: one request's choice of peers. Eligibility is written here once (wr_peer_ok); a balancer
+ * walks its own structure and asks. Primaries first; once they cannot be chosen the request goes
+ * over to the backups for good (U2.4). Nothing is allocated but the tried set of groups above 64
+ * members, once per request.
  */
 #include "up/pick.h"
 
 #include "base/mem.h"
 #include "base/slab.h"
 
-#define PICK_RACES_MAX 8 /* times another thread may take the chosen slot before we call it full */
+#define PICK_RACES_MAX                                                                             \
+    8 /* times another thread may take the chosen slot before we call it full                      \
+       */
 
 bool wr_peer_ok(const struct wr_lb_ctx *ctx, uint32_t i)
 {
@@ -34,7 +37,8 @@ void *wr_members_thread_state(const struct wr_members *m, uint32_t thread_no, si
     if (thread_no >= WR_THREADS_MAX) {
         thread_no = WR_THREADS_MAX - 1;
     }
-    /* The slot is this thread's alone; the generation's end frees it from whatever thread is last. */
+    /* The slot is this thread's alone; the generation's end frees it from whatever thread is last.
+     */
     p = wr_load_acq(&m->thread_state[thread_no]);
     if (p == NULL) {
         p = wr_run_zalloc(size);
@@ -77,7 +81,8 @@ static enum wr_status ask_balancer(struct wr_lb_ctx *ctx, uint32_t *ret_i)
     return st;
 }
 
-static enum wr_status pick_in_tier(struct wr_picker *p, struct wr_lb_ctx *ctx, struct wr_peer_slot *ret)
+static enum wr_status pick_in_tier(struct wr_picker *p, struct wr_lb_ctx *ctx,
+                                   struct wr_peer_slot *ret)
 {
     const struct wr_members *m = p->members;
     enum wr_status st;
@@ -100,7 +105,8 @@ static enum wr_status pick_in_tier(struct wr_picker *p, struct wr_lb_ctx *ctx, s
     return WR_EOF;
 }
 
-enum wr_status wr_pick(struct wr_picker *p, uint64_t now_ms, uint32_t thread_no, struct wr_peer_slot *ret)
+enum wr_status wr_pick(struct wr_picker *p, uint64_t now_ms, uint32_t thread_no,
+                       struct wr_peer_slot *ret)
 {
     struct wr_lb_ctx ctx = {.members = p->members,
                             .req = p->req,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pick.h: the next peer of a request: eligibility, tried set, tiers; asks the balancer and takes the slot
- * (U2.3, U2.4). Thread of the request.
+ * pick.h: the next peer of a request: eligibility, tried set, tiers; asks the balancer and takes
+ * the slot (U2.3, U2.4). Thread of the request.
  */
 #ifndef WR_UP_PICK_H
 #define WR_UP_PICK_H
@@ -17,9 +17,9 @@
 struct wr_picker {
     const struct wr_members *members;
     struct wr_req *req;
-    uint64_t *tried;      /* bits; inline_tried for up to 64 members */
+    uint64_t *tried; /* bits; inline_tried for up to 64 members */
     uint64_t inline_tried;
-    uint8_t tier;         /* 1: went over to backups, never back */
+    uint8_t tier; /* 1: went over to backups, never back */
 };
 
 struct wr_peer_slot {
@@ -32,7 +32,8 @@ struct wr_peer_slot {
 enum wr_status wr_picker_init(struct wr_picker *p, const struct wr_members *m, struct wr_arena *a,
                               struct wr_req *r) WR_MUST_CHECK;
 /* WR_EOF: no live peer. The member counts as tried from now on. */
-enum wr_status wr_pick(struct wr_picker *p, uint64_t now_ms, uint32_t thread_no, struct wr_peer_slot *ret) WR_MUST_CHECK;
+enum wr_status wr_pick(struct wr_picker *p, uint64_t now_ms, uint32_t thread_no,
+                       struct wr_peer_slot *ret) WR_MUST_CHECK;
 /* Takes the same member again (a stale idle connection, U2.6); false when it is full or out now. */
 bool wr_pick_again(const struct wr_peer_slot *old, uint64_t now_ms, struct wr_peer_slot *ret);
 /* Idempotent. */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * proto.h: how to speak to a peer. The engine (up/engine.c) knows peers, retries, timeouts, buffering; a protocol knows
- * bytes. Two kinds:
+ * proto.h: how to speak to a peer. The engine (up/engine.c) knows peers, retries, timeouts,
+ * buffering; a protocol knows bytes. Two kinds:
  *
- *   struct wr_proto        what the engine calls; with a codec that owns connections (HTTP/1: proto/http.c)
- *   struct wr_proto_table  the table of U12.1 (create_request, process_header, input_filter ...), driven by
- *                          the one generic codec of proto/simple.c, which also gives a wr_proto for it
+ *   struct wr_proto        what the engine calls; with a codec that owns connections (HTTP/1:
+ * proto/http.c) struct wr_proto_table  the table of U12.1 (create_request, process_header,
+ * input_filter ...), driven by the one generic codec of proto/simple.c, which also gives a wr_proto
+ * for it
  *
  * All functions run on the request's thread; none may wait or call the engine back.
  */
@@ -26,14 +27,16 @@ struct wr_up;
 struct wr_req;
 
 struct wr_proto {
-    const char *name;              /* "http" */
+    const char *name; /* "http" */
     const struct wr_codec *codec;
     /*
-     * Builds the request for a new attempt (U7.3: once per try): s->head_out; its framing says whether and how the body
-     * goes along. WR_EPROTO: a value would break the wire (U14.1): 400. WR_ENOMEM, others: 500, no other peer.
+     * Builds the request for a new attempt (U7.3: once per try): s->head_out; its framing says
+     * whether and how the body goes along. WR_EPROTO: a value would break the wire (U14.1): 400.
+     * WR_ENOMEM, others: 500, no other peer.
      */
     enum wr_status (*create_request)(struct wr_up *u, struct wr_stream *s);
-    /* Optional. Location and the URL of Refresh; each Set-Cookie: *ret is the new value. WR_EOF: unchanged. */
+    /* Optional. Location and the URL of Refresh; each Set-Cookie: *ret is the new value. WR_EOF:
+     * unchanged. */
     enum wr_status (*rewrite_redirect)(struct wr_up *u, struct wr_str value, struct wr_str *ret);
     enum wr_status (*rewrite_cookie)(struct wr_up *u, struct wr_str value, struct wr_str *ret);
     /* Optional. Before each further try whose predecessor sent or parsed anything. */
@@ -58,12 +61,12 @@ enum wr_proto_result {
 struct wr_proto_req {
     struct wr_req *req;
     struct wr_arena *arena;
-    void *conf;             /* the module's location conf */
-    void *ctx;              /* the module's own */
-    struct wr_msg *head;    /* process_header fills: status, reason, fields */
-    uint64_t length;        /* of the body; WR_LENGTH_UNKNOWN: up to the close. Set before DONE */
-    bool keep;              /* the connection may serve again after this response */
-    bool no_body;           /* create_request: the client's body is not sent behind the request bytes */
+    void *conf;          /* the module's location conf */
+    void *ctx;           /* the module's own */
+    struct wr_msg *head; /* process_header fills: status, reason, fields */
+    uint64_t length;     /* of the body; WR_LENGTH_UNKNOWN: up to the close. Set before DONE */
+    bool keep;           /* the connection may serve again after this response */
+    bool no_body; /* create_request: the client's body is not sent behind the request bytes */
 };
 
 struct wr_proto_table {
@@ -72,21 +75,26 @@ struct wr_proto_table {
     enum wr_status (*create_request)(struct wr_proto_req *q, struct wr_strbuf *out);
     /* Optional. Resets the parser before a further try. */
     enum wr_status (*reinit_request)(struct wr_proto_req *q);
-    /* Required. p[0..n): all head bytes so far, in one piece. DONE: *ret_used bytes are the head. */
-    enum wr_proto_result (*process_header)(struct wr_proto_req *q, const char *p, size_t n, size_t *ret_used);
+    /* Required. p[0..n): all head bytes so far, in one piece. DONE: *ret_used bytes are the head.
+     */
+    enum wr_proto_result (*process_header)(struct wr_proto_req *q, const char *p, size_t n,
+                                           size_t *ret_used);
     /* Optional. Once, when the head is complete. */
     enum wr_status (*input_filter_init)(struct wr_proto_req *q);
     /*
-     * Optional. From p[0..n) *ret_used bytes are done with and *ret_data (inside p) is body. Called until all is used,
-     * DONE or INVALID. Without it the body is `length` bytes, else up to the close.
+     * Optional. From p[0..n) *ret_used bytes are done with and *ret_data (inside p) is body. Called
+     * until all is used, DONE or INVALID. Without it the body is `length` bytes, else up to the
+     * close.
      */
-    enum wr_proto_result (*input_filter)(struct wr_proto_req *q, const char *p, size_t n, size_t *ret_used,
-                                         struct wr_str *ret_data);
+    enum wr_proto_result (*input_filter)(struct wr_proto_req *q, const char *p, size_t n,
+                                         size_t *ret_used, struct wr_str *ret_data);
     void (*abort_request)(struct wr_proto_req *q);
     /* Required. */
     void (*finalize_request)(struct wr_proto_req *q, unsigned status);
-    enum wr_status (*rewrite_redirect)(struct wr_proto_req *q, struct wr_str value, struct wr_str *ret);
-    enum wr_status (*rewrite_cookie)(struct wr_proto_req *q, struct wr_str value, struct wr_str *ret);
+    enum wr_status (*rewrite_redirect)(struct wr_proto_req *q, struct wr_str value,
+                                       struct wr_str *ret);
+    enum wr_status (*rewrite_cookie)(struct wr_proto_req *q, struct wr_str value,
+                                     struct wr_str *ret);
 };
 
 #endif

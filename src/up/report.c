@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * report.c: log lines of attempts. The request's log context adds client, server, request, upstream and host.
+ * report.c: log lines of attempts. The request's log context adds client, server, request, upstream
+ * and host.
  */
 #include "up/report.h"
 
@@ -23,11 +24,12 @@ static const char *phase_of(const struct wr_up *u)
 static void report_refused(struct wr_up *u)
 {
     int err = u->attempt.err;
-    bool is_usual = err == ECONNREFUSED || err == ECONNRESET || err == ENETUNREACH || err == EHOSTUNREACH ||
-                    err == ENETDOWN || err == EHOSTDOWN || err == ETIMEDOUT || err == EAGAIN || err == 0;
+    bool is_usual = err == ECONNREFUSED || err == ECONNRESET || err == ENETUNREACH ||
+                    err == EHOSTUNREACH || err == ENETDOWN || err == EHOSTDOWN ||
+                    err == ETIMEDOUT || err == EAGAIN || err == 0;
 
-    wr_log(&u->req->log, is_usual ? WR_LOG_ERROR : WR_LOG_CRIT, "connect() failed (%d: %s) while connecting to upstream",
-           err, wr_log_errno_text(err));
+    wr_log(&u->req->log, is_usual ? WR_LOG_ERROR : WR_LOG_CRIT,
+           "connect() failed (%d: %s) while connecting to upstream", err, wr_log_errno_text(err));
 }
 
 void wr_up_report(struct wr_up *u, enum wr_cause cause)
@@ -49,33 +51,38 @@ void wr_up_report(struct wr_up *u, enum wr_cause cause)
         wr_log(log, WR_LOG_ERROR, "SSL handshake failed while SSL handshaking to upstream");
         return;
     case WR_CAUSE_CONNECT_TIMEOUT:
-        wr_log(log, WR_LOG_ERROR, "upstream timed out (%d: %s) while connecting to upstream", ETIMEDOUT,
-               wr_log_errno_text(ETIMEDOUT));
+        wr_log(log, WR_LOG_ERROR, "upstream timed out (%d: %s) while connecting to upstream",
+               ETIMEDOUT, wr_log_errno_text(ETIMEDOUT));
         return;
     case WR_CAUSE_READ_TIMEOUT:
-        wr_log(log, WR_LOG_ERROR, "upstream timed out (%d: %s) while %s", ETIMEDOUT, wr_log_errno_text(ETIMEDOUT),
-               phase_of(u));
+        wr_log(log, WR_LOG_ERROR, "upstream timed out (%d: %s) while %s", ETIMEDOUT,
+               wr_log_errno_text(ETIMEDOUT), phase_of(u));
         return;
     case WR_CAUSE_SEND_TIMEOUT:
-        wr_log(log, WR_LOG_ERROR, "upstream timed out (%d: %s) while sending request to upstream", ETIMEDOUT,
-               wr_log_errno_text(ETIMEDOUT));
+        wr_log(log, WR_LOG_ERROR, "upstream timed out (%d: %s) while sending request to upstream",
+               ETIMEDOUT, wr_log_errno_text(ETIMEDOUT));
         return;
     case WR_CAUSE_CLOSED:
     case WR_CAUSE_TRUNCATED:
         if (a->err != 0) {
-            wr_log(log, WR_LOG_ERROR, "recv() failed (%d: %s) while %s", a->err, wr_log_errno_text(a->err), phase_of(u));
+            wr_log(log, WR_LOG_ERROR, "recv() failed (%d: %s) while %s", a->err,
+                   wr_log_errno_text(a->err), phase_of(u));
         } else {
-            wr_log(log, WR_LOG_ERROR, "upstream prematurely closed connection while %s", phase_of(u));
+            wr_log(log, WR_LOG_ERROR, "upstream prematurely closed connection while %s",
+                   phase_of(u));
         }
         return;
     case WR_CAUSE_BIG_HEAD:
-        wr_log(log, WR_LOG_ERROR, "upstream sent too big header while reading response header from upstream");
+        wr_log(log, WR_LOG_ERROR,
+               "upstream sent too big header while reading response header from upstream");
         return;
     case WR_CAUSE_BAD_HEAD:
-        wr_log(log, WR_LOG_ERROR, "upstream sent invalid header while reading response header from upstream");
+        wr_log(log, WR_LOG_ERROR,
+               "upstream sent invalid header while reading response header from upstream");
         return;
     case WR_CAUSE_OURS:
-        wr_log_errno(log, WR_LOG_CRIT, a->err, "the request could not be passed to the peer, no other is tried");
+        wr_log_errno(log, WR_LOG_CRIT, a->err,
+                     "the request could not be passed to the peer, no other is tried");
         return;
     }
     WR_UNREACHABLE();
@@ -95,11 +102,13 @@ void wr_up_report_spill(struct wr_up *u)
     }
     if (p->spill_errno != 0) {
         u->is_spill_told = true;
-        wr_log_errno(&u->req->log, WR_LOG_CRIT, p->spill_errno,
-                     "the temporary file of an upstream response cannot be made or written, the peer is held back");
+        wr_log_errno(
+            &u->req->log, WR_LOG_CRIT, p->spill_errno,
+            "the temporary file of an upstream response cannot be made or written, the peer is held back");
     } else if (p->is_spilled) {
         u->is_spill_told = true;
-        wr_log(&u->req->log, WR_LOG_WARN, "an upstream response is buffered to a temporary file in %.*s",
+        wr_log(&u->req->log, WR_LOG_WARN,
+               "an upstream response is buffered to a temporary file in %.*s",
                WR_STR_ARG(u->start.conf->temp_path->dir));
     }
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* report.h: the log lines of the upstream mechanism, in the words operators know (U3.3). */
+/*
+ * report.h: the log lines of the upstream mechanism, in the words operators know (U3.3).
+ * Thread of the request; each line is written where its fact is known, once.
+ */
 #ifndef WR_UP_REPORT_H
 #define WR_UP_REPORT_H
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* retry.c: see retry.h. Pure; any thread. */
+/*
+ * retry.c: what follows an attempt, as a pure function (up/retry.h).
+ * Any thread.
+ */
 #include "up/retry.h"
 
 #include "base/assert.h"
@@ -85,7 +88,8 @@ static enum wr_outcome outcome_of(const struct wr_retry_in *in)
 
 unsigned wr_retry_log_status(enum wr_cause cause)
 {
-    return cause == WR_CAUSE_CONNECT_TIMEOUT || cause == WR_CAUSE_READ_TIMEOUT || cause == WR_CAUSE_SEND_TIMEOUT
+    return cause == WR_CAUSE_CONNECT_TIMEOUT || cause == WR_CAUSE_READ_TIMEOUT ||
+                   cause == WR_CAUSE_SEND_TIMEOUT
                ? 504
                : 502;
 }
@@ -106,7 +110,8 @@ static uint16_t final_status(const struct wr_retry_in *in)
 
 struct wr_retry_out wr_retry_decide(const struct wr_retry_in *in)
 {
-    struct wr_retry_out out = {.action = WR_RETRY_GIVE_UP, .status = final_status(in), .outcome = outcome_of(in)};
+    struct wr_retry_out out = {
+        .action = WR_RETRY_GIVE_UP, .status = final_status(in), .outcome = outcome_of(in)};
     uint32_t bit = cause_bit(in);
     bool is_stale = in->cause == WR_CAUSE_CLOSED && in->is_reused && !in->got_bytes;
 

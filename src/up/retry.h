@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * retry.h: what to do after an attempt: a pure function of its result and the policy (U2.2, U2.6, U7).
+ * retry.h: what to do after an attempt: a pure function of its result and the policy (U2.2, U2.6,
+ * U7).
  */
 #ifndef WR_UP_RETRY_H
 #define WR_UP_RETRY_H
@@ -13,35 +14,39 @@
 enum wr_cause {
     WR_CAUSE_NONE,
     WR_CAUSE_OK,
-    WR_CAUSE_REFUSED,         /* refused, reset while connecting, unreachable */
+    WR_CAUSE_REFUSED, /* refused, reset while connecting, unreachable */
     WR_CAUSE_CONNECT_TIMEOUT,
     WR_CAUSE_TLS,
     WR_CAUSE_READ_TIMEOUT,
     WR_CAUSE_SEND_TIMEOUT,
-    WR_CAUSE_CLOSED,          /* closed or reset before a whole head */
+    WR_CAUSE_CLOSED, /* closed or reset before a whole head */
     WR_CAUSE_BAD_HEAD,
     WR_CAUSE_BIG_HEAD,
-    WR_CAUSE_STATUS,          /* a status that *_next_upstream names */
-    WR_CAUSE_TRUNCATED,       /* broke off after its head was accepted */
-    WR_CAUSE_CANCELED,        /* the client's end */
-    WR_CAUSE_OURS,            /* memory, socket, bind, building the request */
-    WR_CAUSE_CLIENT_BODY,     /* the client's body was bad: 400, 408, 413 */
+    WR_CAUSE_STATUS,      /* a status that *_next_upstream names */
+    WR_CAUSE_TRUNCATED,   /* broke off after its head was accepted */
+    WR_CAUSE_CANCELED,    /* the client's end */
+    WR_CAUSE_OURS,        /* memory, socket, bind, building the request */
+    WR_CAUSE_CLIENT_BODY, /* the client's body was bad: 400, 408, 413 */
 };
 
 struct wr_retry_in {
     enum wr_cause cause;
-    uint16_t status;         /* for STATUS */
-    uint32_t policy;         /* enum wr_up_next */
-    bool sent;               /* sending of the request began */
-    bool body_lost;          /* a byte of a streamed body went out: it cannot be sent again */
+    uint16_t status; /* for STATUS */
+    uint32_t policy; /* enum wr_up_next */
+    bool sent;       /* sending of the request began */
+    bool body_lost;  /* a byte of a streamed body went out: it cannot be sent again */
     bool is_reused, got_bytes;
     bool is_idempotent;
     bool client_gone;
-    uint32_t tries_left;     /* further tries that peers and *_tries allow */
-    bool time_left;          /* *_next_upstream_timeout allows */
+    uint32_t tries_left; /* further tries that peers and *_tries allow */
+    bool time_left;      /* *_next_upstream_timeout allows */
 };
 
-enum wr_retry_action { WR_RETRY_NEXT, WR_RETRY_SAME, WR_RETRY_GIVE_UP };
+enum wr_retry_action {
+    WR_RETRY_NEXT,
+    WR_RETRY_SAME,
+    WR_RETRY_GIVE_UP
+};
 
 struct wr_retry_out {
     enum wr_retry_action action;

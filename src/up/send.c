@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * send.c: the request of one attempt (U4). A gathered body is shared by reference into the stream's out pipe, so
- * that the next peer can get it again; a streamed one is moved part by part, and once a byte of it went no
- * other peer can be tried (U4.4). Head and the bytes that are here leave in one write of the codec.
+ * send.c: the request of one attempt (U4). A gathered body is shared by reference into the stream's
+ * out pipe, so that the next peer can get it again; a streamed one is moved part by part, and once
+ * a byte of it went no other peer can be tried (U4.4). Head and the bytes that are here leave in
+ * one write of the codec.
  */
 #include "up/send.h"
 
@@ -71,8 +72,8 @@ static enum wr_status attach_body(struct wr_up *u)
     struct wr_stream *s = u->attempt.stream;
     size_t high = is_streamed(u) ? (size_t)wr_core_loc_of(u->req)->body_buffer_size : SHARE_HIGH;
 
-    if (s->head_out->framing == WR_FRAMING_NONE || s->head_out->framing == WR_FRAMING_CLOSE || s->out != NULL ||
-        u->start.drop_body || (u->body_src == NULL && u->req->body == NULL)) {
+    if (s->head_out->framing == WR_FRAMING_NONE || s->head_out->framing == WR_FRAMING_CLOSE ||
+        s->out != NULL || u->start.drop_body || (u->body_src == NULL && u->req->body == NULL)) {
         return WR_OK;
     }
     s->out = wr_pipe_new(WR_MAX(high, 4096u), &u->req->task, NULL);
@@ -100,7 +101,8 @@ void wr_up_send_start(struct wr_up *u)
         s->ops->start(s);
     } else if (st == WR_EPROTO) {
         /* U14.1: a value would have broken the request line or a field: the client's fault. */
-        wr_log(&u->req->log, WR_LOG_ERROR, "a header value or the URI has a CR, LF or NUL, the request is not sent");
+        wr_log(&u->req->log, WR_LOG_ERROR,
+               "a header value or the URI has a CR, LF or NUL, the request is not sent");
         u->fail_status = 400;
         wr_attempt_end(u, WR_CAUSE_CLIENT_BODY, 0);
     } else if (st != WR_ECANCELED) {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* send.h: the request towards the peer: its head from the protocol, its body from memory, file or the client. */
+/*
+ * send.h: the request towards the peer: its head from the protocol, its body from memory, file or
+ * the client. Thread of the request.
+ */
 #ifndef WR_UP_SEND_H
 #define WR_UP_SEND_H
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tunnel.c: after an accepted 101 both codecs carry raw bytes; each direction is one pipe that is handed over whole
- * (producer: the one codec, consumer: the other), so that this task only sees the ends (U9). Half-close passes on as
- * the pipe's eof; idle limits are the two codecs' timeouts.
+ * tunnel.c: after an accepted 101 both codecs carry raw bytes; each direction is one pipe that is
+ * handed over whole (producer: the one codec, consumer: the other), so that this task only sees the
+ * ends (U9). Half-close passes on as the pipe's eof; idle limits are the two codecs' timeouts.
  *
  *   client stream in  --> peer stream out
  *   client stream out <-- peer stream in
@@ -13,7 +13,8 @@
 #include "up/head.h"
 #include "up/up.h"
 
-/* Each direction is one pipe: the codec that reads is its producer, the one that writes its consumer. */
+/* Each direction is one pipe: the codec that reads is its producer, the one that writes its
+ * consumer. */
 static enum wr_status join(struct wr_up *u, struct wr_stream *client, struct wr_stream *peer)
 {
     size_t high = (size_t)u->start.conf->buffer_size;

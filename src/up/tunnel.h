@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tunnel.h: raw bytes both ways after a 101 (U9). */
+/*
+ * tunnel.h: raw bytes both ways after a 101 (U9).
+ * Thread of the request.
+ */
 #ifndef WR_UP_TUNNEL_H
 #define WR_UP_TUNNEL_H
 

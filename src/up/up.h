@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * up.h: THE HEART: one proxied request over all its tries. A content of the request (http/req.h) whose state table
- * is below; one attempt at a time (up/attempt.h). Lives in the request's arena, runs in the request's task.
+ * up.h: THE HEART: one proxied request over all its tries. A content of the request (http/req.h)
+ * whose state table is below; one attempt at a time (up/attempt.h). Lives in the request's arena,
+ * runs in the request's task.
  *
  *   START    target, request body                     -> PICK FAIL
  *   PICK     eligibility, balancer, slot              -> TRY FAIL
@@ -48,48 +49,51 @@ struct wr_up_log {
     bool next_is_redirect;
 };
 
-/* What a protocol's content handler asks for. Everything outlives the request or lies in its arena. */
+/* What a protocol's content handler asks for. Everything outlives the request or lies in its arena.
+ */
 struct wr_up_start {
     const struct wr_up_conf *conf;
     const struct wr_proto *proto;
     void *proto_conf;
     const struct wr_members *members;
-    struct wr_str url_prefix;  /* "http://": for logs */
-    struct wr_str uri;         /* behind the peer's address in logs: "/path?x" */
-    uint64_t identity;         /* of connections (U10.4): transport, TLS, bind */
-    bool gather_body;          /* buffer the body whatever request_buffering says */
-    bool drop_body;            /* the client's body is not sent */
+    struct wr_str url_prefix; /* "http://": for logs */
+    struct wr_str uri;        /* behind the peer's address in logs: "/path?x" */
+    uint64_t identity;        /* of connections (U10.4): transport, TLS, bind */
+    bool gather_body;         /* buffer the body whatever request_buffering says */
+    bool drop_body;           /* the client's body is not sent */
 };
 
 struct wr_up {
     struct wr_content content; /* first */
     uint32_t magic;
     uint8_t state;
-    bool body_lost;            /* bytes of a streamed body went out */
-    bool is_created;           /* create_request succeeded once */
+    bool body_lost;  /* bytes of a streamed body went out */
+    bool is_created; /* create_request succeeded once */
     bool is_finalized;
-    bool is_buffered;          /* of this response */
-    bool is_spill_told;        /* its log line was written */
-    bool is_tunnel;            /* the tunnel was begun */
-    bool wants_upgrade;        /* the client asked for an upgrade, and the request says so */
+    bool is_buffered;   /* of this response */
+    bool is_spill_told; /* its log line was written */
+    bool is_tunnel;     /* the tunnel was begun */
+    bool wants_upgrade; /* the client asked for an upgrade, and the request says so */
     uint16_t fail_status;
     struct wr_req *req;
     struct wr_up_start start;
     struct wr_picker picker;
     struct wr_peer_slot slot;
     struct wr_attempt attempt;
-    struct wr_timer timer;     /* connect deadline; task: the request's */
-    uint32_t tries;            /* begun, stale connections not counted */
+    struct wr_timer timer; /* connect deadline; task: the request's */
+    uint32_t tries;        /* begun, stale connections not counted */
     uint64_t first_pick_ms;
     struct wr_connect_opts opts;
     struct wr_addr bind;
-    struct wr_pipe *body_src;  /* consumer end of a streamed request body; NULL: gathered, none, or over */
-    struct wr_up_try *try;     /* current */
-    void *ctx;                 /* the protocol's own */
+    struct wr_pipe
+        *body_src; /* consumer end of a streamed request body; NULL: gathered, none, or over */
+    struct wr_up_try *try; /* current */
+    void *ctx;             /* the protocol's own */
 };
 
 /* Content of a request: from a location's content handler. Begins at the first step. */
-enum wr_status wr_up_new(struct wr_req *r, const struct wr_up_start *start, struct wr_up **ret) WR_MUST_CHECK;
+enum wr_status wr_up_new(struct wr_req *r, const struct wr_up_start *start,
+                         struct wr_up **ret) WR_MUST_CHECK;
 /* "GET http://..." text of where this attempt goes, for logs. */
 struct wr_up_log *wr_up_log_get(struct wr_req *r);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vars.c: $upstream_*: what the tries of a request did, one value a try, ", " between them and " : " behind an internal
- * redirect (U7.5). The list lives at r->up_log in the request's arena.
+ * vars.c: $upstream_*: what the tries of a request did, one value a try, ", " between them and " :
+ * " behind an internal redirect (U7.5). The list lives at r->up_log in the request's arena.
  */
 #include "http/var.h"
 
@@ -79,7 +79,8 @@ static void add_field(struct wr_strbuf *b, const struct wr_up_try *t, enum try_f
     }
 }
 
-static enum wr_status get_tries(struct wr_req *r, const struct wr_var *v, struct wr_str rest, struct wr_str *ret)
+static enum wr_status get_tries(struct wr_req *r, const struct wr_var *v, struct wr_str rest,
+                                struct wr_str *ret)
 {
     const struct wr_up_log *l = r->up_log;
     const struct wr_up_try *t;
@@ -115,7 +116,8 @@ static const struct wr_hdr *find_field(const struct wr_hdrs *h, struct wr_str va
     return wr_hdrs_find(h, wr_str(name, var.len), NULL);
 }
 
-static enum wr_status get_http(struct wr_req *r, const struct wr_var *v, struct wr_str rest, struct wr_str *ret)
+static enum wr_status get_http(struct wr_req *r, const struct wr_var *v, struct wr_str rest,
+                               struct wr_str *ret)
 {
     const struct wr_up_log *l = r->up_log;
     const struct wr_hdr *h;
@@ -129,7 +131,8 @@ static enum wr_status get_http(struct wr_req *r, const struct wr_var *v, struct 
     return WR_OK;
 }
 
-static enum wr_status get_trailer(struct wr_req *r, const struct wr_var *v, struct wr_str rest, struct wr_str *ret)
+static enum wr_status get_trailer(struct wr_req *r, const struct wr_var *v, struct wr_str rest,
+                                  struct wr_str *ret)
 {
     const struct wr_up_log *l = r->up_log;
     const struct wr_hdr *h = l == NULL ? NULL : find_field(l->trailers, rest);
@@ -142,7 +145,8 @@ static enum wr_status get_trailer(struct wr_req *r, const struct wr_var *v, stru
     return WR_OK;
 }
 
-static enum wr_status get_cookie(struct wr_req *r, const struct wr_var *v, struct wr_str rest, struct wr_str *ret)
+static enum wr_status get_cookie(struct wr_req *r, const struct wr_var *v, struct wr_str rest,
+                                 struct wr_str *ret)
 {
     const struct wr_up_log *l = r->up_log;
     const struct wr_hdr *h;
@@ -166,17 +170,17 @@ static enum wr_status get_cookie(struct wr_req *r, const struct wr_var *v, struc
 }
 
 const struct wr_var wr_up_vars[] = {
-    {"upstream_addr", get_tries, TRY_ADDR, WR_VAR_NOCACHE},
-    {"upstream_status", get_tries, TRY_STATUS, WR_VAR_NOCACHE},
-    {"upstream_connect_time", get_tries, TRY_CONNECT, WR_VAR_NOCACHE},
-    {"upstream_header_time", get_tries, TRY_HEADER, WR_VAR_NOCACHE},
-    {"upstream_response_time", get_tries, TRY_RESPONSE, WR_VAR_NOCACHE},
-    {"upstream_bytes_sent", get_tries, TRY_SENT, WR_VAR_NOCACHE},
-    {"upstream_bytes_received", get_tries, TRY_RECEIVED, WR_VAR_NOCACHE},
-    {"upstream_response_length", get_tries, TRY_LENGTH, WR_VAR_NOCACHE},
-    {"upstream_http_", get_http, 0, WR_VAR_PREFIX | WR_VAR_NOCACHE},
-    {"upstream_trailer_", get_trailer, 0, WR_VAR_PREFIX | WR_VAR_NOCACHE},
-    {"upstream_cookie_", get_cookie, 0, WR_VAR_PREFIX | WR_VAR_NOCACHE},
+    {"upstream_addr",            get_tries,   TRY_ADDR,     WR_VAR_NOCACHE                },
+    {"upstream_status",          get_tries,   TRY_STATUS,   WR_VAR_NOCACHE                },
+    {"upstream_connect_time",    get_tries,   TRY_CONNECT,  WR_VAR_NOCACHE                },
+    {"upstream_header_time",     get_tries,   TRY_HEADER,   WR_VAR_NOCACHE                },
+    {"upstream_response_time",   get_tries,   TRY_RESPONSE, WR_VAR_NOCACHE                },
+    {"upstream_bytes_sent",      get_tries,   TRY_SENT,     WR_VAR_NOCACHE                },
+    {"upstream_bytes_received",  get_tries,   TRY_RECEIVED, WR_VAR_NOCACHE                },
+    {"upstream_response_length", get_tries,   TRY_LENGTH,   WR_VAR_NOCACHE                },
+    {"upstream_http_",           get_http,    0,            WR_VAR_PREFIX | WR_VAR_NOCACHE},
+    {"upstream_trailer_",        get_trailer, 0,            WR_VAR_PREFIX | WR_VAR_NOCACHE},
+    {"upstream_cookie_",         get_cookie,  0,            WR_VAR_PREFIX | WR_VAR_NOCACHE},
 };
 
 const size_t wr_up_vars_cnt = WR_ARRAY_LEN(wr_up_vars);

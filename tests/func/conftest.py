@@ -2,7 +2,8 @@
 """Fixtures of the functional tests.
 
 The server under test is the program named by WEIR_BIN (default build/weir). With WEIR_BIN=/usr/sbin/nginx the same
-scripts run against nginx, which proves the scripts; tests marked weir_only(reason) are left out there.
+scripts run against nginx, which proves the scripts; tests marked weir_only(reason) are left out there, unless
+WEIR_TEST_ALL is set: then they should fail, each for its reason.
 
 weir(...)    starts a server, see Server.compose for the arguments; everything it wrote is checked when the test ends
 weir_shared  the same, for the tests of one module that share a server (tables)
@@ -33,7 +34,7 @@ def pytest_collection_modifyitems(items):
             continue
         if not mark.args or not mark.args[0]:
             raise pytest.UsageError(f"{item.nodeid}: weir_only without a reason")
-        if server_module.IS_NGINX:
+        if server_module.IS_NGINX and not os.environ.get("WEIR_TEST_ALL"):
             item.add_marker(pytest.mark.skip(reason="weir only: " + mark.args[0]))
 
 

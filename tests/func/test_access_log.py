@@ -16,7 +16,8 @@ def test_combined_is_the_default_format(weir):
 @pytest.mark.parametrize("escape,value,expect", [
     ("", 'q"b\\s', "q\\x22b\\x5Cs"), ("", "\xff", "\\xFF"), ("", "\t", "\\x09"), ("", "", "-"),
     ("escape=default ", 'q"', "q\\x22"), ("escape=json ", 'q"b\\s', 'q\\"b\\\\s'), ("escape=json ", "\t", "\\t"),
-    ("escape=json ", "", ""), ("escape=json ", "\xc3\xa9", "\xc3\xa9"), ("escape=none ", 'q"b\\s', 'q"b\\s'), ("escape=none ", "", "")])
+    ("escape=json ", "", ""), ("escape=json ", "\xc3\xa9", "\xc3\xa9"), ("escape=none ", 'q"b\\s', 'q"b\\s'),
+                                                 ("escape=none ", "", "")])
 def test_escape(weir, escape, value, expect):
     server = weir("access_log {dir}/access.log t; location / { return 200 x; }",
                   http="log_format t " + escape + "'[$http_x]';")
@@ -27,14 +28,16 @@ def test_escape(weir, escape, value, expect):
 
 @pytest.mark.parametrize("escape,expect", [("", r"/a\x0Ab\x0D\x1Fc"), ("escape=json ", r"/a\nb\r\u001Fc")])
 def test_control_characters_never_break_a_line(weir, escape, expect):  # U14.1
-    server = weir("access_log {dir}/access.log t; location / { return 200 x; }", http="log_format t " + escape + "'$uri';")
+    server = weir("access_log {dir}/access.log t; location / { return 200 x; }", http="log_format t " + escape +
+                  "'$uri';")
     server.get("/a%0Ab%0D%1Fc")
     assert server.access(1) == [expect]
 
 
 @pytest.mark.weir_only("U14.1: no raw CR, LF or NUL in a log line, whatever the escape; nginx writes them with escape=none")
 def test_escape_none_never_breaks_a_line(weir):
-    server = weir("access_log {dir}/access.log t; location / { return 200 x; }", http="log_format t escape=none '[$uri]';")
+    server = weir("access_log {dir}/access.log t; location / { return 200 x; }",
+                  http="log_format t escape=none '[$uri]';")
     server.get("/a%0Ab")
     server.get("/c%0Dd")
     text = "\n".join(server.access(2))
@@ -49,7 +52,8 @@ def test_format_of_several_parts(weir):
 
 
 def test_if(weir):
-    server = weir("access_log {dir}/access.log t if=$arg_log; location / { return 200 x; }", http="log_format t $request_uri;")
+    server = weir("access_log {dir}/access.log t if=$arg_log; location / { return 200 x; }",
+                  http="log_format t $request_uri;")
     for target in ("/1", "/2?log=", "/3?log=0", "/4?log=1", "/5?log=00"):
         server.get(target)
     assert server.access(2) == ["/4?log=1", "/5?log=00"]
@@ -73,7 +77,8 @@ def test_location_replaces_and_off_stops(weir):
 
 def test_log_of_the_location_that_answered(weir):
     server = weir("""error_page 404 /page; location / { access_log off; return 404; }
-        location = /page { access_log {dir}/access.log t; return 200 x; }""", http="log_format t '$uri $status $request_uri';")
+        location = /page { access_log {dir}/access.log t; return 200 x; }""",
+                  http="log_format t '$uri $status $request_uri';")
     server.get("/x")
     assert server.access(1) == ["/page 404 /x"]
 

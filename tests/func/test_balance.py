@@ -18,7 +18,8 @@ def peers(origin, names):
 
 def start(weir, servers, up, conf=GROUP, more="", **names):
     # One worker: the cursor is one per worker (nginx) or thread (U2.8).
-    return weir(conf, workers=1, http=FMT + "upstream g { " + " ".join(f"server {s};" for s in servers) + more + " }", **up, **names)
+    return weir(conf, workers=1, http=FMT + "upstream g { " + " ".join(f"server {s};" for s in servers) + more + " }",
+                **up, **names)
 
 
 def sequence(server, count):
@@ -31,7 +32,8 @@ def test_smooth_weights(weir, origin):  # U2.1
     assert sequence(server, 21) == "aabacaa" * 3
 
 
-@pytest.mark.parametrize("weights,expect", [((1, 1, 1), "abcabc"), ((2, 1), "abaaba"), ((3, 2, 1), "abacba"), ((1, 2), "babbab"),
+@pytest.mark.parametrize("weights,expect", [((1, 1, 1), "abcabc"), ((2, 1), "abaaba"), ((3, 2, 1), "abacba"),
+                                            ((1, 2), "babbab"),
                                             ((4, 2), "abaaba")])
 def test_other_weights(weir, origin, weights, expect):
     names = "abc"[:len(weights)]
@@ -119,7 +121,8 @@ def test_named_status_counts(weir, origin):
 @pytest.mark.parametrize("code", [403, 404])
 def test_403_and_404_never_count(weir, origin, code):
     bad = origin(f"HTTP/1.1 {code} No\r\nContent-Length: 0\r\n\r\n".encode())
-    server = start(weir, ["{bad} fail_timeout=1h", "{b}"], peers(origin, "b"), bad=bad, conf=f"proxy_next_upstream http_{code};" + GROUP)
+    server = start(weir, ["{bad} fail_timeout=1h", "{b}"], peers(origin, "b"), bad=bad,
+                   conf=f"proxy_next_upstream http_{code};" + GROUP)
     assert sequence(server, 6) == "b" * 6 and len(bad.requests) == 3
 
 
@@ -190,7 +193,8 @@ def test_group_used_above_its_definition(weir, origin):  # U1.4
 
 def test_group_by_variable(weir, origin):  # U1.5
     up = peers(origin, "ab")
-    server = weir("location / { proxy_pass http://$arg_g; }", http="upstream one { server {a}; } upstream two { server {b}; }", **up)
+    server = weir("location / { proxy_pass http://$arg_g; }",
+                  http="upstream one { server {a}; } upstream two { server {b}; }", **up)
     assert server.get("/?g=one").text + server.get("/?g=TWO").text + server.get(f"/?g={up['a']}").text == "aba"
 
 

@@ -13,7 +13,8 @@ OK = "pid {dir}/x.pid; events {}\nhttp { server { listen 127.0.0.1:{port}; } }\n
 
 
 def run(*args):
-    return subprocess.run([BINARY, *args], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT, check=False)
+    return subprocess.run([BINARY, *args], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT,
+                          check=False)
 
 
 def test_version():
@@ -33,14 +34,18 @@ def test_help(flag):
     result = run(flag)
     assert result.returncode == 0
     text = result.stdout + result.stderr
-    for option in ("-v", "-V", "-t", "-T", "-q", "-s signal", "-p prefix", "-e filename", "-c filename", "-g directives"):
+    for option in ("-v", "-V", "-t", "-T", "-q", "-s signal", "-p prefix", "-e filename", "-c filename",
+                   "-g directives"):
         assert option in text
 
 
 @pytest.mark.parametrize("args,message", [(("-x",), 'invalid option: "x"'), (("foo",), 'invalid option: "foo"'),
-                                          (("-c",), 'option "-c" requires file name'), (("-p",), 'option "-p" requires directory name'),
-                                          (("-g",), 'option "-g" requires parameter'), (("-s",), 'option "-s" requires parameter'),
-                                          (("-e",), 'option "-e" requires file name'), (("-s", "foo"), 'invalid option: "-s foo"')])
+                                          (("-c",), 'option "-c" requires file name'),
+                                          (("-p",), 'option "-p" requires directory name'),
+                                          (("-g",), 'option "-g" requires parameter'),
+                                          (("-s",), 'option "-s" requires parameter'),
+                                          (("-e",), 'option "-e" requires file name'),
+                                          (("-s", "foo"), 'invalid option: "-s foo"')])
 def test_bad_options(args, message):
     result = run(*args)
     assert result.returncode == 1 and result.stdout == ""
@@ -52,7 +57,8 @@ def test_t(command):
     result = server.command("-t", "-e", server.path("e.log"))
     assert result.returncode == 0 and result.stdout == ""
     lines = [re.sub(r"^\w+: ", "", line) for line in result.stderr.splitlines()]
-    assert lines == [f"the configuration file {server.conf} syntax is ok", f"configuration file {server.conf} test is successful"]
+    assert lines == [f"the configuration file {server.conf} syntax is ok",
+                     f"configuration file {server.conf} test is successful"]
 
 
 def test_t_quiet(command):
@@ -75,7 +81,8 @@ def test_joined_options(command):
 
 
 def test_dump(command):
-    server = command(text=OK + "# a comment stays\ninclude {dir}/b.conf;\ninclude {dir}/b.conf;\n", files={"b.conf": "env X;\n"})
+    server = command(text=OK + "# a comment stays\ninclude {dir}/b.conf;\ninclude {dir}/b.conf;\n",
+                     files={"b.conf": "env X;\n"})
     result = server.command("-T")
     assert result.returncode == 0
     with open(server.conf, encoding="utf-8") as file:
@@ -218,7 +225,8 @@ def test_include_glob_may_match_nothing(command):
 
 
 def test_include_inside_of_include(weir):
-    server = weir("include {dir}/a.conf;", files={"a.conf": "location / { include {dir}/b.conf; }", "b.conf": "return 200 deep;"},
+    server = weir("include {dir}/a.conf;", files={"a.conf": "location / { include {dir}/b.conf; }",
+                                                  "b.conf": "return 200 deep;"},
                   start=False)
     server.write("a.conf", f"location / {{ include {server.dir}/b.conf; }}")
     with open(server.conf, encoding="utf-8") as file:
@@ -236,9 +244,12 @@ def test_include_of_itself_is_an_error(command):
 # what the lexer does to words
 
 @pytest.mark.parametrize("word,expect", [
-    ("plain", "plain"), ('"quoted words"', "quoted words"), ("'single \"inside\"'", 'single "inside"'), ('"esc\\"aped"', 'esc"aped'),
-    ("back\\ slash", "back\\ slash"), ('"tab\\tnl\\nend"', "tab\tnl\nend"), ('"keep\\dot"', "keep\\dot"), ("a#b", "a#b"),
-    ('"a;b{c}"', "a;b{c}"), ("'multi\nline'", "multi\nline"), ("\\\\x", "\\x"), ("a\"b", 'a"b'), ('"$uri"', "/"), ("${uri}x", "/x"),
+    ("plain", "plain"), ('"quoted words"', "quoted words"), ("'single \"inside\"'", 'single "inside"'),
+                                         ('"esc\\"aped"', 'esc"aped'),
+    ("back\\ slash", "back\\ slash"), ('"tab\\tnl\\nend"', "tab\tnl\nend"), ('"keep\\dot"', "keep\\dot"),
+                                         ("a#b", "a#b"),
+    ('"a;b{c}"', "a;b{c}"), ("'multi\nline'", "multi\nline"), ("\\\\x", "\\x"), ("a\"b", 'a"b'), ('"$uri"', "/"),
+                                         ("${uri}x", "/x"),
     ('"\\r"', "\r"), ("'it\\'s'", "it's")])
 def test_words(weir, word, expect):
     assert weir("location / { return 200 " + word + "; }").get("/").text == expect

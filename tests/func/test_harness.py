@@ -28,21 +28,29 @@ def feed(data, close=True):
 
 
 @pytest.mark.parametrize("data", [
-    b"HTTP/1.1 200 OK\n\r\n\r\n", b"HTTP/2.0 200 OK\r\n\r\n", b"HTTP/1.1 20 OK\r\n\r\n", b"HTTP/1.1 200\r\n\r\n", b"garbage\r\n\r\n",
-    b"HTTP/1.1  200 OK\r\n\r\n", b"HTTP/1.1 600 OK\r\n\r\n", b"HTTP/1.1 200 O\x01K\r\n\r\n", OK + b"A : b\r\n\r\n", OK + b": b\r\n\r\n",
-    OK + b"A\r\n\r\n", OK + b"A: b\r\n c\r\n\r\n", OK + b"A: b\rc\r\n\r\n", OK + b"A: b\nC: d\r\n\r\n", OK + b"A: \0\r\n\r\n", OK + b"A(: b\r\n\r\n",
-    OK + b"Content-Length: 1\r\nContent-Length: 1\r\n\r\na", OK + b"Content-Length: +1\r\n\r\na", OK + b"Content-Length: a\r\n\r\na",
-    OK + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n", OK + b"Transfer-Encoding: gzip\r\n\r\n",
+    b"HTTP/1.1 200 OK\n\r\n\r\n", b"HTTP/2.0 200 OK\r\n\r\n", b"HTTP/1.1 20 OK\r\n\r\n", b"HTTP/1.1 200\r\n\r\n",
+                                  b"garbage\r\n\r\n",
+    b"HTTP/1.1  200 OK\r\n\r\n", b"HTTP/1.1 600 OK\r\n\r\n", b"HTTP/1.1 200 O\x01K\r\n\r\n", OK + b"A : b\r\n\r\n", OK +
+                                  b": b\r\n\r\n",
+    OK + b"A\r\n\r\n", OK + b"A: b\r\n c\r\n\r\n", OK + b"A: b\rc\r\n\r\n", OK + b"A: b\nC: d\r\n\r\n", OK +
+                                  b"A: \0\r\n\r\n", OK + b"A(: b\r\n\r\n",
+    OK + b"Content-Length: 1\r\nContent-Length: 1\r\n\r\na", OK + b"Content-Length: +1\r\n\r\na", OK +
+                                  b"Content-Length: a\r\n\r\na",
+    OK + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n", OK +
+                                  b"Transfer-Encoding: gzip\r\n\r\n",
     b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", OK + b"Transfer-Encoding: chunked\r\n\r\nx\r\n",
-    OK + b"Transfer-Encoding: chunked\r\n\r\n1;e\r\na\r\n0\r\n\r\n", OK + b"Transfer-Encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n",
-    OK + b"Transfer-Encoding: chunked\r\n\r\n1\na\r\n0\r\n\r\n", OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\nbad trailer\r\n\r\n",
+    OK + b"Transfer-Encoding: chunked\r\n\r\n1;e\r\na\r\n0\r\n\r\n", OK +
+                                  b"Transfer-Encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n",
+    OK + b"Transfer-Encoding: chunked\r\n\r\n1\na\r\n0\r\n\r\n", OK +
+                                  b"Transfer-Encoding: chunked\r\n\r\n0\r\nbad trailer\r\n\r\n",
     b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 204 X\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"])
 def test_reader_refuses(data):
     with pytest.raises(ProtocolError):
         feed(data).read_response()
 
 
-@pytest.mark.parametrize("data", [b"", OK, OK + b"Content-Length: 2\r\n\r\na", OK + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n",
+@pytest.mark.parametrize("data", [b"", OK, OK + b"Content-Length: 2\r\n\r\na", OK +
+                                  b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n",
                                   OK + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n"])
 def test_reader_sees_truncation(data):
     with pytest.raises(Closed):
@@ -56,8 +64,10 @@ def test_reader_sees_bytes_behind_the_end():
         stream.expect_eof()
 
 
-@pytest.mark.parametrize("data", [b"GET / HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", b"GET /\x01 HTTP/1.1\r\nHost: a\r\n\r\n",
-                                  b"GET  / HTTP/1.1\r\nHost: a\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nA: b\rc\r\n\r\n"])
+@pytest.mark.parametrize("data", [b"GET / HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
+                                  b"GET /\x01 HTTP/1.1\r\nHost: a\r\n\r\n",
+                                  b"GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
+                                  b"GET / HTTP/1.1\r\nHost: a\r\nA: b\rc\r\n\r\n"])
 def test_peer_refuses(data):
     with pytest.raises(ProtocolError):
         feed(data).read_request()
@@ -81,7 +91,8 @@ def test_a_failing_script_fails_the_test():
     client.close()
 
 
-@pytest.mark.parametrize("line", ["x [alert] y", "[crit] y", "panic: z", "==1==ERROR: AddressSanitizer: heap", "a.c:1: runtime error: b",
+@pytest.mark.parametrize("line", ["x [alert] y", "[crit] y", "panic: z", "==1==ERROR: AddressSanitizer: heap",
+                                  "a.c:1: runtime error: b",
                                   "Direct leak of 8 bytes", "WARNING: ThreadSanitizer: data race"])
 def test_bad_log_lines_are_found(line):
     assert BAD_LOG.search(line)

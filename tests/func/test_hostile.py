@@ -17,7 +17,8 @@ EVILS = ["%0d%0aX-Evil:%201", "%0aX-Evil:%201", "%0dX-Evil:%201", "%0d%0a%0d%0aG
 
 @U141
 @pytest.mark.parametrize("evil", EVILS)
-@pytest.mark.parametrize("conf", ["proxy_set_header X-Uri $uri; proxy_pass http://{up}/fixed;", "proxy_set_header Host $uri; proxy_pass http://{up};",
+@pytest.mark.parametrize("conf", ["proxy_set_header X-Uri $uri; proxy_pass http://{up}/fixed;",
+                                  "proxy_set_header Host $uri; proxy_pass http://{up};",
                                   "proxy_pass http://{up}$uri;", "proxy_method $uri; proxy_pass http://{up};"])
 def test_decoded_uri_never_ends_a_line_to_the_peer(weir, origin, conf, evil):  # U14.1
     up = origin()
@@ -31,7 +32,8 @@ def test_decoded_uri_never_ends_a_line_to_the_peer(weir, origin, conf, evil):  #
 @pytest.mark.parametrize("evil", EVILS)
 def test_capture_never_ends_a_line_to_the_peer(weir, origin, evil):
     up = origin()
-    server = weir('location ~ (?s)^/c/(?<tail>.*)$ { proxy_set_header X-Tail $tail; proxy_pass http://{up}/f$1; }', up=up)
+    server = weir('location ~ (?s)^/c/(?<tail>.*)$ { proxy_set_header X-Tail $tail; proxy_pass http://{up}/f$1; }',
+                  up=up)
     assert server.get("/c/a" + evil).status == 400
     assert not up.requests
 
@@ -69,7 +71,8 @@ def test_error_log_is_not_forged(weir):
 
 
 @pytest.mark.weir_only("U14.1: out of the peer: CR in a field value; nginx 1.22 passes it on")
-@pytest.mark.parametrize("field", [b"Location: http://x/\rX-Evil: 1", b"Set-Cookie: a=\rb", b"X-A: b\rc", b"Content-Type: a\rb"])
+@pytest.mark.parametrize("field", [b"Location: http://x/\rX-Evil: 1", b"Set-Cookie: a=\rb", b"X-A: b\rc",
+                                   b"Content-Type: a\rb"])
 def test_cr_of_a_peer_never_passes(weir, origin, field):
     up = origin(lambda c: (c.read_request(), c.send(OK + field + b"\r\nContent-Length: 0\r\n\r\n")))
     assert weir("location / { proxy_pass http://{up}; }", up=up).get("/").status == 502
@@ -99,7 +102,8 @@ def test_endless_chunk_extension(weir, origin):
                 conn.send(b"e" * 10000)
         except OSError:
             pass
-    client = weir("location / { proxy_http_version 1.1; proxy_buffering off; proxy_pass http://{up}; }", up=origin(script)).client()
+    client = weir("location / { proxy_http_version 1.1; proxy_buffering off; proxy_pass http://{up}; }",
+                  up=origin(script)).client()
     client.send(build_request("GET", "/"))
     assert b"\r\n0\r\n" not in client.read_to_end()
 
@@ -114,7 +118,8 @@ def test_endless_trailers(weir, origin):
                 conn.send(b"T: v\r\n" * 1000)
         except OSError:
             pass
-    client = weir("location / { proxy_http_version 1.1; proxy_buffering off; proxy_pass http://{up}; }", up=origin(script)).client()
+    client = weir("location / { proxy_http_version 1.1; proxy_buffering off; proxy_pass http://{up}; }",
+                  up=origin(script)).client()
     client.send(build_request("GET", "/"))
     client.read_to_end()
 
@@ -122,7 +127,8 @@ def test_endless_trailers(weir, origin):
 # U14.4
 
 @pytest.mark.weir_only("U14.4, U5.2: nginx 1.22 relays what has no status line as HTTP/0.9")
-@pytest.mark.parametrize("data", [b"<html>raw</html>", b"\x00\x01\x02\x03", b"220 smtp ready\r\n", b"\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", b"H" * 100000])
+@pytest.mark.parametrize("data", [b"<html>raw</html>", b"\x00\x01\x02\x03", b"220 smtp ready\r\n",
+                                  b"\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", b"H" * 100000])
 def test_no_status_line_is_never_relayed(weir, origin, data):
     up = origin(lambda c: (c.read_request(), c.send(data)))
     resp = weir("location / { proxy_pass http://{up}; }", up=up).get("/")
@@ -188,7 +194,8 @@ def test_slow_reader_is_bounded(weir, origin):
         except OSError:
             cut.set()
     cut = threading.Event()
-    server = weir("send_timeout 300ms; location / { proxy_max_temp_file_size 0; proxy_pass http://{up}; }", up=origin(script))
+    server = weir("send_timeout 300ms; location / { proxy_max_temp_file_size 0; proxy_pass http://{up}; }",
+                  up=origin(script))
     client = server.client(rcvbuf=4096)
     client.send(build_request("GET", "/"))
     assert cut.wait(LIMIT)

@@ -114,7 +114,8 @@ def test_discarded_body_that_comes_late(weir):
 
 def test_discarded_chunked_body(weir):
     client = weir(SERVER, up="127.0.0.1:1").client()
-    client.send(build_request("POST", "/x", {"Transfer-Encoding": "chunked"}), b"2\r\nab\r\n", b"1", b"0\r\n" + b"c" * 16,
+    client.send(build_request("POST", "/x", {"Transfer-Encoding": "chunked"}), b"2\r\nab\r\n", b"1", b"0\r\n" +
+                b"c" * 16,
                 b"\r\n0\r\n", b"\r\n", build_request("GET", "/after"))
     assert client.read_response().text == "POST /x \n"
     assert client.read_response().text == "GET /after \n"
@@ -187,7 +188,8 @@ def test_absolute_form(weir):  # RFC 9112 3.2.2
     assert resp.text == "other.example /a/b c=d /a/b?c=d"
 
 
-@pytest.mark.parametrize("target,expect", [("http://a.example", "a.example / "), ("http://a.example:81/x", "a.example /x "),
+@pytest.mark.parametrize("target,expect", [("http://a.example", "a.example / "), ("http://a.example:81/x",
+                                                                                  "a.example /x "),
                                            ("HTTP://A.example/x", "a.example /x "),
                                            ("http://a.example?q=1", "a.example / q=1")])
 def test_absolute_form_variants(weir, target, expect):
@@ -237,7 +239,8 @@ def test_expect_continue_with_body_already_here(weir, origin):
 
 
 def test_expect_continue_refused_by_size(weir, origin):
-    client = weir("client_max_body_size 10; lingering_timeout 200ms; location / { proxy_pass http://{up}; }", up=origin()).client()
+    client = weir("client_max_body_size 10; lingering_timeout 200ms; location / { proxy_pass http://{up}; }",
+                  up=origin()).client()
     client.send(build_request("POST", "/body", {"Expect": "100-continue", "Content-Length": "50"}))
     resp = client.read_response()
     assert resp.status == 413

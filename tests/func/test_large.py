@@ -81,7 +81,8 @@ def test_download(weir, origin, mode):
 @pytest.mark.parametrize("mode", ["proxy_request_buffering on;", "proxy_request_buffering off;"])
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 def test_upload(weir, origin, mode, framing):
-    server = weir("client_max_body_size 0; location / { proxy_http_version 1.1; " + mode + " proxy_pass http://{up}; }", up=origin(upload))
+    server = weir("client_max_body_size 0; location / { proxy_http_version 1.1; " + mode + " proxy_pass http://{up}; }",
+                  up=origin(upload))
     client = server.client()
     if framing == "length":
         client.send(build_request("PUT", "/", {"Content-Length": str(SIZE)}))
@@ -123,7 +124,8 @@ def test_curl(weir, origin):
     body = server.write("upload.bin", b"z" * 2000000)
     base = ["curl", "-sS", "--max-time", "20", "-w", " %{http_code}\n"]
     url = f"http://127.0.0.1:{server.port}/"
-    for args in ([url, url], ["-T", body, url], ["-d", "@" + body, url], ["-H", "Transfer-Encoding: chunked", "-d", "@" + body, url],
+    for args in ([url, url], ["-T", body, url], ["-d", "@" + body, url], ["-H", "Transfer-Encoding: chunked", "-d",
+                                                                          "@" + body, url],
                  ["--http1.0", url], ["-F", f"f=@{body}", url]):
         result = subprocess.run(base + args, capture_output=True, text=True, timeout=30, check=False)
         assert set(result.stdout.splitlines()) == {"ok 200"}, (args, result)
@@ -142,7 +144,8 @@ def test_mixed_load(weir, origin):
             conn.reply(b"r" * (hash(req.target) % 30000))
     up = origin(script)
     server = weir("""location / { proxy_http_version 1.1; proxy_set_header Connection ''; proxy_pass http://g; }
-                     location /x { return 200 x; }""", http="upstream g { server {up} max_fails=0; keepalive 8; }", up=up)
+                     location /x { return 200 x; }""", http="upstream g { server {up} max_fails=0; keepalive 8; }",
+                  up=up)
     problems = []
 
     def user(number):

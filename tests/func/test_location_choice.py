@@ -34,10 +34,12 @@ LOCATIONS = """
 LOCATIONS = LOCATIONS.replace("location ~ ^/quant/a{2,3}$", 'location ~ "^/quant/a{2,3}$"')
 
 CASES = [
-    ("/", "exact-root"), ("/index", "root"), ("/exact", "exact"), ("/exact/", "prefix-exact"), ("/exactly", "prefix-exact"),
+    ("/", "exact-root"), ("/index", "root"), ("/exact", "exact"), ("/exact/", "prefix-exact"),
+         ("/exactly", "prefix-exact"),
     ("/images/x", "images"), ("/images/x.gif", "re-gif"), ("/images/fast/x.gif", "fast"), ("/images/fast", "images"),
     ("/x.jpg", "re-jpg"), ("/x.JPG", "root"), ("/x.png", "png"), ("/x.pNg", "png"), ("/user/bob/42", "user-bob-42-bob"),
-    ("/user/Bob/42", "root"), ("/documents/x", "documents"), ("/documents/private/x", "private"), ("/documents", "root"),
+    ("/user/Bob/42", "root"), ("/documents/x", "documents"), ("/documents/private/x", "private"),
+         ("/documents", "root"),
     ("/a%20b", "space"), ("/a%20b/c", "space"), ("/quant/aaa", "never"), ("/quant/a", "root"),
     ("/nest/x", "nest"), ("/nest/in/x", "in"), ("/nest/in/exact", "in-exact"), ("/nest/in/x.in", "in-re"),
     ("/nest/x.gif", "nest-gif"), ("/nest/in/x.gif", "nest-gif"), ("/stop/x.gif", "stop-gif"), ("/stop/x.jpg", "stop"),

@@ -70,7 +70,8 @@ def test_client_leaves_while_it_sends(weir, origin):
         conn.read_request(body=False)
         conn.hold()
     up = origin(script)
-    server = weir(LOG + "location / { proxy_http_version 1.1; proxy_request_buffering off; proxy_pass http://{up}; }", up=up, http=FMT)
+    server = weir(LOG + "location / { proxy_http_version 1.1; proxy_request_buffering off; proxy_pass http://{up}; }",
+                  up=up, http=FMT)
     client = server.client()
     client.send(build_request("POST", "/", {"Content-Length": "1000"}), b"abc")
     up.wait_requests(1)
@@ -96,7 +97,8 @@ def test_client_leaves_during_retries(weir, origin):
         conn.read_request()
         conn.wait(go)
     bad, good = origin(fail_late), origin()
-    server = weir(LOG + "location / { proxy_pass http://g; }", http=FMT + "upstream g { server {bad}; server {good}; }", bad=bad, good=good)
+    server = weir(LOG + "location / { proxy_pass http://g; }", http=FMT + "upstream g { server {bad}; server {good}; }",
+                  bad=bad, good=good)
     client = server.client()
     client.send(build_request("GET", "/"))
     bad.wait_requests(1)

@@ -46,7 +46,8 @@ def test_temporary_files_of_responses_go_away(weir, origin):
     client.send(build_request("GET", "/"))
     assert up.sent_all.wait(LIMIT)
     client.read_response()
-    wait_for(lambda: not [f for _, _, files in os.walk(server.path("proxy")) for f in files], "temporary files to be removed")
+    wait_for(lambda: not [f for _, _, files in os.walk(server.path("proxy")) for f in files],
+             "temporary files to be removed")
 
 
 def test_no_temporary_file_means_back_pressure(weir, origin):  # U6.3
@@ -113,7 +114,8 @@ def test_event_stream_byte_for_byte(weir, origin, how):  # U6.2
         for i in range(20):
             conn.send(b"%c" % (97 + i))
             assert got.acquire(timeout=LIMIT)     # the next byte leaves when the client has this one
-    server = weir("location / { " + H11 + ("proxy_buffering off; " if "off" in how else "") + "proxy_pass http://{up}; }", up=origin(script))
+    server = weir("location / { " + H11 + ("proxy_buffering off; " if "off" in how else "") +
+                  "proxy_pass http://{up}; }", up=origin(script))
     client = server.client()
     client.send(build_request("GET", "/"))
     resp = client.read_response_head()
@@ -193,7 +195,8 @@ def test_proxy_limit_rate(weir, origin):  # U6.6
 
 def test_x_accel_limit_rate(weir, origin):
     data = b"r" * 170000
-    up = origin(lambda c: (c.read_request(), c.send(OK + b"X-Accel-Limit-Rate: 80000\r\nContent-Length: %d\r\n\r\n" % len(data) + data)))
+    up = origin(lambda c: (c.read_request(),
+                           c.send(OK + b"X-Accel-Limit-Rate: 80000\r\nContent-Length: %d\r\n\r\n" % len(data) + data)))
     server = weir("location / { proxy_pass http://{up}; }", up=up)
     start = time.monotonic()
     assert server.get("/").body == data
@@ -205,7 +208,8 @@ def test_x_accel_redirect(weir, origin):  # U5.6, U5.9
     server = weir("location / { proxy_pass http://{up}; } location /internal/ { internal; root {dir}; }", up=up,
                   files={"internal/f": b"file"})
     resp = server.get("/")
-    assert (resp.status, resp.body, resp.headers["Content-Type"], resp.headers["Set-Cookie"]) == (200, b"file", "own/type", "a=1")
+    assert (resp.status, resp.body, resp.headers["Content-Type"], resp.headers["Set-Cookie"]) == (200, b"file",
+                                                                                                  "own/type", "a=1")
     assert "X-Other" not in resp.headers and "X-Accel-Redirect" not in resp.headers
     assert server.get("/internal/f").status == 404
 

@@ -24,7 +24,8 @@ def run_proxy():
         args = [BINARY, "proxy", "--listen", f"127.0.0.1:{port}"]
         for target in targets:
             args += ["--to", str(target)]
-        process = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+        process = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                   start_new_session=True)
         started.append((process, holder))
 
         def up():
@@ -52,7 +53,8 @@ def test_passes_with_forwarded_fields(run_proxy, origin):
     assert client.get("/a%20b?c", {"Host": "front.example"}).text == "ok"
     head = up.requests[0].headers
     assert up.requests[0].target == "/a%20b?c"
-    assert (head["X-Forwarded-For"], head["X-Forwarded-Proto"], head["X-Forwarded-Host"]) == ("127.0.0.1", "http", "front.example")
+    assert (head["X-Forwarded-For"], head["X-Forwarded-Proto"], head["X-Forwarded-Host"]) == ("127.0.0.1", "http",
+                                                                                              "front.example")
 
 
 def test_balances(run_proxy, origin):
@@ -91,7 +93,8 @@ def test_ends_by_signal_with_a_log(run_proxy, origin):
     assert "/seen-in-the-log" in process.stdout.read().decode()
 
 
-@pytest.mark.parametrize("args", [(), ("--to",), ("--to", "nonsense"), ("--to", "ftp://x"), ("--to", "http://127.0.0.1:1", "--foo")])
+@pytest.mark.parametrize("args", [(), ("--to",), ("--to", "nonsense"), ("--to", "ftp://x"),
+                                  ("--to", "http://127.0.0.1:1", "--foo")])
 def test_bad_arguments(args):
     result = subprocess.run([BINARY, "proxy", *args], capture_output=True, text=True, timeout=LIMIT, check=False)
     assert result.returncode == 1 and result.stderr

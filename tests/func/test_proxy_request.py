@@ -26,11 +26,15 @@ def seen(weir, origin, conf, target="/", headers=(), method="GET", body=None, **
 @pytest.mark.parametrize("location,url,target,expect", [
     ("/", "http://{up}", "/a/b?c=d", "/a/b?c=d"), ("/", "http://{up}", "/a%20b//c/../d?e%20f", "/a%20b//c/../d?e%20f"),
     ("/", "http://{up}", "/", "/"), ("/", "http://{up}", "/?", "/?"), ("/", "http://{up}", "/a#b", "/a#b"),
-    ("/", "http://{up}/", "/a/b?c", "/a/b?c"), ("/x/", "http://{up}/", "/x/a?b", "/a?b"), ("/x/", "http://{up}", "/x/a?b", "/x/a?b"),
-    ("/x/", "http://{up}/y", "/x/a", "/ya"), ("/x", "http://{up}/y", "/xa", "/ya"), ("/x/", "http://{up}/y/", "/x/a%20b", "/y/a%20b"),
+    ("/", "http://{up}/", "/a/b?c", "/a/b?c"), ("/x/", "http://{up}/", "/x/a?b", "/a?b"), ("/x/", "http://{up}",
+                                                                                           "/x/a?b", "/x/a?b"),
+    ("/x/", "http://{up}/y", "/x/a", "/ya"), ("/x", "http://{up}/y", "/xa", "/ya"), ("/x/", "http://{up}/y/",
+                                                                                     "/x/a%20b", "/y/a%20b"),
     ("/x/", "http://{up}/y/", "/x/a//b/../c", "/y/a/c"), ("/x/", "http://{up}/", "/x/%2F%3F%25", "/%3F%25"),
-    ("= /x", "http://{up}/y", "/x?q", "/y?q"), ("~ ^/r/", "http://{up}", "/r/a?b", "/r/a?b"), ("/x/", "http://{up}/y?z=1", "/x/a", "/y?z=1a"),
-    ("/x/", "HTTP://{up}/y/", "/x/a", "/y/a"), ("/", "http://{up}", "/\u00c3\u00a9", "/\u00c3\u00a9"), ("/", "http://{up}", "/%C3%A9", "/%C3%A9"),
+    ("= /x", "http://{up}/y", "/x?q", "/y?q"), ("~ ^/r/", "http://{up}", "/r/a?b", "/r/a?b"),
+                                                        ("/x/", "http://{up}/y?z=1", "/x/a", "/y?z=1a"),
+    ("/x/", "HTTP://{up}/y/", "/x/a", "/y/a"), ("/", "http://{up}", "/\u00c3\u00a9", "/\u00c3\u00a9"),
+                                                        ("/", "http://{up}", "/%C3%A9", "/%C3%A9"),
     ("/", "http://{up}", "http://h/abs?x", "/abs?x"), ("/x/", "http://{up}/", "/x/a+b", "/a+b")])
 def test_uri(weir, origin, location, url, target, expect):
     conf = f"location {location} {{ proxy_pass {url}; }}"
@@ -50,7 +54,8 @@ def test_host_by_variable(weir, origin):
 
 
 def test_named_location_passes_the_uri(weir, origin):
-    req = seen(weir, origin, "location / { error_page 404 = @p; return 404; } location @p { proxy_pass http://{up}; }", "/a%20b?c")
+    req = seen(weir, origin, "location / { error_page 404 = @p; return 404; } location @p { proxy_pass http://{up}; }",
+               "/a%20b?c")
     assert req.target == "/a%20b?c"
 
 
@@ -105,12 +110,14 @@ def test_more_hop_by_hop_is_removed(weir, origin, name, value):
 
 @pytest.mark.weir_only("U4.2: what Connection names is hop-by-hop; nginx passes it")
 def test_fields_named_by_connection_are_removed(weir, origin):
-    req = seen(weir, origin, "location / { proxy_pass http://{up}; }", "/", {"Connection": "X-Hop, keep-alive", "X-Hop": "1", "X-End": "2"})
+    req = seen(weir, origin, "location / { proxy_pass http://{up}; }", "/", {"Connection": "X-Hop, keep-alive",
+                                                                             "X-Hop": "1", "X-End": "2"})
     assert "X-Hop" not in req.headers and req.headers["X-End"] == "2"
 
 
 def test_clients_connection_does_not_pass(weir, origin):
-    req = seen(weir, origin, "location / { " + H11 + "proxy_set_header Connection ''; proxy_pass http://{up}; }", "/", {"Connection": "close"})
+    req = seen(weir, origin, "location / { " + H11 + "proxy_set_header Connection ''; proxy_pass http://{up}; }", "/",
+               {"Connection": "close"})
     assert "Connection" not in req.headers
 
 
@@ -118,9 +125,11 @@ def test_set_header(weir, origin):
     req = seen(weir, origin, """location / { proxy_set_header Host $host; proxy_set_header X-Real-IP $remote_addr;
         proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header X-Mixed "a $request_method b";
         proxy_set_header X-Empty ""; proxy_set_header X-Gone $http_none; proxy_pass http://{up}; }""", "/",
-               {"Host": "Client.Name:81", "X-Empty": "client", "X-Gone": "client", "X-Mixed": "client", "X-Stay": "client"})
+               {"Host": "Client.Name:81", "X-Empty": "client", "X-Gone": "client", "X-Mixed": "client",
+                "X-Stay": "client"})
     head = req.headers
-    assert (head["Host"], head["X-Real-IP"], head["X-Forwarded-For"], head["X-Mixed"]) == ("client.name", "127.0.0.1", "127.0.0.1",
+    assert (head["Host"], head["X-Real-IP"], head["X-Forwarded-For"], head["X-Mixed"]) == ("client.name", "127.0.0.1",
+                                                                                           "127.0.0.1",
                                                                                    "a GET b")
     assert "X-Empty" not in head and "X-Gone" not in head and head["X-Stay"] == "client"
 
@@ -183,7 +192,8 @@ def test_body_with_length(weir, origin, buffering):
 def test_chunked_body_buffered_gets_a_length(weir, origin):
     up = origin()
     client = weir("location / { " + H11 + "proxy_pass http://{up}; }", up=up).client()
-    client.send(build_request("POST", "/", {"Transfer-Encoding": "chunked"}), b"5\r\nhello\r\n", b"1;x=y\r\n \r\n", b"5\r\nworld\r\n0\r\n\r\n")
+    client.send(build_request("POST", "/", {"Transfer-Encoding": "chunked"}), b"5\r\nhello\r\n", b"1;x=y\r\n \r\n",
+                b"5\r\nworld\r\n0\r\n\r\n")
     assert client.read_response().text == "ok"
     assert up.requests[0].framing == "length" and up.requests[0].body == b"hello world"
 
@@ -207,7 +217,8 @@ def test_chunked_body_unbuffered_stays_chunked(weir, origin):  # U4.4
 
 def test_chunked_body_towards_http10_is_gathered(weir, origin):  # U4.4
     up = origin()
-    client = weir("location / { proxy_http_version 1.0; proxy_request_buffering off; proxy_pass http://{up}; }", up=up).client()
+    client = weir("location / { proxy_http_version 1.0; proxy_request_buffering off; proxy_pass http://{up}; }",
+                  up=up).client()
     client.send(build_request("POST", "/", {"Transfer-Encoding": "chunked"}), b"5\r\nhello\r\n", b"0\r\n\r\n")
     assert client.read_response().text == "ok"
     assert up.requests[0].framing == "length" and up.requests[0].body == b"hello"
@@ -274,7 +285,8 @@ def test_temporary_files_go_away(weir, origin):
     server = weir("client_body_buffer_size 8k; location / { proxy_pass http://{up}; }", up=up)
     for _ in range(3):
         server.request("POST", "/", body=b"x" * 100000)
-    wait_for(lambda: not [f for _, _, files in os.walk(server.path("body")) for f in files], "temporary files to be removed")
+    wait_for(lambda: not [f for _, _, files in os.walk(server.path("body")) for f in files],
+             "temporary files to be removed")
 
 
 def test_pass_request_body_off(weir, origin):
@@ -284,14 +296,16 @@ def test_pass_request_body_off(weir, origin):
 
 
 def test_set_body(weir, origin):
-    req = seen(weir, origin, 'location / { proxy_set_body "uri=$uri"; proxy_pass http://{up}; }', "/x", method="POST", body=b"long body here")
+    req = seen(weir, origin, 'location / { proxy_set_body "uri=$uri"; proxy_pass http://{up}; }', "/x", method="POST",
+               body=b"long body here")
     assert req.body == b"uri=/x"
 
 
 def test_request_trailers_do_not_become_fields(weir, origin):
     up = origin()
     client = weir("location / { " + H11 + "proxy_request_buffering off; proxy_pass http://{up}; }", up=up).client()
-    client.send(build_request("POST", "/", {"Transfer-Encoding": "chunked"}) + b"1\r\na\r\n0\r\nX-Evil: 1\r\nHost: evil\r\n\r\n" +
+    client.send(build_request("POST", "/", {"Transfer-Encoding": "chunked"}) +
+                b"1\r\na\r\n0\r\nX-Evil: 1\r\nHost: evil\r\n\r\n" +
                 build_request("GET", "/next"))
     assert client.read_response().text == "ok" and client.read_response().text == "ok"
     assert "X-Evil" not in up.requests[0].headers and up.requests[1].target == "/next"
@@ -303,7 +317,8 @@ def test_unix_peer(weir, origin):
         server = weir("location / { proxy_pass http://{up}:/pre/; } location /plain { proxy_pass http://{up}; }"
                       "location /group { proxy_pass http://g; }", http="upstream g { server {up}; }", up=up)
         assert server.get("/x").text == "ok" and server.get("/plain/y").text == "ok" and server.get("/group").text == "ok"
-        assert [(r.target, r.headers["Host"]) for r in up.requests] == [("/pre/x", "localhost"), ("/plain/y", "localhost"), ("/group", "g")]
+        assert [(r.target, r.headers["Host"]) for r in up.requests] == [("/pre/x", "localhost"),
+                                                                        ("/plain/y", "localhost"), ("/group", "g")]
 
 
 def test_v6_peer(weir, origin):

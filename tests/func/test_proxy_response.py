@@ -36,7 +36,8 @@ def answer(weir, origin, data, method="GET", conf=PASS, headers=(), **more):
     (OK + b"Connection: close\r\n\r\nhello", b"hello"), (b"HTTP/1.0 200 OK\r\n\r\nhello", b"hello"),
     (OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nT: v\r\n\r\n", b"hello")])
 def test_framing(weir, origin, buffering, data, body):
-    server = weir("location / { " + H11 + f"proxy_buffering {buffering}; proxy_pass http://{{up}}; }}", up=origin(once(data)))
+    server = weir("location / { " + H11 + f"proxy_buffering {buffering}; proxy_pass http://{{up}}; }}",
+                  up=origin(once(data)))
     client = server.client()
     resp = client.get("/")
     assert (resp.status, resp.body) == (200, body)
@@ -66,9 +67,11 @@ def test_byte_by_byte(weir, origin):
 
 TRUNCATED = [
     ("length", OK + b"Content-Length: 10\r\n\r\nhello"), ("length, no byte", OK + b"Content-Length: 10\r\n\r\n"),
-    ("chunk", OK + b"Transfer-Encoding: chunked\r\n\r\n9\r\nhello"), ("between chunks", OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"),
+    ("chunk", OK + b"Transfer-Encoding: chunked\r\n\r\n9\r\nhello"), ("between chunks", OK +
+                                                                      b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"),
     ("last chunk", OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n"),
-    ("no chunk", OK + b"Transfer-Encoding: chunked\r\n\r\n"), ("large", OK + b"Content-Length: 1000000\r\n\r\n" + b"x" * 500000),
+    ("no chunk", OK + b"Transfer-Encoding: chunked\r\n\r\n"), ("large", OK + b"Content-Length: 1000000\r\n\r\n" +
+                                                               b"x" * 500000),
 ]
 
 
@@ -84,7 +87,8 @@ def test_truncated_is_never_whole(weir, origin, buffering, how, data):  # U6.5, 
         conn.send(data)
         if how == "reset":
             conn.reset()
-    server = weir("location / { " + H11 + f"proxy_buffering {buffering}; proxy_pass http://{{up}}; }} location /x {{ return 200 x; }}",
+    server = weir("location / { " + H11 +
+                  f"proxy_buffering {buffering}; proxy_pass http://{{up}}; }} location /x {{ return 200 x; }}",
                   up=origin(script))
     client = server.client()
     client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /x HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -119,13 +123,15 @@ def test_everything_before_the_break_is_delivered(weir, origin):  # U6.5
 
 @pytest.mark.parametrize("buffering", ["on", "off"])
 @pytest.mark.parametrize("data", [
-    OK + b"Content-Length: 2\r\n\r\nokJUNK", OK + b"Content-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
+    OK + b"Content-Length: 2\r\n\r\nokJUNK", OK +
+                                  b"Content-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
     OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
     b"HTTP/1.1 204 No Content\r\n\r\nJUNK", b"HTTP/1.1 304 Not Modified\r\n\r\nJUNK",
     OK + b"Content-Length: 2\r\n\r\nok" + OK + b"Content-Length: 4\r\n\r\nevil"])
 def test_nothing_behind_the_end(weir, origin, buffering, data):  # U5.3
     up = origin(once(data, close=False))
-    server = weir("location / { " + H11 + f"proxy_set_header Connection ''; proxy_buffering {buffering}; proxy_pass http://g; }}"
+    server = weir("location / { " + H11 +
+                  f"proxy_set_header Connection ''; proxy_buffering {buffering}; proxy_pass http://g; }}"
                   "location /x { return 200 x; }", http="upstream g { server {up}; keepalive 4; }", up=up)
     client = server.client()
     resp = client.get("/")
@@ -138,8 +144,10 @@ def test_nothing_behind_the_end(weir, origin, buffering, data):  # U5.3
 # HEAD, 204, 304 (U6.7)
 
 @pytest.mark.parametrize("method,data,status", [
-    ("HEAD", OK + b"Content-Length: 5\r\n\r\n", 200), ("HEAD", OK + b"Transfer-Encoding: chunked\r\n\r\n", 200), ("HEAD", OK + b"\r\n", 200),
-    ("GET", b"HTTP/1.1 204 No Content\r\n\r\n", 204), ("GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", 304),
+    ("HEAD", OK + b"Content-Length: 5\r\n\r\n", 200), ("HEAD", OK + b"Transfer-Encoding: chunked\r\n\r\n", 200),
+                                                ("HEAD", OK + b"\r\n", 200),
+    ("GET", b"HTTP/1.1 204 No Content\r\n\r\n", 204), ("GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n",
+                                                       304),
     ("GET", b"HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\n\r\n", 304),
     pytest.param("GET", b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", 204,
                  marks=pytest.mark.weir_only("U6.7; nginx passes the length of a 204 on"))])
@@ -164,8 +172,11 @@ def test_head_passes(weir, origin):
                                 b"Content-Type: a/b\r\nLast-Modified: x\r\nETag: \"e\"\r\nCache-Control: no-store\r\nVary: *\r\n"
                                 b"WWW-Authenticate: Basic\r\nContent-Length: 2\r\n\r\nok")
     assert (resp.status, resp.reason) == (299, "Very Own Words")
-    assert resp.headers.all("X-A") == ["1", "3"] and resp.headers["X-B"] == "2" and resp.headers.all("Set-Cookie") == ["a=1", "b=2"]
-    for name, value in (("Content-Type", "a/b"), ("Last-Modified", "x"), ("ETag", '"e"'), ("Cache-Control", "no-store"), ("Vary", "*"),
+    assert resp.headers.all("X-A") == ["1",
+                                       "3"] and resp.headers["X-B"] == "2" and resp.headers.all("Set-Cookie") == ["a=1",
+                                                                                                                  "b=2"]
+    for name, value in (("Content-Type", "a/b"), ("Last-Modified", "x"), ("ETag", '"e"'), ("Cache-Control", "no-store"),
+                        ("Vary", "*"),
                         ("WWW-Authenticate", "Basic"), ("Content-Length", "2")):
         assert resp.headers[name] == value
 
@@ -185,7 +196,8 @@ def test_hide_header_and_pass_header(weir, origin):
     data = OK + b"Date: peer\r\nServer: peer\r\nX-Hide: h\r\nX-Pad: p\r\nContent-Length: 0\r\n\r\n"
     conf = "location / { proxy_hide_header x-hide; proxy_pass_header Server; proxy_pass_header Date; proxy_pass_header X-Pad; proxy_pass http://{up}; }"
     resp = answer(weir, origin, data, conf=conf)
-    assert (resp.headers["Server"], resp.headers["Date"], resp.headers["X-Pad"]) == ("peer", "peer", "p") and "X-Hide" not in resp.headers
+    assert (resp.headers["Server"], resp.headers["Date"], resp.headers["X-Pad"]) == ("peer", "peer",
+                                                                                     "p") and "X-Hide" not in resp.headers
 
 
 @pytest.mark.parametrize("name,value", [("Connection", "foo"), ("Keep-Alive", "timeout=5")])
@@ -201,7 +213,8 @@ def test_more_hop_by_hop_of_responses(weir, origin, name):
 
 
 def test_redirect_default(weir, origin):  # U5.7
-    up = origin(lambda c: [c.reply(status="302 Found", headers=[("Location", f"http://{c.origin}/y/to?a")]) for _ in c.requests()])
+    up = origin(lambda c: [c.reply(status="302 Found",
+                                   headers=[("Location", f"http://{c.origin}/y/to?a")]) for _ in c.requests()])
     server = weir("location /x/ { proxy_pass http://{up}/y/; } location /off/ { proxy_redirect off; proxy_pass http://{up}/y/; }"
                   "location /own/ { proxy_redirect http://{up}/y/ /mine/; proxy_pass http://{up}/; }", up=up)
     assert server.get("/x/a", {"Host": "h"}).headers["Location"] == f"http://h:{server.port}/x/to?a"
@@ -210,24 +223,29 @@ def test_redirect_default(weir, origin):  # U5.7
 
 
 @pytest.mark.weir_only("U5.4; nginx 1.22 passes interim responses on as if they were final")
-@pytest.mark.parametrize("data", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" * 3,
+@pytest.mark.parametrize("data", [b"HTTP/1.1 100 Continue\r\n\r\n",
+                                  b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" * 3,
                                   b"HTTP/1.1 102 Processing\r\n\r\n"])
 def test_interim_is_skipped(weir, origin, data):  # U5.4
     assert answer(weir, origin, data + OK + b"Content-Length: 2\r\n\r\nok").body == b"ok"
 
 
 INVALID = [
-    ("garbage", b"garbage\r\n\r\nx", (STRICT,)), ("http09", b"<html>hello</html>", (STRICT,)), ("ssh", b"SSH-2.0-x\r\n", (STRICT,)),
-    ("bad version", b"HTTX/1.1 200 OK\r\n\r\n", (STRICT,)), ("short version", b"HTTP/1 200 OK\r\n\r\n", (STRICT,)), ("no status", b"HTTP/1.1\r\n\r\n", (STRICT,)),
+    ("garbage", b"garbage\r\n\r\nx", (STRICT,)), ("http09", b"<html>hello</html>", (STRICT,)), ("ssh", b"SSH-2.0-x\r\n",
+                                                                                                (STRICT,)),
+    ("bad version", b"HTTX/1.1 200 OK\r\n\r\n", (STRICT,)), ("short version", b"HTTP/1 200 OK\r\n\r\n", (STRICT,)),
+           ("no status", b"HTTP/1.1\r\n\r\n", (STRICT,)),
     ("letters in status", b"HTTP/1.1 2x0 OK\r\n\r\n", (STRICT,)), ("two digits", b"HTTP/1.1 20 OK\r\n\r\n", (STRICT,)),
     ("blank first", b" HTTP/1.1 200 OK\r\n\r\n", (STRICT,)), ("empty", b"", ()), ("half a line", b"HTTP/1.1 200", ()),
     ("half a head", OK + b"A: b\r\n", ()), ("bad length", OK + b"Content-Length: x\r\n\r\n", (STRICT,)),
-    ("negative length", OK + b"Content-Length: -1\r\n\r\n", (STRICT,)), ("two lengths", OK + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", (STRICT,)),
+    ("negative length", OK + b"Content-Length: -1\r\n\r\n", (STRICT,)), ("two lengths", OK +
+                                                                         b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", (STRICT,)),
     ("length list", OK + b"Content-Length: 1, 2\r\n\r\nab", (STRICT,)),
     ("overflowing length", OK + b"Content-Length: 99999999999999999999\r\n\r\n", (STRICT,)),
     ("length and chunked", OK + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", (STRICT,)),
     ("chunked and length", OK + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n", (STRICT,)),
-    ("unknown coding", OK + b"Transfer-Encoding: foo\r\n\r\nx", (STRICT,)), ("two codings", OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", (STRICT,)),
+    ("unknown coding", OK + b"Transfer-Encoding: foo\r\n\r\nx", (STRICT,)), ("two codings", OK +
+                                                                             b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", (STRICT,)),
     ("chunked twice", OK + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", (STRICT,)),
     ("nul in a value", OK + b"A: b\0c\r\n\r\n", ()), ("nul in a name", OK + b"A\0: c\r\n\r\n", ()),
     ("no colon", OK + b"abc\r\n\r\n", (STRICT,)), ("folded", OK + b"A: b\r\n c\r\n\r\n", (STRICT,)),
@@ -248,7 +266,8 @@ def test_invalid_head(weir, origin, data):  # U5.2, U5.3, U14.4
 
 @pytest.mark.parametrize("data,message", [
     pytest.param(b"garbage\r\n\r\n", "upstream sent no valid HTTP", marks=STRICT),
-    (OK + b"A\0: b\r\n\r\n", "upstream sent invalid header"), (OK + b"A: " + b"x" * 9000 + b"\r\n\r\n", "upstream sent too big header while reading "
+    (OK + b"A\0: b\r\n\r\n", "upstream sent invalid header"), (OK + b"A: " + b"x" * 9000 + b"\r\n\r\n",
+                                                               "upstream sent too big header while reading "
                                                                                                 "response header from upstream"),
     (b"", "upstream prematurely closed connection while reading response header from upstream")])
 def test_invalid_head_is_logged(weir, origin, data, message):
@@ -272,7 +291,8 @@ def test_endless_head_is_cut(weir, origin):  # U14.2
     assert weir(PASS, up=up).get("/").status == 502
 
 
-CHUNK_ERRORS = [("not hex", b"xyz\r\n", ()), ("overflow", b"fffffffffffffffff\r\n", ()), ("no CRLF", b"1\r\naXX", ()), ("negative", b"-1\r\n", ()),
+CHUNK_ERRORS = [("not hex", b"xyz\r\n", ()), ("overflow", b"fffffffffffffffff\r\n", ()), ("no CRLF", b"1\r\naXX", ()),
+                ("negative", b"-1\r\n", ()),
                 ("bare LF size", b"1\na\r\n0\r\n\r\n", (STRICT,)), ("bare LF data", b"1\r\na\n0\r\n\r\n", (STRICT,)),
                 ("empty size", b"\r\n\r\n", ())]
 
@@ -289,7 +309,8 @@ def test_broken_chunks_cut_the_client(weir, origin, data, late):  # U5.3
         assert b"\r\n0\r\n" not in rest
 
 
-@pytest.mark.parametrize("mode", ["off", pytest.param("on", marks=pytest.mark.weir_only("U6.1: in either mode; nginx holds it"))])
+@pytest.mark.parametrize("mode", ["off", pytest.param("on",
+                                                      marks=pytest.mark.weir_only("U6.1: in either mode; nginx holds it"))])
 def test_head_goes_out_at_once(weir, origin, mode):  # U6.1
     def script(conn):
         conn.read_request()

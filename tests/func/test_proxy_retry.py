@@ -19,7 +19,8 @@ def group(*servers, more=""):
 
 
 def start(weir, servers, conf="", more="", **names):
-    return weir("access_log {dir}/access.log t; location / { proxy_http_version 1.1; proxy_set_header Connection ''; " + conf +
+    return weir("access_log {dir}/access.log t; location / { proxy_http_version 1.1; proxy_set_header Connection ''; " +
+                conf +
                 " proxy_pass http://g; } location /x { return 200 x; }", http=FMT + group(*servers, more=more), **names)
 
 
@@ -54,7 +55,8 @@ def test_refused_goes_to_the_next(weir, origin):  # U3.3
     server = start(weir, ["127.0.0.1:{port_closed}", "{up}"], up=up)
     assert server.get("/a", {"Host": "h"}).text == "good"
     assert server.access(1) == [f"200|127.0.0.1:{server.names['port_closed']}, {up}|502, 200"]
-    server.wait_log(re.escape("[error]") + r" .*connect\(\) failed \(111: Connection refused\) while connecting to upstream, client: "
+    server.wait_log(re.escape("[error]") +
+                    r" .*connect\(\) failed \(111: Connection refused\) while connecting to upstream, client: "
                     r'127\.0\.0\.1, server: , request: "GET /a HTTP/1\.1", upstream: "http://127\.0\.0\.1:\d+/a", host: "h"')
 
 
@@ -120,7 +122,8 @@ def test_connect_timeout(weir, origin):
         filler.connect_ex(full.getsockname())
         fillers.append(filler)
     good = origin(OK)
-    server = start(weir, ["127.0.0.1:{full}", "{good}"], "proxy_connect_timeout 200ms;", full=full.getsockname()[1], good=good)
+    server = start(weir, ["127.0.0.1:{full}", "{good}"], "proxy_connect_timeout 200ms;", full=full.getsockname()[1],
+                   good=good)
     assert server.get("/").text == "good"
     assert server.access(1)[0].endswith("|504, 200")
     server.wait_log("upstream timed out .* while connecting to upstream")
@@ -279,7 +282,8 @@ def test_send_timeout(weir, origin):  # U4.6
 
 def test_upstream_variables(weir, origin):  # U7.5
     bad, good = origin(bad_close), origin(ANSWER)
-    server = weir("access_log {dir}/access.log t; location / { proxy_pass http://g; }", bad=bad, good=good, http=group("{bad}", "{good}") +
+    server = weir("access_log {dir}/access.log t; location / { proxy_pass http://g; }", bad=bad, good=good,
+                  http=group("{bad}", "{good}") +
                   "log_format t '$upstream_addr|$upstream_status|$upstream_connect_time|$upstream_header_time|$upstream_response_time|"
                   "$upstream_bytes_sent|$upstream_bytes_received|$upstream_response_length|$upstream_http_x_own|$upstream_cookie_a|"
                   "$upstream_http_none';")

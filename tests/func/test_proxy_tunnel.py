@@ -128,13 +128,15 @@ def test_refused_upgrade_is_a_normal_response(weir, origin):
 @pytest.mark.weir_only("U5.4, U14.3; nginx 1.22 relays it")
 def test_101_nobody_asked_for(weir, origin):  # U5.4
     up = origin(lambda c: (c.read_request(), c.send(SWITCH + b"evil"), c.hold()))
-    server = weir("location / { proxy_http_version 1.1; proxy_set_header Connection ''; proxy_pass http://{up}; }", up=up)
+    server = weir("location / { proxy_http_version 1.1; proxy_set_header Connection ''; proxy_pass http://{up}; }",
+                  up=up)
     assert server.get("/").status == 502
 
 
 @pytest.mark.weir_only("U14.3: 101 only for the protocol asked for, on HTTP/1.1, with Connection: upgrade")
 @pytest.mark.parametrize("answer", [
-    b"HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: other\r\n\r\n", b"HTTP/1.1 101 X\r\nConnection: upgrade\r\n\r\n",
+    b"HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: other\r\n\r\n",
+                                    b"HTTP/1.1 101 X\r\nConnection: upgrade\r\n\r\n",
     b"HTTP/1.1 101 X\r\nUpgrade: echo\r\n\r\n", b"HTTP/1.0 101 X\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n"])
 def test_wrong_101(weir, origin, answer):
     up = origin(lambda c: (c.read_request(), c.send(answer + b"evil"), c.hold()))
@@ -189,7 +191,8 @@ def test_websocket_echo(weir, origin):
 
 
 def test_tunnel_is_logged(weir, origin):
-    server = weir("access_log {dir}/access.log t; " + UPGRADE, up=origin(echo), http="log_format t '$status $upstream_status';")
+    server = weir("access_log {dir}/access.log t; " + UPGRADE, up=origin(echo),
+                  http="log_format t '$status $upstream_status';")
     client = server.client()
     client.send(build_request("GET", "/t", ASK))
     assert client.read_response_head(interim=True).status == 101

@@ -4,7 +4,8 @@ import pytest
 
 
 @pytest.mark.parametrize("args,status,body", [
-    ("200", 200, ""), ('200 "text"', 200, "text"), ("201 made", 201, "made"), ("404 gone", 404, "gone"), ("299 x", 299, "x"),
+    ("200", 200, ""), ('200 "text"', 200, "text"), ("201 made", 201, "made"), ("404 gone", 404, "gone"),
+                                              ("299 x", 299, "x"),
     ('200 ""', 200, ""), ('200 "a\\tb\\"c"', 200, 'a\tb"c'), ("200 ${uri}x$arg_a", 200, "/xv"), ("200 $$", None, None),
     ("599 odd", 599, "odd"), ("503 $request_method", 503, "GET")])
 def test_return_text(weir, command, args, status, body):
@@ -16,7 +17,8 @@ def test_return_text(weir, command, args, status, body):
     assert (resp.status, resp.text) == (status, body)
 
 
-@pytest.mark.parametrize("code", [400, 401, 403, 404, 405, 409, 410, 411, 412, 413, 414, 415, 416, 421, 429, 500, 501, 502,
+@pytest.mark.parametrize("code", [400, 401, 403, 404, 405, 409, 410, 411, 412, 413, 414, 415, 416, 421, 429, 500, 501,
+                                  502,
                                   503, 504, 505, 507])
 def test_return_code_has_a_page(weir, code):
     resp = weir("location / { return " + str(code) + "; }").get("/")

@@ -20,10 +20,12 @@ server { listen 127.0.0.1:{port}; server_name ""; return 200 empty; }
 CASES = [
     ("one.example", "exact"), ("ONE.Example", "exact"), ("one-b.example", "exact"), ("one.example:80", "exact"),
     ("one.example.", "exact"), ("x.example", "lead"), ("x.y.example", "lead"), ("a.long.example", "longlead"),
-    ("long.example", "lead"), ("www.example", "lead"), ("www.org", "trail"), ("www.a.b", "trail"), ("www.long.org", "longtrail"),
+    ("long.example", "lead"), ("www.example", "lead"), ("www.org", "trail"), ("www.a.b", "trail"),
+         ("www.long.org", "longtrail"),
     ("dot.test", "dot"), ("a.dot.test", "dot"), ("a.b.dot.test", "dot"), ("exact.dot.test", "exactdot"),
     ("re12.test", "re-12-test"), ("re7.tset", "re-7-tset"), ("RE7.TEST", "re-7-test"), ("rexyz", "second"),
-    ("upper.case", "upper"), ("example", "default"), ("other", "default"), ("127.0.0.1", "default"), ("[::1]", "default"),
+    ("upper.case", "upper"), ("example", "default"), ("other", "default"), ("127.0.0.1", "default"),
+         ("[::1]", "default"),
     ("www", "default"),
 ]
 
@@ -48,7 +50,8 @@ def test_empty_name_takes_requests_without_host(names):
 
 def test_name_is_chosen_anew_for_each_request(names):
     client = names.client()
-    for host, expect in (("one.example", "exact"), ("www.org", "trail"), ("one.example", "exact"), ("nobody", "default")):
+    for host, expect in (("one.example", "exact"), ("www.org", "trail"), ("one.example", "exact"),
+                         ("nobody", "default")):
         assert client.get("/", {"Host": host}).text == expect
 
 
@@ -118,7 +121,8 @@ def test_listen_v6_and_v4_on_one_port(weir):
 
 
 @pytest.mark.parametrize("options", ["backlog=64", "rcvbuf=64k sndbuf=64k", "reuseport", "so_keepalive=on",
-                                     "so_keepalive=30m::10", "deferred", "fastopen=16", "reuseport backlog=128 default_server"])
+                                     "so_keepalive=30m::10", "deferred", "fastopen=16",
+                                     "reuseport backlog=128 default_server"])
 def test_listen_options(weir, options):
     server = weir(http="server { listen 127.0.0.1:{port} " + options + "; return 200 ok; }")
     assert server.get("/").text == "ok"

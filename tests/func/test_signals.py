@@ -238,7 +238,8 @@ def test_fast_stop_does_not_wait_for_requests(weir, origin, name):
 def test_second_signal_turns_quit_into_stop(weir, origin):
     # nginx itself complains of its open sockets here; weir is not to.
     up = origin(lambda conn: (conn.read_request(), conn.hold()))
-    server = weir("location / { proxy_pass http://{up}; }", up=up, allow=["open socket #", "aborting"] if IS_NGINX else ())
+    server = weir("location / { proxy_pass http://{up}; }", up=up, allow=["open socket #",
+                                                                          "aborting"] if IS_NGINX else ())
     client = server.client()
     client.send(build_request("GET", "/"))
     up.wait_requests(1)

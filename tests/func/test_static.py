@@ -65,8 +65,10 @@ def test_head(server):
 
 @pytest.mark.parametrize("target,body", [
     ("/", b"index"), ("/index.html", b"index"), ("/a.txt", b"text"), ("/a.txt?x=y", b"text"), ("/d/", b"d-index"),
-    ("/empty", b""), ("/sp%20ace.txt", b"space"), ("/p%2525.txt", b"percent"), ("/UPPER.TXT", b"upper"), ("/.hidden", b"hidden"),
-    ("/uml%C3%A4ut.txt", b"umlaut"), ("/uml\u00c3\u00a4ut.txt", b"umlaut"), ("/q%3Fx.txt", b"question"), ("/d/../a.txt", b"text"),
+    ("/empty", b""), ("/sp%20ace.txt", b"space"), ("/p%2525.txt", b"percent"), ("/UPPER.TXT", b"upper"),
+                                         ("/.hidden", b"hidden"),
+    ("/uml%C3%A4ut.txt", b"umlaut"), ("/uml\u00c3\u00a4ut.txt", b"umlaut"), ("/q%3Fx.txt", b"question"),
+                                         ("/d/../a.txt", b"text"),
     ("//a.txt", b"text"), ("/./a.txt", b"text"), ("/%61.txt", b"text"), ("/al/x", b"alias-x"), ("/al/", b"alias-index"),
     ("/bare/x", b"alias-x"), ("/file", b"text"), ("/re/x", b"alias-x"), ("/two/", b"2"), ("/dindex/", b"second"),
     ("/abs/", b"text"), ("/sf/f.bin", DATA), ("/a.txt#x", b"text")])
@@ -76,7 +78,8 @@ def test_file(server, target, body):
 
 
 @pytest.mark.parametrize("target,kind", [
-    ("/index.html", "text/html"), ("/a.txt", "text/plain"), ("/a.tar.gz", "application/gzip"), ("/UPPER.TXT", "text/plain"),
+    ("/index.html", "text/html"), ("/a.txt", "text/plain"), ("/a.tar.gz", "application/gzip"),
+                                         ("/UPPER.TXT", "text/plain"),
     ("/f.bin", "text/plain"), ("/d/second.htm", "text/html"), ("/types/a.txt", "x/y"), ("/types/index.html", "z/z"),
     ("/types/empty", "z/z")])
 def test_type(server, target, kind):
@@ -84,7 +87,8 @@ def test_type(server, target, kind):
 
 
 @pytest.mark.parametrize("target,status", [
-    ("/none", 404), ("/none/", 404), ("/a.txt/", 404), ("/a.txt/b", 404), ("/noindex/", 403), ("/a.TXT", 404), ("/al/none", 404),
+    ("/none", 404), ("/none/", 404), ("/a.txt/", 404), ("/a.txt/b", 404), ("/noindex/", 403), ("/a.TXT", 404),
+                                           ("/al/none", 404),
     ("/d/none", 404), ("/" + "n" * 300, 404), ("/" + "n/" * 2000, 404)])
 def test_missing(server, target, status):
     resp = server.get(target)
@@ -108,7 +112,8 @@ def test_alias_directory_redirect(server):
     assert server.get("/al/sub", {"Host": "h"}).headers["Location"] == f"http://h:{server.port}/al/sub/"
 
 
-@pytest.mark.parametrize("method,status", [("POST", 405), ("PUT", 405), ("DELETE", 405), ("OPTIONS", 405), ("PATCH", 405)])
+@pytest.mark.parametrize("method,status", [("POST", 405), ("PUT", 405), ("DELETE", 405), ("OPTIONS", 405),
+                                           ("PATCH", 405)])
 def test_methods_not_allowed(server, method, status):
     assert server.request(method, "/a.txt", body=b"" if method != "OPTIONS" else None).status == status
 
@@ -119,9 +124,12 @@ def test_methods_not_allowed(server, method, status):
     ({"If-Modified-Since": DATE}, 304), ({"If-Modified-Since": LATER}, 200), ({"If-Modified-Since": EARLIER}, 200),
     ({"If-Modified-Since": "garbage"}, 200), ({"If-None-Match": ETAG}, 304), ({"If-None-Match": '"x"'}, 200),
     ({"If-None-Match": f'"x", {ETAG}'}, 304), ({"If-None-Match": "W/" + ETAG}, 304), ({"If-None-Match": "*"}, 304),
-    ({"If-None-Match": ETAG, "If-Modified-Since": DATE}, 304), ({"If-None-Match": '"x"', "If-Modified-Since": DATE}, 200),
-    ({"If-Match": ETAG}, 200), ({"If-Match": '"x"'}, 412), ({"If-Match": "*"}, 200), ({"If-Match": f'"x", {ETAG}'}, 200),
-    ({"If-Unmodified-Since": DATE}, 200), ({"If-Unmodified-Since": LATER}, 200), ({"If-Unmodified-Since": EARLIER}, 412),
+    ({"If-None-Match": ETAG, "If-Modified-Since": DATE}, 304), ({"If-None-Match": '"x"', "If-Modified-Since": DATE},
+                                                                200),
+    ({"If-Match": ETAG}, 200), ({"If-Match": '"x"'}, 412), ({"If-Match": "*"}, 200), ({"If-Match": f'"x", {ETAG}'},
+                                                                                      200),
+    ({"If-Unmodified-Since": DATE}, 200), ({"If-Unmodified-Since": LATER}, 200), ({"If-Unmodified-Since": EARLIER},
+                                                                                  412),
     ({"If-Match": "W/" + ETAG}, 412)])
 def test_conditional(server, headers, status):
     client = server.client()
@@ -218,9 +226,12 @@ def test_keepalive_after_files(server):
 
 # paths that try to leave (U14.8)
 
-ESCAPES = ["/../secret", "/..%2fsecret", "/%2e%2e/secret", "/%2e%2e%2fsecret", "/d/../../secret", "/d/..%2f..%2fsecret", "/..%5csecret",
-           "/..\\secret", "/%252e%252e/secret", "/....//secret", "/.../secret", "//../secret", "/d/%2e%2e/%2e%2e/secret",
-           "/al/../../secret", "/al/..%2fsecret", "/al../secret", "/al..%2fsecret", "/bare../secret", "/bare/../../secret",
+ESCAPES = ["/../secret", "/..%2fsecret", "/%2e%2e/secret", "/%2e%2e%2fsecret", "/d/../../secret", "/d/..%2f..%2fsecret",
+           "/..%5csecret",
+           "/..\\secret", "/%252e%252e/secret", "/....//secret", "/.../secret", "//../secret",
+           "/d/%2e%2e/%2e%2e/secret",
+           "/al/../../secret", "/al/..%2fsecret", "/al../secret", "/al..%2fsecret", "/bare../secret",
+           "/bare/../../secret",
            "/re/../secret", "/re/..%2fsecret", "/..;/secret", "/%c0%ae%c0%ae/secret", "/a.txt%00.html", "/secret%00"]
 
 

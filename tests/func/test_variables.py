@@ -25,34 +25,45 @@ def ask(weir, variable, target="/", headers=(), **more):
 
 
 @pytest.mark.parametrize("variable,target,headers,expect", [
-    ("$arg_a", "/?a=1&b=2", {}, "1"), ("$arg_b", "/?a=1&b=2", {}, "2"), ("$arg_A", "/?a=1", {}, "1"), ("$arg_a", "/?A=1", {}, "1"),
-    ("$arg_a", "/?b=1", {}, ""), ("$arg_a", "/?xa=1&a=2", {}, "2"), ("$arg_a", "/?a", {}, ""), ("$arg_a", "/?a=%20x", {}, "%20x"),
-    ("$arg_a", "/?a=1&a=2", {}, "1"), ("$args", "/?a=1&b", {}, "a=1&b"), ("$args", "/", {}, ""), ("$args", "/?", {}, ""),
-    ("$query_string", "/?a=1", {}, "a=1"), ("$is_args", "/?a", {}, "?"), ("$is_args", "/", {}, ""), ("$is_args", "/?", {}, ""),
+    ("$arg_a", "/?a=1&b=2", {}, "1"), ("$arg_b", "/?a=1&b=2", {}, "2"), ("$arg_A", "/?a=1", {}, "1"),
+                                                            ("$arg_a", "/?A=1", {}, "1"),
+    ("$arg_a", "/?b=1", {}, ""), ("$arg_a", "/?xa=1&a=2", {}, "2"), ("$arg_a", "/?a", {}, ""), ("$arg_a", "/?a=%20x",
+                                                                                                {}, "%20x"),
+    ("$arg_a", "/?a=1&a=2", {}, "1"), ("$args", "/?a=1&b", {}, "a=1&b"), ("$args", "/", {}, ""),
+                                                            ("$args", "/?", {}, ""),
+    ("$query_string", "/?a=1", {}, "a=1"), ("$is_args", "/?a", {}, "?"), ("$is_args", "/", {}, ""),
+                                                            ("$is_args", "/?", {}, ""),
     ("$content_length", "/", {}, ""), ("$content_type", "/", {"Content-Type": "a/b; c"}, "a/b; c"),
     ("$cookie_a", "/", {"Cookie": "a=1; b=2"}, "1"), ("$cookie_b", "/", {"Cookie": "a=1; b=2"}, "2"),
     ("$cookie_b", "/", {"Cookie": "ab=1;b=2"}, "2"), ("$cookie_c", "/", {"Cookie": "a=1"}, ""),
-    ("$cookie_a", "/", [("Cookie", "x=1"), ("Cookie", "a=2")], "2"), ("$host", "/", {"Host": "Some.Name:81"}, "some.name"),
-    ("$host", "http://Abs.Name/", {"Host": "x"}, "abs.name"), ("$http_host", "/", {"Host": "Some.Name:81"}, "Some.Name:81"),
+    ("$cookie_a", "/", [("Cookie", "x=1"), ("Cookie", "a=2")], "2"), ("$host", "/", {"Host": "Some.Name:81"},
+                                                                      "some.name"),
+    ("$host", "http://Abs.Name/", {"Host": "x"}, "abs.name"), ("$http_host", "/", {"Host": "Some.Name:81"},
+                                                               "Some.Name:81"),
     ("$http_user_agent", "/", {"User-Agent": "ua/1"}, "ua/1"), ("$http_x_y_z", "/", {"X-Y-Z": "v"}, "v"),
-    ("$http_x_y_z", "/", {"x-y-z": "v"}, "v"), ("$http_none", "/", {}, ""), ("$http_referer", "/", {"Referer": "r"}, "r"),
+    ("$http_x_y_z", "/", {"x-y-z": "v"}, "v"), ("$http_none", "/", {}, ""), ("$http_referer", "/", {"Referer": "r"},
+                                                                             "r"),
     ("$https", "/", {}, ""), ("$uri", "/a%20b//c/../d?x", {}, "/a b/d"), ("$document_uri", "/a/b", {}, "/a/b"),
     ("$request_uri", "/a%20b//c/../d?x", {}, "/a%20b//c/../d?x"), ("$request", "/x?y", {}, "GET /x?y HTTP/1.1"),
     ("$request_method", "/", {}, "GET"), ("$scheme", "/", {}, "http"), ("$server_name", "/", {}, "main.name"),
-    ("$server_protocol", "/", {}, "HTTP/1.1"), ("$remote_addr", "/", {}, "127.0.0.1"), ("$server_addr", "/", {}, "127.0.0.1"),
+    ("$server_protocol", "/", {}, "HTTP/1.1"), ("$remote_addr", "/", {}, "127.0.0.1"), ("$server_addr", "/", {},
+                                                                                        "127.0.0.1"),
     ("$remote_user", "/", {"Authorization": "Basic dXNlcjpwYXNz"}, "user"), ("$remote_user", "/", {}, ""),
     ("$remote_user", "/", {"Authorization": "Bearer x"}, ""), ("$limit_rate", "/", {}, "0"), ("$pipe", "/", {}, "."),
     ("$request_body", "/", {}, ""), ("$request_body_file", "/", {}, ""), ("$connection_requests", "/", {}, "1"),
-    ("$proxy_protocol_addr", "/", {}, ""), ("$request_completion", "/", {}, ""), ("$http_cookie", "/", {"Cookie": "a=1"}, "a=1"),
+    ("$proxy_protocol_addr", "/", {}, ""), ("$request_completion", "/", {}, ""), ("$http_cookie", "/",
+                                                                                  {"Cookie": "a=1"}, "a=1"),
     ("${arg_a}b", "/?a=1", {}, "1b"), ("$arg_a$arg_a-$arg_a", "/?a=1", {}, "11-1"), ("$http_x_forwarded_for", "/",
-                                                                               {"X-Forwarded-For": "1.2.3.4"}, "1.2.3.4"),
+                                                                               {"X-Forwarded-For": "1.2.3.4"},
+                                                                                     "1.2.3.4"),
     ("$http_cookie", "/", [("Cookie", "a=1"), ("Cookie", "b=2")], "a=1; b=2")])
 def test_value(weir, variable, target, headers, expect):
     assert ask(weir, variable, target, headers) == expect
 
 
 @pytest.mark.parametrize("variable,pattern", [
-    ("$binary_remote_addr", r"\x7f\x00\x00\x01"), ("$connection", r"[1-9][0-9]*"), ("$connection_time", r"[0-9]+\.[0-9]{3}"),
+    ("$binary_remote_addr", r"\x7f\x00\x00\x01"), ("$connection", r"[1-9][0-9]*"), ("$connection_time",
+                                                                                    r"[0-9]+\.[0-9]{3}"),
     ("$msec", r"[0-9]{10}\.[0-9]{3}"), ("$nginx_version", r"[0-9]+\.[0-9]+\.[0-9]+.*"), ("$pid", r"[1-9][0-9]*"),
     ("$remote_port", r"[1-9][0-9]*"), ("$request_id", r"[0-9a-f]{32}"), ("$request_time", r"0\.[0-9]{3}"),
     ("$time_iso8601", r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d"), ("$request_length", r"[1-9][0-9]*"),
@@ -105,7 +116,8 @@ def test_request_length(weir):
 
 
 def test_document_root_and_filename(weir):
-    server = weir(SERVER.replace("$VAR", "$document_root $request_filename $realpath_root"), files={"real/f": b""}, start=False)
+    server = weir(SERVER.replace("$VAR", "$document_root $request_filename $realpath_root"), files={"real/f": b""},
+                  start=False)
     os.symlink(server.path("real"), server.path("html"))
     server.start(open(server.conf, encoding="utf-8").read())
     root, name, real = server.get("/x/y").text[1:-1].split()
@@ -143,7 +155,8 @@ def test_log_sizes(weir):
     resp = client.get("/")
     assert client.request("HEAD", "/").status == 200
     lines = [line.split() for line in server.access(2)]
-    assert lines[0][:3] == ["200", str(len(resp.body)), str(len(resp.raw_head) + len(resp.body))] and lines[0][4] == "OK"
+    assert lines[0][:3] == ["200", str(len(resp.body)), str(len(resp.raw_head) +
+                                                            len(resp.body))] and lines[0][4] == "OK"
     assert lines[1][1] == "0"
 
 

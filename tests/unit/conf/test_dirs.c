@@ -115,7 +115,7 @@ static const struct {
     {HTTP("proxy_buffers 8 x;"), E("\"proxy_buffers\" directive invalid value", "3")},
     {HTTP("proxy_buffers 0 4k;"), E("\"proxy_buffers\" directive invalid value", "3")},
     {HTTP("proxy_buffers 8 0;"), E("\"proxy_buffers\" directive invalid value", "3")},
-    {HTTP("proxy_buffers 1 4k;"), E("\"proxy_buffers\" directive must have at least 2 buffers", "3")},
+    {HTTP("proxy_buffers 1 4k;"), E("there must be at least 2 \"proxy_buffers\"", "3")},
     {HTTP("bind localhost;"), E("invalid address \"localhost\"", "3")},
     {HTTP("allow 1.2.3.4/33;"), E("invalid parameter \"1.2.3.4/33\"", "3")},
     {HTTP("allow x;"), E("invalid parameter \"x\"", "3")},

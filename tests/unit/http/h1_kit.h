@@ -111,6 +111,10 @@ static inline void kit_req_end(struct kit_req *r)
     }
     if (r->pipe) {
         wr_pipe_leave_producer(r->pipe);
+        if (!r->s->is_started) {
+            /* The codec takes the consumer end at start. */
+            wr_pipe_leave_consumer(r->pipe);
+        }
     }
     wr_task_cancel(&r->task);
     wr_list_remove(&r->node);
@@ -531,6 +535,10 @@ static inline void kit_cli_leave(struct kit_cli *u)
     }
     if (u->pipe) {
         wr_pipe_leave_producer(u->pipe);
+        if (!s->is_started) {
+            /* The codec takes the consumer end at start. */
+            wr_pipe_leave_consumer(u->pipe);
+        }
         u->pipe = NULL;
     }
     u->s = NULL;
