@@ -231,6 +231,11 @@ static enum wr_status merged(struct wr_conf *cf, struct wr_scope *s, enum wr_con
         (s->ctx == WR_CTX_IF_LOCATION || s->ctx == WR_CTX_LIMIT_EXCEPT)) {
         lc->pass = pl->pass;
     }
+    if (pl != NULL && !wr_conf_is_set(&wr_proxy_conf, kind, cf->registry, lc,
+                                      offsetof(struct wr_proxy_loc, redirects))) {
+        lc->redirect_off = pl->redirect_off;
+        lc->redirect_default = pl->redirect_default;
+    }
     if (lc->redirects.cnt == 0 && !lc->redirect_off) {
         lc->redirect_default = true;
     }
