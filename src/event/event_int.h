@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* event_int.h: what the files of event/ show to each other: the parts that a loop is made of. */
+/*
+ * event_int.h: what the files of event/ show to each other: the parts that a loop is made of.
+ * Owner thread only.
+ */
 #ifndef WR_EVENT_EVENT_INT_H
 #define WR_EVENT_EVENT_INT_H
 

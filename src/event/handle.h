@@ -12,6 +12,7 @@
 #include "base/compiler.h"
 #include "base/status.h"
 
+/* allow(typedef): a word that travels between threads must not be taken for a number */
 typedef uint64_t wr_handle; /* 0: none. thread 8 bits | slot 24 bits | generation 32 bits */
 
 /* WR_ENOMEM when the table cannot grow. */

@@ -4,9 +4,9 @@
  *
  *   wait -> clock -> due timers, mail -> [batch of events -> run queue until empty]* -> graves
  *
- * Timers and mail only wake tasks; the first batch performs its receives before those tasks run, so a
- * deadline that came due while bytes were waiting finds the bytes. A spent budget leaves events in
- * the poll and tasks in the queue; the next turn does not wait. Owner thread only.
+ * Timers and mail only wake tasks; the first batch performs its receives before those tasks run, so
+ * a deadline that came due while bytes were waiting finds the bytes. A spent budget leaves events
+ * in the poll and tasks in the queue; the next turn does not wait. Owner thread only.
  */
 #include "event/loop.h"
 

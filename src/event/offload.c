@@ -2,12 +2,13 @@
 /*
  * offload.c: a queue of jobs and a few threads that take from it.
  *
- *   submit (owner) -> queue -> work() (pool) -> mail -> owner thread: done(), or drop() if the owner left
+ *   submit (owner) -> queue -> work() (pool) -> mail -> owner thread: done(), or drop() if the
+ * owner left
  *
- * A job comes home in every case, so `done` and `drop` are decided and called on one thread; the only
- * thing that the pool reads of the owner's decision is the state, once, to spare the work. The queue
- * is under a mutex; threads sleep on a semaphore that counts jobs (and wake-ups to stop). Any thread
- * with a loop may submit.
+ * A job comes home in every case, so `done` and `drop` are decided and called on one thread; the
+ * only thing that the pool reads of the owner's decision is the state, once, to spare the work. The
+ * queue is under a mutex; threads sleep on a semaphore that counts jobs (and wake-ups to stop). Any
+ * thread with a loop may submit.
  */
 #include "event/offload.h"
 
@@ -21,7 +22,10 @@
 
 #define OFFLOAD_THREADS_MAX 64u
 
-enum job_state { JOB_WANTED = 1, JOB_DROPPED };
+enum job_state {
+    JOB_WANTED = 1,
+    JOB_DROPPED
+};
 
 struct wr_offload {
     struct wr_mutex lock;
@@ -139,8 +143,8 @@ static enum wr_status start_threads(struct wr_offload *o)
     if (!is_mine) {
         return WR_OK;
     }
-    while (n < o->thread_cnt && wr_thread_start(&o->threads[n], UINT32_MAX, "offload", run_pool_thread, o) ==
-                                    WR_OK) {
+    while (n < o->thread_cnt &&
+           wr_thread_start(&o->threads[n], UINT32_MAX, "offload", run_pool_thread, o) == WR_OK) {
         n++;
     }
     wr_mutex_lock(&o->lock);

@@ -10,18 +10,9 @@
  *   WR_IO_WRITABLE    a send that came short may go on; WR_IO_CONNECTED: connect() ended well
  *   WR_IO_READABLE    mode LISTEN and NOTIFY: the owner performs the call itself
  *
- * Interest (docs: io rules 2, 3, 4, 7): IN is on from the start, then what the owner says by
- * wr_io_want_in. Switching it off
- * costs no system call until an event comes for it (then the descriptor is disarmed); while bytes
- * lie in rx nothing is received. Switching it on first looks at facts already there. OUT is armed
- * by the poller when a send came short, and off again at the event. On HUP or ERR the descriptor
- * leaves the set at once, later receives are served from a ready list. RDHUP is armed always, off
- * once seen.
- *
- * A receive reads into the thread's 64 KiB chunk (head class) or, once receives came back full,
- * into chunks of a growing class (16, 64, 256 KiB), at most rx_max bytes. A full receive is
- * repeated up to 16 times or 1 MB an event only if the owner took the bytes; in practice the poller
- * re-polls level- triggered. Owner thread only.
+ * A receive reads into a chunk of the thread (64 KiB, filled one receive behind the other) or, once
+ * receives came back full, into one of 256 KiB, at most rx_max bytes. One receive an event: the
+ * poller is level-triggered and comes back. Owner thread only.
  */
 #ifndef WR_EVENT_POLL_H
 #define WR_EVENT_POLL_H
@@ -37,6 +28,14 @@
 #include "event/handle.h"
 #include "event/task.h"
 
+/*
+ * Interest (docs: io rules 2, 3, 4, 7): IN is on from the start, then what the owner says by
+ * wr_io_want_in. Switching it off costs no system call until an event comes for it (then the
+ * descriptor is disarmed); while bytes lie in rx nothing is received. Switching it on first looks
+ * at facts already there. OUT is armed by the poller when a send came short, and off again at the
+ * event. On HUP or ERR the descriptor leaves the set at once, later receives are served from a
+ * ready list. RDHUP is armed always, off once seen.
+ */
 enum wr_io_fact {
     WR_IO_EOF = 1,
     WR_IO_ERR = 2,

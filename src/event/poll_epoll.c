@@ -15,12 +15,8 @@
  *   head (64 KiB)   receives of at least 32 KiB room; every io begins here
  *   body (256 KiB)  receives of at least 64 KiB room; an io whose head receives came back full
  *
- * io->rx refers to its part. Before a batch a chunk that only we hold is filled from 0 again; one
- * that somebody holds is filled on, and replaced when the room runs out. What is left unread in rx
- * after a batch and is small is copied out, so that a slow client's ten bytes pin 4 KiB.
- *
- * When no chunk is to be had the io waits on `ready`, disarmed, and the wait ends after 10 ms at the
- * latest. Owner thread only.
+ * When no chunk is to be had the io waits on `ready`, disarmed, and the wait ends after 10 ms at
+ * the latest. Owner thread only.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -37,20 +33,24 @@
 #include "event/poll.h"
 #include "event/poll_int.h"
 
-#define EPOLL_EVENTS_MAX    512
-#define EPOLL_BATCH_EVENTS  32
-#define EPOLL_BATCH_BYTES   (256u * 1024)
-#define EPOLL_STARVED_MS    10
-#define EPOLL_COPY_OUT_MAX  2048u
-#define EPOLL_ROOM_SMALL    16384u
+#define EPOLL_EVENTS_MAX   512
+#define EPOLL_BATCH_EVENTS 32
+#define EPOLL_BATCH_BYTES  (256u * 1024)
+#define EPOLL_STARVED_MS   10
+#define EPOLL_COPY_OUT_MAX 2048u
+#define EPOLL_ROOM_SMALL   16384u
 
-enum rx_class { RX_HEAD, RX_BODY, RX_CLASSES };
+enum rx_class {
+    RX_HEAD,
+    RX_BODY,
+    RX_CLASSES
+};
 
 static const struct {
     enum wr_chunk_class chunk;
     uint32_t room; /* least room that a receive gets */
 } rx_classes[RX_CLASSES] = {
-    [RX_HEAD] = {WR_CHUNK_64K, 32u * 1024},
+    [RX_HEAD] = {WR_CHUNK_64K,  32u * 1024},
     [RX_BODY] = {WR_CHUNK_256K, 64u * 1024},
 };
 
@@ -184,7 +184,11 @@ static struct wr_chunk *get_room(struct epoll_poll *ep, enum rx_class cls)
     return c;
 }
 
-/* Chunks that only we hold begin anew. Called when the tasks of the last batch have run. */
+/*
+ * Called when the tasks of the last batch have run. A chunk that only we hold is filled from 0
+ * again; one that somebody holds is filled on, and replaced when the room runs out. What is left
+ * unread in an rx and is small is copied out, so that a slow client's ten bytes pin 4 KiB.
+ */
 static void rewind_chunks(struct epoll_poll *ep)
 {
     for (unsigned i = 0; i < ep->got_cnt; i++) {
@@ -436,7 +440,8 @@ static size_t serve_ready(struct epoll_poll *ep)
     wr_list_init(&list);
     wr_list_splice(&list, &ep->ready);
     ep->is_starved = false;
-    while (bytes < EPOLL_BATCH_BYTES && done < EPOLL_BATCH_EVENTS && (n = wr_list_pop(&list)) != NULL) {
+    while (bytes < EPOLL_BATCH_BYTES && done < EPOLL_BATCH_EVENTS &&
+           (n = wr_list_pop(&list)) != NULL) {
         struct wr_io *io = wr_container_of(n, struct wr_io, _ready);
 
         if (!can_receive(io)) {
@@ -486,7 +491,8 @@ static bool epoll_batch(struct wr_poll *p)
     if (!wr_list_is_empty(&ep->ready)) {
         bytes = serve_ready(ep);
     }
-    for (unsigned i = 0; i < EPOLL_BATCH_EVENTS && bytes < EPOLL_BATCH_BYTES && ep->at < ep->cnt; i++) {
+    for (unsigned i = 0; i < EPOLL_BATCH_EVENTS && bytes < EPOLL_BATCH_BYTES && ep->at < ep->cnt;
+         i++) {
         const struct epoll_event *ev = &ep->ev[ep->at++];
         struct wr_io *io = wr_handle_get(ev->data.u64);
 
@@ -548,7 +554,26 @@ static bool set_option(int fd, int level, int name, int value)
     return setsockopt(fd, level, name, &value, sizeof(value)) == 0;
 }
 
-/* What may fail without harm is tried; what the user asked for to be bound to must work. */
+/* Our own side of the connection, as the user asked for it. */
+static bool bind_socket(int fd, const struct wr_connect_opts *o)
+{
+    sa_family_t family = o->bind->u.sa.sa_family;
+
+    if (o->is_transparent && family == AF_INET && !set_option(fd, IPPROTO_IP, IP_TRANSPARENT, 1)) {
+        return false;
+    }
+    if (o->is_transparent && family == AF_INET6 &&
+        !set_option(fd, IPPROTO_IPV6, IPV6_TRANSPARENT, 1)) {
+        return false;
+    }
+    if (family != AF_UNIX && wr_addr_port(o->bind) == 0) {
+        /* The port is chosen at connect, when the four-tuple is known: no 28,000 limit. */
+        (void)set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+    }
+    return bind(fd, &o->bind->u.sa, o->bind->len) == 0;
+}
+
+/* What may fail without harm is tried; what the user asked for must work. */
 static bool prepare_socket(int fd, const struct wr_addr *to, const struct wr_connect_opts *o)
 {
     bool is_ip = to->u.sa.sa_family == AF_INET || to->u.sa.sa_family == AF_INET6;
@@ -565,22 +590,7 @@ static bool prepare_socket(int fd, const struct wr_addr *to, const struct wr_con
     if (o->sndbuf != 0 && !set_option(fd, SOL_SOCKET, SO_SNDBUF, (int)o->sndbuf)) {
         return false;
     }
-    if (!o->bind || o->bind->len == 0) {
-        return true;
-    }
-    if (o->is_transparent) {
-        bool is_v6 = to->u.sa.sa_family == AF_INET6;
-
-        if (!set_option(fd, is_v6 ? IPPROTO_IPV6 : IPPROTO_IP, is_v6 ? IPV6_TRANSPARENT : IP_TRANSPARENT,
-                        1)) {
-            return false;
-        }
-    }
-    if (is_ip && wr_addr_port(o->bind) == 0) {
-        /* The port is chosen at connect, when the four-tuple is known: no 28,000 limit. */
-        (void)set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
-    }
-    return bind(fd, &o->bind->u.sa, o->bind->len) == 0;
+    return !o->bind || o->bind->len == 0 || bind_socket(fd, o);
 }
 
 static enum wr_status epoll_connect(struct wr_poll *p, struct wr_io *io, const struct wr_addr *to,
@@ -638,8 +648,8 @@ static enum wr_status fail_send(struct epoll_poll *ep, struct wr_io *io, int err
     return WR_ESYS;
 }
 
-static enum wr_status epoll_send(struct wr_poll *p, struct wr_io *io, const struct iovec *iov, int cnt,
-                                 size_t *ret_n)
+static enum wr_status epoll_send(struct wr_poll *p, struct wr_io *io, const struct iovec *iov,
+                                 int cnt, size_t *ret_n)
 {
     struct epoll_poll *ep = epoll_of(p);
     size_t total = 0;
@@ -675,8 +685,8 @@ static enum wr_status epoll_send(struct wr_poll *p, struct wr_io *io, const stru
     return WR_OK;
 }
 
-static enum wr_status epoll_send_file(struct wr_poll *p, struct wr_io *io, int file_fd, uint64_t off,
-                                      size_t n, size_t *ret_n)
+static enum wr_status epoll_send_file(struct wr_poll *p, struct wr_io *io, int file_fd,
+                                      uint64_t off, size_t n, size_t *ret_n)
 {
     struct epoll_poll *ep = epoll_of(p);
     off_t at = (off_t)off;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* poll_int.h: bits of struct wr_io that poll.c and the back ends (the simulator too) agree on. */
+/*
+ * poll_int.h: bits of struct wr_io that poll.c and the back ends (the simulator too) agree on.
+ */
 #ifndef WR_EVENT_POLL_INT_H
 #define WR_EVENT_POLL_INT_H
 

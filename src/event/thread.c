@@ -95,7 +95,8 @@ static unsigned parse_cpu_max(struct wr_str s)
     uint64_t quota, period;
 
     s.len = wr_str_find(s, '\n');
-    if (!wr_str_split(&s, ' ', &quota_text) || wr_num_parse_u64(quota_text, UINT32_MAX, &quota) != WR_OK ||
+    if (!wr_str_split(&s, ' ', &quota_text) ||
+        wr_num_parse_u64(quota_text, UINT32_MAX, &quota) != WR_OK ||
         wr_num_parse_u64(s, UINT32_MAX, &period) != WR_OK || period == 0) {
         return 0;
     }

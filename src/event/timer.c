@@ -26,11 +26,11 @@
 #include "event/event_int.h"
 #include "event/loop.h"
 
-#define WHEEL_BITS   6u
-#define WHEEL_SLOTS  (1u << WHEEL_BITS)
-#define WHEEL_LEVELS 8u
+#define WHEEL_BITS     6u
+#define WHEEL_SLOTS    (1u << WHEEL_BITS)
+#define WHEEL_LEVELS   8u
 /* Beyond 8900 years everything is as far. */
-#define WHEEL_SPAN_MS (1ull << (WHEEL_BITS * WHEEL_LEVELS - 1))
+#define WHEEL_SPAN_MS  (1ull << (WHEEL_BITS * WHEEL_LEVELS - 1))
 /* An exact next time is sought among this many entries of one slot. */
 #define WHEEL_LOOK_MAX 16u
 
@@ -241,8 +241,7 @@ uint64_t wr_wheel_next(struct wr_wheel *w)
     if (w->armed == 0) {
         return 0;
     }
-    WR_LIST_FOREACH(n, &w->due)
-    {
+    WR_LIST_FOREACH (n, &w->due) {
         if (wr_container_of(n, struct wr_timer, _node)->at_ms != 0) {
             return w->now_ms == 0 ? 1 : w->now_ms;
         }
@@ -250,10 +249,10 @@ uint64_t wr_wheel_next(struct wr_wheel *w)
     if (!find_slot(w, &s)) {
         return 0;
     }
-    /* An entry may have been armed later; what lies in another slot starts at end_ms at the earliest. */
+    /* An entry may have been armed later; what lies in another slot starts at end_ms at the
+     * earliest. */
     at = s.end_ms;
-    WR_LIST_FOREACH(n, &w->slots[s.level][s.slot])
-    {
+    WR_LIST_FOREACH (n, &w->slots[s.level][s.slot]) {
         struct wr_timer *t = wr_container_of(n, struct wr_timer, _node);
 
         if (++looked > WHEEL_LOOK_MAX) {

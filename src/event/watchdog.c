@@ -33,10 +33,11 @@ static void report_stall(struct wr_watchdog *w, const char *name, uint64_t took_
     w->stall_name = name;
     w->close_looks = WR_WATCHDOG_CLOSE_LOOKS;
     if (name) {
-        wr_log(NULL, WR_LOG_WARN, "loop was held up for %lu ms by task \"%s\"", (unsigned long)took_ms,
-               name);
+        wr_log(NULL, WR_LOG_WARN, "loop was held up for %lu ms by task \"%s\"",
+               (unsigned long)took_ms, name);
     } else {
-        wr_log(NULL, WR_LOG_WARN, "loop was held up for %lu ms by one of %u tasks, the last was \"%s\"",
+        wr_log(NULL, WR_LOG_WARN,
+               "loop was held up for %lu ms by one of %u tasks, the last was \"%s\"",
                (unsigned long)took_ms, w->runs, w->last_name);
     }
 }

@@ -705,7 +705,8 @@ enum h1_sent h1_tx_run(struct h1_xchg *x, struct wr_conn *c)
         tx->is_blocked = false;
     }
     if (tx->is_blocked) {
-        return H1_SENT_BLOCKED;
+        /* What an abort dropped need not be waited for. */
+        return tx->out && tx->out->state == WR_PIPE_ABORTED ? H1_SENT_CUT : H1_SENT_BLOCKED;
     }
     for (;;) {
         enum wr_status st = WR_OK;

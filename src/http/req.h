@@ -106,6 +106,8 @@ struct wr_req {
         *location; /* never NULL after FIND_LOCATION; before: the server's own level */
     const struct wr_scope *scope; /* of the location, else of the server: where confs are found */
     struct wr_listen_ctx *listen;
+    struct wr_addr peer;      /* client's address when the request began; unix: family only */
+    uint32_t conn_requests;   /* $connection_requests when it began */
     struct wr_log log;
     struct wr_msg *head;   /* stream->head_in */
     enum wr_method method; /* may change: error_page, X-Accel-Redirect */
@@ -182,6 +184,8 @@ enum wr_status wr_req_body_stream(struct wr_req *r, struct wr_pipe **ret) WR_MUS
 bool wr_req_has_body(const struct wr_req *r, uint64_t *ret_len);
 /* Drops what is held of it. */
 void wr_req_body_release(struct wr_req *r);
+/* $request_body_file: where a body lies under client_body_in_file_only; empty: nowhere. */
+struct wr_str wr_req_body_file(const struct wr_req *r);
 
 /* --- made by the sink of http/server.c --- */
 

@@ -73,7 +73,8 @@ enum wr_status wr_file_open(const char *path, struct wr_file **ret, int *ret_err
 
 /*
  * "dir/7/45/0000000457": a level of k digits is a folder named by the k last digits not used by the
- * levels before it. ends[] gets where each folder's name ends. Returns the length, 0 when it is too long.
+ * levels before it. ends[] gets where each folder's name ends. Returns the length, 0 when it is too
+ * long.
  */
 static size_t write_temp_path(char *out, const struct wr_temp_path *where, uint64_t no,
                               size_t ends[TEMP_LEVELS])
@@ -165,8 +166,8 @@ static int create_temp(const struct wr_temp_path *where, char *path, int *ret_er
     return -1;
 }
 
-enum wr_status wr_file_temp(const struct wr_temp_path *where, enum wr_temp_flags how, char *ret_name,
-                            struct wr_file **ret, int *ret_errno)
+enum wr_status wr_file_temp(const struct wr_temp_path *where, enum wr_temp_flags how,
+                            char *ret_name, struct wr_file **ret, int *ret_errno)
 {
     char path[TEMP_PATH_MAX];
     struct wr_file *f;
@@ -243,7 +244,8 @@ enum wr_status wr_file_read(struct wr_file *f, uint64_t off, void *buf, size_t n
     return WR_OK;
 }
 
-enum wr_status wr_file_write(struct wr_file *f, uint64_t off, const void *buf, size_t n, int *ret_errno)
+enum wr_status wr_file_write(struct wr_file *f, uint64_t off, const void *buf, size_t n,
+                             int *ret_errno)
 {
     size_t done = 0;
 

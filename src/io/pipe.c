@@ -7,12 +7,13 @@
  *   front  [chunk 60K][chunk 16K][file 1M][chunk 3K]  tail
  *                                          ^ _tail: ours, filled on while off+len == fill
  *
- * queued_mem and queued_file are the sums of the slices. Adjacent slices of one chunk or file are one.
- * Only chunks that this pipe took itself are filled on (`_tail`): the others belong to the poller.
+ * queued_mem and queued_file are the sums of the slices. Adjacent slices of one chunk or file are
+ * one. Only chunks that this pipe took itself are filled on (`_tail`): the others belong to the
+ * poller.
  *
- * Spill: a memory slice before which `high` bytes lie in memory already is written out and becomes a
- * file slice. Small pushes gather in the tail chunk first, so at most one chunk lies above the mark.
- * Owner thread only.
+ * Spill: a memory slice before which `high` bytes lie in memory already is written out and becomes
+ * a file slice. Small pushes gather in the tail chunk first, so at most one chunk lies above the
+ * mark. Owner thread only.
  */
 #include "io/pipe.h"
 
@@ -32,7 +33,10 @@
 #define PIPE_GROWTH       4u
 #define PIPE_SLICES_MAX   (1u << 20)
 
-enum { END_PRODUCER = WR_PIPE_PRODUCER, END_CONSUMER = WR_PIPE_CONSUMER };
+enum {
+    END_PRODUCER = WR_PIPE_PRODUCER,
+    END_CONSUMER = WR_PIPE_CONSUMER
+};
 
 /* ---- slices and the ring -------------------------------------------------------------------- */
 
@@ -309,7 +313,8 @@ bool wr_pipe_can_push(struct wr_pipe *p)
 /* May the last slice go to the file now? `all`: also one that could still be filled. */
 static bool is_to_spill(const struct wr_pipe *p, const struct wr_slice *last, bool all)
 {
-    if (last->kind == WR_SLICE_FILE || p->queued_mem - (size_t)last->len < p->high || !can_spill(p)) {
+    if (last->kind == WR_SLICE_FILE || p->queued_mem - (size_t)last->len < p->high ||
+        !can_spill(p)) {
         return false;
     }
     return all || last->len >= PIPE_SPILL_GATHER || !get_own_tail(p);
@@ -324,7 +329,8 @@ static void spill_last(struct wr_pipe *p, bool all)
     if (!p->spill || !last || !is_to_spill(p, last, all)) {
         return;
     }
-    st = wr_spill_write(p->spill, slice_bytes(last), (size_t)last->len, &on_disk.off, &p->spill_errno);
+    st = wr_spill_write(p->spill, slice_bytes(last), (size_t)last->len, &on_disk.off,
+                        &p->spill_errno);
     if (st != WR_OK) {
         return;
     }
@@ -454,7 +460,8 @@ enum wr_status wr_pipe_push(struct wr_pipe *p, struct wr_slice s)
         return st;
     }
     /* A lone constant pins nothing and needs no memory; several are better in one piece. */
-    if (s.kind != WR_SLICE_FILE && s.len < PIPE_SMALL && !(s.kind == WR_SLICE_CONST && p->_cnt == 0) &&
+    if (s.kind != WR_SLICE_FILE && s.len < PIPE_SMALL &&
+        !(s.kind == WR_SLICE_CONST && p->_cnt == 0) &&
         push_bytes(p, slice_bytes(&s), (size_t)s.len) == WR_OK) {
         release_slice(&s);
         return WR_OK;
@@ -589,6 +596,7 @@ int wr_pipe_peek(const struct wr_pipe *p, struct iovec *iov, int cnt, size_t max
     wr_obj_check(p, PIPE_MAGIC);
     for (uint32_t i = 0; i < p->_cnt && n < cnt && sum < max; i++) {
         const struct wr_slice *s = slice_at(p, i);
+
         union {
             const char *in;
             void *out; /* readers of the iovec do not write */
@@ -703,8 +711,8 @@ enum wr_status wr_pipe_move(struct wr_pipe *dst, struct wr_pipe *src, uint64_t m
     return st == WR_OK ? WR_AGAIN : st;
 }
 
-enum wr_status wr_pipe_share(struct wr_pipe *dst, const struct wr_pipe *src, uint64_t from, uint64_t max,
-                             uint64_t *ret_n)
+enum wr_status wr_pipe_share(struct wr_pipe *dst, const struct wr_pipe *src, uint64_t from,
+                             uint64_t max, uint64_t *ret_n)
 {
     uint64_t shared = 0;
     enum wr_status st = WR_OK;

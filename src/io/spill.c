@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * spill.c: the temporary-file tail of a pipe. The file grows at its end only. Once none of its bytes
- * is queued it starts anew at 0, or, when somebody still holds slices of it (moved on to another
- * pipe, shared for replay), a new file is begun and the old one lives as long as they do. So a
- * file slice never changes its bytes. Owner thread only.
+ * spill.c: the temporary-file tail of a pipe. The file grows at its end only. Once none of its
+ * bytes is queued it starts anew at 0, or, when somebody still holds slices of it (moved on to
+ * another pipe, shared for replay), a new file is begun and the old one lives as long as they do.
+ * So a file slice never changes its bytes. Owner thread only.
  */
 #include "io/spill_int.h"
 

@@ -21,6 +21,7 @@
 
 #include "base/arena.h"
 #include "base/map.h"
+#include "base/compiler.h"
 #include "base/status.h"
 #include "base/str.h"
 

@@ -125,6 +125,17 @@ static enum wr_status set_priority(struct wr_conf *cf, const struct wr_dir *dir,
     return WR_OK;
 }
 
+static enum wr_status set_rlimit_core(struct wr_conf *cf, const struct wr_dir *dir,
+                                      const struct wr_node *node, void *conf)
+{
+    (void)dir; /* one row */
+    if (wr_num_parse_offset(wr_node_arg(node, 0), INT64_MAX,
+                            &((struct wr_main_conf *)conf)->rlimit_core) != WR_OK) {
+        return wr_conf_err_dir(cf, node, "invalid value");
+    }
+    return WR_OK;
+}
+
 /* "0101": the rightmost digit is CPU 0. */
 static bool parse_cpu_mask(struct wr_str s, cpu_set_t *ret)
 {
@@ -308,8 +319,8 @@ static const struct wr_dir main_dirs[] = {
      .doc = "CPUs of each thread: a mask a thread, or auto."},
     {MAIN_ROW("worker_rlimit_nofile", 1, 1), FIELD(rlimit_nofile), .set = wr_set_num,
      .data = &at_least_one, .doc = "Most open files of the worker."},
-    {MAIN_ROW("worker_rlimit_core", 1, 1), FIELD(rlimit_core), .set = wr_set_offset,
-     .def = NULL, .doc = "Largest core file of the worker."},
+    {MAIN_ROW("worker_rlimit_core", 1, 1), WR_DIR_CONF(MAIN), .set = set_rlimit_core,
+     .doc = "Largest core file of the worker."},
     {MAIN_ROW("worker_shutdown_timeout", 1, 1), FIELD(shutdown_timeout_ms), .set = wr_set_msec,
      .doc = "Time after which a graceful end closes what is still open."},
     {MAIN_ROW("working_directory", 1, 1), FIELD(working_directory), .set = wr_set_path,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * conn.c: connections, see conn.h. One allocation holds the conn and the owner's part behind it: from
- * the slab up to 2 KiB. Serial numbers count through the process. Thread-bound.
+ * conn.c: connections, see conn.h. One allocation holds the conn and the owner's part behind it:
+ * from the slab up to 2 KiB. Serial numbers count through the process. Thread-bound.
  */
 #include "net/conn.h"
 
@@ -70,7 +70,8 @@ static void load_addr(const union wr_addr46 *src, struct wr_addr *ret)
     }
 }
 
-static struct wr_conn *make_conn(const struct wr_addr *peer, size_t size, wr_task_fn *run, const char *name)
+static struct wr_conn *make_conn(const struct wr_addr *peer, size_t size, wr_task_fn *run,
+                                 const char *name)
 {
     struct wr_conn *c;
 
@@ -123,8 +124,9 @@ enum wr_status wr_conn_open(int fd, const struct wr_addr *peer, size_t size, wr_
     return WR_OK;
 }
 
-enum wr_status wr_conn_dial(const struct wr_addr *to, const struct wr_connect_opts *opts, size_t size,
-                            wr_task_fn *run, const char *name, struct wr_conn **ret, int *ret_errno)
+enum wr_status wr_conn_dial(const struct wr_addr *to, const struct wr_connect_opts *opts,
+                            size_t size, wr_task_fn *run, const char *name, struct wr_conn **ret,
+                            int *ret_errno)
 {
     struct wr_conn *c = make_conn(to, size, run, name);
     enum wr_status st;
@@ -191,7 +193,8 @@ void wr_conn_local_addr(struct wr_conn *c, struct wr_addr *ret)
 {
     struct wr_addr a;
 
-    if (c->local.sa.sa_family == AF_UNSPEC && c->io.fd != -1 && wr_sock_local(c->io.fd, &a) == WR_OK) {
+    if (c->local.sa.sa_family == AF_UNSPEC && c->io.fd != -1 &&
+        wr_sock_local(c->io.fd, &a) == WR_OK) {
         store_addr(&c->local, &a);
     }
     load_addr(&c->local, ret);

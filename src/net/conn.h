@@ -75,14 +75,15 @@ void wr_conn_close(struct wr_conn *c, enum wr_io_close_how how);
 void wr_conn_peer_addr(const struct wr_conn *c, struct wr_addr *ret);
 void wr_conn_local_addr(struct wr_conn *c, struct wr_addr *ret);
 
-static inline enum wr_status wr_conn_recv(struct wr_conn *c, size_t max, struct wr_chunk **ret_c,
-                                          uint32_t *ret_off, uint32_t *ret_len)
+WR_MUST_CHECK static inline enum wr_status wr_conn_recv(struct wr_conn *c, size_t max,
+                                                        struct wr_chunk **ret_c, uint32_t *ret_off,
+                                                        uint32_t *ret_len)
 {
     return c->link->ops->recv(c->link, max, ret_c, ret_off, ret_len);
 }
 
-static inline enum wr_status wr_conn_send(struct wr_conn *c, const struct iovec *iov, int cnt,
-                                          size_t *ret_n)
+WR_MUST_CHECK static inline enum wr_status wr_conn_send(struct wr_conn *c, const struct iovec *iov,
+                                                        int cnt, size_t *ret_n)
 {
     return c->link->ops->send(c->link, iov, cnt, ret_n);
 }

@@ -17,8 +17,8 @@ static enum wr_status handshake_sock(struct wr_link *l)
     return WR_OK;
 }
 
-static enum wr_status recv_sock(struct wr_link *l, size_t max, struct wr_chunk **ret_c, uint32_t *ret_off,
-                                uint32_t *ret_len)
+static enum wr_status recv_sock(struct wr_link *l, size_t max, struct wr_chunk **ret_c,
+                                uint32_t *ret_off, uint32_t *ret_len)
 {
     return wr_io_take(io_of(l), max, ret_c, ret_off, ret_len);
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* link_sock.h: the socket at the bottom of a connection's link stack. */
+/*
+ * link_sock.h: the socket at the bottom of a connection's link stack.
+ */
 #ifndef WR_NET_LINK_SOCK_H
 #define WR_NET_LINK_SOCK_H
 

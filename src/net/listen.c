@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * listen.c: a thread's side of a listening socket, see listen.h. Two kinds of pause: by the owner (until
- * resume), and for want of descriptors (until the time, or resume). A paused listener is out of the
- * poll's set, so a waiting connection wakes nobody. Owner thread only.
+ * listen.c: a thread's side of a listening socket, see listen.h. Two kinds of pause: by the owner
+ * (until resume), and for want of descriptors (until the time, or resume). A paused listener is out
+ * of the poll's set, so a waiting connection wakes nobody. Owner thread only.
  */
 #include "net/listen.h"
 
@@ -46,7 +46,8 @@ void wr_listener_resume(struct wr_listener *l)
     wr_io_want_in(&l->io, true);
 }
 
-enum wr_status wr_listener_pull(struct wr_listener *l, int *ret_fd, struct wr_addr *ret_peer, int *ret_errno)
+enum wr_status wr_listener_pull(struct wr_listener *l, int *ret_fd, struct wr_addr *ret_peer,
+                                int *ret_errno)
 {
     enum wr_status st;
 

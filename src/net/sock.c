@@ -38,15 +38,8 @@ static bool set_buffers(int fd, const struct wr_listen_opts *o)
            (o->sndbuf == 0 || set_int(fd, SOL_SOCKET, SO_SNDBUF, (int)o->sndbuf));
 }
 
-/* Options that must be there before bind and listen. */
-static bool prepare(int fd, const struct wr_listen_opts *o)
+static bool prepare_inet(int fd, const struct wr_listen_opts *o)
 {
-    if (!set_buffers(fd, o)) {
-        return false;
-    }
-    if (!is_inet(&o->addr)) {
-        return true;
-    }
     if (!set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1)) {
         return false;
     }
@@ -63,6 +56,7 @@ static bool prepare(int fd, const struct wr_listen_opts *o)
     if (o->keepalive > 0 && !set_keepalive_times(fd, o)) {
         return false;
     }
+    /* Accepted sockets inherit it: one call less for each. */
     if (o->nodelay_inherit && !set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1)) {
         return false;
     }
@@ -73,13 +67,20 @@ static bool prepare(int fd, const struct wr_listen_opts *o)
     return true;
 }
 
+/* Options that must be there before bind and listen. */
+static bool prepare(int fd, const struct wr_listen_opts *o)
+{
+    return set_buffers(fd, o) && (!is_inet(&o->addr) || prepare_inet(fd, o));
+}
+
 /* A socket file that nobody listens on: left behind by a process that died. */
 static bool is_stale_unix(const struct wr_addr *a)
 {
     struct stat st;
     int fd, rc, err;
 
-    if (a->u.un.sun_path[0] == '\0' || lstat(a->u.un.sun_path, &st) == -1 || !S_ISSOCK(st.st_mode)) {
+    if (a->u.un.sun_path[0] == '\0' || lstat(a->u.un.sun_path, &st) == -1 ||
+        !S_ISSOCK(st.st_mode)) {
         return false;
     }
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

@@ -54,13 +54,13 @@ static enum wr_status move_streamed(struct wr_up *u)
 static enum wr_status share_gathered(struct wr_up *u)
 {
     struct wr_stream *s = u->attempt.stream;
-    uint64_t n = 0, from = 0;
-    enum wr_status st;
+    uint64_t n, from = 0;
+    enum wr_status st = WR_OK;
 
-    do {
+    while (st == WR_OK && from < u->req->body_len) {
         st = wr_pipe_share(s->out, u->req->body, from, UINT64_MAX, &n);
-        from += n;
-    } while (st == WR_OK && n != 0 && from < u->req->body_len);
+        from += st == WR_OK ? n : 0;
+    }
     if (st == WR_OK) {
         wr_pipe_eof(s->out);
     }

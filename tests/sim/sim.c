@@ -2,9 +2,10 @@
 /*
  * sim.c: the poll back end of the simulator, its sockets, its clock and its run, see sim.h.
  *
- * wait() notes all sockets in a random order; batch() looks at some of them and stores the facts that
- * a kernel would tell. Nothing is armed: a socket is asked each turn. `activity` counts everything that
- * has moved; a turn without activity and with an empty run queue means that only time can help.
+ * wait() notes all sockets in a random order; batch() looks at some of them and stores the facts
+ * that a kernel would tell. Nothing is armed: a socket is asked each turn. `activity` counts
+ * everything that has moved; a turn without activity and with an empty run queue means that only
+ * time can help.
  */
 #include "sim/sim.h"
 
@@ -582,8 +583,8 @@ static enum wr_status op_send(struct wr_poll *p, struct wr_io *io, const struct 
     return WR_OK;
 }
 
-static enum wr_status op_send_file(struct wr_poll *p, struct wr_io *io, int file_fd, uint64_t off, size_t n,
-                                   size_t *ret_n)
+static enum wr_status op_send_file(struct wr_poll *p, struct wr_io *io, int file_fd, uint64_t off,
+                                   size_t n, size_t *ret_n)
 {
     static char buf[16384];
     ssize_t k = pread(file_fd, buf, WR_MIN(n, sizeof(buf)), (off_t)off);
@@ -600,7 +601,8 @@ static enum wr_status op_send_file(struct wr_poll *p, struct wr_io *io, int file
     return op_send(p, io, &iov, 1, ret_n);
 }
 
-static enum wr_status op_accept(struct wr_poll *p, struct wr_io *io, int *ret_fd, struct wr_addr *ret_peer)
+static enum wr_status op_accept(struct wr_poll *p, struct wr_io *io, int *ret_fd,
+                                struct wr_addr *ret_peer)
 {
     struct sim *s = sim_of(p);
     struct sim_place *place = look_up(s, io->fd, true);

@@ -8,9 +8,10 @@
  *   code under test                                  test
  *   wr_listener, wr_conn ... -> wr_io -> [sim_sock]====[sim_sock] <- sim_write, sim_read, scripts
  *
- * A sim has the thread's loop. Make it, start things, sim_run, look, sim_free. Memory of the sim itself
- * comes from wr_mem_alloc, which fault injection does not touch. Descriptors of simulated sockets are
- * numbers from SIM_FD_BASE on; real ones (the mailbox) may be adopted, their events never come.
+ * A sim has the thread's loop. Make it, start things, sim_run, look, sim_free. Memory of the sim
+ * itself comes from wr_mem_alloc, which fault injection does not touch. Descriptors of simulated
+ * sockets are numbers from SIM_FD_BASE on; real ones (the mailbox) may be adopted, their events
+ * never come.
  */
 #ifndef WR_TESTS_SIM_H
 #define WR_TESTS_SIM_H
@@ -97,8 +98,13 @@ void sim_shutdown(struct sim_sock *k);
 /* As TCP: with bytes unread it is a reset. Idempotent. */
 void sim_close(struct sim_sock *k);
 void sim_reset(struct sim_sock *k);
+
 /* The connection is reset when n bytes have gone from (TX) or to (RX) this socket. */
-enum sim_dir { SIM_TX, SIM_RX };
+enum sim_dir {
+    SIM_TX,
+    SIM_RX
+};
+
 void sim_reset_at(struct sim_sock *k, enum sim_dir dir, uint64_t n);
 /* Bytes that have gone so far. */
 uint64_t sim_total(const struct sim_sock *k, enum sim_dir dir);
@@ -128,19 +134,21 @@ struct sim_step {
     size_t n;
 };
 
-#define SIM_SEND(t)     {SIM_OP_SEND, (t), 0}
-#define SIM_SEND_N(k)   {SIM_OP_SEND, NULL, (k)}
-#define SIM_EXPECT(t)   {SIM_OP_EXPECT, (t), 0}
-#define SIM_UNTIL(t)    {SIM_OP_UNTIL, (t), 0}
-#define SIM_READ(k)     {SIM_OP_READ, NULL, (k)}
-#define SIM_WAIT(ms)    {SIM_OP_WAIT, NULL, (ms)}
-#define SIM_EXPECT_EOF  {SIM_OP_EOF, NULL, 0}
-#define SIM_DRAIN       {SIM_OP_DRAIN, NULL, 0}
-#define SIM_SHUTDOWN    {SIM_OP_SHUTDOWN, NULL, 0}
-#define SIM_CLOSE       {SIM_OP_CLOSE, NULL, 0}
-#define SIM_RESET       {SIM_OP_RESET, NULL, 0}
-#define SIM_LOOP        {SIM_OP_LOOP, NULL, 0}
-#define SIM_END         {SIM_OP_END, NULL, 0}
+/* clang-format off */
+#define SIM_SEND(t)    {SIM_OP_SEND, (t), 0}
+#define SIM_SEND_N(k)  {SIM_OP_SEND, NULL, (k)}
+#define SIM_EXPECT(t)  {SIM_OP_EXPECT, (t), 0}
+#define SIM_UNTIL(t)   {SIM_OP_UNTIL, (t), 0}
+#define SIM_READ(k)    {SIM_OP_READ, NULL, (k)}
+#define SIM_WAIT(ms)   {SIM_OP_WAIT, NULL, (ms)}
+#define SIM_EXPECT_EOF {SIM_OP_EOF, NULL, 0}
+#define SIM_DRAIN      {SIM_OP_DRAIN, NULL, 0}
+#define SIM_SHUTDOWN   {SIM_OP_SHUTDOWN, NULL, 0}
+#define SIM_CLOSE      {SIM_OP_CLOSE, NULL, 0}
+#define SIM_RESET      {SIM_OP_RESET, NULL, 0}
+#define SIM_LOOP       {SIM_OP_LOOP, NULL, 0}
+#define SIM_END        {SIM_OP_END, NULL, 0}
+/* clang-format on */
 
 /* steps end with SIM_END, SIM_CLOSE, SIM_RESET or SIM_LOOP and must outlive the sim. */
 void sim_script(struct sim_sock *k, const struct sim_step *steps);
@@ -159,8 +167,9 @@ typedef void sim_scenario_fn(void *data);
 /*
  * Runs the scenario (from sim_new to sim_free) again and again; the n-th run-time allocation after
  * sim_new fails, n = 1, 2 ... until a run needs fewer than n. Without WEIR_TORTURE in the
- * environment later n are sampled. After each run the memory in use must be what it was before. Returns the
- * number of runs in which an allocation failed. sim_is_faulted: in such a run (expect less then).
+ * environment later n are sampled. After each run the memory in use must be what it was before.
+ * Returns the number of runs in which an allocation failed. sim_is_faulted: in such a run (expect
+ * less then).
  */
 unsigned sim_torture(sim_scenario_fn *fn, void *data);
 bool sim_is_faulted(void);

@@ -18,10 +18,10 @@ struct sim_pipe {
 
 struct sim_script {
     const struct sim_step *steps;
-    size_t at;        /* step */
-    size_t done;      /* bytes of the step sent or matched */
+    size_t at;   /* step */
+    size_t done; /* bytes of the step sent or matched */
     bool is_done;
-    bool is_waiting;  /* SIM_OP_WAIT was begun */
+    bool is_waiting; /* SIM_OP_WAIT was begun */
     struct wr_timer timer;
     char *got; /* all bytes read */
     size_t got_len, got_cap;
@@ -34,13 +34,13 @@ struct sim_sock {
     struct sim_sock *next; /* of the sim */
     struct sim_sock *peer; /* the other end; lives as long as the sim */
     struct sim_pipe rx;
-    int fd;              /* code under test: from accept or connect; -1: the test's, or closed */
-    struct wr_io *io;    /* who has adopted it */
+    int fd;           /* code under test: from accept or connect; -1: the test's, or closed */
+    struct wr_io *io; /* who has adopted it */
     bool is_closed, is_reset;
     uint64_t connect_at_ms; /* io->is_connecting: when it is answered; UINT64_MAX: never */
     int connect_errno;
-    struct wr_addr addr;    /* the other side's, as accept tells it */
-    struct wr_task task;    /* test side */
+    struct wr_addr addr; /* the other side's, as accept tells it */
+    struct wr_task task; /* test side */
     sim_accept_fn *watch;
     void *watch_data;
     struct sim_script *script;

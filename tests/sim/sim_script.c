@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sim_script.c: peers and clients of the simulator that follow a list of steps. A step looks at what is
- * there, does what it can and is asked again when something changed.
+ * sim_script.c: peers and clients of the simulator that follow a list of steps. A step looks at
+ * what is there, does what it can and is asked again when something changed.
  */
 #include <stdio.h>
 #include <string.h>
@@ -18,8 +18,9 @@ static void fail_script(struct sim_sock *k, const char *what)
     const struct sim_step *st = &sc->steps[sc->at];
 
     if (sc->error[0] == '\0') {
-        (void)snprintf(sc->error, sizeof(sc->error), "step %zu: %s (wanted \"%.60s\" %zu, done %zu)", sc->at,
-                       what, st->text ? st->text : "", st->n, sc->done);
+        (void)snprintf(sc->error, sizeof(sc->error),
+                       "step %zu: %s (wanted \"%.60s\" %zu, done %zu)", sc->at, what,
+                       st->text ? st->text : "", st->n, sc->done);
     }
     sc->is_done = true;
     sim_close(k);
@@ -118,7 +119,8 @@ static bool step_until(struct sim_sock *k, const struct sim_step *st)
         sc->done = 1;
     }
     for (;;) {
-        if (sc->got_len - sc->searched >= n && memcmp(sc->got + sc->got_len - n, st->text, n) == 0) {
+        if (sc->got_len - sc->searched >= n &&
+            memcmp(sc->got + sc->got_len - n, st->text, n) == 0) {
             return true;
         }
         /* One at a time, so that nothing behind the text is taken. */

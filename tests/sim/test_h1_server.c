@@ -460,7 +460,6 @@ static void torture_talk(void *data)
     struct env *e = begin(&conf);
     struct sim_sock *w = NULL;
 
-    fprintf(stderr, "T %s\n", t->name);
     if (t->tune) {
         t->tune(&e->srv);
     }
@@ -797,12 +796,12 @@ static void test_fin_behind_body(void **state)
 
     (void)state;
     e->srv.mode = KIT_READ;
-    assert_int_equal(sim_write(w, POST "Content-Length: 4\r\n\r\nbody", 51 - 4), 47);
-    (void)sim_write(w, "x", 0);
+    (void)sim_write(w, POST "Content-Length: 4\r\n\r\nbody", 52);
     sim_shutdown(w);
     run(e);
     collect(e, w);
     assert_memory_equal(e->out, "HTTP/1.1 200", 12);
+    assert_string_equal(e->srv.log, "POST /p -> 200 DONE/DONE NONE gone\n");
     finish(e);
 }
 
@@ -866,6 +865,11 @@ static void test_quit(void **state)
     finish(e);
 }
 
+static void run_nothing(struct wr_task *t)
+{
+    (void)t;
+}
+
 /* The user keeps the stream of a finished exchange: the connection goes on without it. */
 static void test_late_release(void **state)
 {
@@ -873,18 +877,14 @@ static void test_late_release(void **state)
     struct env *e = begin(&conf);
     struct sim_sock *w = open_client(e);
     struct kit_req *r;
-    struct wr_task mute;
 
     (void)state;
     e->srv.mode = KIT_HOLD;
     put(e, w, GET);
     r = wr_container_of(e->srv.reqs.next, struct kit_req, node);
-    wr_task_init(&mute, NULL, "mute");
-    r->is_go = true;
+    r->task.run = run_nothing;
     assert_true(kit_start(r));
     assert_true(kit_push(r, SIZE_MAX));
-    wr_task_cancel(&r->task);
-    r->s->user = NULL; /* as if it did nothing when woken */
     run(e);
     collect(e, w);
     assert_string_equal(e->out, KEEP);
@@ -964,7 +964,7 @@ static void test_large_heads(void **state)
             int n = snprintf(text, sizeof(text), "GET /x HTTP/1.1\r\nHost: a\r\n");
 
             while (left > 0) {
-                size_t m = left < 8000 || left < 8192 ? left : 8000;
+                size_t m = left <= 8300 ? left : 8000;
 
                 n += snprintf(text + n, sizeof(text) - (size_t)n, "X: %0*d\r\n", (int)m, 0);
                 left -= m;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_sim.c: the simulator tried on a small relay built from listener, connections and pipes, the same
- * pieces that the proxy is made of: seeds, resets at every byte, failing allocations, time.
+ * test_sim.c: the simulator tried on a small relay built from listener, connections and pipes, the
+ * same pieces that the proxy is made of: seeds, resets at every byte, failing allocations, time.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,7 +19,10 @@
 
 /* ---- a relay: each client connection gets one to the peer, bytes go both ways ---------------- */
 
-enum { HIGH = 3000, RELAY_DEADLINE_MS = 5000 };
+enum {
+    HIGH = 3000,
+    RELAY_DEADLINE_MS = 5000
+};
 
 struct half {
     struct wr_conn conn; /* first */
@@ -123,7 +126,8 @@ static void run_half(struct wr_task *t)
         }
         return;
     }
-    if (!wr_conn_is_connected(&h->conn) && (h->conn.io.facts & WR_IO_CONNECTED) == 0 && h == r->half[1]) {
+    if (!wr_conn_is_connected(&h->conn) && (h->conn.io.facts & WR_IO_CONNECTED) == 0 &&
+        h == r->half[1]) {
         r->server->dial_failed++;
         close_relay(r);
         return;
@@ -221,13 +225,23 @@ static void server_close(struct relay_server *s)
 static struct wr_addr front, back;
 
 static const struct sim_step ask[] = {
-    SIM_SEND("GET / HTTP/1.1\r\n\r\n"), SIM_UNTIL("\r\n\r\n"), SIM_READ(20000),
-    SIM_SEND("bye"),                    SIM_SHUTDOWN,          SIM_EXPECT("end"),
-    SIM_EXPECT_EOF,                     SIM_CLOSE,
+    SIM_SEND("GET / HTTP/1.1\r\n\r\n"),
+    SIM_UNTIL("\r\n\r\n"),
+    SIM_READ(20000),
+    SIM_SEND("bye"),
+    SIM_SHUTDOWN,
+    SIM_EXPECT("end"),
+    SIM_EXPECT_EOF,
+    SIM_CLOSE,
 };
 static const struct sim_step answer[] = {
-    SIM_UNTIL("\r\n\r\n"), SIM_SEND("HTTP/1.1 200 OK\r\n\r\n"), SIM_SEND_N(20000), SIM_EXPECT("bye"),
-    SIM_EXPECT_EOF,        SIM_SEND("end"),                     SIM_CLOSE,
+    SIM_UNTIL("\r\n\r\n"),
+    SIM_SEND("HTTP/1.1 200 OK\r\n\r\n"),
+    SIM_SEND_N(20000),
+    SIM_EXPECT("bye"),
+    SIM_EXPECT_EOF,
+    SIM_SEND("end"),
+    SIM_CLOSE,
 };
 
 static struct sim *make_sim(uint64_t seed)
@@ -297,8 +311,10 @@ static void test_is_repeatable(void **state)
     assert_int_equal(end[0], end[1]);
 }
 
-static const struct sim_step short_ask[] = {SIM_SEND("ask\r\n\r\n"), SIM_SHUTDOWN, SIM_DRAIN, SIM_CLOSE};
-static const struct sim_step short_answer[] = {SIM_UNTIL("\r\n\r\n"), SIM_SEND("answer"), SIM_DRAIN, SIM_CLOSE};
+static const struct sim_step short_ask[] = {SIM_SEND("ask\r\n\r\n"), SIM_SHUTDOWN, SIM_DRAIN,
+                                            SIM_CLOSE};
+static const struct sim_step short_answer[] = {SIM_UNTIL("\r\n\r\n"), SIM_SEND("answer"), SIM_DRAIN,
+                                               SIM_CLOSE};
 
 struct reset_plan {
     enum sim_dir dir;
@@ -358,7 +374,8 @@ static void run_faulted(void *data)
     sim_serve_script(s, &back, short_answer);
     client = sim_dial(s, &front);
     if (client) {
-        static const struct sim_step patient_ask[] = {SIM_SEND("ask\r\n\r\n"), SIM_SHUTDOWN, SIM_DRAIN, SIM_CLOSE};
+        static const struct sim_step patient_ask[] = {SIM_SEND("ask\r\n\r\n"), SIM_SHUTDOWN,
+                                                      SIM_DRAIN, SIM_CLOSE};
         sim_script(client, patient_ask);
     }
     if (sim_run(s) != SIM_IDLE || sim_error(s)) {
@@ -429,7 +446,8 @@ static void test_stuck_is_found(void **state)
 
 static void test_time(void **state)
 {
-    static const struct sim_step later[] = {SIM_WAIT(30000), SIM_SEND("x"), SIM_SHUTDOWN, SIM_DRAIN, SIM_CLOSE};
+    static const struct sim_step later[] = {SIM_WAIT(30000), SIM_SEND("x"), SIM_SHUTDOWN, SIM_DRAIN,
+                                            SIM_CLOSE};
     static const struct sim_step peer[] = {SIM_EXPECT("x"), SIM_EXPECT_EOF, SIM_CLOSE};
     struct sim *s = make_sim(9);
     struct relay_server server;
@@ -475,10 +493,14 @@ static void test_starved_accept(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_seeds),        cmocka_unit_test(test_is_repeatable),
-        cmocka_unit_test(test_reset_everywhere), cmocka_unit_test(test_torture),
-        cmocka_unit_test(test_refused_and_silent), cmocka_unit_test(test_stuck_is_found),
-        cmocka_unit_test(test_time),         cmocka_unit_test(test_starved_accept),
+        cmocka_unit_test(test_seeds),
+        cmocka_unit_test(test_is_repeatable),
+        cmocka_unit_test(test_reset_everywhere),
+        cmocka_unit_test(test_torture),
+        cmocka_unit_test(test_refused_and_silent),
+        cmocka_unit_test(test_stuck_is_found),
+        cmocka_unit_test(test_time),
+        cmocka_unit_test(test_starved_accept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -41,7 +41,10 @@ static void test_basic(void **state)
 
 static void test_growth(void **state)
 {
-    enum { N = 5000 };
+    enum {
+        N = 5000
+    };
+
     wr_handle *h = wr_mem_alloc(N * sizeof(*h));
     char *obj = wr_mem_alloc(N);
 

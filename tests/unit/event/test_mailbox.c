@@ -6,7 +6,10 @@
 #include "event/mailbox.h"
 #include "event/thread.h"
 
-enum { SENDERS = 4, MAILS = 20000 };
+enum {
+    SENDERS = 4,
+    MAILS = 20000
+};
 
 struct letter {
     struct wr_mail mail;
@@ -56,7 +59,8 @@ static void test_stress(void **state)
     for (unsigned i = 0; i < SENDERS; i++) {
         s[i].to = wr_mailbox_of_loop();
         s[i].no = i;
-        assert_int_equal(wr_thread_start(&s[i].thread, 10 + i, "sender", send_letters, &s[i]), WR_OK);
+        assert_int_equal(wr_thread_start(&s[i].thread, 10 + i, "sender", send_letters, &s[i]),
+                         WR_OK);
     }
     /* Sleeps for ever if a wake is lost: the runner's time limit would tell. */
     while (received < SENDERS * MAILS) {

@@ -96,7 +96,9 @@ static void test_many(void **state)
 /* Dropped before, while and after they run: each is freed once, done() is not called. */
 static void test_drop_races(void **state)
 {
-    enum { N = 2000 };
+    enum {
+        N = 2000
+    };
     struct wr_offload *o = wr_offload_new(3, N);
     unsigned dropped = 0;
 

@@ -334,7 +334,8 @@ static void test_reset(void **state)
     wr_io_close(&c.io, WR_IO_CLOSE_FIN);
 }
 
-/* Reset while IN is off and while bytes lie unread: HUP tells at once, bytes come, then the error. */
+/* Reset while IN is off and while bytes lie unread: HUP tells at once, bytes come, then the error.
+ */
 static void test_reset_while_off(void **state)
 {
     struct conn c;
@@ -361,7 +362,9 @@ static void test_reset_while_off(void **state)
 /* HUP (both directions over) behind more bytes than one receive takes: all of them arrive. */
 static void test_hup_with_bytes(void **state)
 {
-    enum { N = 150000 };
+    enum {
+        N = 150000
+    };
     struct conn c;
     int fd[2];
 
@@ -412,7 +415,9 @@ static void test_bytes_after_failed_send(void **state)
 
 static void test_short_send(void **state)
 {
-    enum { N = 8 << 20 };
+    enum {
+        N = 8 << 20
+    };
     struct conn c;
     char *big = wr_mem_alloc(N);
     size_t sent = 0, read_back = 0, n = 0;
@@ -422,7 +427,10 @@ static void test_short_send(void **state)
     conn_open(&c, fd[1]);
     CHECK_CALLS(1, 0);
     while (sent < N) {
-        struct iovec iov[2] = {{big + sent, (N - sent) / 2}, {big + sent + (N - sent) / 2, N - sent - (N - sent) / 2}};
+        struct iovec iov[2] = {
+            {big + sent,                  (N - sent) / 2           },
+            {big + sent + (N - sent) / 2, N - sent - (N - sent) / 2}
+        };
         enum wr_status st = wr_io_send(&c.io, iov, 2, &n);
         char buf[65536];
         ssize_t k;
@@ -595,7 +603,9 @@ static void test_connect_unix(void **state)
 
 static void test_packing(void **state)
 {
-    enum { N = 20 };
+    enum {
+        N = 20
+    };
     struct epoll_poll *ep = epoll_of(((struct wr_loop *)*state)->poll);
     struct conn c[N];
     int fd[N][2];
@@ -711,7 +721,9 @@ static void run_closer(struct wr_task *t)
 /* Events of a later batch for connections that the first batch closed are dropped and counted. */
 static void test_stale_events(void **state)
 {
-    enum { N = 40 };
+    enum {
+        N = 40
+    };
     struct conn c[N];
     struct closer closer = {.victims = c, .n = N};
     uint64_t stale = wr_stat_sum(WR_CNT_STALE_HANDLES);
@@ -818,7 +830,9 @@ static void test_listen_and_accept(void **state)
 /* 1,000 connections with bytes at once: all are served, in batches, nothing is lost. */
 static void test_many(void **state)
 {
-    enum { N = 400 };
+    enum {
+        N = 400
+    };
     struct conn *c = wr_mem_alloc(N * sizeof(*c));
     int(*fd)[2] = wr_mem_alloc(N * sizeof(*fd));
 
@@ -865,14 +879,30 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown_loop)
     const struct CMUnitTest tests[] = {
-        T(test_keepalive_costs_no_ctl), T(test_want_off_is_lazy),  T(test_bytes_left_in_rx),
-        T(test_take_in_parts),          T(test_eof),               T(test_rdhup_while_off),
-        T(test_reset),                  T(test_reset_while_off),   T(test_hup_with_bytes),
-        T(test_bytes_after_failed_send), T(test_short_send),       T(test_send_file),
-        T(test_close_with_reset),       T(test_connect),           T(test_connect_refused),
-        T(test_connect_unix),           T(test_packing),           T(test_class_grows),
-        T(test_no_memory),              T(test_stale_events),      T(test_detach),
-        T(test_notify),                 T(test_listen_and_accept), T(test_many),
+        T(test_keepalive_costs_no_ctl),
+        T(test_want_off_is_lazy),
+        T(test_bytes_left_in_rx),
+        T(test_take_in_parts),
+        T(test_eof),
+        T(test_rdhup_while_off),
+        T(test_reset),
+        T(test_reset_while_off),
+        T(test_hup_with_bytes),
+        T(test_bytes_after_failed_send),
+        T(test_short_send),
+        T(test_send_file),
+        T(test_close_with_reset),
+        T(test_connect),
+        T(test_connect_refused),
+        T(test_connect_unix),
+        T(test_packing),
+        T(test_class_grows),
+        T(test_no_memory),
+        T(test_stale_events),
+        T(test_detach),
+        T(test_notify),
+        T(test_listen_and_accept),
+        T(test_many),
         T(test_idle_makes_no_wakes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

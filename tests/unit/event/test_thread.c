@@ -15,9 +15,17 @@ static void test_cpu_max(void **state)
         const char *text;
         unsigned want;
     } rows[] = {
-        {"max 100000\n", 0},  {"100000 100000\n", 1}, {"150000 100000\n", 2}, {"200000 100000", 2},
-        {"1000 100000\n", 1}, {"0 100000\n", 0},      {"100000 0\n", 0},      {"", 0},
-        {"100000\n", 0},      {"x y\n", 0},           {"-1 100000\n", 0},
+        {"max 100000\n",    0},
+        {"100000 100000\n", 1},
+        {"150000 100000\n", 2},
+        {"200000 100000",   2},
+        {"1000 100000\n",   1},
+        {"0 100000\n",      0},
+        {"100000 0\n",      0},
+        {"",                0},
+        {"100000\n",        0},
+        {"x y\n",           0},
+        {"-1 100000\n",     0},
     };
 
     (void)state;
@@ -37,7 +45,8 @@ static void test_cgroup(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_cpu_max), cmocka_unit_test(test_cgroup)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_cpu_max),
+                                       cmocka_unit_test(test_cgroup)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -72,7 +72,8 @@ static void set_now(struct wr_loop *l, uint64_t ms)
 
 static void test_exact(void **state)
 {
-    static const uint64_t delta[] = {1, 2, 63, 64, 65, 4095, 4096, 4097, 60000, 262144, 86400000, 1ull << 40};
+    static const uint64_t delta[] = {1,    2,    63,    64,     65,       4095,
+                                     4096, 4097, 60000, 262144, 86400000, 1ull << 40};
     struct timed x;
 
     timed_init(&x);
@@ -150,7 +151,9 @@ static void test_lazy(void **state)
 /* 10,000 timers, armed, re-armed and disarmed at random, against what must happen. */
 static void test_many(void **state)
 {
-    enum { N = 10000 };
+    enum {
+        N = 10000
+    };
     struct timed *x = wr_mem_alloc(N * sizeof(*x));
     uint64_t end;
 
@@ -189,7 +192,9 @@ static void test_many(void **state)
 /* next_timer is never later than the first timer, whatever was armed and moved. */
 static void test_next_never_late(void **state)
 {
-    enum { N = 40 };
+    enum {
+        N = 40
+    };
     struct timed x[N];
 
     wr_rng_seed(11);

@@ -73,7 +73,9 @@ static void test_temp_read_write(void **state)
 /* client_body_temp_path documents the folders: the last digits of the number. */
 static void test_temp_names(void **state)
 {
-    struct wr_temp_path where = {wr_str_z(dir), {1, 2, 0}};
+    struct wr_temp_path where = {
+        wr_str_z(dir), {1, 2, 0}
+    };
     char name[512], folder[512];
     struct wr_file *f;
     struct stat st;

@@ -679,9 +679,12 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_marks), T(test_small_are_copied), T(test_constants),   T(test_reserve),
-        T(test_ends),  T(test_hand),             T(test_move),        T(test_move_to_gone),
-        T(test_share), T(test_spill),            T(test_spill_tiny),  T(test_spill_limits),
+        T(test_marks),       T(test_small_are_copied),
+        T(test_constants),   T(test_reserve),
+        T(test_ends),        T(test_hand),
+        T(test_move),        T(test_move_to_gone),
+        T(test_share),       T(test_spill),
+        T(test_spill_tiny),  T(test_spill_limits),
         T(test_spill_moved), T(test_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -297,7 +297,8 @@ static void test_conn(void **state)
     uint64_t no;
 
     assert_true(sizeof(struct wr_conn) <= 360);
-    assert_int_equal(wr_conn_dial(&a, NULL, sizeof(struct echo), run_echo, "client", &c, &err), WR_AGAIN);
+    assert_int_equal(wr_conn_dial(&a, NULL, sizeof(struct echo), run_echo, "client", &c, &err),
+                     WR_AGAIN);
     client = wr_container_of(c, struct echo, conn);
     assert_false(wr_conn_is_connected(c));
     turn_until(*state, &client->runs, 1);
@@ -305,7 +306,8 @@ static void test_conn(void **state)
     no = c->no;
     fd = accept4(l, NULL, NULL, SOCK_NONBLOCK);
     /* A large owner part comes from the heap. */
-    assert_int_equal(wr_conn_open(fd, &a, sizeof(struct echo) + 4000, run_echo, "server", &c), WR_OK);
+    assert_int_equal(wr_conn_open(fd, &a, sizeof(struct echo) + 4000, run_echo, "server", &c),
+                     WR_OK);
     server = wr_container_of(c, struct echo, conn);
     assert_int_equal(c->no, no + 1);
     assert_int_equal(server->runs, 0);
@@ -389,7 +391,8 @@ static void test_dial_refused(void **state)
 
     (void)state;
     assert_int_equal(wr_addr_parse_unix(WR_STR("unix:/nonexistent/s"), &a), WR_OK);
-    assert_int_equal(wr_conn_dial(&a, NULL, sizeof(struct echo), run_echo, "client", &c, &err), WR_ESYS);
+    assert_int_equal(wr_conn_dial(&a, NULL, sizeof(struct echo), run_echo, "client", &c, &err),
+                     WR_ESYS);
     assert_int_equal(err, ENOENT);
     assert_null(c);
 }

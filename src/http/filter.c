@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * filter.c: runs the header filters, see filter.h. The fields that every response has are put in front of
+ * the others, where users of nginx look for them.
+ */
+#include "http/filter.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "http/core_conf.h"
+#include "http/h1_conn.h"
+#include "http/req_int.h"
+#include "net/conn.h"
+
+#ifndef WR_VERSION
+#    define WR_VERSION "0"
+#endif
+
+#define FRONT_MAX 3
+
+/* Rule zero: written once at boot by wr_filters_build, then only read. */
+static wr_filter_fn **filters;
+static size_t filter_cnt;
+
+/* ---- at boot -------------------------------------------------------------------------------- */
+
+static wr_filter_fn final_filter;
+
+enum wr_status wr_filters_build(const struct wr_module *const *modules, size_t cnt,
+                                const char **ret_err)
+{
+    const struct wr_filter_row **rows;
+    size_t total = 0, n = 0;
+
+    for (size_t i = 0; i < cnt; i++) {
+        total += modules[i]->filter_cnt;
+    }
+    rows = wr_mem_alloc((total + 1) * sizeof(*rows));
+    for (size_t i = 0; i < cnt; i++) {
+        for (size_t k = 0; k < modules[i]->filter_cnt; k++) {
+            const struct wr_filter_row *row = &modules[i]->filters[k];
+            size_t at = n;
+
+            if (row->slot >= WR_FILTER_FINAL) {
+                wr_mem_free(rows);
+                *ret_err = "a module has a header filter behind the last slot";
+                return WR_ECONFIG;
+            }
+            while (at > 0 && rows[at - 1]->slot > row->slot) {
+                rows[at] = rows[at - 1];
+                at--;
+            }
+            rows[at] = row;
+            n++;
+        }
+    }
+    wr_mem_free(filters);
+    filters = wr_mem_alloc((n + 1) * sizeof(*filters));
+    for (size_t i = 0; i < n; i++) {
+        filters[i] = rows[i]->fn;
+    }
+    filters[n] = final_filter;
+    filter_cnt = n + 1;
+    wr_mem_free(rows);
+    return WR_OK;
+}
+
+/* ---- the last filter -------------------------------------------------------------------------- */
+
+struct wr_str wr_filter_server_name(const struct wr_req *r)
+{
+    switch ((enum wr_tokens)wr_core_loc_of(r)->server_tokens) {
+    case WR_TOKENS_OFF:
+        return WR_STR("weir");
+    case WR_TOKENS_ON:
+    case WR_TOKENS_BUILD:
+        return WR_STR("weir/" WR_VERSION);
+    }
+    WR_UNREACHABLE();
+}
+
+/* The n last fields become the first ones. */
+static void move_to_front(struct wr_hdrs *h, uint32_t n)
+{
+    struct wr_hdr front[FRONT_MAX];
+    uint32_t old = h->cnt - n;
+
+    if (n == 0 || old == 0) {
+        return;
+    }
+    memcpy(front, h->at + old, n * sizeof(front[0]));
+    memmove(h->at + n, h->at, old * sizeof(front[0]));
+    memcpy(h->at, front, n * sizeof(front[0]));
+}
+
+static enum wr_status add_date(struct wr_req *r)
+{
+    struct wr_str now = wr_clock_http_date(), copy;
+    enum wr_status st = wr_arena_dup(r->arena, now, &copy); /* the thread's text changes */
+
+    return st == WR_OK ? wr_hdrs_push(&r->out.hdrs, WR_STR("Date"), copy, WR_HDR_DATE) : st;
+}
+
+static enum wr_status add_front(struct wr_req *r)
+{
+    struct wr_hdrs *h = &r->out.hdrs;
+    uint32_t before = h->cnt;
+    enum wr_status st = WR_OK;
+
+    if (!r->no_server && !wr_hdrs_has(h, WR_HDR_SERVER)) {
+        st = wr_hdrs_push(h, WR_STR("Server"), wr_filter_server_name(r), WR_HDR_SERVER);
+    }
+    if (st == WR_OK && !r->no_date && !wr_hdrs_has(h, WR_HDR_DATE)) {
+        st = add_date(r);
+    }
+    if (st == WR_OK && r->out_type.len > 0 && !wr_hdrs_has(h, WR_HDR_CONTENT_TYPE)) {
+        st = wr_hdrs_push(h, WR_STR("Content-Type"), r->out_type, WR_HDR_CONTENT_TYPE);
+    }
+    if (st == WR_OK) {
+        move_to_front(h, h->cnt - before);
+    }
+    return st;
+}
+
+static enum wr_status add_last_modified(struct wr_req *r)
+{
+    char *p;
+
+    if (r->out_mtime == -1 || wr_hdrs_has(&r->out.hdrs, WR_HDR_LAST_MODIFIED)) {
+        return WR_OK;
+    }
+    p = wr_arena_bytes(r->arena, WR_HTTP_DATE_LEN);
+    if (!p) {
+        return WR_ENOMEM;
+    }
+    wr_clock_write_http_date(p, r->out_mtime);
+    return wr_hdrs_push(&r->out.hdrs, WR_STR("Last-Modified"), wr_str(p, WR_HTTP_DATE_LEN),
+                        WR_HDR_LAST_MODIFIED);
+}
+
+/* Host of the client's view, or the name or address of ours. */
+static struct wr_str redirect_host(struct wr_req *r, const struct wr_core_loc *lc, char *room)
+{
+    struct wr_addr local;
+
+    if (lc->server_name_in_redirect && r->server->name.len > 0) {
+        return r->server->name;
+    }
+    if (!lc->server_name_in_redirect && r->host.len > 0 && r->head->version != 9) {
+        return r->host;
+    }
+    if (!r->stream->conn) {
+        return WR_STR("localhost");
+    }
+    wr_conn_local_addr(r->stream->conn, &local);
+    if (local.len == 0 || local.u.sa.sa_family == AF_UNIX) {
+        return WR_STR("localhost");
+    }
+    return wr_str(room, wr_addr_write_host(&local, room));
+}
+
+static unsigned local_port(struct wr_req *r)
+{
+    struct wr_addr local;
+
+    if (!r->stream->conn) {
+        return 0;
+    }
+    wr_conn_local_addr(r->stream->conn, &local);
+    return local.len == 0 ? 0 : wr_addr_port(&local);
+}
+
+/* absolute_redirect: "/x" becomes "http://host:port/x". Only for answers of ours. */
+static enum wr_status complete_location(struct wr_req *r)
+{
+    struct wr_hdr *f = wr_hdrs_get(&r->out.hdrs, WR_HDR_LOCATION);
+    const struct wr_core_loc *lc = wr_core_loc_of(r);
+    char room[WR_ADDR_TEXT_MAX];
+    unsigned port = 0;
+    struct wr_str host;
+    bool is_v6;
+
+    if (!f || r->is_proxied || !lc->absolute_redirect || f->value.len == 0 ||
+        f->value.ptr[0] != '/') {
+        return WR_OK;
+    }
+    host = redirect_host(r, lc, room);
+    is_v6 = host.len > 0 && host.ptr[0] != '[' && wr_str_find(host, ':') < host.len;
+    if (lc->port_in_redirect) {
+        port = local_port(r);
+    }
+    if (port == 0 || port == 80) {
+        return wr_arena_printf(r->arena, &f->value, "http://%s%.*s%s%.*s", is_v6 ? "[" : "",
+                               WR_STR_ARG(host), is_v6 ? "]" : "", WR_STR_ARG(f->value));
+    }
+    return wr_arena_printf(r->arena, &f->value, "http://%s%.*s%s:%u%.*s", is_v6 ? "[" : "",
+                           WR_STR_ARG(host), is_v6 ? "]" : "", port, WR_STR_ARG(f->value));
+}
+
+static enum wr_status final_filter(struct wr_req *r)
+{
+    enum wr_status st;
+
+    if (r->out.status == 204 && !r->is_proxied) {
+        r->out_type = WR_STR_NULL;
+        r->out_mtime = -1;
+    }
+    st = add_front(r);
+    if (st == WR_OK) {
+        st = add_last_modified(r);
+    }
+    return st == WR_OK ? complete_location(r) : st;
+}
+
+/* ---- the run -------------------------------------------------------------------------------- */
+
+enum wr_status wr_filters_run(struct wr_req *r)
+{
+    for (size_t i = 0; i < filter_cnt; i++) {
+        enum wr_status st = filters[i](r);
+
+        if (st != WR_OK && st != WR_ECANCELED) {
+            return st;
+        }
+    }
+    return WR_OK;
+}
+
+void wr_req_replace(struct wr_req *r, unsigned status)
+{
+    static const enum wr_hdr_id gone[] = {
+        WR_HDR_CONTENT_LENGTH, WR_HDR_CONTENT_TYPE, WR_HDR_CONTENT_RANGE, WR_HDR_CONTENT_ENCODING,
+        WR_HDR_ACCEPT_RANGES,
+    };
+
+    for (size_t i = 0; i < WR_ARRAY_LEN(gone); i++) {
+        if (wr_hdrs_has(&r->out.hdrs, gone[i])) {
+            wr_hdrs_remove_id(&r->out.hdrs, gone[i]);
+        }
+    }
+    if (r->out_pipe && !wr_reqx_of(r)->is_out_given) {
+        wr_pipe_leave_consumer(r->out_pipe);
+    }
+    r->out_pipe = NULL;
+    r->out.status = (uint16_t)status;
+    r->out.reason = WR_STR_NULL;
+    r->out.content_length = WR_LENGTH_UNKNOWN;
+    r->out_type = WR_STR_NULL;
+    r->can_range = false;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * module.c: the list of all modules, set once at boot before threads exist: variables registered,
+ * phases and filters made into arrays; and the contexts that modules keep in a request.
+ */
+#include "http/module.h"
+
+#include "base/assert.h"
+#include "http/filter.h"
+#include "http/phase.h"
+
+/* Rule zero: the registry of the program, written once at boot by wr_modules_set, then only read. */
+static const struct wr_module *const *all;
+static size_t all_cnt;
+
+enum wr_status wr_modules_set(const struct wr_module *const *modules, size_t cnt,
+                              const char **ret_err)
+{
+    enum wr_status st;
+
+    for (size_t i = 0; i < cnt; i++) {
+        st = wr_vars_register(modules[i]->vars, modules[i]->var_cnt, ret_err);
+        if (st != WR_OK) {
+            return st;
+        }
+    }
+    st = wr_phases_build(modules, cnt, ret_err);
+    if (st == WR_OK) {
+        st = wr_filters_build(modules, cnt, ret_err);
+    }
+    if (st == WR_OK) {
+        all = modules;
+        all_cnt = cnt;
+    }
+    return st;
+}
+
+const struct wr_module *const *wr_modules_get(size_t *ret_cnt)
+{
+    *ret_cnt = all_cnt;
+    return all;
+}
+
+void *wr_req_ctx(struct wr_req *r, const struct wr_module *m, size_t size)
+{
+    size_t no = 0;
+
+    while (no < all_cnt && all[no] != m) {
+        no++;
+    }
+    if (!WR_ASSERT_REQ(no < all_cnt)) {
+        return NULL;
+    }
+    if (!r->ctx) {
+        r->ctx = wr_arena_zalloc(r->arena, all_cnt * sizeof(void *));
+    }
+    if (r->ctx && !r->ctx[no]) {
+        r->ctx[no] = wr_arena_zalloc(r->arena, size);
+    }
+    return r->ctx ? r->ctx[no] : NULL;
+}

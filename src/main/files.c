@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * files.c: a list each; there are few, and they are looked up when a configuration is loaded only.
+ */
+#include "main/files.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+void wr_files_init(struct wr_files *t)
+{
+    wr_list_init(&t->_all);
+}
+
+void wr_files_fini(struct wr_files *t)
+{
+    struct wr_file_entry *e;
+
+    while ((e = wr_files_next(t, NULL)) != NULL) {
+        wr_files_remove(e);
+    }
+}
+
+struct wr_file_entry *wr_files_next(struct wr_files *t, struct wr_file_entry *e)
+{
+    struct wr_list *n = e == NULL ? t->_all.next : e->_node.next;
+
+    return n == &t->_all ? NULL : wr_container_of(n, struct wr_file_entry, _node);
+}
+
+struct wr_file_entry *wr_files_find(struct wr_files *t, struct wr_str name, uint32_t no)
+{
+    struct wr_file_entry *e = NULL;
+
+    while ((e = wr_files_next(t, e)) != NULL) {
+        if (e->no == no && wr_str_eq(e->name, name)) {
+            return e;
+        }
+    }
+    return NULL;
+}
+
+struct wr_file_entry *wr_files_add(struct wr_files *t, struct wr_str name, uint32_t no, int fd)
+{
+    struct wr_file_entry *e = wr_mem_alloc(sizeof(*e) + name.len + 1);
+    char *copy = (char *)(e + 1);
+
+    memcpy(copy, name.len > 0 ? name.ptr : "", name.len);
+    e->name = wr_str(copy, name.len);
+    e->no = no;
+    e->fd = fd;
+    e->is_new = e->is_wanted = true;
+    wr_list_push(&t->_all, &e->_node);
+    return e;
+}
+
+void wr_files_remove(struct wr_file_entry *e)
+{
+    wr_list_remove(&e->_node);
+    if (e->fd > STDERR_FILENO) {
+        (void)close(e->fd);
+    }
+    wr_mem_free(e);
+}
+
+enum wr_status wr_files_replace(struct wr_file_entry *e, int fd)
+{
+    int rc = dup3(fd, e->fd, e->fd > STDERR_FILENO ? O_CLOEXEC : 0);
+
+    (void)close(fd);
+    return rc == -1 ? WR_ESYS : WR_OK;
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * privs.c: see privs.h. The order is the one that works: what needs root first (limits, priority), then the
+ * groups, the group, the user; the folder last, seen with the user's rights.
+ */
+#include "main/privs.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+static void set_limit(__rlimit_resource_t what, const char *name, uint64_t n)
+{
+    struct rlimit r = {.rlim_cur = (rlim_t)n, .rlim_max = (rlim_t)n};
+
+    if (setrlimit(what, &r) == -1) {
+        wr_log_errno(NULL, WR_LOG_ALERT, errno, "setrlimit(%s, %llu) failed", name,
+                     (unsigned long long)n);
+    }
+}
+
+static enum wr_status become_user(const struct wr_main_conf *mc)
+{
+    char user[256];
+
+    if (!mc->has_user || geteuid() != 0 || mc->user.len >= sizeof(user)) {
+        return WR_OK;
+    }
+    memcpy(user, mc->user.ptr, mc->user.len);
+    user[mc->user.len] = '\0';
+    if (setgid(mc->gid) == -1) {
+        wr_log_errno(NULL, WR_LOG_EMERG, errno, "setgid(%u) failed", (unsigned)mc->gid);
+        return WR_ESYS;
+    }
+    if (initgroups(user, mc->gid) == -1) {
+        wr_log_errno(NULL, WR_LOG_EMERG, errno, "initgroups(%s, %u) failed", user, (unsigned)mc->gid);
+        return WR_ESYS;
+    }
+    if (setuid(mc->uid) == -1) {
+        wr_log_errno(NULL, WR_LOG_EMERG, errno, "setuid(%u) failed", (unsigned)mc->uid);
+        return WR_ESYS;
+    }
+    return WR_OK;
+}
+
+enum wr_status wr_privs_apply(const struct wr_main_conf *mc)
+{
+    if (mc->priority != WR_MAIN_UNSET_NUM && setpriority(PRIO_PROCESS, 0, mc->priority) == -1) {
+        wr_log_errno(NULL, WR_LOG_ALERT, errno, "setpriority(%d) failed", mc->priority);
+    }
+    if (mc->rlimit_nofile != 0) {
+        set_limit(RLIMIT_NOFILE, "RLIMIT_NOFILE", mc->rlimit_nofile);
+    }
+    if (mc->rlimit_core != UINT64_MAX) {
+        set_limit(RLIMIT_CORE, "RLIMIT_CORE", mc->rlimit_core);
+    }
+    if (become_user(mc) != WR_OK) {
+        return WR_ESYS;
+    }
+    if (mc->rlimit_core != UINT64_MAX && prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) == -1) {
+        wr_log_errno(NULL, WR_LOG_ALERT, errno, "prctl(PR_SET_DUMPABLE) failed");
+    }
+    if (mc->working_directory.len > 0 && chdir(mc->working_directory.ptr) == -1) {
+        wr_log_errno(NULL, WR_LOG_ALERT, errno, "chdir(\"%.*s\") failed",
+                     WR_STR_ARG(mc->working_directory));
+        return WR_ESYS;
+    }
+    return WR_OK;
+}
+
+enum wr_status wr_privs_chown(const struct wr_main_conf *mc, const char *path)
+{
+    if (!mc->has_user || geteuid() != 0) {
+        return WR_OK;
+    }
+    return chown(path, mc->uid, mc->gid) == 0 ? WR_OK : WR_ESYS;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * say.c: see say.h. The two flags are the only state of the program outside of structures; they are set by
+ * the supervisor's thread and read by it.
+ */
+#include "main/say.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/strbuf.h"
+
+#define SAY_MAX   4096
+#define DIAGS_MAX ((size_t)1 << 20)
+
+static bool to_stderr = true; /* supervisor's thread */
+static bool to_log;           /* supervisor's thread */
+
+void wr_say_on_stderr(bool is_on)
+{
+    to_stderr = is_on;
+}
+
+void wr_say_on_log(bool is_on)
+{
+    to_log = is_on;
+}
+
+void wr_say(enum wr_log_level level, int err, const char *fmt, ...)
+{
+    char text[SAY_MAX];
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, ap); /* a message that is too long is cut */
+    va_end(ap);
+    if (to_stderr && level < WR_LOG_NOTICE) {
+        if (err != 0) {
+            (void)fprintf(stderr, WR_LOG_PROGRAM ": [%s] %s (%d: %s)\n", wr_log_level_name(level), text,
+                          err, wr_log_errno_text(err));
+        } else {
+            (void)fprintf(stderr, WR_LOG_PROGRAM ": [%s] %s\n", wr_log_level_name(level), text);
+        }
+    }
+    if (to_log) {
+        wr_log_errno(NULL, level, err, "%s", text);
+    }
+}
+
+void wr_say_diags(const struct wr_diags *d, enum wr_log_level most)
+{
+    enum wr_diag_style style = isatty(STDERR_FILENO) == 1 ? WR_DIAG_TERMINAL : WR_DIAG_PLAIN;
+    struct wr_strbuf b;
+
+    wr_strbuf_init(&b, DIAGS_MAX);
+    for (const struct wr_diag *e = d->head; e != NULL; e = e->next) {
+        if (e->level > most) {
+            continue;
+        }
+        if (to_stderr) {
+            wr_strbuf_reset(&b);
+            wr_diag_write(e, style, &b);
+            (void)fwrite(b.ptr, 1, b.len, stderr);
+        }
+        if (to_log) {
+            wr_strbuf_reset(&b);
+            wr_diag_write_text(e, &b);
+            wr_log(NULL, e->level, "%.*s", WR_STR_ARG(wr_strbuf_str(&b)));
+        }
+    }
+    if (d->dropped_cnt > 0) {
+        wr_say(d->emerg_cnt > 0 ? WR_LOG_EMERG : WR_LOG_WARN, 0, "and %u more", d->dropped_cnt);
+    }
+    wr_strbuf_fini(&b);
+}
