@@ -148,7 +148,7 @@ static struct wr_str redirect_host(struct wr_req *r, const struct wr_core_loc *l
     if (lc->server_name_in_redirect && r->server->name.len > 0) {
         return r->server->name;
     }
-    if (!lc->server_name_in_redirect && r->host.len > 0 && r->head->version != 9) {
+    if (!lc->server_name_in_redirect && r->host.len > 0) {
         return r->host;
     }
     if (!r->stream->conn) {

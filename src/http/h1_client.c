@@ -597,6 +597,18 @@ static bool check_late_request(struct h1_client *c)
     return false;
 }
 
+/* Both halves are over and nothing follows. */
+static bool is_ended(const struct h1_xchg *x)
+{
+    return x->s.rx == WR_HALF_DONE && x->s.tx == WR_HALF_DONE && (!x->is_switch || x->s.is_tunnel);
+}
+
+/* U4.6: from when the request is out, or once an answer has begun. */
+static bool is_answer_due(const struct h1_xchg *x)
+{
+    return x->s.rx < WR_HALF_DONE && (x->s.tx >= WR_HALF_DONE || x->tx.is_dead || x->s.got_bytes);
+}
+
 static void step_busy(struct h1_client *c)
 {
     struct h1_xchg *x = &c->ans->x;
@@ -606,22 +618,22 @@ static void step_busy(struct h1_client *c)
         fail_client(c, (enum wr_reason)x->s.reason, 0);
         return;
     }
-    if (x->s.tx_bytes == 0 && !x->s.is_tunnel && !x->tx.is_blocked && is_stale(c)) {
+    if (x->s.tx_bytes == 0 && !x->tx.is_blocked && is_stale(c)) {
         /* U3.3: before the first byte went out nothing is an answer. */
         fail_client(c, WR_REASON_CLOSED, c->pc.conn->io.err);
         return;
     }
-    if (!x->s.is_started || !pump_in(c, &wants_in) || !pump_out(c) ||
-        !check_deadlines(c, wants_in) || !check_late_request(c)) {
+    if (!x->s.is_started || !pump_in(c, &wants_in) || !pump_out(c)) {
         return;
     }
-    if (x->s.rx == WR_HALF_DONE && x->s.tx == WR_HALF_DONE && !(x->is_switch && !x->s.is_tunnel)) {
+    if (!check_deadlines(c, wants_in) || !check_late_request(c)) {
+        return;
+    }
+    if (is_ended(x)) {
         end_exchange(c);
         return;
     }
-    /* U4.6: from when the request is out, or once an answer has begun. */
-    wants_in = wants_in && (x->s.tx >= WR_HALF_DONE || x->tx.is_dead || x->s.got_bytes);
-    arm(c, h1_deadlines(x, wants_in && x->s.rx < WR_HALF_DONE));
+    arm(c, h1_deadlines(x, wants_in && is_answer_due(x)));
 }
 
 static void step_connecting(struct h1_client *c)

@@ -50,7 +50,6 @@ struct h1_rx {
     uint8_t framing;  /* enum wr_framing */
     bool is_wanted;   /* the user asked for the body */
     bool is_dropping; /* what comes is read and thrown away */
-    bool has_begun;   /* a byte of the body was used */
 };
 
 struct h1_tx {

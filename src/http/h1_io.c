@@ -135,6 +135,38 @@ static void keep_bad_head(struct h1_xchg *x, struct wr_msg *msg, const char *buf
     }
 }
 
+/* It is whole: r has what follows. */
+static bool take_head(struct h1_xchg *x, struct h1_rest *r, struct wr_msg *msg, const char *buf,
+                      size_t len)
+{
+    size_t n = x->parser.head_len;
+
+    if (!keep_head(x, msg, buf, buf, n)) {
+        return false;
+    }
+    if (x->gather) {
+        *r = (struct h1_rest){wr_take(&x->gather), 0, (uint32_t)len};
+    }
+    h1_rest_skip(r, n);
+    x->s.rx_bytes += n;
+    return true;
+}
+
+/* It is not whole: it is gathered, within bounds. */
+static enum h1_parsed await_head(struct h1_xchg *x, struct h1_rest *r, struct wr_msg *msg,
+                                 size_t max, const char *buf)
+{
+    if (!x->gather && gather(x, r) != WR_OK) {
+        return H1_PARSE_NOMEM;
+    }
+    if (h1_head_room(x, max) > 0) {
+        return H1_PARSE_MORE;
+    }
+    x->parser.bad = WR_H1_BAD_HEAD_TOO_LONG;
+    keep_bad_head(x, msg, x->gather->data, buf, x->gather->fill);
+    return H1_PARSE_BAD;
+}
+
 enum h1_parsed h1_parse_head(struct h1_xchg *x, struct h1_rest *r, struct wr_msg *msg, size_t max)
 {
     enum h1_parsed ret = H1_PARSE_NOMEM;
@@ -148,25 +180,15 @@ enum h1_parsed h1_parse_head(struct h1_xchg *x, struct h1_rest *r, struct wr_msg
     len = x->gather ? x->gather->fill : r->len;
     switch (wr_h1_parse(&x->parser, buf, len)) {
     case WR_H1_DONE:
-        if (!keep_head(x, msg, buf, buf, x->parser.head_len)) {
-            break;
+        if (take_head(x, r, msg, buf, len)) {
+            return H1_PARSED;
         }
-        if (x->gather) {
-            *r = (struct h1_rest){wr_take(&x->gather), 0, (uint32_t)len};
-        }
-        h1_rest_skip(r, x->parser.head_len);
-        x->s.rx_bytes += x->parser.head_len;
-        return H1_PARSED;
+        break;
     case WR_H1_MORE:
-        if (!x->gather && gather(x, r) != WR_OK) {
-            break;
+        ret = await_head(x, r, msg, max, buf);
+        if (ret == H1_PARSE_MORE) {
+            return ret;
         }
-        if (h1_head_room(x, max) > 0) {
-            return H1_PARSE_MORE;
-        }
-        x->parser.bad = WR_H1_BAD_HEAD_TOO_LONG;
-        keep_bad_head(x, msg, x->gather->data, buf, len);
-        ret = H1_PARSE_BAD;
         break;
     case WR_H1_BAD:
         keep_bad_head(x, msg, buf, buf, len);
@@ -214,6 +236,7 @@ size_t h1_rx_room(struct h1_xchg *x)
 static enum h1_fed push_body(struct h1_xchg *x, const struct h1_rest *r, const char *p, size_t n)
 {
     struct wr_slice s = {.kind = WR_SLICE_CHUNK};
+    enum wr_status st;
 
     x->s.rx_body_bytes += n;
     if (x->rx.is_dropping) {
@@ -222,17 +245,13 @@ static enum h1_fed push_body(struct h1_xchg *x, const struct h1_rest *r, const c
     s.u.chunk = wr_chunk_ref(r->chunk);
     s.off = (uint64_t)(p - r->chunk->data);
     s.len = n;
-    switch (wr_pipe_push(x->rx.in, s)) {
-    case WR_OK:
-        return H1_FED_MORE;
-    case WR_EPEERGONE:
-        /* Nobody reads on. The wire is read to the end of the body, so that the connection stays
-         * usable. */
+    st = wr_pipe_push(x->rx.in, s);
+    if (st == WR_EPEERGONE) {
+        /* Nobody reads on. The wire is read to the end of the body: the connection stays usable. */
         x->rx.is_dropping = true;
         return H1_FED_MORE;
-    default: /* enum wr_status is open: a push knows no other failure than memory */
-        return H1_FED_NOMEM;
     }
+    return st == WR_OK ? H1_FED_MORE : H1_FED_NOMEM;
 }
 
 static enum h1_fed feed_chunked(struct h1_xchg *x, struct h1_rest *r, size_t room)
@@ -269,7 +288,6 @@ enum h1_fed h1_feed(struct h1_xchg *x, struct h1_rest *r, size_t room)
     enum h1_fed fed;
     size_t n = WR_MIN((size_t)r->len, room);
 
-    x->rx.has_begun = x->rx.has_begun || n > 0;
     if (x->rx.framing == WR_FRAMING_CHUNKED) {
         return feed_chunked(x, r, room);
     }
@@ -662,43 +680,57 @@ static enum wr_status send_once(struct h1_xchg *x, struct wr_conn *c, bool *ret_
     return n < total ? WR_AGAIN : WR_OK;
 }
 
+/* All that was announced went out. */
+static bool is_complete(const struct h1_tx *tx)
+{
+    switch ((enum wr_framing)tx->framing) {
+    case WR_FRAMING_NONE:
+        return true;
+    case WR_FRAMING_LENGTH:
+        return tx->left == 0;
+    case WR_FRAMING_CHUNKED:
+        return tx->is_ended;
+    case WR_FRAMING_CLOSE:
+        return !tx->out || (tx->out->state == WR_PIPE_EOF && wr_pipe_is_spent(tx->out));
+    }
+    WR_UNREACHABLE();
+}
+
 /* Nothing is left to send now: what does that mean? */
 static enum h1_sent judge(struct h1_xchg *x)
 {
     struct h1_tx *tx = &x->tx;
-    bool is_spent = !tx->out || wr_pipe_is_spent(tx->out);
-    bool is_whole = !tx->out || tx->out->state == WR_PIPE_EOF;
 
     if (!tx->is_written || tx->is_holding) {
         return H1_SENT_ALL;
     }
-    switch ((enum wr_framing)tx->framing) {
-    case WR_FRAMING_NONE:
+    if (is_complete(tx)) {
+        tx->had_excess = tx->framing == WR_FRAMING_LENGTH && tx->out && wr_pipe_queued(tx->out) > 0;
         return H1_SENT_DONE;
-    case WR_FRAMING_LENGTH:
-        if (tx->left == 0) {
-            tx->had_excess = tx->out && wr_pipe_queued(tx->out) > 0;
-            return H1_SENT_DONE;
-        }
-        return is_spent ? H1_SENT_CUT : H1_SENT_ALL;
-    case WR_FRAMING_CHUNKED:
-        if (tx->is_ended) {
-            return H1_SENT_DONE;
-        }
-        return is_spent ? H1_SENT_CUT : H1_SENT_ALL;
-    case WR_FRAMING_CLOSE:
-        if (!is_spent) {
-            return H1_SENT_ALL;
-        }
-        return is_whole ? H1_SENT_DONE : H1_SENT_CUT;
     }
-    WR_UNREACHABLE();
+    return !tx->out || wr_pipe_is_spent(tx->out) ? H1_SENT_CUT : H1_SENT_ALL;
+}
+
+/* Frames what has come since, and sends once. */
+static enum wr_status frame_and_send(struct h1_xchg *x, struct wr_conn *c, bool *ret_is_idle)
+{
+    struct h1_tx *tx = &x->tx;
+
+    if (tx->framing == WR_FRAMING_CHUNKED && tx->is_written && !tx->is_holding) {
+        enum wr_status st = frame_chunk(x);
+
+        if (st != WR_OK) {
+            return st;
+        }
+    }
+    return send_once(x, c, ret_is_idle);
 }
 
 enum h1_sent h1_tx_run(struct h1_xchg *x, struct wr_conn *c)
 {
     struct h1_tx *tx = &x->tx;
     bool is_idle = false;
+    enum wr_status st;
 
     if ((c->io.facts & WR_IO_WRITABLE) != 0) {
         c->io.facts &= (uint16_t)~WR_IO_WRITABLE;
@@ -708,34 +740,25 @@ enum h1_sent h1_tx_run(struct h1_xchg *x, struct wr_conn *c)
         /* What an abort dropped need not be waited for. */
         return tx->out && tx->out->state == WR_PIPE_ABORTED ? H1_SENT_CUT : H1_SENT_BLOCKED;
     }
-    for (;;) {
-        enum wr_status st = WR_OK;
-
-        if (tx->framing == WR_FRAMING_CHUNKED && tx->is_written && !tx->is_holding) {
-            st = frame_chunk(x);
-        }
-        if (st == WR_OK) {
-            st = send_once(x, c, &is_idle);
-        }
-        if (st == WR_AGAIN) {
-            tx->is_blocked = true;
-            return H1_SENT_BLOCKED;
-        }
-        if (st == WR_ENOMEM || st == WR_ELIMIT) {
-            return H1_SENT_NOMEM;
-        }
-        if (st == WR_EOF || st == WR_EPROTO) {
-            /* The file became shorter; a trailer that cannot be written. */
-            return H1_SENT_CUT;
-        }
-        if (st != WR_OK) {
-            tx->is_dead = true;
-            return H1_SENT_ERR;
-        }
-        if (is_idle) {
-            return judge(x);
-        }
+    do {
+        st = frame_and_send(x, c, &is_idle);
+    } while (st == WR_OK && !is_idle);
+    if (st == WR_OK) {
+        return judge(x);
     }
+    if (st == WR_AGAIN) {
+        tx->is_blocked = true;
+        return H1_SENT_BLOCKED;
+    }
+    if (st == WR_ENOMEM || st == WR_ELIMIT) {
+        return H1_SENT_NOMEM;
+    }
+    if (st == WR_EOF || st == WR_EPROTO) {
+        /* The file became shorter; a trailer that cannot be written. */
+        return H1_SENT_CUT;
+    }
+    tx->is_dead = true;
+    return H1_SENT_ERR;
 }
 
 /* ---- both ----------------------------------------------------------------------------------- */

@@ -577,28 +577,39 @@ static void drop_framing_fields(struct wr_msg *m, bool is_switch, bool is_kept)
     }
 }
 
+/* Framing of the response, and whether the connection stays. */
+static void choose_ends(struct wr_h1_server *c, struct h1_xchg *x, bool *ret_length)
+{
+    const struct wr_msg *m = x->s.head_out;
+    struct h1_tx *tx = &x->tx;
+    bool is_connect =
+        x->s.head_in->method == WR_METHOD_CONNECT && m->status >= 200 && m->status < 300;
+
+    tx->framing = (uint8_t)choose_framing(x, ret_length);
+    if (tx->framing == WR_FRAMING_LENGTH && m->content_length != WR_LENGTH_UNKNOWN) {
+        /* Without a pipe it is cut, unless it is 0. */
+        tx->left = m->content_length;
+    }
+    x->is_switch = m->status == 101 || is_connect;
+    tx->is_holding = x->is_switch && !x->s.is_tunnel;
+    if (x->s.is_tunnel) {
+        tx->framing = WR_FRAMING_CLOSE;
+    }
+    c->is_kept =
+        !x->is_switch && tx->framing != WR_FRAMING_CLOSE && x->s.version >= 10 && can_keep(c, x);
+}
+
 static enum wr_status write_response_head(struct wr_h1_server *c, struct h1_xchg *x)
 {
     struct wr_msg *m = x->s.head_out;
-    struct h1_tx *tx = &x->tx;
     bool has_length = false;
-    char text[128];
     struct wr_strbuf b;
+    char text[128];
 
-    tx->framing = (uint8_t)choose_framing(x, &has_length);
-    /* A length without a pipe is cut, unless it is 0. */
-    tx->left = tx->framing == WR_FRAMING_LENGTH && m->content_length != WR_LENGTH_UNKNOWN
-                   ? m->content_length
-                   : 0;
-    x->is_switch = m->status == 101 || (x->s.head_in->method == WR_METHOD_CONNECT &&
-                                        m->status >= 200 && m->status < 300);
-    tx->is_holding = x->is_switch && !x->s.is_tunnel;
-    tx->framing = x->s.is_tunnel ? WR_FRAMING_CLOSE : tx->framing;
-    c->is_kept = !x->is_switch && tx->framing != WR_FRAMING_CLOSE && can_keep(c, x);
-    tx->is_written = true;
+    choose_ends(c, x, &has_length);
+    x->tx.is_written = true;
     if (x->s.version < 10) {
-        tx->framing = tx->framing == WR_FRAMING_CHUNKED ? WR_FRAMING_CLOSE : tx->framing;
-        c->is_kept = false;
+        /* HTTP/0.9: the body only. */
         return WR_OK;
     }
     drop_framing_fields(m, x->is_switch, c->is_kept);
@@ -608,7 +619,7 @@ static enum wr_status write_response_head(struct wr_h1_server *c, struct h1_xchg
         wr_strbuf_add_u64(&b, m->content_length == WR_LENGTH_UNKNOWN ? 0 : m->content_length);
         wr_strbuf_add_z(&b, "\r\n");
     }
-    if (tx->framing == WR_FRAMING_CHUNKED) {
+    if (x->tx.framing == WR_FRAMING_CHUNKED) {
         wr_strbuf_add_z(&b, "Transfer-Encoding: chunked\r\n");
     }
     if (!x->is_switch) {
@@ -750,7 +761,9 @@ static bool may_continue(const struct wr_h1_server *c)
 {
     const struct wr_stream *s = &c->req->x.s;
 
-    return c->is_kept && s->rx == WR_HALF_DONE && s->tx == WR_HALF_DONE && !c->is_broken;
+    /* is_eof: all that the client will ever send was used. */
+    return c->is_kept && s->rx == WR_HALF_DONE && s->tx == WR_HALF_DONE && !c->is_broken &&
+           !c->is_eof;
 }
 
 /* The exchange is over and its user had his turn: what becomes of the connection. */
@@ -794,7 +807,7 @@ static bool tell_user(struct wr_h1_server *c)
     }
     x->is_told = true;
     wake_user(x);
-    if (!may_continue(c) || c->rest.len > 0 || c->is_eof) {
+    if (!may_continue(c) || c->rest.len > 0) {
         /* Behind the user in the queue. */
         wr_task_wake(&c->conn.task);
     } else {
@@ -970,7 +983,7 @@ static void release_op(struct wr_stream *s)
         (void)wr_stream_break(s, WR_REASON_CANCELED, 0);
         /* A response that broke by itself is ended as that asks for. */
         x->want_cut = x->want_cut || !x->is_told;
-    } else if (x->is_told && may_continue(c) && c->rest.len == 0 && !c->is_eof) {
+    } else if (x->is_told && may_continue(c) && c->rest.len == 0) {
         c->keepalive_ms = s->keepalive_ms;
         leave_request(c);
         enter_idle(c);

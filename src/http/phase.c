@@ -115,19 +115,18 @@ static enum wr_phase_result find_location(struct wr_req *r)
     case WR_LOCATION_FOUND:
         break;
     case WR_LOCATION_REDIRECT:
-        return wr_req_use_location(r, l) == WR_OK ? redirect_to_slash(r, l) : fail(r, 500);
+        wr_req_use_location(r, l);
+        return redirect_to_slash(r, l);
     case WR_LOCATION_ERROR:
         return fail(r, 500);
     }
-    if (wr_req_use_location(r, l) != WR_OK) {
-        return fail(r, 500);
-    }
+    wr_req_use_location(r, l);
     if (l && l->is_internal && !r->is_internal) {
         return fail(r, 404);
     }
     lc = wr_core_loc_of(r);
     if (r->body_state == WR_BODY_WAITING && lc->body_max > 0 && wr_req_has_body(r, &len) &&
-        len != WR_LENGTH_UNKNOWN && len > lc->body_max && r->err_status == 0) {
+        len != WR_LENGTH_UNKNOWN && len > lc->body_max && !r->is_error_page) {
         wr_log(&r->log, WR_LOG_ERROR, "client intended to send too large body: %llu bytes",
                (unsigned long long)len);
         return fail(r, 413);

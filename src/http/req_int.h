@@ -43,6 +43,7 @@ struct wr_reqx {
     bool want_relocate;      /* POST_REWRITE goes back to FIND_LOCATION */
     bool is_body_told;       /* the log line about the temporary file was written */
     bool is_keepable;        /* nothing of this request wants the connection closed */
+    bool is_draining;        /* the rest of the body is read and dropped behind the response */
     uint16_t pending_status;
     struct wr_str pending_uri, pending_args;
     struct wr_req_limit limit;
@@ -78,8 +79,8 @@ const struct wr_port *wr_server_port(struct wr_req *r);
 /* Server, and its own level as location: before FIND_LOCATION. */
 void wr_req_use_server(struct wr_req *r, const struct wr_server *v);
 /* The location from now on: scope, log, timeouts. NULL: the server's level. */
-enum wr_status wr_req_use_location(struct wr_req *r, const struct wr_location *l) WR_MUST_CHECK;
-/* Response head as at the beginning, pipe dropped. */
+void wr_req_use_location(struct wr_req *r, const struct wr_location *l);
+/* Response head as at the beginning but for what belongs to an error (WWW-Authenticate ...), pipe dropped. */
 void wr_req_reset_out(struct wr_req *r);
 
 /* --- reply.c --- */

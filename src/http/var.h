@@ -16,6 +16,12 @@
 #include "base/str.h"
 #include "base/strbuf.h"
 
+#define WR_VARS_MAX      16384 /* variables of one generation */
+#define WR_VAR_DEPTH_MAX 100   /* values that need values */
+#define WR_VAR_TEXT_MAX  65536 /* bytes of an evaluated text */
+
+struct wr_diags;
+struct wr_pos;
 struct wr_req;
 struct wr_template;
 struct wr_vars;
@@ -58,12 +64,23 @@ struct wr_var {
 enum wr_status wr_vars_register(const struct wr_var *rows, size_t cnt,
                                 const char **ret_name) WR_MUST_CHECK;
 
-/* A generation's numbering. */
+/* A generation's numbering. NULL when memory is out. */
 struct wr_vars *wr_vars_new(struct wr_arena *a);
-/* Number of a variable by name without '$'; WR_ECONFIG when unknown. Also for `set`, map, captures
- * by name. */
+/*
+ * Number of a variable by name without '$'. A name that no row knows becomes a variable of this
+ * generation, without a value until wr_var_set gives it one: for `set`, map, captures by name. Names
+ * are compared in lower case. WR_ECONFIG: it is no name, or there are WR_VARS_MAX already.
+ */
 enum wr_status wr_vars_number(struct wr_vars *v, struct wr_str name,
                               uint32_t *ret_no) WR_MUST_CHECK;
+/*
+ * The same for a text that uses the variable: an unknown name is noted with its place (pos may be
+ * NULL) and may be defined later by wr_vars_number; wr_vars_check tells of those that were not.
+ */
+enum wr_status wr_vars_use(struct wr_vars *v, struct wr_str name, const struct wr_pos *pos,
+                           uint32_t *ret_no) WR_MUST_CHECK;
+/* Reports `unknown "x" variable` for each that nothing defined. WR_ECONFIG: there was one. */
+enum wr_status wr_vars_check(const struct wr_vars *v, struct wr_diags *d) WR_MUST_CHECK;
 uint32_t wr_vars_count(const struct wr_vars *v);
 
 /* Value by number; absent ones give an empty string and *ret_set false. WR_ENOMEM. */

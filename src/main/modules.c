@@ -14,18 +14,27 @@
 #include "up/group.h"
 #include "up/up.h"
 
+#define OWN(name)
 #define MODULE(name) extern const struct wr_module name;
 #include "main/modules.def"
+#undef OWN
 #undef MODULE
 
 static const struct wr_lb *const balancers[] = {&wr_lb_rr};
 
-const struct wr_module wr_main_module = {
+static struct wr_module main_module = {
     .conf = &wr_main_conf_module, .vars = wr_proxy_cmd_vars, .var_cnt = WR_PROXY_CMD_VARS};
+/* Its number of variables is written at boot. */
+static struct wr_module upstream_module = {.conf = &wr_group_conf,
+                                           .vars = wr_up_vars,
+                                           .balancers = balancers,
+                                           .balancer_cnt = WR_ARRAY_LEN(balancers)};
 
 static const struct wr_module *const modules[] = {
-#define MODULE(name) &name,
+#define OWN(name)    &(name),
+#define MODULE(name) &(name),
 #include "main/modules.def"
+#undef OWN
 #undef MODULE
 };
 
@@ -39,6 +48,7 @@ enum wr_status wr_modules_boot(void)
     size_t cnt = 0;
     enum wr_status st;
 
+    upstream_module.var_cnt = wr_up_vars_cnt;
     if (wr_modules_set(modules, WR_ARRAY_LEN(modules), &clash) != WR_OK) {
         wr_say(WR_LOG_EMERG, 0, "two modules define \"%s\"", clash);
         return WR_ECONFIG;

@@ -1,39 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * simple.c: drives a struct wr_proto_table over connections, and between it and the engine.
+ * simple.c: connections that speak a struct wr_proto_table: dial, open, close, the task and the two
+ * deadlines.
  *
- *   struct simple_pconn {wr_pconn} -- struct simple_link {wr_conn} -- struct simple_xchg {wr_stream}
- *
- * An exchange: the request's bytes, then the client's body raw; meanwhile the answer is read (U4.5): a head
- * gathered in one piece, at most head_max bytes; then a body by the table's filter, by length, or up to the
- * close. Both halves done: the connection is READY again if the table says keep, the body ended by itself, the
- * whole request went out and no byte is left over; else it is closed. Bytes behind the end are never passed
- * on. What the table gave is checked: it may be a third party's. Owner thread only.
+ * An exchange: the request's bytes, then the client's body raw; meanwhile the answer is read
+ * (U4.5): a head gathered in one piece, at most head_max bytes; then a body by the table's filter,
+ * by length, or up to the close. Both halves done: the connection is READY again if the table says
+ * keep, the body ended by itself, the whole request went out and no byte is left over; else it is
+ * closed. Bytes behind the end are never passed on. Owner thread only.
  */
 #include "proto/simple.h"
 
-#include <errno.h>
-
-#include "base/chars.h"
 #include "base/clock.h"
 #include "base/fsm.h"
 #include "base/obj.h"
 #include "base/slab.h"
-#include "event/loop.h"
-#include "http/h1_write.h"
-#include "net/conn.h"
-#include "up/up.h"
+#include "proto/simple_int.h"
 
 #define HEAD_MAX_DEFAULT (16u * 1024)
-#define HEAD_MAX         (256u * 1024) /* the largest chunk: heads are gathered in one piece */
 #define IN_HIGH_DEFAULT  (64u * 1024)
-#define FIELDS_MAX       1000
-#define IOV_CNT          32
-#define SEND_FILE_MAX    (1u << 30)
 
 #define B(s) (1u << WR_PCONN_##s)
 
-/* state, may go to. Deadlines: CONNECTING and READY are bounded by the user; BUSY by the stream's two timeouts. */
+/* state, may go to. Deadlines: CONNECTING and READY are bounded by the user; BUSY by the stream's
+ * two timeouts. */
 #define SIMPLE_STATES(X)                                                                           \
     X(CONNECTING, B(READY) | B(CLOSED))                                                            \
     X(READY, B(BUSY) | B(CLOSED))                                                                  \
@@ -54,62 +44,11 @@ static const uint32_t state_moves[] = {
 
 static const struct wr_fsm simple_fsm = {"simple peer", state_names, state_moves};
 
-struct simple_xchg {
-    struct wr_stream s; /* first */
-    struct wr_grave grave;
-    const struct wr_proto_table *table;
-    struct wr_proto_req *q;
-    struct wr_str head_out;   /* request bytes not sent yet */
-    struct wr_pipe *out, *in; /* our ends; NULL: none, or over */
-    struct wr_chunk *file_buf; /* of the file slice in front, for links without send_file */
-    uint32_t file_off;
-    uint64_t body_len;        /* announced, or WR_LENGTH_UNKNOWN */
-    uint64_t rx_at_ms, tx_at_ms; /* deadlines in force; 0: none */
-    bool is_self_framed;      /* the end of the body is known without the close */
-    bool is_dropping;         /* nobody reads the body any more */
-    bool is_blocked, is_dead; /* sending: came short; failed */
-    bool is_released;         /* the user left: q and the arena may be gone */
-    bool want_cut;
-    bool got_in, got_out;     /* in this run */
-    int tx_err;
-};
-
-struct simple_pconn {
-    struct wr_pconn pc; /* first */
-    struct wr_grave grave;
-    struct simple_xchg *x; /* BUSY */
-    struct wr_chunk *rest; /* received and not used; the head so far while it is gathered. NULL: none */
-    uint32_t off, len;
-    uint64_t no;
-    bool is_in_on, is_eof, is_broken, is_buried;
-};
-
-struct simple_link {
-    struct wr_conn conn; /* first */
-    struct simple_pconn *client;
-};
-
 static const struct wr_stream_ops simple_ops;
 
 static void set_state(struct simple_pconn *c, enum wr_pconn_state to)
 {
     wr_fsm_move(&simple_fsm, &c->pc.state, to, c->no);
-}
-
-static void drop_rest(struct simple_pconn *c)
-{
-    wr_chunk_unref(wr_take(&c->rest));
-    c->off = c->len = 0;
-}
-
-static void skip_rest(struct simple_pconn *c, size_t n)
-{
-    c->off += (uint32_t)n;
-    c->len -= (uint32_t)n;
-    c->x->s.rx_bytes += n;
-    if (c->len == 0) {
-        drop_rest(c);
-    }
 }
 
 static void want_in(struct simple_pconn *c, bool on)
@@ -130,40 +69,13 @@ static void free_xchg(struct wr_grave *g)
     wr_slab_free(x, sizeof(*x));
 }
 
-static void leave_out(struct simple_xchg *x)
-{
-    struct wr_pipe *out = wr_take(&x->out);
-
-    wr_chunk_unref(wr_take(&x->file_buf));
-    x->head_out = WR_STR_NULL;
-    if (out != NULL) {
-        wr_pipe_leave_consumer(out);
-    }
-}
-
-/* why NONE: the body is whole. */
-static void leave_in(struct simple_xchg *x, enum wr_reason why)
-{
-    struct wr_pipe *in = wr_take(&x->in);
-
-    if (in == NULL) {
-        return;
-    }
-    if (why == WR_REASON_NONE) {
-        wr_pipe_eof(in);
-    } else {
-        wr_pipe_fail(in, why);
-    }
-    wr_pipe_leave_producer(in);
-}
-
 /* The codec's end leaves; the user is told. */
 static void leave_xchg(struct simple_pconn *c, enum wr_reason why)
 {
     struct simple_xchg *x = wr_take(&c->x);
 
-    leave_in(x, why);
-    leave_out(x);
+    simple_leave_in(x, why);
+    simple_leave_out(x);
     x->s.codec = NULL;
     x->s.conn = NULL;
     wr_task_wake_opt(x->s.user);
@@ -172,7 +84,8 @@ static void leave_xchg(struct simple_pconn *c, enum wr_reason why)
     }
 }
 
-/* Closes the connection; the pconn stays until its owner closes it. What came is still delivered. */
+/* Closes the connection; the pconn stays until its owner closes it. What came is still delivered.
+ */
 static void end_pconn(struct simple_pconn *c, enum wr_reason why, int err, enum wr_io_close_how how)
 {
     if (c->pc.state == WR_PCONN_CLOSED) {
@@ -185,22 +98,22 @@ static void end_pconn(struct simple_pconn *c, enum wr_reason why, int err, enum 
         (void)wr_stream_break(&c->x->s, why, err); /* false: both halves were over, which is fine */
         leave_xchg(c, why);
     }
-    drop_rest(c);
+    simple_drop_rest(c);
     wr_conn_close(wr_take(&c->pc.conn), how);
     wr_task_wake_opt(c->pc.user);
 }
 
-static bool fail(struct simple_pconn *c, enum wr_reason why, int err)
+bool simple_fail(struct simple_pconn *c, enum wr_reason why, int err)
 {
     end_pconn(c, why, err, WR_IO_CLOSE_RESET);
     return false;
 }
 
-static void end_rx(struct simple_pconn *c)
+void simple_end_rx(struct simple_pconn *c)
 {
     struct simple_xchg *x = c->x;
 
-    leave_in(x, WR_REASON_NONE);
+    simple_leave_in(x, WR_REASON_NONE);
     wr_stream_set_rx(&x->s, WR_HALF_DONE);
     wr_task_wake_opt(x->s.user);
 }
@@ -218,7 +131,8 @@ static void end_exchange(struct simple_pconn *c)
     bool is_extra = c->len > 0 || io->rx != NULL;
 
     c->pc.served++;
-    if (is_extra || !x->q->keep || !x->is_self_framed || c->is_eof || c->is_broken || is_over_facts(io)) {
+    if (is_extra || !x->q->keep || !x->is_self_framed || c->is_eof || c->is_broken ||
+        is_over_facts(io)) {
         end_pconn(c, is_extra ? WR_REASON_EXTRA : WR_REASON_DONE, 0, WR_IO_CLOSE_FIN);
         return;
     }
@@ -230,185 +144,292 @@ static void end_exchange(struct simple_pconn *c)
     wr_task_wake_opt(c->pc.user);
 }
 
-/* ---- the head ------------------------------------------------------------------------------- */
+/* ---- the task ------------------------------------------------------------------------------- */
 
-static size_t head_limit(const struct simple_xchg *x)
-{
-    return WR_MIN((size_t)x->s.head_max, (size_t)HEAD_MAX);
-}
-
-/* Nothing that a table hands over may end a line at the client (U14.1). */
-static bool is_head_safe(const struct wr_msg *m)
-{
-    uint32_t i;
-    size_t k;
-
-    for (i = 0; i < m->hdrs.cnt; i++) {
-        const struct wr_hdr *h = &m->hdrs.at[i];
-
-        for (k = 0; k < h->name.len && wr_char_is((unsigned char)h->name.ptr[k], WR_CH_TOKEN); k++) {
-        }
-        if (h->name.len == 0 || k < h->name.len || !wr_h1_value_is_safe(h->value)) {
-            return false;
-        }
-    }
-    return wr_h1_value_is_safe(m->reason);
-}
-
-/* The head's bytes go to the arena, where the message's slices follow. */
-static bool keep_head(struct simple_pconn *c, size_t used)
-{
-    struct simple_xchg *x = c->x;
-    const char *at = c->rest->data + c->off;
-    char *copy = wr_arena_bytes(x->s.arena, WR_MAX(used, (size_t)1));
-
-    if (copy == NULL) {
-        return false;
-    }
-    memcpy(copy, at, used);
-    wr_msg_rebase(x->q->head, at, used, copy);
-    skip_rest(c, used);
-    return true;
-}
-
-/* How the body ends (U6.7, U12.1). */
-static void set_framing(struct simple_xchg *x)
-{
-    struct wr_msg *m = x->q->head;
-    bool has_filter = x->table->input_filter != NULL;
-
-    x->body_len = x->q->length;
-    if (x->body_len != WR_LENGTH_UNKNOWN && (x->body_len > 0 || m->content_length == WR_LENGTH_UNKNOWN)) {
-        m->content_length = x->body_len;
-    }
-    if (wr_status_is_bodyless(m->status, x->s.head_out->method)) {
-        m->framing = WR_FRAMING_NONE;
-        x->is_self_framed = x->body_len == 0 && !has_filter;
-        x->body_len = 0;
-        return;
-    }
-    x->is_self_framed = has_filter || x->body_len != WR_LENGTH_UNKNOWN;
-    if (x->body_len != WR_LENGTH_UNKNOWN) {
-        m->framing = WR_FRAMING_LENGTH;
-    } else {
-        m->framing = has_filter ? WR_FRAMING_CHUNKED : WR_FRAMING_CLOSE;
-    }
-}
-
-static bool take_head(struct simple_pconn *c, size_t used)
+/* U4.6: the read deadline from when the request is out, or once an answer has begun. Arms the
+ * nearer one. */
+static void arm_deadlines(struct simple_pconn *c, bool wants_in)
 {
     struct simple_xchg *x = c->x;
     struct wr_stream *s = &x->s;
-    struct wr_msg *m = x->q->head;
+    bool rx_runs = wants_in && s->rx < WR_HALF_DONE && s->rx_timeout_ms != 0 &&
+                   (s->tx >= WR_HALF_DONE || x->is_dead || s->got_bytes);
+    bool tx_runs = x->is_blocked && s->tx_timeout_ms != 0;
+    uint64_t now = wr_now_ms(), at;
 
-    if (!keep_head(c, used)) {
-        return fail(c, WR_REASON_NOMEM, 0);
+    if (!rx_runs) {
+        x->rx_at_ms = 0;
+    } else if (x->rx_at_ms == 0 || x->got_in) {
+        x->rx_at_ms = now + s->rx_timeout_ms;
     }
-    if (m->status < 200 || m->status > 999 || !is_head_safe(m)) {
-        return fail(c, WR_REASON_BAD_HEAD, 0);
+    if (!tx_runs) {
+        x->tx_at_ms = 0;
+    } else if (x->tx_at_ms == 0 || x->got_out) {
+        x->tx_at_ms = now + s->tx_timeout_ms;
     }
-    if (x->table->input_filter_init != NULL && x->table->input_filter_init(x->q) != WR_OK) {
-        return fail(c, WR_REASON_INTERNAL, 0);
+    x->got_in = x->got_out = false;
+    at = x->rx_at_ms == 0 || (x->tx_at_ms != 0 && x->tx_at_ms < x->rx_at_ms) ? x->tx_at_ms
+                                                                             : x->rx_at_ms;
+    if (at == 0) {
+        wr_timer_disarm(&c->pc.conn->timer);
+    } else {
+        wr_timer_arm(&c->pc.conn->timer, at);
     }
-    set_framing(x);
-    m->version = m->version == 0 ? 11 : m->version;
-    s->version = (uint8_t)m->version;
-    s->head_in = m;
-    s->head_us = wr_loop_get()->turn_began_us;
-    wr_stream_set_rx(s, WR_HALF_BODY);
-    wr_task_wake_opt(s->user);
-    if (m->framing == WR_FRAMING_NONE || (x->body_len == 0 && x->table->input_filter == NULL)) {
-        end_rx(c);
-        return true;
-    }
-    x->in = s->in = wr_pipe_new(s->in_high > 0 ? s->in_high : IN_HIGH_DEFAULT, &c->pc.conn->task, NULL);
-    return s->in != NULL ? true : fail(c, WR_REASON_NOMEM, 0);
 }
 
-static bool parse_head(struct simple_pconn *c)
+static bool check_deadlines(struct simple_pconn *c, bool wants_in)
 {
     struct simple_xchg *x = c->x;
-    size_t n = WR_MIN((size_t)c->len, head_limit(x)), used = 0;
+    uint64_t now = wr_now_ms();
 
-    switch (x->table->process_header(x->q, c->rest->data + c->off, n, &used)) {
-    case WR_PROTO_DONE:
-        return WR_ASSERT_REQ(used <= n) ? take_head(c, used) : fail(c, WR_REASON_INTERNAL, 0);
-    case WR_PROTO_AGAIN:
-        return n < head_limit(x) ? true : fail(c, WR_REASON_BIG_HEAD, 0);
-    case WR_PROTO_INVALID:
-        return fail(c, WR_REASON_BAD_HEAD, 0);
-    case WR_PROTO_FAILED:
-        return fail(c, WR_REASON_INTERNAL, 0);
+    if (wants_in && !x->got_in && wr_deadline_is_due(x->rx_at_ms, now)) {
+        return simple_fail(c, WR_REASON_TIMEOUT, 0);
+    }
+    if (x->is_blocked && !x->got_out && wr_deadline_is_due(x->tx_at_ms, now)) {
+        return simple_fail(c, WR_REASON_SEND_TIMEOUT, 0);
+    }
+    return true;
+}
+
+/* With the answer over the request may go on, unless the peer takes no more. */
+static bool check_late_request(struct simple_pconn *c)
+{
+    const struct simple_xchg *x = c->x;
+    const struct wr_io *io = &c->pc.conn->io;
+
+    if (x->s.rx != WR_HALF_DONE || x->s.tx != WR_HALF_BODY ||
+        (!x->is_dead && (io->facts & (WR_IO_ERR | WR_IO_HUP)) == 0)) {
+        return true;
+    }
+    return simple_fail(c, WR_REASON_RESET, io->err);
+}
+
+static void step_busy(struct simple_pconn *c)
+{
+    struct simple_xchg *x = c->x;
+    struct wr_stream *s = &x->s;
+    struct wr_io *io = &c->pc.conn->io;
+    bool wants_in = false;
+
+    if (x->want_cut) {
+        (void)simple_fail(c, (enum wr_reason)s->reason, 0); /* always false */
+        return;
+    }
+    if (s->tx_bytes == 0 && !x->is_blocked && (io->rx != NULL || is_over_facts(io))) {
+        /* U3.3: before the first byte went out nothing is an answer. */
+        (void)simple_fail(c, WR_REASON_CLOSED, io->err); /* always false */
+        return;
+    }
+    if (!s->is_started || !simple_pump_in(c, &wants_in) || !simple_pump_out(c) ||
+        !check_deadlines(c, wants_in) || !check_late_request(c)) {
+        return;
+    }
+    if (s->rx == WR_HALF_DONE && s->tx == WR_HALF_DONE) {
+        end_exchange(c);
+        return;
+    }
+    /* While a head is gathered, when the user has room, and behind the answer: an end or a byte
+     * more is to be seen. */
+    want_in(c, wants_in || (s->rx >= WR_HALF_DONE && c->len == 0));
+    arm_deadlines(c, wants_in);
+}
+
+static void step_connecting(struct simple_pconn *c)
+{
+    struct wr_conn *conn = c->pc.conn;
+
+    if (wr_conn_is_connected(conn)) {
+        c->pc.since_ms = wr_now_ms();
+        set_state(c, WR_PCONN_READY);
+        wr_task_wake_opt(c->pc.user);
+    } else if ((conn->io.facts & WR_IO_ERR) != 0) {
+        end_pconn(c, WR_REASON_CLOSED, conn->io.err, WR_IO_CLOSE_FIN);
+    }
+}
+
+static void run_pconn(struct wr_task *t)
+{
+    struct wr_conn *conn = wr_container_of(t, struct wr_conn, task);
+    struct simple_pconn *c = wr_container_of(conn, struct simple_link, conn)->client;
+
+    wr_obj_check(conn, WR_CONN_MAGIC);
+    switch ((enum wr_pconn_state)c->pc.state) {
+    case WR_PCONN_CONNECTING:
+        step_connecting(c);
+        return;
+    case WR_PCONN_READY:
+        if (conn->io.rx != NULL || is_over_facts(&conn->io)) {
+            end_pconn(c, WR_REASON_CLOSED, conn->io.err, WR_IO_CLOSE_FIN);
+        }
+        return;
+    case WR_PCONN_BUSY:
+        step_busy(c);
+        return;
+    case WR_PCONN_CLOSED:
+        return;
     }
     WR_UNREACHABLE();
 }
 
-/* ---- the body ------------------------------------------------------------------------------- */
+/* ---- the stream's down-calls ---------------------------------------------------------------- */
 
-/* n bytes at p, inside rest, are body. False: no memory. */
-static bool push_body(struct simple_pconn *c, const char *p, size_t n)
+static struct simple_xchg *xchg_of(struct wr_stream *s)
 {
-    struct simple_xchg *x = c->x;
-    struct wr_slice sl = {.kind = WR_SLICE_CHUNK, .off = (uint64_t)(p - c->rest->data), .len = n};
+    wr_obj_check(s, WR_STREAM_MAGIC);
+    return wr_container_of(s, struct simple_xchg, s);
+}
+
+static void start_op(struct wr_stream *s)
+{
+    struct simple_xchg *x = xchg_of(s);
+    struct simple_pconn *c = s->codec;
+
+    if (c == NULL || s->tx != WR_HALF_WAIT || !WR_ASSERT_REQ(s->head_out != NULL && x->q != NULL)) {
+        return;
+    }
+    s->is_started = true;
+    wr_stream_set_tx(s, WR_HALF_BODY);
+    if (s->head_out->framing != WR_FRAMING_NONE && s->out != NULL) {
+        x->out = s->out;
+        wr_pipe_hand(x->out, WR_PIPE_CONSUMER, &c->pc.conn->task);
+    }
+    wr_task_wake(&c->pc.conn->task);
+}
+
+static enum wr_status want_body_op(struct wr_stream *s, size_t high)
+{
+    if (s->rx == WR_HALF_RESET) {
+        return WR_EPEERGONE;
+    }
+    if (s->head_in == NULL) {
+        s->in_high = high; /* the pipe comes with the head */
+    }
+    return WR_OK;
+}
+
+static void interim_op(struct wr_stream *s, const struct wr_msg *m)
+{
+    (void)s, (void)m; /* server role only */
+}
+
+static void reset_op(struct wr_stream *s, enum wr_reason why)
+{
+    struct simple_pconn *c = s->codec;
+
+    if (c != NULL) {
+        (void)wr_stream_break(s, why, 0); /* whether or not it was over */
+        wr_stream_note(s, why, 0);
+        xchg_of(s)->want_cut = true;
+        wr_task_wake(&c->pc.conn->task);
+    }
+}
+
+static void release_op(struct wr_stream *s)
+{
+    struct simple_xchg *x = xchg_of(s);
+
+    s->user = NULL;
+    x->is_released = true;
+    if (s->codec == NULL) {
+        wr_grave_bury(&x->grave, free_xchg);
+        return;
+    }
+    reset_op(s, WR_REASON_CANCELED);
+}
+
+static enum wr_status tunnel_op(struct wr_stream *s)
+{
+    (void)s; /* a table knows no tunnels */
+    return WR_EPROTO;
+}
+
+static const struct wr_stream_ops simple_ops = {
+    .name = "simple peer",
+    .start = start_op,
+    .want_body = want_body_op,
+    .interim = interim_op,
+    .reset = reset_op,
+    .release = release_op,
+    .tunnel = tunnel_op,
+};
+
+/* ---- the codec's table ---------------------------------------------------------------------- */
+
+static void free_pconn(struct wr_grave *g)
+{
+    struct simple_pconn *c = wr_container_of(g, struct simple_pconn, grave);
+
+    wr_slab_free(c, sizeof(*c));
+}
+
+enum wr_status wr_simple_dial(const struct wr_codec *codec, const struct wr_addr *to,
+                              const struct wr_connect_opts *opts, struct wr_task *user,
+                              struct wr_pconn **ret, int *ret_errno)
+{
+    struct simple_pconn *c = wr_slab_alloc(sizeof(*c));
+    struct wr_conn *conn;
     enum wr_status st;
 
-    x->s.rx_body_bytes += n;
-    if (n == 0 || x->is_dropping) {
-        return true;
+    if (c == NULL) {
+        return WR_ENOMEM;
     }
-    sl.u.chunk = wr_chunk_ref(c->rest);
-    st = wr_pipe_push(x->in, sl);
-    /* With nobody there the wire is read on to the end, so that the connection stays usable. */
-    x->is_dropping = st == WR_EPEERGONE;
-    return st == WR_OK || x->is_dropping;
+    st = wr_conn_dial(to, opts, sizeof(struct simple_link), run_pconn, "simple peer", &conn,
+                      ret_errno);
+    if (st != WR_OK && st != WR_AGAIN) {
+        wr_slab_free(c, sizeof(*c));
+        return st;
+    }
+    wr_container_of(conn, struct simple_link, conn)->client = c;
+    c->pc =
+        (struct wr_pconn){.codec = codec, .conn = conn, .user = user, .state = WR_PCONN_CONNECTING};
+    c->no = conn->no;
+    c->is_in_on = true; /* from the start, poll.h */
+    if (st == WR_OK) {
+        c->pc.since_ms = wr_now_ms();
+        set_state(c, WR_PCONN_READY);
+    }
+    *ret = &c->pc;
+    return st;
 }
 
-static bool feed_filter(struct simple_pconn *c, size_t n)
+enum wr_status wr_simple_open(struct wr_pconn *pc, struct wr_arena *a, struct wr_task *user,
+                              struct wr_stream **ret)
 {
-    struct simple_xchg *x = c->x;
-    const char *p = c->rest->data + c->off;
-    struct wr_str data = WR_STR_NULL;
-    size_t used = 0;
-    enum wr_proto_result res = x->table->input_filter(x->q, p, n, &used, &data);
+    struct simple_pconn *c = wr_container_of(pc, struct simple_pconn, pc);
+    struct simple_xchg *x;
 
-    if (res == WR_PROTO_INVALID || res == WR_PROTO_FAILED) {
-        return fail(c, res == WR_PROTO_INVALID ? WR_REASON_BAD_BODY : WR_REASON_INTERNAL, 0);
+    if (pc->state != WR_PCONN_READY) {
+        return WR_EPEERGONE;
     }
-    if (!WR_ASSERT_REQ(used <= n && (used > 0 || res == WR_PROTO_DONE)) ||
-        !WR_ASSERT_REQ(data.len == 0 || (data.ptr >= p && data.len <= used - (size_t)(data.ptr - p)))) {
-        return fail(c, WR_REASON_INTERNAL, 0);
+    x = wr_slab_alloc(sizeof(*x));
+    if (x == NULL) {
+        return WR_ENOMEM;
     }
-    if (x->body_len != WR_LENGTH_UNKNOWN && data.len > x->body_len - x->s.rx_body_bytes) {
-        return fail(c, WR_REASON_BAD_BODY, 0);
-    }
-    if (!push_body(c, data.ptr, data.len)) {
-        return fail(c, WR_REASON_NOMEM, 0);
-    }
-    skip_rest(c, used);
-    if (res == WR_PROTO_DONE) {
-        if (x->body_len != WR_LENGTH_UNKNOWN && x->s.rx_body_bytes < x->body_len) {
-            return fail(c, WR_REASON_TRUNCATED, 0);
-        }
-        end_rx(c);
-    }
-    return true;
+    wr_obj_init(&x->s, WR_STREAM_MAGIC);
+    x->table = ((const struct wr_simple_codec *)(const void *)pc->codec)->table;
+    x->s.ops = &simple_ops;
+    x->s.conn = pc->conn;
+    x->s.codec = c;
+    x->s.arena = a;
+    x->s.user = user;
+    x->s.is_reused = pc->served > 0;
+    x->s.head_max = HEAD_MAX_DEFAULT;
+    x->s.in_high = IN_HIGH_DEFAULT;
+    c->x = x;
+    set_state(c, WR_PCONN_BUSY);
+    *ret = &x->s;
+    return WR_OK;
 }
 
-static bool feed_body(struct simple_pconn *c, size_t room)
+void wr_simple_close(struct wr_pconn *pc, enum wr_reason why)
 {
-    struct simple_xchg *x = c->x;
-    size_t n = WR_MIN((size_t)c->len, room);
+    struct simple_pconn *c = wr_container_of(pc, struct simple_pconn, pc);
 
-    if (x->table->input_filter != NULL) {
-        return feed_filter(c, n);
+    if (c->is_buried) {
+        return;
     }
-    n = (size_t)WR_MIN((uint64_t)n, x->body_len - x->s.rx_body_bytes);
-    if (!push_body(c, c->rest->data + c->off, n)) {
-        return fail(c, WR_REASON_NOMEM, 0);
-    }
-    skip_rest(c, n);
-    if (x->s.rx_body_bytes == x->body_len) {
-        end_rx(c);
-    }
-    return true;
+    c->is_buried = true;
+    pc->user = NULL;
+    end_pconn(c, why, 0, c->x != NULL ? WR_IO_CLOSE_RESET : WR_IO_CLOSE_FIN);
+    wr_grave_bury(&c->grave, free_pconn);
 }

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * simple.h: the second kind of protocol (up/proto.h): a table of functions about bytes becomes a codec and a
- * struct wr_proto, so that FastCGI, SCGI, uwsgi, memcached and modules of others need no connections, timers or
- * pipes of their own.
+ * simple.h: the second kind of protocol (up/proto.h): a table of functions about bytes becomes a
+ * codec and a struct wr_proto, so that FastCGI, SCGI, uwsgi, memcached and modules of others need
+ * no connections, timers or pipes of their own.
  *
  *   static const struct wr_proto_table echo_table = {.name = "echo", .create_request = ..., ...};
  *   WR_PROTO_SIMPLE(echo, echo_table);              gives: static const struct wr_proto echo
  *
- * A content handler starts it like any other (wr_up_new with .proto = &echo), and finds the exchange by
- * wr_simple_req(u), where it may leave its own `ctx`. u->ctx belongs to this file.
+ * A content handler starts it like any other (wr_up_new with .proto = &echo), and finds the
+ * exchange by wr_simple_req(u), where it may leave its own `ctx`. u->ctx belongs to this file.
  *
- * What a table may rely on: its functions run on the request's thread, one exchange at a time, and never once
- * finalize_request ran. Slices of the head bytes may be kept in q->head only: those follow when the bytes move.
+ * What a table may rely on: its functions run on the request's thread, one exchange at a time, and
+ * never once finalize_request ran. Slices of the head bytes may be kept in q->head only: those
+ * follow when the bytes move.
  */
 #ifndef WR_PROTO_SIMPLE_H
 #define WR_PROTO_SIMPLE_H
@@ -28,8 +29,8 @@ struct wr_simple_codec {
 };
 
 /*
- * What the table's functions see of this request; made at the first call, NULL without memory. For the content handler,
- * between wr_up_new and its return.
+ * What the table's functions see of this request; made at the first call, NULL without memory. For
+ * the content handler, between wr_up_new and its return.
  */
 struct wr_proto_req *wr_simple_req(struct wr_up *u);
 
@@ -47,8 +48,8 @@ void wr_simple_reinit(struct wr_up *u);
 void wr_simple_abort(struct wr_up *u);
 void wr_simple_finalize(struct wr_up *u, unsigned status);
 /*
- * Puts a request on a stream that wr_simple_open made, without an engine: q->head is set, `bytes` stay until the stream
- * is released. Part of wr_simple_create; for tests of the codec.
+ * Puts a request on a stream that wr_simple_open made, without an engine: q->head is set, `bytes`
+ * stay until the stream is released. Part of wr_simple_create; for tests of the codec.
  */
 enum wr_status wr_simple_attach(struct wr_stream *s, struct wr_proto_req *q, struct wr_str bytes);
 

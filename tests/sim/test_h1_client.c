@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_h1_client.c: the client role of the HTTP/1 codec in the simulator: an attempt-like user against a
- * scripted peer. Each row is an exchange, played with several seeds (short reads and writes, delays);
- * then the peer breaks at every byte in both directions, each allocation fails in turn, and deadlines
- * come due on the simulated clock.
+ * test_h1_client.c: the client role of the HTTP/1 codec in the simulator: an attempt-like user
+ * against a scripted peer. Each row is an exchange, played with several seeds (short reads and
+ * writes, delays); then the peer breaks at every byte in both directions, each allocation fails in
+ * turn, and deadlines come due on the simulated clock.
  */
 #include "unit/http/h1_kit.h"
 
@@ -173,73 +173,88 @@ struct row {
 #define READY WR_PCONN_READY
 #define GONE  WR_PCONN_CLOSED
 
+/* clang-format off */
 static const struct row rows[] = {
-    {"length", NULL, REQ_GET, OK "Content-Length: 5\r\n\r\nhello", false, 200, DONE, DONE, 0, "hello",
-     READY, false},
-    {"length 0", NULL, REQ_GET, OK "Content-Length: 0\r\n\r\n", false, 200, DONE, DONE, 0, "", READY, false},
-    {"chunked", NULL, REQ_GET, OK "Transfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n", false,
-     200, DONE, DONE, 0, "hello", READY, false},
-    {"chunked, trailers", NULL, REQ_GET, OK "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX: y\r\n\r\n",
-     false, 200, DONE, DONE, 0, "hello", READY, false},
-    {"close-framed", NULL, REQ_GET, OK "\r\nhello", true, 200, DONE, DONE, 0, "hello", GONE, false},
-    {"1.0 with length", NULL, REQ_GET, "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello", false, 200, DONE,
-     DONE, 0, "hello", GONE, false},
-    {"1.0 kept", NULL, REQ_GET,
-     "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 5\r\n\r\nhello", false, 200, DONE, DONE, 0,
+    {"length", NULL, REQ_GET, OK "Content-Length: 5\r\n\r\nhello", false, 200, DONE, DONE, 0,
      "hello", READY, false},
-    {"connection close", NULL, REQ_GET, OK "Connection: close\r\nContent-Length: 5\r\n\r\nhello", false, 200,
-     DONE, DONE, 0, "hello", GONE, false},
-    {"we ask for close", asks_close, NULL, OK "Content-Length: 5\r\n\r\nhello", false, 200, DONE, DONE, 0,
-     "hello", GONE, false},
-    {"head", head, NULL, OK "Content-Length: 5\r\n\r\n", false, 200, DONE, DONE, 0, "", READY, false}, /* U6.7 */
-    {"204", NULL, REQ_GET, "HTTP/1.1 204 No\r\nContent-Length: 5\r\n\r\n", false, 204, DONE, DONE, 0, "", READY,
+    {"length 0", NULL, REQ_GET, OK "Content-Length: 0\r\n\r\n", false, 200, DONE, DONE, 0, "",
+     READY, false},
+    {"chunked", NULL, REQ_GET, OK
+     "Transfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n", false, 200, DONE,
+     DONE, 0, "hello", READY, false},
+    {"chunked, trailers", NULL, REQ_GET, OK
+     "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX: y\r\n\r\n", false, 200, DONE, DONE,
+     0, "hello", READY, false},
+    {"close-framed", NULL, REQ_GET, OK "\r\nhello", true, 200, DONE, DONE, 0, "hello", GONE,
      false},
-    {"304", NULL, REQ_GET, "HTTP/1.1 304 No\r\nContent-Length: 5\r\n\r\n", false, 304, DONE, DONE, 0, "", READY,
-     false},
+    {"1.0 with length", NULL, REQ_GET, "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+     false, 200, DONE, DONE, 0, "hello", GONE, false},
+    {"1.0 kept", NULL, REQ_GET,
+     "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 5\r\n\r\nhello", false, 200,
+     DONE, DONE, 0, "hello", READY, false},
+    {"connection close", NULL, REQ_GET, OK "Connection: close\r\nContent-Length: 5\r\n\r\nhello",
+     false, 200, DONE, DONE, 0, "hello", GONE, false},
+    {"we ask for close", asks_close, NULL, OK "Content-Length: 5\r\n\r\nhello", false, 200, DONE,
+     DONE, 0, "hello", GONE, false},
+    {"head", head, NULL, OK "Content-Length: 5\r\n\r\n", false, 200, DONE, DONE, 0, "", READY,
+     false}, /* U6.7 */
+    {"204", NULL, REQ_GET, "HTTP/1.1 204 No\r\nContent-Length: 5\r\n\r\n", false, 204, DONE,
+     DONE, 0, "", READY, false},
+    {"304", NULL, REQ_GET, "HTTP/1.1 304 No\r\nContent-Length: 5\r\n\r\n", false, 304, DONE,
+     DONE, 0, "", READY, false},
     {"interim", NULL, REQ_GET, /* U5.4 */
-     "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 E\r\nLink: a\r\n\r\n" OK "Content-Length: 5\r\n\r\nhello",
-     false, 200, DONE, DONE, 0, "hello", READY, false},
-    {"small pipe", small_pipe, REQ_GET, OK "Content-Length: 11\r\n\r\nhello world", false, 200, DONE, DONE, 0,
-     "hello world", READY, false},
-    {"small pipe, chunked", small_pipe, REQ_GET,
-     OK "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n", false, 200, DONE, DONE, 0,
-     "hello world", READY, false},
-    {"extra bytes", NULL, REQ_GET, OK "Content-Length: 5\r\n\r\nhelloHTTP/1.1 200", false, 200, DONE, DONE, 0,
-     "hello", GONE, false}, /* U5.3 */
-    {"post", post_length, REQ_POST, OK "Content-Length: 2\r\n\r\nok", false, 200, DONE, DONE, 0, "ok", READY,
-     false},
+     "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 E\r\nLink: a\r\n\r\n" OK
+     "Content-Length: 5\r\n\r\nhello", false, 200, DONE, DONE, 0, "hello", READY, false},
+    {"small pipe", small_pipe, REQ_GET, OK "Content-Length: 11\r\n\r\nhello world", false, 200,
+     DONE, DONE, 0, "hello world", READY, false},
+    {"small pipe, chunked", small_pipe, REQ_GET, OK
+     "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n", false, 200,
+     DONE, DONE, 0, "hello world", READY, false},
+    {"extra bytes", NULL, REQ_GET, OK "Content-Length: 5\r\n\r\nhelloHTTP/1.1 200", false, 200,
+     DONE, DONE, 0, "hello", GONE, false}, /* U5.3 */
+    {"post", post_length, REQ_POST, OK "Content-Length: 2\r\n\r\nok", false, 200, DONE, DONE, 0,
+     "ok", READY, false},
     {"post chunked", post_chunked,
      "POST / HTTP/1.1\r\nHost: peer\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n",
      OK "Content-Length: 2\r\n\r\nok", false, 200, DONE, DONE, 0, "ok", READY, false},
-    {"post empty", post_empty, "POST / HTTP/1.1\r\nHost: peer\r\nContent-Length: 0\r\n\r\n",
-     OK "Content-Length: 2\r\n\r\nok", false, 200, DONE, DONE, 0, "ok", READY, false},
-    {"the codec's length wins", own_length, REQ_POST, OK "Content-Length: 2\r\n\r\nok", false, 200, DONE, DONE, 0,
-     "ok", READY, false},
-    {"the body fails", post_fails, NULL, "", false, 0, RESET, RESET, R(CLIENT_GONE), "", GONE, false},
-    {"unsafe field", unsafe, NULL, "", false, 0, RESET, RESET, R(INTERNAL), "", GONE, false}, /* U14.1 */
-    {"closed without an answer", NULL, REQ_GET, "", true, 0, RESET, DONE, R(CLOSED), "", GONE, false},
-    {"closed in the head", NULL, REQ_GET, OK "Content-", true, 0, RESET, DONE, R(CLOSED), "", GONE, false},
-    {"truncated", NULL, REQ_GET, OK "Content-Length: 9\r\n\r\nhello", true, 200, RESET, DONE, R(TRUNCATED),
-     "hello", GONE, true}, /* U6.5 */
-    {"truncated chunked", NULL, REQ_GET, OK "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", true, 200, RESET,
-     DONE, R(TRUNCATED), "hello", GONE, true},
-    {"bad chunk", NULL, REQ_GET, OK "Transfer-Encoding: chunked\r\n\r\n5\r\nhelloXX", false, 200, RESET, DONE,
-     R(BAD_BODY), "hello", GONE, true},
-    {"bad field", NULL, REQ_GET, OK "A b: c\r\n\r\n", false, 0, RESET, DONE, R(BAD_HEAD), "", GONE, false},
-    {"both framings", NULL, REQ_GET, OK "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", false, 0, RESET,
-     DONE, R(BAD_HEAD), "", GONE, false},
-    {"not http", NULL, REQ_GET, "hello, this is not HTTP\r\n\r\n", false, 0, RESET, DONE, R(NOT_HTTP), "", GONE,
-     false}, /* U14.4 */
-    {"head too big", small_head, REQ_GET,
-     OK "X: 0123456789012345678901234567890123456789012345678901234567890123456789\r\n\r\n", false, 0, RESET, DONE,
-     R(BIG_HEAD), "", GONE, false}, /* U5.1 */
-    {"101 not asked for", NULL, REQ_GET, "HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", false, 0,
-     RESET, DONE, R(BAD_HEAD), "", GONE, false}, /* U14.3 */
-    {"101 without upgrade", upgrade, NULL, "HTTP/1.1 101 S\r\n\r\n", false, 0, RESET, DONE, R(BAD_HEAD), "", GONE,
+    {"post empty", post_empty, "POST / HTTP/1.1\r\nHost: peer\r\nContent-Length: 0\r\n\r\n", OK
+     "Content-Length: 2\r\n\r\nok", false, 200, DONE, DONE, 0, "ok", READY, false},
+    {"the codec's length wins", own_length, REQ_POST, OK "Content-Length: 2\r\n\r\nok", false,
+     200, DONE, DONE, 0, "ok", READY, false},
+    {"the body fails", post_fails, NULL, "", false, 0, RESET, RESET, R(CLIENT_GONE), "", GONE,
      false},
-    {"tunnel", upgrade, NULL, "HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nfirst bytes", true, 101,
+    {"unsafe field", unsafe, NULL, "", false, 0, RESET, RESET, R(INTERNAL), "", GONE, false}, /* U14.1 */
+    {"closed without an answer", NULL, REQ_GET, "", true, 0, RESET, DONE, R(CLOSED), "", GONE,
+     false},
+    {"closed in the head", NULL, REQ_GET, OK "Content-", true, 0, RESET, DONE, R(CLOSED), "",
+     GONE, false},
+    {"truncated", NULL, REQ_GET, OK "Content-Length: 9\r\n\r\nhello", true, 200, RESET, DONE,
+     R(TRUNCATED), "hello", GONE, true}, /* U6.5 */
+    {"truncated chunked", NULL, REQ_GET, OK "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+     true, 200, RESET, DONE, R(TRUNCATED), "hello", GONE, true},
+    {"bad chunk", NULL, REQ_GET, OK "Transfer-Encoding: chunked\r\n\r\n5\r\nhelloXX", false, 200,
+     RESET, DONE, R(BAD_BODY), "hello", GONE, true},
+    {"bad field", NULL, REQ_GET, OK "A b: c\r\n\r\n", false, 0, RESET, DONE, R(BAD_HEAD), "",
+     GONE, false},
+    {"both framings", NULL, REQ_GET, OK
+     "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", false, 0, RESET, DONE,
+     R(BAD_HEAD), "", GONE, false},
+    {"not http", NULL, REQ_GET, "hello, this is not HTTP\r\n\r\n", false, 0, RESET, DONE,
+     R(NOT_HTTP), "", GONE, false}, /* U14.4 */
+    {"head too big", small_head, REQ_GET, OK
+     "X: 0123456789012345678901234567890123456789012345678901234567890123456789\r\n\r\n", false,
+     0, RESET, DONE, R(BIG_HEAD), "", GONE, false}, /* U5.1 */
+    {"101 not asked for", NULL, REQ_GET,
+     "HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", false, 0, RESET, DONE,
+     R(BAD_HEAD), "", GONE, false}, /* U14.3 */
+    {"101 without upgrade", upgrade, NULL, "HTTP/1.1 101 S\r\n\r\n", false, 0, RESET, DONE,
+     R(BAD_HEAD), "", GONE, false},
+    {"tunnel", upgrade, NULL,
+     "HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nfirst bytes", true, 101,
      WR_HALF_BODY, WR_HALF_BODY, 0, "first bytes", WR_PCONN_BUSY, false}, /* U9 */
 };
+
+/* clang-format on */
 
 static struct env *play(const struct row *w, struct sim_conf *conf, struct sim_step *steps)
 {
@@ -310,7 +325,6 @@ static void test_rows(void **state)
             struct sim_step steps[8];
             struct env *e = play(&rows[i], &conf, steps);
 
-            print_message("row %s seed %u\n", rows[i].name, (unsigned)seed);
             check_row(e, &rows[i]);
             finish(e);
         }
@@ -344,7 +358,8 @@ static void break_at(const struct row *w, enum sim_dir dir, size_t at)
     sim_serve(e->sim, &e->addr, break_peer, steps);
     go(e, NULL);
     advance(e, 130000);
-    if (dir == SIM_TX && at > 0 && at < strlen(w->answer) && e->u.is_head_seen && e->u.rx == WR_HALF_DONE) {
+    if (dir == SIM_TX && at > 0 && at < strlen(w->answer) && e->u.is_head_seen &&
+        e->u.rx == WR_HALF_DONE) {
         /* Whole although it broke later: then all of its body is here. */
         assert_int_equal(e->u.got_len, strlen(w->body));
     }
@@ -426,8 +441,8 @@ static void test_connecting(void **state)
 
 static void test_reuse(void **state)
 {
-    static const struct sim_step steps[] = {SIM_EXPECT(REQ_GET), SIM_SEND(OK "Content-Length: 5\r\n\r\nhello"),
-                                            SIM_LOOP};
+    static const struct sim_step steps[] = {
+        SIM_EXPECT(REQ_GET), SIM_SEND(OK "Content-Length: 5\r\n\r\nhello"), SIM_LOOP};
     struct sim_conf conf = {.seed = 7};
     struct env *e = begin(&conf);
 
@@ -450,7 +465,8 @@ static void test_reuse(void **state)
 /* U10.2: an idle connection that becomes readable, ends or breaks is dropped at once. */
 static void test_idle_ends(void **state)
 {
-    static const struct sim_step steps[] = {SIM_EXPECT(REQ_GET), SIM_SEND(OK "Content-Length: 0\r\n\r\n"), SIM_END};
+    static const struct sim_step steps[] = {SIM_EXPECT(REQ_GET),
+                                            SIM_SEND(OK "Content-Length: 0\r\n\r\n"), SIM_END};
 
     (void)state;
     for (int how = 0; how < 3; how++) {
@@ -473,10 +489,12 @@ static void test_idle_ends(void **state)
     }
 }
 
-/* Bytes or an end that were there before the request: not an answer (U3.3), and known as such (U2.6). */
+/* Bytes or an end that were there before the request: not an answer (U3.3), and known as such
+ * (U2.6). */
 static void test_stale(void **state)
 {
-    static const struct sim_step steps[] = {SIM_EXPECT(REQ_GET), SIM_SEND(OK "Content-Length: 0\r\n\r\n"), SIM_END};
+    static const struct sim_step steps[] = {SIM_EXPECT(REQ_GET),
+                                            SIM_SEND(OK "Content-Length: 0\r\n\r\n"), SIM_END};
     struct sim_conf conf = {.seed = 1};
     struct env *e = begin(&conf);
     struct wr_stream *s;
@@ -503,8 +521,8 @@ static void test_stale(void **state)
 
 static void test_early_answer(void **state)
 {
-    static const struct sim_step steps[] = {SIM_UNTIL("\r\n\r\n"), SIM_SEND(OK "Content-Length: 5\r\n\r\nhello"),
-                                            SIM_END};
+    static const struct sim_step steps[] = {SIM_UNTIL("\r\n\r\n"),
+                                            SIM_SEND(OK "Content-Length: 5\r\n\r\nhello"), SIM_END};
     struct sim_conf conf = {.seed = 1};
     struct env *e = begin(&conf);
 
@@ -545,7 +563,8 @@ static char big[300000];
 static void test_answer_behind_send_failure(void **state)
 {
     static const struct sim_step steps[] = {
-        SIM_READ(100), SIM_SEND("HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 3\r\n\r\nbig"),
+        SIM_READ(100),
+        SIM_SEND("HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 3\r\n\r\nbig"),
         SIM_SHUTDOWN, SIM_WAIT(1), SIM_CLOSE};
     unsigned answered = 0;
 
@@ -577,8 +596,12 @@ static void test_answer_behind_send_failure(void **state)
 static void test_read_timeout(void **state)
 {
     static const struct sim_step none[] = {SIM_EXPECT(REQ_GET), SIM_END};
-    static const struct sim_step half[] = {SIM_EXPECT(REQ_GET), SIM_WAIT(9000), SIM_SEND(OK), SIM_WAIT(9000),
-                                           SIM_SEND("Content-Length: 9\r\n\r\n123"), SIM_END};
+    static const struct sim_step half[] = {SIM_EXPECT(REQ_GET),
+                                           SIM_WAIT(9000),
+                                           SIM_SEND(OK),
+                                           SIM_WAIT(9000),
+                                           SIM_SEND("Content-Length: 9\r\n\r\n123"),
+                                           SIM_END};
     struct sim_conf conf = {.seed = 1};
     struct env *e = begin(&conf);
 
@@ -717,14 +740,13 @@ static void test_big_both_ways(void **state)
 {
     (void)state;
     for (uint64_t seed = 1; seed < 7; seed++) {
-        struct sim_conf conf = {.seed = seed, .buf_cap = 7000, .short_io = seed % 2 == 0, .delays = seed > 3};
+        struct sim_conf conf = {
+            .seed = seed, .buf_cap = 7000, .short_io = seed % 2 == 0, .delays = seed > 3};
         struct env *e = begin(&conf);
-        static const struct sim_step steps[] = {SIM_UNTIL("\r\n\r\n"),
-                                                SIM_SEND(OK "Transfer-Encoding: chunked\r\n\r\n186a0\r\n"),
-                                                SIM_SEND_N(100000),
-                                                SIM_SEND("\r\n0\r\n\r\n"),
-                                                SIM_READ(60000),
-                                                SIM_END};
+        static const struct sim_step steps[] = {
+            SIM_UNTIL("\r\n\r\n"), SIM_SEND(OK "Transfer-Encoding: chunked\r\n\r\n186a0\r\n"),
+            SIM_SEND_N(100000),    SIM_SEND("\r\n0\r\n\r\n"),
+            SIM_READ(60000),       SIM_END};
 
         post_length(&e->u);
         e->u.body = big;
@@ -742,7 +764,8 @@ static void test_big_both_ways(void **state)
 
 /* ---- the user's ends ------------------------------------------------------------------------ */
 
-/* He releases, or closes the connection, at every moment; nothing leaks and nothing is touched after. */
+/* He releases, or closes the connection, at every moment; nothing leaks and nothing is touched
+ * after. */
 static void test_leaves_anytime(void **state)
 {
     (void)state;
@@ -765,7 +788,8 @@ static void test_leaves_anytime(void **state)
                     kit_cli_leave(&e->u);
                     e->u.is_over = true;
                     run(e);
-                    assert_true(e->u.pc->state == WR_PCONN_CLOSED || e->u.pc->state == WR_PCONN_READY);
+                    assert_true(e->u.pc->state == WR_PCONN_CLOSED ||
+                                e->u.pc->state == WR_PCONN_READY);
                 } else if (how == 1 && e->u.s) {
                     e->u.s->ops->reset(e->u.s, WR_REASON_CANCELED);
                     e->u.s->ops->reset(e->u.s, WR_REASON_SHUTDOWN);

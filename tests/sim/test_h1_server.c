@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_h1_server.c: the server role of the HTTP/1 codec in the simulator: each case is a conversation,
- * played whole, byte by byte, and with short reads and writes by seed; then cut at every byte, with each
- * allocation failing in turn, and by deadlines on the simulated clock.
+ * test_h1_server.c: the server role of the HTTP/1 codec in the simulator: each case is a
+ * conversation, played whole, byte by byte, and with short reads and writes by seed; then cut at
+ * every byte, with each allocation failing in turn, and by deadlines on the simulated clock.
  */
 #include "unit/http/h1_kit.h"
 
@@ -106,7 +106,14 @@ static bool is_over(const struct sim_sock *k)
 
 /* ---- conversations -------------------------------------------------------------------------- */
 
-enum end { ANY, KEPT, ENDS, CLOSED, CUT, LINGERS };
+enum end {
+    ANY,
+    KEPT,
+    ENDS,
+    CLOSED,
+    CUT,
+    LINGERS
+};
 
 struct talk {
     const char *name;
@@ -230,14 +237,15 @@ static void unsafe_field(struct kit_srv *k)
     k->extra = "X-A: a\r\nb";
 }
 
-#define GET    "GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
-#define GET10  "GET /x HTTP/1.0\r\n\r\n"
-#define KEEP   "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: keep-alive\r\n\r\nhello"
-#define CLOSE  "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello"
-#define LOG    "GET /x -> 200 DONE/DONE NONE\n"
-#define PLOG   "POST /p -> 200 DONE/DONE NONE\n"
-#define POST   "POST /p HTTP/1.1\r\nHost: a\r\n"
+#define GET   "GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
+#define GET10 "GET /x HTTP/1.0\r\n\r\n"
+#define KEEP  "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: keep-alive\r\n\r\nhello"
+#define CLOSE "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello"
+#define LOG   "GET /x -> 200 DONE/DONE NONE\n"
+#define PLOG  "POST /p -> 200 DONE/DONE NONE\n"
+#define POST  "POST /p HTTP/1.1\r\nHost: a\r\n"
 
+/* clang-format off */
 static const struct talk talks[] = {
     {"get", GET, NULL, KEEP, LOG, KEPT, ""},
     {"pipelined", GET GET GET, NULL, KEEP KEEP KEEP, LOG LOG LOG, KEPT, ""},
@@ -246,8 +254,10 @@ static const struct talk talks[] = {
      "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: keep-alive\r\n\r\n" KEEP,
      "HEAD /x -> 200 DONE/DONE NONE\n" LOG, KEPT, ""},
     {"1.0 closes", GET10, NULL, CLOSE, LOG, CLOSED, ""},
-    {"1.0 keep-alive", "GET /x HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", NULL, KEEP, LOG, KEPT, ""},
-    {"1.1 close", "GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", NULL, CLOSE, LOG, CLOSED, ""},
+    {"1.0 keep-alive", "GET /x HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", NULL, KEEP, LOG,
+     KEPT, ""},
+    {"1.1 close", "GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", NULL, CLOSE, LOG,
+     CLOSED, ""},
     {"0.9", "GET /x\r\n", NULL, "hello", LOG, CLOSED, ""},
     {"chunked", GET GET, unknown_length,
      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
@@ -255,10 +265,9 @@ static const struct talk talks[] = {
      LOG LOG, KEPT, ""},
     {"trailers", GET, trailers,
      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n5\r\nhello\r\n0\r\n"
-     "X-Sum: 1\r\n\r\n",
-     LOG, KEPT, ""},
-    {"1.0 never sees chunked", "GET /x HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", unknown_length,
-     "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello", LOG, CLOSED, ""},
+     "X-Sum: 1\r\n\r\n", LOG, KEPT, ""},
+    {"1.0 never sees chunked", "GET /x HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+     unknown_length, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello", LOG, CLOSED, ""},
     {"204 has no body", GET GET, no_body_204,
      "HTTP/1.1 204 No Content\r\nConnection: keep-alive\r\n\r\n"
      "HTTP/1.1 204 No Content\r\nConnection: keep-alive\r\n\r\n",
@@ -279,21 +288,24 @@ static const struct talk talks[] = {
      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n5\r\nhello",
      "GET /x -> 200 DONE/RESET PEER_FAILED\n", CUT, ""},
     {"unsafe field", GET, unsafe_field, "", "GET /x -> 200 DONE/RESET INTERNAL\n", CUT, ""}, /* U14.1 */
-    {"post read", POST "Content-Length: 4\r\n\r\nbody" GET, mode_read, KEEP KEEP, PLOG LOG, KEPT, "body"},
-    {"post chunked read", POST "Transfer-Encoding: chunked\r\n\r\n2\r\nbo\r\n2;x\r\ndy\r\n0\r\n\r\n" GET,
-     mode_read, KEEP KEEP, PLOG LOG, KEPT, "body"},
+    {"post read", POST "Content-Length: 4\r\n\r\nbody" GET, mode_read, KEEP KEEP, PLOG LOG, KEPT,
+     "body"},
+    {"post chunked read", POST
+     "Transfer-Encoding: chunked\r\n\r\n2\r\nbo\r\n2;x\r\ndy\r\n0\r\n\r\n" GET, mode_read, KEEP
+     KEEP, PLOG LOG, KEPT, "body"},
     {"post empty", POST "Content-Length: 0\r\n\r\n" GET, mode_read, KEEP KEEP, PLOG LOG, KEPT, ""},
     {"bad chunk", POST "Transfer-Encoding: chunked\r\n\r\n2\nbo\r\n", mode_read,
      "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello",
      "POST /p -> 200 RESET/DONE BAD_BODY\n", LINGERS, ""},
-    {"chunked over body_max", POST "Transfer-Encoding: chunked\r\n\r\n5\r\nbody!\r\n0\r\n\r\n", body_max,
-     "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello",
+    {"chunked over body_max", POST "Transfer-Encoding: chunked\r\n\r\n5\r\nbody!\r\n0\r\n\r\n",
+     body_max, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello",
      "POST /p -> 200 RESET/DONE BIG_BODY\n", LINGERS, "*"},
-    {"expect, wanted", POST "Expect: 100-continue\r\nContent-Length: 4\r\n\r\n", mode_read, /* U4.8 */
-     "HTTP/1.1 100 Continue\r\n\r\n", "", KEPT, ""},
+    {"expect, wanted", POST "Expect: 100-continue\r\nContent-Length: 4\r\n\r\n", mode_read,
+     /* U4.8 */ "HTTP/1.1 100 Continue\r\n\r\n", "", KEPT, ""},
     {"expect, not wanted", POST "Expect: 100-continue\r\nContent-Length: 4\r\n\r\n", NULL, CLOSE,
      "POST /p -> 200 RESET/DONE DONE\n", LINGERS, ""},
-    {"the user left the body", POST "Content-Length: 4\r\n\r\nbody" GET, drop_body, "*", "*", ANY, "*"},
+    {"the user left the body", POST "Content-Length: 4\r\n\r\nbody" GET, drop_body, "*", "*",
+     ANY, "*"},
     {"bad line", "GET / x HTTP/1.1\r\n\r\n", NULL, "*", "*", LINGERS, ""},
     {"bad field", "GET /x HTTP/1.1\r\nHost: a\r\nA b: c\r\n\r\n", NULL,
      "HTTP/1.1 400 Bad Request\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello",
@@ -304,11 +316,14 @@ static const struct talk talks[] = {
     {"line too long",
      "GET /xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
      small_head, "*", "*", LINGERS, ""},
-    {"tunnel", "GET /x HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nraw bytes", tunnel,
+    {"tunnel",
+     "GET /x HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nraw bytes", tunnel,
      "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\nraw bytes", "", KEPT, ""},
     {"reset by the user", GET, reset, "", "GET /x -> 0 DONE/RESET CANCELED\n", CUT, ""},
     {"released by the user", GET, refuse, "", "GET /x -> 0 DONE/WAIT NONE\n", CUT, ""},
 };
+
+/* clang-format on */
 
 static void check_talk(struct env *e, const struct talk *t, struct sim_sock *w)
 {
@@ -335,7 +350,8 @@ static void check_talk(struct env *e, const struct talk *t, struct sim_sock *w)
         assert_true(is_over(w));
         break;
     case LINGERS:
-        /* The response was followed by a FIN; bytes that still come are dropped, then silence ends it. */
+        /* The response was followed by a FIN; bytes that still come are dropped, then silence ends
+         * it. */
         assert_true(is_over(w));
         assert_false(sim_is_reset(w));
         break;
@@ -350,7 +366,11 @@ static void check_talk(struct env *e, const struct talk *t, struct sim_sock *w)
     }
 }
 
-enum how { WHOLE, BYTES, SEEDED };
+enum how {
+    WHOLE,
+    BYTES,
+    SEEDED
+};
 
 /* The client reads while it writes, so that sizes do not matter. */
 static void play(const struct talk *t, enum how how, uint64_t seed)
@@ -399,10 +419,10 @@ static void test_talks(void **state)
     }
 }
 
-
 /* ---- the client breaks at every byte -------------------------------------------------------- */
 
-/* Seen by the user as gone, or as a broken half, or not at all; nothing leaks, and the end is told once. */
+/* Seen by the user as gone, or as a broken half, or not at all; nothing leaks, and the end is told
+ * once. */
 static void break_at(const struct talk *t, enum sim_dir dir, size_t at, bool with_fin)
 {
     struct sim_conf conf = {.seed = at + 1, .short_io = true, .buf_cap = 1 << 17};
@@ -512,7 +532,8 @@ static void test_big_response(void **state)
     (void)state;
     fill_big();
     for (uint64_t seed = 1; seed < 9; seed++) {
-        struct sim_conf conf = {.seed = seed, .short_io = seed % 2 == 0, .delays = true, .buf_cap = 5000};
+        struct sim_conf conf = {
+            .seed = seed, .short_io = seed % 2 == 0, .delays = true, .buf_cap = 5000};
         struct env *e = begin(&conf);
         struct sim_sock *w = open_client(e);
         struct wr_h1_chunk_decoder d;
@@ -622,12 +643,12 @@ static void test_deadlines(void **state)
         uint64_t before_ms, after_ms; /* open at before, over at after */
         const char *log;
     } rows[] = {
-        {"nothing came", "", NULL, 59000, 61000, ""},
-        {"half a head", "GET / HTTP", NULL, 59000, 70000, "  -> 408 DONE/DONE NONE\n"},
-        {"only line ends", "\r\n\r\n", NULL, 59000, 61000, ""},
-        {"idle", GET, NULL, 74000, 76000, LOG},
-        {"body", POST "Content-Length: 4\r\n\r\nbo", mode_read, 59000, 70000,
-         "POST /p -> 200 RESET/DONE TIMEOUT\n"},
+        {"nothing came",   "",                                 NULL,      59000, 61000, ""                         },
+        {"half a head",    "GET / HTTP",                       NULL,      59000, 70000, "  -> 408 DONE/DONE NONE\n"},
+        {"only line ends", "\r\n\r\n",                         NULL,      59000, 61000, ""                         },
+        {"idle",           GET,                                NULL,      74000, 76000, LOG                        },
+        {"body",           POST "Content-Length: 4\r\n\r\nbo", mode_read, 59000, 70000,
+         "POST /p -> 200 RESET/DONE TIMEOUT\n"                                                                     },
     };
 
     (void)state;
@@ -656,7 +677,8 @@ static void test_deadlines(void **state)
     }
 }
 
-/* send_timeout runs between two successful writes, and only while the client does not take (U6.6). */
+/* send_timeout runs between two successful writes, and only while the client does not take (U6.6).
+ */
 static void test_send_timeout(void **state)
 {
     struct sim_conf conf = {.seed = 1, .buf_cap = 1000};
@@ -742,11 +764,11 @@ static void test_gone(void **state)
         const char *in;
         bool reset, gone;
     } rows[] = {
-        {GET, false, true},
-        {GET, true, true},
-        {GET GET, false, true}, /* behind pipelined bytes */
-        {GET GET, true, true},
-        {POST "Content-Length: 4\r\n\r\nbo", true, true},
+        {GET,                                false, true},
+        {GET,                                true,  true},
+        {GET GET,                            false, true}, /* behind pipelined bytes */
+        {GET GET,                            true,  true},
+        {POST "Content-Length: 4\r\n\r\nbo", true,  true},
     };
 
     (void)state;
@@ -787,7 +809,8 @@ static void test_gone(void **state)
     }
 }
 
-/* The body comes, then FIN: the end is seen when the body was read, and a whole body stays whole. */
+/* The body comes, then FIN: the end is seen when the body was read, and a whole body stays whole.
+ */
 static void test_fin_behind_body(void **state)
 {
     struct sim_conf conf = {.seed = 2};
@@ -802,6 +825,31 @@ static void test_fin_behind_body(void **state)
     collect(e, w);
     assert_memory_equal(e->out, "HTTP/1.1 200", 12);
     assert_string_equal(e->srv.log, "POST /p -> 200 DONE/DONE NONE gone\n");
+    finish(e);
+}
+
+/* FIN in the middle of a response that said keep-alive: closed right behind it, not after
+ * keepalive_timeout. */
+static void test_fin_in_response(void **state)
+{
+    struct sim_conf conf = {.seed = 2};
+    struct env *e = begin(&conf);
+    struct sim_sock *w = open_client(e);
+
+    (void)state;
+    e->srv.leave_open = true;
+    e->srv.announce_body = false;
+    put(e, w, GET);
+    sim_shutdown(w);
+    run(e);
+    assert_int_equal(e->srv.closed_cnt, 0);
+    e->srv.leave_open = false;
+    kit_go(&e->srv);
+    run(e);
+    collect(e, w);
+    assert_non_null(strstr(e->out, "Connection: keep-alive\r\n\r\n5\r\nhello\r\n0\r\n\r\n"));
+    assert_int_equal(e->srv.closed_cnt, 1);
+    assert_string_equal(e->srv.log, "GET /x -> 200 DONE/DONE NONE gone\n");
     finish(e);
 }
 
@@ -983,6 +1031,95 @@ static void test_large_heads(void **state)
     }
 }
 
+/* ---- the user's ends ------------------------------------------------------------------------ */
+
+/* He leaves, resets, or the connection is closed under him, with any part of the request here. */
+static void test_leaves_anytime(void **state)
+{
+    (void)state;
+    for (int how = 0; how < 4; how++) {
+        for (size_t i = 0; i < WR_ARRAY_LEN(talks); i++) {
+            for (size_t at = 0; at <= strlen(talks[i].in); at += 3) {
+                struct sim_conf conf = {.seed = at + 1, .buf_cap = 1 << 16};
+                struct env *e = begin(&conf);
+                struct sim_sock *w;
+
+                if (talks[i].tune) {
+                    talks[i].tune(&e->srv);
+                }
+                e->srv.leave_open = true;
+                w = open_client(e);
+                (void)sim_write(w, talks[i].in, at);
+                run(e);
+                if (how == 0) {
+                    kit_end_requests(&e->srv);
+                } else if (how == 1) {
+                    kit_close_all(&e->srv);
+                } else if (how == 2 && !wr_list_is_empty(&e->srv.reqs)) {
+                    struct kit_req *r = wr_container_of(e->srv.reqs.next, struct kit_req, node);
+
+                    r->s->ops->reset(r->s, WR_REASON_SHUTDOWN);
+                    r->s->ops->reset(r->s, WR_REASON_CANCELED);
+                }
+                run(e);
+                (void)sim_write(w, talks[i].in + at, strlen(talks[i].in + at));
+                run(e);
+                finish(e);
+            }
+        }
+    }
+}
+
+/* After 101: raw bytes both ways, half-closes pass, the idle limit holds (U9). */
+static void test_tunnel(void **state)
+{
+    static const char ask[] =
+        "GET /x HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
+
+    (void)state;
+    for (int how = 0; how < 3; how++) {
+        struct sim_conf conf = {.seed = 4, .buf_cap = 1 << 16};
+        struct env *e = begin(&conf);
+        struct sim_sock *w;
+        struct kit_req *r;
+
+        tunnel(&e->srv);
+        w = open_client(e);
+        put(e, w, ask);
+        put(e, w, "one ");
+        put(e, w, "two");
+        collect(e, w);
+        assert_string_equal(strstr(e->out, "\r\n\r\n") + 4, "one two");
+        r = wr_container_of(e->srv.reqs.next, struct kit_req, node);
+        assert_true(r->s->is_tunnel);
+        if (how == 0) {
+            /* FIN passes: the echo ends too. */
+            (void)sim_write(w, "!", 1);
+            sim_shutdown(w);
+            run(e);
+            e->out_len = 0;
+            collect(e, w);
+            assert_string_equal(e->out, "!");
+            assert_true(sim_is_eof(w));
+            assert_string_equal(e->srv.log, "GET /x -> 101 DONE/DONE NONE\n");
+            assert_int_equal(e->srv.closed_cnt, 1);
+        } else if (how == 1) {
+            r->s->rx_timeout_ms = 5000;
+            put(e, w, "x");
+            advance(e, 4900);
+            assert_int_equal(e->srv.closed_cnt, 0);
+            advance(e, 200);
+            assert_int_equal(e->srv.closed_cnt, 1);
+            assert_string_equal(e->srv.log, "GET /x -> 101 RESET/RESET TIMEOUT\n");
+        } else {
+            sim_reset(w);
+            run(e);
+            assert_int_equal(e->srv.closed_cnt, 1);
+        }
+        finish(e);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -997,11 +1134,14 @@ int main(void)
         cmocka_unit_test(test_linger),
         cmocka_unit_test(test_gone),
         cmocka_unit_test(test_fin_behind_body),
+        cmocka_unit_test(test_fin_in_response),
         cmocka_unit_test(test_quit),
         cmocka_unit_test(test_late_release),
         cmocka_unit_test(test_keepalive_time),
         cmocka_unit_test(test_interim),
         cmocka_unit_test(test_large_heads),
+        cmocka_unit_test(test_leaves_anytime),
+        cmocka_unit_test(test_tunnel),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

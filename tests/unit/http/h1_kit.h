@@ -158,7 +158,29 @@ static inline bool kit_push(struct kit_req *r, size_t max)
     return true;
 }
 
-static inline bool kit_start(struct kit_req *r)
+/* "Name: value" */
+static inline bool kit_add_field(struct wr_hdrs *h, const char *z)
+{
+    struct wr_str line = wr_str_z(z);
+    size_t i = wr_str_find(line, ':');
+
+    return wr_hdrs_add(h, wr_str_sub(line, 0, i), wr_str_sub(line, i + 2, line.len)) == WR_OK;
+}
+
+static inline bool kit_add_trailer(struct kit_req *r)
+{
+    struct wr_stream *s = r->s;
+
+    s->trailers_out = wr_arena_alloc(s->arena, sizeof(*s->trailers_out));
+    if (!s->trailers_out) {
+        return false;
+    }
+    wr_hdrs_init(s->trailers_out, s->arena, 10);
+    return kit_add_field(s->trailers_out, r->k->trailer);
+}
+
+/* The response head and its pipe. */
+static inline bool kit_prepare(struct kit_req *r)
 {
     struct kit_srv *k = r->k;
     struct wr_stream *s = r->s;
@@ -167,14 +189,9 @@ static inline bool kit_start(struct kit_req *r)
     r->out.status = (uint16_t)(s->bad != 0 ? s->bad : k->status);
     r->out.version = 11;
     r->out.content_length = k->announce_body ? k->body_len : k->announce;
-    if (k->extra) {
-        struct wr_str line = wr_str_z(k->extra);
-        size_t i = wr_str_find(line, ':');
-
-        if (wr_hdrs_add(&r->out.hdrs, wr_str_sub(line, 0, i), wr_str_sub(line, i + 2, line.len)) !=
-            WR_OK) {
-            return false;
-        }
+    if ((k->extra && !kit_add_field(&r->out.hdrs, k->extra)) ||
+        (k->trailer && !kit_add_trailer(r))) {
+        return false;
     }
     if (k->mode == KIT_ECHO && r->in) {
         s->out = r->in;
@@ -182,24 +199,19 @@ static inline bool kit_start(struct kit_req *r)
         r->out.content_length = WR_LENGTH_UNKNOWN;
     } else if (k->body_len > 0 || k->fail != 0 || k->leave_open) {
         r->pipe = wr_pipe_new(60000, &r->task, NULL);
-        if (!r->pipe) {
-            return false;
-        }
         s->out = r->pipe;
+        return r->pipe != NULL;
     }
-    if (k->trailer) {
-        struct wr_str line = wr_str_z(k->trailer);
-        size_t i = wr_str_find(line, ':');
+    return true;
+}
 
-        s->trailers_out = wr_arena_alloc(s->arena, sizeof(*s->trailers_out));
-        if (!s->trailers_out) {
-            return false;
-        }
-        wr_hdrs_init(s->trailers_out, s->arena, 10);
-        if (wr_hdrs_add(s->trailers_out, wr_str_sub(line, 0, i),
-                        wr_str_sub(line, i + 2, line.len)) != WR_OK) {
-            return false;
-        }
+static inline bool kit_start(struct kit_req *r)
+{
+    struct kit_srv *k = r->k;
+    struct wr_stream *s = r->s;
+
+    if (!kit_prepare(r)) {
+        return false;
     }
     s->head_out = &r->out;
     s->want_close = k->want_close;
@@ -252,39 +264,54 @@ static inline void kit_tunnel(struct kit_req *r)
     }
 }
 
-static inline bool kit_act(struct kit_req *r)
+enum kit_step {
+    KIT_ON,
+    KIT_WAIT,
+    KIT_FAIL
+};
+
+/* The request's body, for those who want it. */
+static inline enum kit_step kit_body(struct kit_req *r)
 {
     struct kit_srv *k = r->k;
     struct wr_stream *s = r->s;
 
+    if (r->is_started || s->bad != 0 || (k->mode != KIT_READ && k->mode != KIT_ECHO)) {
+        return KIT_ON;
+    }
+    s->rx_timeout_ms = k->rx_timeout_ms;
+    s->body_max = k->body_max;
+    if (!s->in && s->rx == WR_HALF_BODY) {
+        if (s->ops->want_body(s, k->high) != WR_OK) {
+            return KIT_FAIL;
+        }
+        r->in = s->in;
+    }
+    return k->mode == KIT_READ && !kit_read(r) ? KIT_WAIT : KIT_ON;
+}
+
+static inline bool kit_act(struct kit_req *r)
+{
+    struct kit_srv *k = r->k;
+    enum kit_step step;
+
     if (k->mode == KIT_HOLD && !r->is_go) {
         return true;
     }
-    if (!r->is_started && s->bad == 0 && (k->mode == KIT_READ || k->mode == KIT_ECHO)) {
-        s->rx_timeout_ms = k->rx_timeout_ms;
-        s->body_max = k->body_max;
-        if (!s->in && s->rx == WR_HALF_BODY) {
-            if (s->ops->want_body(s, k->high) != WR_OK) {
-                return false;
-            }
-            r->in = s->in;
-        }
-        if (k->mode == KIT_READ && !kit_read(r)) {
-            return true;
-        }
+    step = kit_body(r);
+    if (step != KIT_ON) {
+        return step == KIT_WAIT;
     }
     if (!r->is_started) {
-        s->tx_timeout_ms = k->tx_timeout_ms;
+        r->s->tx_timeout_ms = k->tx_timeout_ms;
         if (!kit_start(r)) {
             return false;
         }
     }
     if (k->mode == KIT_TUNNEL) {
         kit_tunnel(r);
-    } else if (r->pipe && r->pushed < k->body_len && !k->is_slow) {
-        return kit_push(r, SIZE_MAX);
-    } else if (r->pipe && r->pipe->state == WR_PIPE_OPEN && r->pushed == k->body_len) {
-        return kit_push(r, 0);
+    } else if (r->pipe && r->pipe->state == WR_PIPE_OPEN) {
+        return kit_push(r, k->is_slow ? 0 : SIZE_MAX);
     }
     return true;
 }
@@ -575,14 +602,8 @@ static inline bool kit_cli_begin(struct kit_cli *u)
     if (wr_hdrs_add(&u->out.hdrs, WR_STR("Host"), WR_STR("peer")) != WR_OK) {
         goto fail;
     }
-    if (u->extra) {
-        struct wr_str line = wr_str_z(u->extra);
-        size_t i = wr_str_find(line, ':');
-
-        if (wr_hdrs_add(&u->out.hdrs, wr_str_sub(line, 0, i), wr_str_sub(line, i + 2, line.len)) !=
-            WR_OK) {
-            goto fail;
-        }
+    if (u->extra && !kit_add_field(&u->out.hdrs, u->extra)) {
+        goto fail;
     }
     s->head_out = &u->out;
     if (u->framing != WR_FRAMING_NONE) {

@@ -1,0 +1,546 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * server.c: one thread's accepting side (server.h): which generation it serves, its listeners and their
+ * connections, the limit of connections.
+ *
+ *   thread -- slots[]    generations in use here, the current one among them
+ *          -- listens[]  struct wr_listen_ctx: a listening address; the sink of its connections. Outlives its
+ *                        listener (a reload took the address away, quit) until the last connection ended
+ *          -- reqs       requests that run
+ *
+ * A slot holds one atomic reference of its generation; requests and listeners count in plain integers
+ * (io.md rule 11). Owner thread only.
+ */
+#include "http/server.h"
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/slab.h"
+#include "base/stat.h"
+#include "event/grave.h"
+#include "http/module.h"
+#include "http/regex.h"
+#include "http/req_int.h"
+#include "net/conn.h"
+#include "net/listen.h"
+
+#define REMOVED_GRACE_MS 1000u /* connections of an address that a reload took away (U14.9) */
+#define REUSE_SCAN       256u  /* connections looked at for idle ones when all are in use */
+#define REUSE_MAX        32u   /* idle ones closed at a time */
+
+struct wr_listen_ctx {
+    struct wr_h1_sink sink; /* first */
+    struct wr_listener listener;
+    struct wr_task task;
+    struct wr_grave grave;
+    struct wr_list node;    /* in the thread's list */
+    struct wr_list conns;
+    uint32_t conn_cnt;
+    struct wr_gen_slot *slot; /* pinned: port is in it */
+    const struct wr_port *port;
+    int source_fd;          /* the fixture's descriptor the listener was made of */
+    bool is_open;           /* accepts */
+    bool is_kept;           /* adopt: the new generation has it */
+};
+
+struct wr_http_thread {
+    bool is_ready;
+    bool is_full; /* worker_connections reached: listeners pause */
+    unsigned no;
+    uint32_t conn_cnt, req_cnt;
+    uint64_t req_no;
+    struct wr_gen_slot *cur;
+    struct wr_list slots, listens, reqs;
+};
+
+/*
+ * Rule zero: the thread's own serving side. Sinks and requests find it without a way through every object,
+ * and it holds nothing that another thread may see.
+ */
+static _Thread_local struct wr_http_thread thread;
+
+static void prepare_thread(void)
+{
+    if (!thread.is_ready) {
+        thread.is_ready = true;
+        wr_list_init(&thread.slots);
+        wr_list_init(&thread.listens);
+        wr_list_init(&thread.reqs);
+    }
+}
+
+/* ---- generations ---------------------------------------------------------------------------- */
+
+static void drop_slot(struct wr_gen_slot *slot)
+{
+    size_t cnt = 0;
+    const struct wr_module *const *modules = wr_modules_get(&cnt);
+
+    for (size_t i = cnt; i > 0; i--) {
+        if (modules[i - 1]->thread_drop) {
+            modules[i - 1]->thread_drop(slot->gen);
+        }
+    }
+    wr_list_remove(&slot->node);
+    wr_gen_unref(slot->gen);
+    wr_slab_free(slot, sizeof(*slot));
+}
+
+static void pin(struct wr_gen_slot *slot)
+{
+    slot->cnt++;
+}
+
+static void unpin(struct wr_gen_slot *slot)
+{
+    WR_ASSERT(slot->cnt > 0);
+    if (--slot->cnt == 0 && slot != thread.cur) {
+        drop_slot(slot);
+    }
+}
+
+static enum wr_status make_slot(struct wr_gen *g, struct wr_gen_slot **ret)
+{
+    size_t cnt = 0;
+    const struct wr_module *const *modules = wr_modules_get(&cnt);
+    struct wr_gen_slot *slot = wr_slab_alloc(sizeof(*slot));
+    enum wr_status st = WR_OK;
+    size_t i;
+
+    if (!slot) {
+        return WR_ENOMEM;
+    }
+    for (i = 0; i < cnt && st == WR_OK; i++) {
+        if (modules[i]->thread_adopt) {
+            st = modules[i]->thread_adopt(g);
+        }
+    }
+    if (st != WR_OK) {
+        /* Those before the one that failed let it go again. */
+        for (i--; i > 0; i--) {
+            if (modules[i - 1]->thread_drop) {
+                modules[i - 1]->thread_drop(g);
+            }
+        }
+        wr_slab_free(slot, sizeof(*slot));
+        return st;
+    }
+    slot->gen = wr_gen_ref(g);
+    slot->http = wr_http_of(g);
+    wr_list_push(&thread.slots, &slot->node);
+    *ret = slot;
+    return WR_OK;
+}
+
+struct wr_gen *wr_http_current(void)
+{
+    return thread.cur ? thread.cur->gen : NULL;
+}
+
+/* ---- requests ------------------------------------------------------------------------------- */
+
+void wr_server_enter(struct wr_reqx *x, struct wr_listen_ctx *lc)
+{
+    struct wr_req *r = &x->r;
+
+    x->slot = lc->slot;
+    pin(x->slot);
+    r->listen = lc;
+    r->gen = x->slot->gen;
+    r->http = x->slot->http;
+    r->id = (uint64_t)thread.no << 48 | ++thread.req_no;
+    thread.req_cnt++;
+    wr_list_push(&thread.reqs, &r->node);
+}
+
+void wr_server_leave(struct wr_reqx *x)
+{
+    thread.req_cnt--;
+    unpin(wr_take(&x->slot));
+}
+
+const struct wr_port *wr_server_port(struct wr_req *r)
+{
+    const struct wr_port *p = r->listen->port;
+    struct wr_addr local;
+
+    if (!p->is_wildcard_of || !r->stream->conn) {
+        return p;
+    }
+    wr_conn_local_addr(r->stream->conn, &local);
+    return wr_port_of_local(p, &local);
+}
+
+uint32_t wr_http_conn_cnt(void)
+{
+    return thread.conn_cnt;
+}
+
+uint32_t wr_http_req_cnt(void)
+{
+    return thread.req_cnt;
+}
+
+/* ---- the sink ------------------------------------------------------------------------------- */
+
+static struct wr_listen_ctx *ctx_of_sink(struct wr_h1_sink *k)
+{
+    return wr_container_of(k, struct wr_listen_ctx, sink);
+}
+
+static const struct wr_h1_opts *sink_opts(struct wr_h1_sink *k)
+{
+    return &ctx_of_sink(k)->port->h1;
+}
+
+static void sink_open(struct wr_h1_sink *k, struct wr_stream *s)
+{
+    wr_req_open(s, ctx_of_sink(k));
+}
+
+static void free_ctx(struct wr_grave *g)
+{
+    wr_mem_free(wr_container_of(g, struct wr_listen_ctx, grave));
+}
+
+/* An address without listener and connections ends. */
+static void bury_if_done(struct wr_listen_ctx *lc)
+{
+    if (lc->is_open || lc->conn_cnt > 0 || !lc->slot) {
+        return;
+    }
+    wr_list_remove(&lc->node);
+    wr_task_cancel(&lc->task);
+    unpin(wr_take(&lc->slot));
+    wr_grave_bury(&lc->grave, free_ctx);
+}
+
+static void set_full(bool is_full)
+{
+    struct wr_list *n;
+
+    if (thread.is_full == is_full) {
+        return;
+    }
+    thread.is_full = is_full;
+    WR_LIST_FOREACH(n, &thread.listens)
+    {
+        struct wr_listen_ctx *lc = wr_container_of(n, struct wr_listen_ctx, node);
+
+        if (!lc->is_open) {
+            continue;
+        }
+        if (is_full) {
+            wr_listener_pause(&lc->listener);
+        } else {
+            wr_listener_resume(&lc->listener);
+            wr_task_wake(&lc->task);
+        }
+    }
+}
+
+static void sink_closed(struct wr_h1_sink *k, struct wr_h1_server *c)
+{
+    struct wr_listen_ctx *lc = ctx_of_sink(k);
+
+    (void)c;
+    lc->conn_cnt--;
+    thread.conn_cnt--;
+    wr_stat_inc(WR_CNT_CONN_CLOSED);
+    set_full(false);
+    if (lc->is_open && lc->listener.is_paused) {
+        /* Descriptors had run out: there is one now (U14.6). */
+        wr_listener_resume(&lc->listener);
+    }
+    bury_if_done(lc);
+}
+
+/* ---- accepting ------------------------------------------------------------------------------ */
+
+/* Closes idle connections of one address, those that were looked at longest ago first. */
+static unsigned close_idle(struct wr_listen_ctx *lc, unsigned *scan)
+{
+    unsigned closed = 0;
+
+    for (uint32_t left = lc->conn_cnt; left > 0 && *scan > 0 && closed < REUSE_MAX; left--) {
+        struct wr_list *n = lc->conns.next;
+        struct wr_h1_server *c = wr_h1_server_of_node(n);
+
+        (*scan)--;
+        wr_list_remove(n);
+        wr_list_push(&lc->conns, n);
+        if (wr_h1_server_is_idle(c) && wr_h1_server_requests(c) > 0) {
+            closed++;
+            wr_h1_server_close(c, WR_REASON_SHUTDOWN);
+        }
+    }
+    return closed;
+}
+
+static bool make_room(void)
+{
+    unsigned scan = REUSE_SCAN, closed = 0;
+    struct wr_list *n, *t;
+
+    WR_LIST_FOREACH_SAFE(n, t, &thread.listens)
+    {
+        closed += close_idle(wr_container_of(n, struct wr_listen_ctx, node), &scan);
+        if (closed >= REUSE_MAX || scan == 0) {
+            break;
+        }
+    }
+    return closed > 0;
+}
+
+static bool is_at_limit(void)
+{
+    const struct wr_http *h = thread.cur ? thread.cur->http : NULL;
+
+    return h && h->worker_connections > 0 && thread.conn_cnt >= h->worker_connections;
+}
+
+/* Room for one more, if need be an idle one's. */
+static bool has_room(void)
+{
+    if (!is_at_limit()) {
+        return true;
+    }
+    if (make_room()) {
+        wr_log(NULL, WR_LOG_WARN, "%u worker_connections are not enough, reusing connections",
+               (unsigned)thread.cur->http->worker_connections);
+        return true;
+    }
+    wr_log(NULL, WR_LOG_ALERT, "%u worker_connections are not enough",
+           (unsigned)thread.cur->http->worker_connections);
+    set_full(true);
+    return false;
+}
+
+static void serve(struct wr_listen_ctx *lc, int fd, const struct wr_addr *peer)
+{
+    struct wr_h1_server *c = NULL;
+
+    wr_stat_inc(WR_CNT_CONN_ACCEPTED);
+    if (wr_h1_serve(fd, peer, &lc->sink, &c) != WR_OK) {
+        wr_stat_inc(WR_CNT_CONN_CLOSED);
+        return; /* memory: the descriptor is closed */
+    }
+    wr_list_push(&lc->conns, wr_h1_server_node(c));
+    lc->conn_cnt++;
+    thread.conn_cnt++;
+}
+
+static void run_listen(struct wr_task *t)
+{
+    struct wr_listen_ctx *lc = wr_container_of(t, struct wr_listen_ctx, task);
+
+    for (unsigned i = 0; i < WR_LISTEN_PULL_MAX && lc->is_open; i++) {
+        struct wr_addr peer = {.len = 0};
+        int fd = -1, err = 0;
+        enum wr_status st;
+
+        if (!has_room()) {
+            return;
+        }
+        st = wr_listener_pull(&lc->listener, &fd, &peer, &err);
+        if (st == WR_ELIMIT) {
+            wr_log_errno(NULL, WR_LOG_CRIT, err, "accept4() failed");
+            (void)make_room(); /* each that closes resumes */
+        }
+        if (st != WR_OK) {
+            return;
+        }
+        serve(lc, fd, &peer);
+    }
+    if (lc->is_open) {
+        wr_task_wake(&lc->task); /* there may be more: the others first */
+    }
+}
+
+/* ---- addresses ------------------------------------------------------------------------------ */
+
+static int fd_of_port(const struct wr_port *p)
+{
+    return p->fd_cnt == 0 ? -1 : p->fds[p->fd_cnt > 1 ? thread.no % p->fd_cnt : 0];
+}
+
+static struct wr_listen_ctx *find_open(const struct wr_port *p)
+{
+    struct wr_list *n;
+
+    WR_LIST_FOREACH(n, &thread.listens)
+    {
+        struct wr_listen_ctx *lc = wr_container_of(n, struct wr_listen_ctx, node);
+
+        if (lc->is_open && !lc->is_kept && lc->source_fd == fd_of_port(p) &&
+            wr_str_eq(lc->port->text, p->text)) {
+            return lc;
+        }
+    }
+    return NULL;
+}
+
+static enum wr_status open_port(struct wr_gen_slot *slot, const struct wr_port *p)
+{
+    struct wr_listen_ctx *lc;
+    enum wr_status st;
+    int fd = wr_sock_dup(fd_of_port(p));
+
+    if (fd == -1) {
+        return WR_ESYS;
+    }
+    lc = wr_run_zalloc(sizeof(*lc));
+    if (!lc) {
+        wr_sock_close(fd);
+        return WR_ENOMEM;
+    }
+    lc->sink = (struct wr_h1_sink){.opts = sink_opts, .open = sink_open, .closed = sink_closed};
+    lc->port = p;
+    lc->slot = slot;
+    lc->source_fd = fd_of_port(p);
+    lc->is_open = lc->is_kept = true;
+    wr_list_init(&lc->conns);
+    wr_list_init(&lc->node);
+    wr_task_init(&lc->task, run_listen, "listen");
+    st = wr_listener_open(&lc->listener, fd, &lc->task);
+    if (st != WR_OK) {
+        wr_listener_close(&lc->listener);
+        wr_mem_free(lc);
+        return st;
+    }
+    pin(slot);
+    wr_list_push(&thread.listens, &lc->node);
+    if (thread.is_full) {
+        wr_listener_pause(&lc->listener);
+    }
+    return WR_OK;
+}
+
+/* No more accepting; connections end gracefully. */
+static void close_ctx(struct wr_listen_ctx *lc, uint32_t grace_ms)
+{
+    struct wr_list *n, *t;
+
+    if (lc->is_open) {
+        lc->is_open = false;
+        wr_listener_close(&lc->listener);
+        wr_task_cancel(&lc->task);
+    }
+    WR_LIST_FOREACH_SAFE(n, t, &lc->conns)
+    {
+        wr_h1_server_quit(wr_h1_server_of_node(n), grace_ms);
+    }
+    bury_if_done(lc);
+}
+
+/* All ports of the generation have a listener of this thread, or none was changed. */
+static enum wr_status open_ports(struct wr_gen_slot *slot)
+{
+    struct wr_list *n;
+
+    WR_LIST_FOREACH(n, &thread.listens)
+    {
+        wr_container_of(n, struct wr_listen_ctx, node)->is_kept = false;
+    }
+    for (size_t i = 0; slot->http && i < slot->http->port_cnt; i++) {
+        const struct wr_port *p = &slot->http->ports[i];
+        struct wr_listen_ctx *lc = find_open(p);
+        enum wr_status st = WR_OK;
+
+        if (lc) {
+            struct wr_gen_slot *old = lc->slot;
+
+            lc->is_kept = true;
+            lc->port = p;
+            lc->slot = slot;
+            pin(slot);
+            unpin(old);
+        } else {
+            st = open_port(slot, p);
+        }
+        if (st != WR_OK) {
+            return st;
+        }
+    }
+    return WR_OK;
+}
+
+enum wr_status wr_http_adopt(struct wr_gen *g, unsigned thread_no)
+{
+    struct wr_gen_slot *slot = NULL, *old;
+    struct wr_list *n, *t;
+    enum wr_status st;
+
+    prepare_thread();
+    thread.no = thread_no;
+    st = make_slot(g, &slot);
+    if (st != WR_OK) {
+        return st;
+    }
+    /* From now on it is current also if a socket fails: the others serve it. */
+    old = thread.cur;
+    thread.cur = slot;
+    if (old) {
+        pin(old);
+    }
+    st = open_ports(slot);
+    WR_LIST_FOREACH_SAFE(n, t, &thread.listens)
+    {
+        struct wr_listen_ctx *lc = wr_container_of(n, struct wr_listen_ctx, node);
+
+        if (lc->is_open && !lc->is_kept) {
+            close_ctx(lc, REMOVED_GRACE_MS);
+        }
+    }
+    if (old) {
+        unpin(old);
+    }
+    return st;
+}
+
+void wr_http_quit(uint32_t grace_ms)
+{
+    struct wr_list *n, *t;
+
+    prepare_thread();
+    WR_LIST_FOREACH_SAFE(n, t, &thread.listens)
+    {
+        close_ctx(wr_container_of(n, struct wr_listen_ctx, node), grace_ms);
+    }
+}
+
+void wr_http_stop(void)
+{
+    struct wr_gen_slot *cur;
+    struct wr_list *n, *t;
+
+    prepare_thread();
+    WR_LIST_FOREACH_SAFE(n, t, &thread.listens)
+    {
+        struct wr_listen_ctx *lc = wr_container_of(n, struct wr_listen_ctx, node);
+        struct wr_list *m, *u;
+
+        if (lc->is_open) {
+            lc->is_open = false;
+            wr_listener_close(&lc->listener);
+            wr_task_cancel(&lc->task);
+        }
+        WR_LIST_FOREACH_SAFE(m, u, &lc->conns)
+        {
+            bool is_last = lc->conn_cnt == 1;
+
+            wr_h1_server_close(wr_h1_server_of_node(m), WR_REASON_SHUTDOWN);
+            if (is_last) {
+                break; /* lc is buried */
+            }
+        }
+        bury_if_done(lc);
+    }
+    cur = wr_take(&thread.cur);
+    if (cur) {
+        pin(cur);
+        unpin(cur); /* requests that still end keep it */
+    }
+    wr_regex_thread_fini();
+}

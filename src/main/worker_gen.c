@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * worker_gen.c: building a generation from a bundle beside the running one, giving it its descriptors, and
+ * publishing it to all threads. One at a time: the supervisor waits for READY or FAILED. Control thread.
+ *
+ * An entry of the tables of descriptors stays open while a generation that uses it lives (refs), because a
+ * request of an old generation may still write to its log; wr_worker_sweep closes the others.
+ */
+#include "main/worker_int.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "conf/dirs.h"
+#include "http/server.h"
+#include "main/bundle.h"
+#include "main/gen_files.h"
+#include "main/modules.h"
+#include "main/source_bundle.h"
+
+#define DIAGS_CAP ((size_t)4 << 20)
+#define SWEEP_MS  2000
+#define SWEEP_LATER_MS 60000 /* for what a very long request still held */
+
+void wr_worker_tell(struct wr_worker *w, enum wr_chan_type type, uint64_t no, struct wr_str text)
+{
+    if (wr_chan_send(w->chan, type, no, wr_str_sub(text, 0, WR_CHAN_TEXT_MAX), -1) != WR_OK) {
+        wr_log(NULL, WR_LOG_ALERT, "the supervisor does not listen");
+    }
+}
+
+static void tell_failed(struct wr_worker *w, uint64_t no, const char *why)
+{
+    wr_log(NULL, WR_LOG_EMERG, "configuration %llu was not taken: %s", (unsigned long long)no, why);
+    wr_worker_tell(w, WR_CHAN_FAILED, no, wr_str_z(why));
+}
+
+/* The last thing of a generation: this descriptor is no longer used by it. Any thread. */
+static void release_entry(void *data)
+{
+    struct wr_file_entry *e = data;
+
+    (void)wr_sub_acqrel(&e->refs, 1);
+}
+
+static enum wr_status use_entry(struct wr_gen *g, struct wr_file_entry *e)
+{
+    (void)wr_add_acqrel(&e->refs, 1);
+    if (wr_arena_on_fini(&g->arena, release_entry, e) != WR_OK) {
+        release_entry(e);
+        return WR_ENOMEM;
+    }
+    return WR_OK;
+}
+
+struct give {
+    struct wr_worker *w;
+    struct wr_gen *g;
+};
+
+static enum wr_status give_log(void *data, struct wr_str path, int *fd)
+{
+    struct give *give = data;
+    struct wr_file_entry *e = wr_files_find(&give->w->logs, path, 0);
+
+    if (e == NULL) {
+        wr_log(NULL, WR_LOG_ALERT, "the supervisor sent no log \"%.*s\"", WR_STR_ARG(path));
+        return WR_ECONFIG;
+    }
+    *fd = e->fd;
+    return use_entry(give->g, e);
+}
+
+static enum wr_status give_port(struct wr_worker *w, struct wr_gen *g, struct wr_port *p)
+{
+    char text[WR_ADDR_TEXT_MAX];
+    struct wr_str name = wr_str(text, wr_addr_write(&p->opts.addr, text));
+    uint32_t cnt = 0;
+
+    while (wr_files_find(&w->listeners, name, cnt) != NULL) {
+        cnt++;
+    }
+    p->fds = wr_arena_alloc(&g->arena, (cnt + 1) * sizeof(*p->fds));
+    if (cnt == 0 || p->fds == NULL) {
+        return cnt == 0 ? WR_ECONFIG : WR_ENOMEM;
+    }
+    p->fd_cnt = cnt;
+    for (uint32_t i = 0; i < cnt; i++) {
+        struct wr_file_entry *e = wr_files_find(&w->listeners, name, i);
+
+        p->fds[i] = e->fd;
+        e->is_wanted = true;
+    }
+    return WR_OK;
+}
+
+/* Descriptors of logs and ports, as the supervisor sent them. */
+static enum wr_status give_files(struct wr_worker *w, struct wr_gen *g)
+{
+    struct give give = {w, g};
+    struct wr_http *http = wr_http_of(g);
+    struct wr_file_entry *e = NULL;
+    enum wr_status st = wr_gen_logs_each(g, give_log, &give);
+
+    while ((e = wr_files_next(&w->listeners, e)) != NULL) {
+        e->is_wanted = false;
+    }
+    for (size_t i = 0; http != NULL && i < http->port_cnt && st == WR_OK; i++) {
+        st = give_port(w, g, &http->ports[i]);
+    }
+    return st;
+}
+
+static enum wr_status build(struct wr_worker *w, uint64_t no, struct wr_bundle *b, struct wr_gen **ret_gen)
+{
+    static struct wr_main_load kind = {.is_worker = true}; /* outlives the load */
+    struct wr_gen *gen = NULL, *failed = NULL;
+    struct wr_conf_source source;
+    struct wr_conf_opts o = {.registry = wr_modules_registry(),
+                             .source = &source,
+                             .path = wr_bundle_fact(b, "conf"),
+                             .prefix = wr_bundle_fact(b, "prefix"),
+                             .cmdline = wr_bundle_fact(b, "cmdline"),
+                             .data = &kind,
+                             .gen_no = no,
+                             .fixtures = &w->fixtures};
+    struct wr_diags diags;
+    struct wr_arena a;
+    enum wr_status st;
+
+    wr_source_bundle_init(&source, b);
+    wr_arena_init(&a, DIAGS_CAP);
+    wr_diags_init(&diags, &a);
+    st = wr_conf_load(&o, &diags, &gen, &failed);
+    /* Warnings were said by the supervisor; an error here is one that the dry run did not see. */
+    for (const struct wr_diag *e = diags.head; e != NULL && st != WR_OK; e = e->next) {
+        char room[1024];
+        struct wr_strbuf text;
+
+        wr_strbuf_init_fixed(&text, room, sizeof(room));
+        wr_diag_write_text(e, &text);
+        wr_log(NULL, e->level, "%.*s", WR_STR_ARG(wr_strbuf_str(&text)));
+    }
+    wr_gen_unref(failed);
+    wr_arena_fini(&a);
+    if (st == WR_OK) {
+        st = give_files(w, gen);
+    }
+    if (st != WR_OK) {
+        wr_gen_unref(gen);
+        return st;
+    }
+    *ret_gen = gen;
+    return WR_OK;
+}
+
+void wr_worker_load(struct wr_worker *w, uint64_t no, int bundle_fd)
+{
+    struct wr_bundle b;
+    enum wr_status st;
+
+    if (w->coming != NULL || w->is_quitting) {
+        tell_failed(w, no, "another one is being published, or the worker ends");
+        return;
+    }
+    st = wr_bundle_open(&b, bundle_fd);
+    if (st == WR_OK) {
+        st = build(w, no, &b, &w->coming);
+        wr_bundle_close(&b);
+    }
+    if (st != WR_OK) {
+        tell_failed(w, no, wr_status_name(st));
+        return;
+    }
+    w->adopted_cnt = 0;
+    w->adopt_status = WR_OK;
+    if (w->threads != NULL) {
+        wr_worker_publish(w);
+        return;
+    }
+    if (wr_worker_start_threads(w, wr_main_conf_of(w->coming)) != WR_OK) {
+        w->has_failed = true;
+        tell_failed(w, no, "threads could not be started");
+    }
+}
+
+void wr_worker_publish(struct wr_worker *w)
+{
+    struct wr_file_entry *e = wr_files_find(&w->logs, WR_STR(""), 0);
+
+    wr_gen_install_sinks(w->coming, e != NULL ? e->fd : STDERR_FILENO);
+    wr_worker_post_adopt(w, w->coming);
+}
+
+void wr_worker_note_adopted(struct wr_worker *w, enum wr_status st)
+{
+    struct wr_file_entry *e, *next;
+
+    if (st != WR_OK) {
+        w->adopt_status = st;
+    }
+    if (++w->adopted_cnt < w->thread_cnt) {
+        return;
+    }
+    if (w->adopt_status != WR_OK) {
+        tell_failed(w, w->coming->no, wr_status_name(w->adopt_status));
+        wr_gen_unref(w->coming);
+        w->coming = NULL;
+        return;
+    }
+    wr_gen_unref(w->gen);
+    w->gen = w->coming;
+    w->coming = NULL;
+    /* Every thread has its own duplicates now, of the new ones only. */
+    for (e = wr_files_next(&w->listeners, NULL); e != NULL; e = next) {
+        next = wr_files_next(&w->listeners, e);
+        if (!e->is_wanted) {
+            wr_files_remove(e);
+        }
+    }
+    wr_worker_tell(w, WR_CHAN_READY, w->gen->no, WR_STR(""));
+    if (w->gen->no > 1) {
+        w->sweep_cnt = 0;
+        wr_timer_arm(&w->sweep, wr_now_ms() + SWEEP_MS);
+    }
+}
+
+void wr_worker_sweep(struct wr_worker *w)
+{
+    struct wr_file_entry *e, *next;
+
+    (void)wr_fixtures_sweep(&w->fixtures);
+    for (e = wr_files_next(&w->logs, NULL); e != NULL; e = next) {
+        next = wr_files_next(&w->logs, e);
+        if (e->name.len > 0 && wr_load_acq(&e->refs) == 0) {
+            wr_files_remove(e);
+        }
+    }
+    if (!w->is_quitting) {
+        wr_timer_arm(&w->sweep, wr_now_ms() + (w->sweep_cnt++ < 8 ? SWEEP_MS : SWEEP_LATER_MS));
+    }
+}
