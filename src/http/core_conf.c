@@ -793,8 +793,7 @@ static const struct wr_dir core_dirs[] = {
 static enum wr_status lookup_var(const struct wr_template_env *env, struct wr_str name,
                                  const struct wr_pos *pos, uint32_t *ret_index)
 {
-    (void)pos;
-    return wr_vars_number(env->data, name, ret_index);
+    return wr_vars_use(env->data, name, pos, ret_index);
 }
 
 static enum wr_status init_core(struct wr_conf *cf)
@@ -921,10 +920,10 @@ static enum wr_status build_servers(struct wr_conf *cf, struct wr_http *h)
 static enum wr_status done_core(struct wr_conf *cf)
 {
     struct wr_http *h = cf->gen->data;
-    enum wr_status st;
+    enum wr_status st = wr_vars_check(main_of(cf)->http->vars, cf->diags);
 
-    if (!h) {
-        return WR_OK;
+    if (!h || st == WR_ENOMEM) {
+        return st;
     }
     st = build_servers(cf, h);
     return st == WR_OK ? wr_core_build_ports(cf, h) : st;

@@ -194,9 +194,8 @@ void wr_req_reset_out(struct wr_req *r)
     r->out.version = 11;
     r->out.content_length = WR_LENGTH_UNKNOWN;
     for (size_t i = 0; i < WR_ARRAY_LEN(kept); i++) {
-        if (has[i]) {
-            /* Without memory the response fails at its next field anyway. */
-            (void)wr_hdrs_add_id(&r->out.hdrs, kept[i], values[i]);
+        if (has[i] && wr_hdrs_add_id(&r->out.hdrs, kept[i], values[i]) != WR_OK) {
+            wr_req_cancel(r, WR_REASON_NOMEM);
         }
     }
 }
@@ -769,8 +768,7 @@ static enum req_state step_closing(struct wr_reqx *x)
     wr_task_cancel(&r->task);
     wr_list_remove(&r->node);
     wr_stat_inc(WR_CNT_REQ_ENDED);
-    if (!wr_stream_is_over(s)) {
-        /* Silent closing is told to the codec as well, so that it need not guess. */
+    if (s->tx != WR_HALF_DONE && s->tx != WR_HALF_RESET) {
         s->ops->reset(s, r->cancel != 0 ? (enum wr_reason)r->cancel
                                         : x->is_silent ? WR_REASON_DONE : WR_REASON_CANCELED);
     }

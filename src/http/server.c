@@ -36,7 +36,7 @@ struct wr_listen_ctx {
     struct wr_grave grave;
     struct wr_list node;    /* in the thread's list */
     struct wr_list conns;
-    uint32_t conn_cnt;
+    uint32_t conn_cnt, req_cnt;
     struct wr_gen_slot *slot; /* pinned: port is in it */
     const struct wr_port *port;
     int source_fd;          /* the fixture's descriptor the listener was made of */
@@ -140,6 +140,8 @@ struct wr_gen *wr_http_current(void)
 
 /* ---- requests ------------------------------------------------------------------------------- */
 
+static void bury_if_done(struct wr_listen_ctx *lc);
+
 void wr_server_enter(struct wr_reqx *x, struct wr_listen_ctx *lc)
 {
     struct wr_req *r = &x->r;
@@ -151,13 +153,18 @@ void wr_server_enter(struct wr_reqx *x, struct wr_listen_ctx *lc)
     r->http = x->slot->http;
     r->id = (uint64_t)thread.no << 48 | ++thread.req_no;
     thread.req_cnt++;
+    lc->req_cnt++;
     wr_list_push(&thread.reqs, &r->node);
 }
 
 void wr_server_leave(struct wr_reqx *x)
 {
+    struct wr_listen_ctx *lc = wr_take(&x->r.listen);
+
     thread.req_cnt--;
+    lc->req_cnt--;
     unpin(wr_take(&x->slot));
+    bury_if_done(lc);
 }
 
 const struct wr_port *wr_server_port(struct wr_req *r)
@@ -204,10 +211,10 @@ static void free_ctx(struct wr_grave *g)
     wr_mem_free(wr_container_of(g, struct wr_listen_ctx, grave));
 }
 
-/* An address without listener and connections ends. */
+/* An address without listener, connections and requests ends. */
 static void bury_if_done(struct wr_listen_ctx *lc)
 {
-    if (lc->is_open || lc->conn_cnt > 0 || !lc->slot) {
+    if (lc->is_open || lc->conn_cnt > 0 || lc->req_cnt > 0 || !lc->slot) {
         return;
     }
     wr_list_remove(&lc->node);
@@ -528,12 +535,7 @@ void wr_http_stop(void)
         }
         WR_LIST_FOREACH_SAFE(m, u, &lc->conns)
         {
-            bool is_last = lc->conn_cnt == 1;
-
             wr_h1_server_close(wr_h1_server_of_node(m), WR_REASON_SHUTDOWN);
-            if (is_last) {
-                break; /* lc is buried */
-            }
         }
         bury_if_done(lc);
     }

@@ -6,6 +6,7 @@
 #include "main/modules.h"
 
 #include "base/strbuf.h"
+#include "http/core_conf.h"
 #include "http/module.h"
 #include "lb/rr.h"
 #include "main/main_conf.h"
@@ -22,6 +23,7 @@
 
 static const struct wr_lb *const balancers[] = {&wr_lb_rr};
 
+static struct wr_module core_module = {.conf = &wr_core_conf};
 static struct wr_module main_module = {
     .conf = &wr_main_conf_module, .vars = wr_proxy_cmd_vars, .var_cnt = WR_PROXY_CMD_VARS};
 /* Its number of variables is written at boot. */

@@ -23,7 +23,7 @@ void wr_resources_init(struct wr_resources *r)
     wr_files_init(&r->listeners);
 }
 
-static void remove_listener(struct wr_file_entry *e)
+void wr_resources_drop_listener(struct wr_file_entry *e)
 {
     struct wr_str path = wr_str_sub(e->name, 5, e->name.len);
 
@@ -38,7 +38,7 @@ void wr_resources_fini(struct wr_resources *r)
     struct wr_file_entry *e;
 
     while ((e = wr_files_next(&r->listeners, NULL)) != NULL) {
-        remove_listener(e);
+        wr_resources_drop_listener(e);
     }
     wr_files_fini(&r->logs);
 }
@@ -224,13 +224,13 @@ static void drop(struct wr_files *t, bool is_rollback, void (*remove)(struct wr_
 
 void wr_resources_commit(struct wr_resources *r)
 {
-    drop(&r->listeners, false, remove_listener);
+    drop(&r->listeners, false, wr_resources_drop_listener);
     drop(&r->logs, false, wr_files_remove);
 }
 
 void wr_resources_rollback(struct wr_resources *r)
 {
-    drop(&r->listeners, true, remove_listener);
+    drop(&r->listeners, true, wr_resources_drop_listener);
     drop(&r->logs, true, wr_files_remove);
 }
 

@@ -33,6 +33,9 @@ void wr_resources_install_log(struct wr_resources *r, const struct wr_gen *g);
 /* Opens each log anew, under its number. Failures are said, the old file stays. */
 void wr_resources_reopen(struct wr_resources *r, const struct wr_start *s);
 
+/* Closes one of the listeners, removes its socket file. */
+void wr_resources_drop_listener(struct wr_file_entry *e);
+
 /* -t: could the logs be written and the addresses be bound? Nothing stays open. WR_ESYS: said. */
 enum wr_status wr_resources_test(struct wr_gen *g) WR_MUST_CHECK;
 

@@ -27,6 +27,12 @@ void wr_say_on_log(bool is_on)
     to_log = is_on;
 }
 
+/* Both would be the same line twice when the error log is standard error. */
+static bool want_log(void)
+{
+    return to_log && !(to_stderr && wr_log_default()->fd == STDERR_FILENO);
+}
+
 void wr_say(enum wr_log_level level, int err, const char *fmt, ...)
 {
     char text[SAY_MAX];
@@ -43,7 +49,7 @@ void wr_say(enum wr_log_level level, int err, const char *fmt, ...)
             (void)fprintf(stderr, WR_LOG_PROGRAM ": [%s] %s\n", wr_log_level_name(level), text);
         }
     }
-    if (to_log) {
+    if (want_log()) {
         wr_log_errno(NULL, level, err, "%s", text);
     }
 }
@@ -63,7 +69,7 @@ void wr_say_diags(const struct wr_diags *d, enum wr_log_level most)
             wr_diag_write(e, style, &b);
             (void)fwrite(b.ptr, 1, b.len, stderr);
         }
-        if (to_log) {
+        if (want_log()) {
             wr_strbuf_reset(&b);
             wr_diag_write_text(e, &b);
             wr_log(NULL, e->level, "%.*s", WR_STR_ARG(wr_strbuf_str(&b)));

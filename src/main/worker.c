@@ -68,7 +68,7 @@ void wr_worker_note_down(struct wr_worker *w)
 }
 
 /* Takes msg->fd. */
-static void take_file(struct wr_files *t, const struct wr_chan_msg *msg)
+static void take_file(struct wr_worker *w, struct wr_files *t, const struct wr_chan_msg *msg)
 {
     struct wr_file_entry *e = wr_files_find(t, msg->text, (uint32_t)msg->no);
 
@@ -77,12 +77,11 @@ static void take_file(struct wr_files *t, const struct wr_chan_msg *msg)
     }
     if (e == NULL) {
         (void)wr_files_add(t, msg->text, (uint32_t)msg->no, msg->fd);
-    } else if (msg->type == WR_CHAN_REOPEN) {
-        if (wr_files_replace(e, msg->fd) != WR_OK) {
-            wr_log_errno(NULL, WR_LOG_ALERT, errno, "dup3() of log \"%.*s\" failed", WR_STR_ARG(msg->text));
-        }
-    } else {
+    } else if (t == &w->listeners) {
         (void)close(msg->fd); /* we have it already */
+    } else if (wr_files_replace(e, msg->fd) != WR_OK) {
+        wr_log_errno(NULL, WR_LOG_ALERT, errno, "dup3() of log \"%.*s\" failed",
+                     WR_STR_ARG(msg->text));
     }
 }
 
@@ -91,10 +90,10 @@ static void handle(struct wr_worker *w, struct wr_chan_msg *msg)
     switch (msg->type) {
     case WR_CHAN_LOG:
     case WR_CHAN_REOPEN:
-        take_file(&w->logs, msg);
+        take_file(w, &w->logs, msg);
         return;
     case WR_CHAN_LISTEN:
-        take_file(&w->listeners, msg);
+        take_file(w, &w->listeners, msg);
         return;
     case WR_CHAN_LOAD:
         wr_worker_load(w, msg->no, msg->fd);

@@ -70,6 +70,7 @@ static enum wr_status give_log(void *data, struct wr_str path, int *fd)
         return WR_ECONFIG;
     }
     *fd = e->fd;
+    e->is_new = false;
     return use_entry(give->g, e);
 }
 
@@ -234,7 +235,7 @@ void wr_worker_sweep(struct wr_worker *w)
     (void)wr_fixtures_sweep(&w->fixtures);
     for (e = wr_files_next(&w->logs, NULL); e != NULL; e = next) {
         next = wr_files_next(&w->logs, e);
-        if (e->name.len > 0 && wr_load_acq(&e->refs) == 0) {
+        if (e->name.len > 0 && !e->is_new && wr_load_acq(&e->refs) == 0) {
             wr_files_remove(e);
         }
     }

@@ -95,9 +95,11 @@ void wr_up_report_no_live(struct wr_up *u)
 
 void wr_up_report_spill(struct wr_up *u)
 {
-    const struct wr_pipe *p = u->req->stream->out;
+    const struct wr_stream *s = u->req->stream;
+    const struct wr_pipe *p = s->out;
 
-    if (p == NULL || u->is_spill_told) {
+    /* The pipe lives as long as the client's codec reads from it. */
+    if (p == NULL || u->is_spill_told || s->tx >= WR_HALF_DONE) {
         return;
     }
     if (p->spill_errno != 0) {

@@ -59,9 +59,7 @@ def test_no_temporary_file_means_back_pressure(weir, origin):  # U6.3
     client.read_head()
     for _ in range(20):
         assert server.get("/x").text == "x"
-    got = bytearray()
-    while len(got) < len(BIG):
-        got += client.read_some()
+    got = client.read_exact(len(BIG))
     assert got == BIG and "temporary file" not in server.log()
 
 
@@ -163,9 +161,7 @@ def test_unbuffered_holds_the_peer_back(weir, origin):  # U6.2
     client.read_head()
     for _ in range(20):
         server.get("/x")
-    got = bytearray()
-    while len(got) < len(BIG):
-        got += client.read_some()
+    got = client.read_exact(len(BIG))
     assert got == BIG and "temporary file" not in server.log()
 
 

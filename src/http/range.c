@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * range.c: two header filters, see range.h.
+ *
+ *   NOT_MODIFIED  If-Match, If-Unmodified-Since -> 412; If-None-Match, If-Modified-Since -> 304, in the order of
+ *                 RFC 9110 13.2.2. Only a 200 of our own: what a peer answered is never changed (U5.10)
+ *   RANGE         Range, If-Range -> 206, 416 for a 200 whose length is known and that can_range
+ *
+ * A body that is in the pipe whole (a file's slice, a text) is cut without being read. One that still comes
+ * (force_ranges) goes through a stage, which drops what is outside:
+ *
+ *   producer -> in -> struct range_stage {skip, left} -> out -> codec
+ *
+ * Several ranges are answered by the whole body, which RFC 9110 14.2 allows. Request's thread.
+ */
+#include "http/range.h"
+
+#include "base/clock.h"
+#include "http/core_conf.h"
+#include "http/module.h"
+
+/* ---- entity tags ------------------------------------------------------------------------------- */
+
+static struct wr_str strip_weak(struct wr_str tag)
+{
+    return wr_str_has_prefix(tag, WR_STR("W/")) ? wr_str_sub(tag, 2, SIZE_MAX) : tag;
+}
+
+enum tag_compare { TAG_STRONG, TAG_WEAK };
+
+/* RFC 9110 8.8.3.2 */
+static bool are_tags_equal(struct wr_str a, struct wr_str b, enum tag_compare how)
+{
+    if (how == TAG_WEAK) {
+        return wr_str_eq(strip_weak(a), strip_weak(b));
+    }
+    return !wr_str_has_prefix(a, WR_STR("W/")) && wr_str_eq(a, b);
+}
+
+/* The next entity tag of a list; a tag may hold commas. Empty: the list is spent or no list. */
+static struct wr_str next_tag(struct wr_str *list)
+{
+    size_t i = 0, from;
+
+    while (i < list->len && (list->ptr[i] == ' ' || list->ptr[i] == '\t' || list->ptr[i] == ',')) {
+        i++;
+    }
+    from = i;
+    if (wr_str_has_prefix(wr_str_sub(*list, i, SIZE_MAX), WR_STR("W/"))) {
+        i += 2;
+    }
+    if (i >= list->len || list->ptr[i] != '"') {
+        *list = WR_STR_NULL;
+        return WR_STR_NULL;
+    }
+    i += 1 + wr_str_find(wr_str_sub(*list, i + 1, SIZE_MAX), '"');
+    if (i >= list->len) {
+        *list = WR_STR_NULL;
+        return WR_STR_NULL;
+    }
+    i++;
+    {
+        struct wr_str tag = wr_str_sub(*list, from, i - from);
+
+        *list = wr_str_sub(*list, i, SIZE_MAX);
+        return tag;
+    }
+}
+
+/* Does one of the fields with this id name the response's tag, or "*"? */
+static bool has_tag(const struct wr_req *r, enum wr_hdr_id id, enum tag_compare how)
+{
+    const struct wr_hdr *etag = wr_hdrs_get(&r->out.hdrs, WR_HDR_ETAG);
+    const struct wr_hdr *h = wr_hdrs_get(&r->head->hdrs, id);
+
+    for (; h; h = wr_hdrs_next(&r->head->hdrs, h)) {
+        struct wr_str list = h->value, tag;
+
+        if (wr_str_eq(wr_str_trim(list), WR_STR("*"))) {
+            return true;
+        }
+        for (tag = next_tag(&list); tag.len > 0; tag = next_tag(&list)) {
+            if (etag && are_tags_equal(tag, etag->value, how)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* ---- conditionals ------------------------------------------------------------------------------ */
+
+/* The date in the field; false: none or no date (then the field counts for nothing). */
+static bool get_date(const struct wr_req *r, enum wr_hdr_id id, int64_t *ret_t)
+{
+    const struct wr_hdr *h = wr_hdrs_get(&r->head->hdrs, id);
+
+    return h && wr_clock_parse_http_date(h->value, ret_t) == WR_OK;
+}
+
+static bool is_precondition_failed(const struct wr_req *r)
+{
+    int64_t t;
+
+    if (wr_hdrs_has(&r->head->hdrs, WR_HDR_IF_MATCH)) {
+        return !has_tag(r, WR_HDR_IF_MATCH, TAG_STRONG);
+    }
+    return r->out_mtime != -1 && get_date(r, WR_HDR_IF_UNMODIFIED_SINCE, &t) && r->out_mtime > t;
+}
+
+static bool is_not_modified(const struct wr_req *r)
+{
+    const struct wr_core_loc *lc = wr_core_loc_of(r);
+    int64_t t;
+
+    if (wr_hdrs_has(&r->head->hdrs, WR_HDR_IF_NONE_MATCH)) {
+        return has_tag(r, WR_HDR_IF_NONE_MATCH, TAG_WEAK);
+    }
+    if (r->out_mtime == -1 || lc->if_modified_since == WR_IMS_OFF ||
+        !get_date(r, WR_HDR_IF_MODIFIED_SINCE, &t)) {
+        return false;
+    }
+    return t == r->out_mtime || (lc->if_modified_since == WR_IMS_BEFORE && r->out_mtime < t);
+}
+
+static enum wr_status refuse(struct wr_req *r, unsigned status)
+{
+    wr_req_replace(r, status);
+    wr_hdrs_remove_id(&r->out.hdrs, WR_HDR_ETAG);
+    wr_hdrs_remove_id(&r->out.hdrs, WR_HDR_LAST_MODIFIED);
+    r->out_mtime = -1;
+    r->out.content_length = 0;
+    return WR_ECANCELED;
+}
+
+static enum wr_status check_conditions(struct wr_req *r)
+{
+    static const uint64_t ids = UINT64_C(1) << WR_HDR_IF_MATCH |
+                                UINT64_C(1) << WR_HDR_IF_NONE_MATCH |
+                                UINT64_C(1) << WR_HDR_IF_MODIFIED_SINCE |
+                                UINT64_C(1) << WR_HDR_IF_UNMODIFIED_SINCE;
+
+    if ((r->head->hdrs.have & ids) == 0 || r->out.status != 200 || r->is_proxied) {
+        return WR_OK;
+    }
+    if (is_precondition_failed(r)) {
+        return refuse(r, 412);
+    }
+    if (!is_not_modified(r)) {
+        return WR_OK;
+    }
+    if (r->method != WR_METHOD_GET && r->method != WR_METHOD_HEAD) {
+        return refuse(r, 412); /* RFC 9110 13.1.2 */
+    }
+    wr_req_replace(r, 304);
+    return WR_ECANCELED;
+}
+
+/* ---- the Range field --------------------------------------------------------------------------- */
+
+struct scan {
+    struct wr_str s;
+    size_t at;
+};
+
+static void skip_blanks(struct scan *c)
+{
+    while (c->at < c->s.len && c->s.ptr[c->at] == ' ') {
+        c->at++;
+    }
+}
+
+static bool is_at_end(const struct scan *c)
+{
+    return c->at == c->s.len || c->s.ptr[c->at] == ',';
+}
+
+/* A run of digits; false: none, or too large a number. */
+static bool take_number(struct scan *c, uint64_t *ret)
+{
+    uint64_t n = 0;
+    size_t from = c->at;
+
+    for (; c->at < c->s.len && c->s.ptr[c->at] >= '0' && c->s.ptr[c->at] <= '9'; c->at++) {
+        if (__builtin_mul_overflow(n, 10, &n) ||
+            __builtin_add_overflow(n, (uint64_t)(c->s.ptr[c->at] - '0'), &n)) {
+            return false;
+        }
+    }
+    *ret = n;
+    return c->at > from;
+}
+
+/* One of the list into [*from, *to), which is empty when it cannot be satisfied. False: no range. */
+static bool take_range(struct scan *c, uint64_t len, uint64_t *from, uint64_t *to)
+{
+    bool is_suffix;
+    uint64_t n;
+
+    skip_blanks(c);
+    is_suffix = c->at < c->s.len && c->s.ptr[c->at] == '-';
+    *from = 0;
+    if (!is_suffix && !take_number(c, from)) {
+        return false;
+    }
+    skip_blanks(c);
+    if (c->at >= c->s.len || c->s.ptr[c->at] != '-') {
+        return false;
+    }
+    c->at++;
+    skip_blanks(c);
+    if (!is_suffix && is_at_end(c)) {
+        *to = len;
+        return true;
+    }
+    if (!take_number(c, &n)) {
+        return false;
+    }
+    skip_blanks(c);
+    if (!is_at_end(c)) {
+        return false;
+    }
+    if (is_suffix) {
+        *from = n < len ? len - n : 0;
+        *to = n == 0 ? *from : len;
+    } else {
+        *to = n < len ? n + 1 : len;
+    }
+    return true;
+}
+
+enum wr_range_result wr_range_parse(struct wr_str value, uint64_t len, uint32_t max, uint64_t *ret_from,
+                                    uint64_t *ret_to)
+{
+    struct scan c = {.s = value, .at = 6};
+    uint64_t from, to, sum = 0;
+    uint32_t cnt = 0;
+
+    if (value.len < 7 || !wr_str_has_iprefix(value, WR_STR("bytes="))) {
+        return WR_RANGE_NONE;
+    }
+    for (;;) {
+        if (!take_range(&c, len, &from, &to)) {
+            return WR_RANGE_UNSATISFIED;
+        }
+        if (from < to) {
+            if (cnt == 0) {
+                *ret_from = from;
+                *ret_to = to;
+            }
+            if (cnt++ == max) {
+                return WR_RANGE_NONE;
+            }
+            sum = to - from > UINT64_MAX - sum ? UINT64_MAX : sum + (to - from);
+        } else if (from == 0) {
+            return WR_RANGE_NONE; /* "0-" of an empty body */
+        }
+        if (c.at == c.s.len) {
+            break;
+        }
+        c.at++; /* the comma */
+    }
+    if (cnt == 0) {
+        return WR_RANGE_UNSATISFIED;
+    }
+    if (sum > len) {
+        return WR_RANGE_NONE;
+    }
+    return cnt == 1 ? WR_RANGE_ONE : WR_RANGE_SEVERAL;
+}
+
+/* If-Range: a strong tag, or a date that is exactly that of the response. */
+static bool is_if_range_met(const struct wr_req *r)
+{
+    const struct wr_hdr *h = wr_hdrs_get(&r->head->hdrs, WR_HDR_IF_RANGE);
+    const struct wr_hdr *etag = wr_hdrs_get(&r->out.hdrs, WR_HDR_ETAG);
+    int64_t t;
+
+    if (!h) {
+        return true;
+    }
+    if (h->value.len >= 2 && h->value.ptr[h->value.len - 1] == '"') {
+        return etag && are_tags_equal(h->value, etag->value, TAG_STRONG);
+    }
+    return r->out_mtime != -1 && wr_clock_parse_http_date(h->value, &t) == WR_OK &&
+           t == r->out_mtime;
+}
+
+/* ---- cutting ----------------------------------------------------------------------------------- */
+
+struct range_stage {
+    struct wr_task task;
+    struct wr_pipe *in, *out; /* NULL: left */
+    uint64_t skip, left;
+};
+
+/* Ends of both pipes; idempotent. */
+static void leave_stage(struct range_stage *g)
+{
+    if (g->in) {
+        wr_pipe_leave_consumer(g->in);
+        g->in = NULL;
+    }
+    if (g->out) {
+        wr_pipe_leave_producer(g->out);
+        g->out = NULL;
+    }
+}
+
+static void drop_front(struct range_stage *g)
+{
+    uint64_t n = WR_MIN(g->skip, wr_pipe_queued(g->in));
+
+    if (n > 0) {
+        wr_pipe_consume(g->in, n);
+        g->skip -= n;
+    }
+}
+
+/* What is behind the range is read and dropped, so that the producer's side ends as it would. */
+static void drop_rest(struct range_stage *g)
+{
+    if (g->out) {
+        wr_pipe_eof(g->out);
+        wr_pipe_leave_producer(g->out);
+        g->out = NULL;
+    }
+    wr_pipe_consume(g->in, wr_pipe_queued(g->in));
+    if (g->in->state != WR_PIPE_OPEN) {
+        leave_stage(g);
+    }
+}
+
+static void run_stage(struct wr_task *t)
+{
+    struct range_stage *g = wr_container_of(t, struct range_stage, task);
+    uint64_t before;
+    enum wr_status st;
+
+    if (!g->in) {
+        return;
+    }
+    drop_front(g);
+    if (g->out && wr_pipe_is_orphan(g->out)) {
+        leave_stage(g);
+        return;
+    }
+    if (g->out && g->skip == 0 && g->left > 0) {
+        before = g->out->in_total;
+        st = wr_pipe_move(g->out, g->in, g->left);
+        g->left -= g->out->in_total - before;
+        if (st == WR_EPEERGONE || st == WR_ENOMEM) {
+            wr_pipe_fail(g->out, WR_REASON_NOMEM);
+            leave_stage(g);
+            return;
+        }
+    }
+    if (g->left == 0) {
+        drop_rest(g);
+    } else if (wr_pipe_is_spent(g->in)) {
+        /* It ended too early: the length was announced, so the codec breaks the response off. */
+        wr_pipe_fail(g->out, g->in->reason != 0 ? g->in->reason : WR_REASON_TRUNCATED);
+        leave_stage(g);
+    }
+}
+
+static void end_stage(void *data)
+{
+    struct range_stage *g = data;
+
+    wr_task_cancel(&g->task);
+    leave_stage(g);
+}
+
+static enum wr_status insert_stage(struct wr_req *r, uint64_t from, uint64_t to)
+{
+    struct range_stage *g = wr_arena_zalloc(r->arena, sizeof(*g));
+
+    if (!g) {
+        return WR_ENOMEM;
+    }
+    wr_task_init(&g->task, run_stage, "range");
+    g->skip = from;
+    g->left = to - from;
+    g->out = wr_pipe_new(r->out_pipe->high, &g->task, NULL);
+    if (!g->out || wr_arena_on_fini(r->arena, end_stage, g) != WR_OK) {
+        if (g->out) {
+            wr_pipe_leave_producer(g->out);
+            wr_pipe_leave_consumer(g->out);
+        }
+        return WR_ENOMEM;
+    }
+    g->in = r->out_pipe;
+    wr_pipe_hand(g->in, WR_PIPE_CONSUMER, &g->task);
+    r->out_pipe = g->out;
+    wr_task_wake(&g->task);
+    return WR_OK;
+}
+
+/* A body that is here whole: slices change pipes. */
+static enum wr_status cut_pipe(struct wr_req *r, uint64_t from, uint64_t to)
+{
+    struct wr_pipe *p = wr_pipe_new(WR_MAX(r->out_pipe->high, (size_t)1), NULL, NULL);
+    enum wr_status st;
+
+    if (!p) {
+        return WR_ENOMEM;
+    }
+    wr_pipe_set_marks(p, SIZE_MAX / 2, SIZE_MAX / 4);
+    wr_pipe_consume(r->out_pipe, from);
+    st = wr_pipe_move(p, r->out_pipe, to - from);
+    if (st == WR_ENOMEM || p->in_total != to - from) {
+        wr_pipe_leave_producer(p);
+        wr_pipe_leave_consumer(p);
+        return WR_ENOMEM;
+    }
+    wr_pipe_eof(p);
+    wr_pipe_leave_producer(p);
+    wr_pipe_leave_consumer(r->out_pipe);
+    r->out_pipe = p;
+    return WR_OK;
+}
+
+static enum wr_status cut(struct wr_req *r, uint64_t len, uint64_t from, uint64_t to)
+{
+    struct wr_pipe *p = r->out_pipe;
+    enum wr_status st = WR_OK;
+    struct wr_str text;
+
+    if (p) {
+        st = p->state == WR_PIPE_EOF && wr_pipe_queued(p) == len ? cut_pipe(r, from, to)
+                                                                 : insert_stage(r, from, to);
+    }
+    if (st == WR_OK) {
+        st = wr_arena_printf(r->arena, &text, "bytes %llu-%llu/%llu", (unsigned long long)from,
+                             (unsigned long long)(to - 1), (unsigned long long)len);
+    }
+    if (st == WR_OK) {
+        st = wr_hdrs_set_id(&r->out.hdrs, WR_HDR_CONTENT_RANGE, text);
+    }
+    if (st == WR_OK) {
+        r->out.status = 206;
+        r->out.reason = WR_STR_NULL;
+        r->out.content_length = to - from;
+    }
+    return st;
+}
+
+static enum wr_status refuse_range(struct wr_req *r, uint64_t len)
+{
+    struct wr_str text;
+    enum wr_status st = wr_arena_printf(r->arena, &text, "bytes */%llu", (unsigned long long)len);
+
+    if (st != WR_OK) {
+        return st;
+    }
+    (void)refuse(r, 416);
+    st = wr_hdrs_set_id(&r->out.hdrs, WR_HDR_CONTENT_RANGE, text);
+    return st == WR_OK ? WR_ECANCELED : st;
+}
+
+static enum wr_status apply_range(struct wr_req *r)
+{
+    const struct wr_core_loc *lc = wr_core_loc_of(r);
+    const struct wr_hdr *h = wr_hdrs_get(&r->head->hdrs, WR_HDR_RANGE);
+    uint64_t len = r->out.content_length, from, to;
+
+    if (!r->can_range || r->out.status != 200 || len == WR_LENGTH_UNKNOWN || lc->max_ranges == 0 ||
+        r->head->version < 10) {
+        return WR_OK;
+    }
+    if (h && is_if_range_met(r)) {
+        switch (wr_range_parse(h->value, len, lc->max_ranges, &from, &to)) {
+        case WR_RANGE_ONE:
+            return cut(r, len, from, to);
+        case WR_RANGE_UNSATISFIED:
+            return refuse_range(r, len);
+        case WR_RANGE_NONE:
+        case WR_RANGE_SEVERAL:
+            break;
+        }
+    }
+    return wr_hdrs_set_id(&r->out.hdrs, WR_HDR_ACCEPT_RANGES, WR_STR("bytes"));
+}
+
+static const struct wr_filter_row filters[] = {
+    {WR_FILTER_NOT_MODIFIED, check_conditions},
+    {WR_FILTER_RANGE,        apply_range     },
+};
+
+const struct wr_module wr_range_module = {.filters = filters, .filter_cnt = WR_ARRAY_LEN(filters)};

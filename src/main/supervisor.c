@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * supervisor.c: start, signals, reload, restart, end.
+ *
+ *   load -> logs, folders, sockets -> background -> pid file -> worker -> READY: serving
+ *
+ * HUP loads the new file beside the running one; only when the worker says READY does it become what a
+ * restarted worker gets, and only then are sockets closed that it no longer names. Any failure before that
+ * leaves everything as it was. One thread, one loop; loads and look-ups of names block it, nothing else.
+ */
+#include "main/supervisor.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "conf/tree.h"
+#include "event/loop.h"
+#include "main/daemon.h"
+#include "main/gen_files.h"
+#include "main/say.h"
+#include "main/supervisor_int.h"
+
+#define GOOD_RUN_MS 60000 /* a worker that lived so long is restarted at once again */
+
+/* --- reload --- */
+
+static void reload(struct wr_supervisor *s)
+{
+    const struct wr_main_conf *old = wr_main_conf_of(s->now.gen), *new;
+
+    if (s->coming.gen != NULL || s->child.chan == -1 || !s->child.is_ready) {
+        s->want_reload = true; /* when the worker has answered */
+        return;
+    }
+    s->want_reload = false;
+    wr_say(WR_LOG_NOTICE, 0, "reconfiguring");
+    if (wr_load_disk(s->start, s->gen_no + 1, true, &s->coming) != WR_OK) {
+        return;
+    }
+    s->gen_no++;
+    new = wr_main_conf_of(s->coming.gen);
+    if (new->threads != old->threads) {
+        wr_say(WR_LOG_WARN, 0, "worker_processes is %u now, and takes effect when weir is started again; %u go on",
+               new->threads, old->threads);
+    }
+    if (wr_resources_prepare(&s->res, s->coming.gen) != WR_OK ||
+        wr_child_send_load(s, &s->coming, false) != WR_OK) {
+        wr_resources_rollback(&s->res);
+        wr_loaded_end(&s->coming);
+    }
+}
+
+static void follow_pidfile(struct wr_supervisor *s, const struct wr_main_conf *mc)
+{
+    struct wr_pidfile fresh;
+    struct wr_pidfile_fault f;
+
+    if (s->start->has_no_pidfile || wr_str_eq_z(mc->pid, s->pidfile.path)) {
+        return;
+    }
+    if (wr_pidfile_open(&fresh, mc->pid.ptr, &f) != WR_OK) {
+        wr_say(WR_LOG_EMERG, f.err, "%s() \"%.*s\" failed, the old pid file stays", f.call,
+               WR_STR_ARG(mc->pid));
+        return;
+    }
+    wr_pidfile_close(&s->pidfile);
+    s->pidfile = fresh;
+}
+
+static void note_first_ready(struct wr_supervisor *s)
+{
+    s->is_served = true;
+    wr_say_on_stderr(false);
+    if (s->daemon_fd != -1) {
+        wr_daemon_release(s->daemon_fd, 0);
+        s->daemon_fd = -1;
+    }
+    if (s->start->on_ready != NULL) {
+        s->start->on_ready(s->start->data);
+    }
+}
+
+void wr_supervisor_note_ready(struct wr_supervisor *s, uint64_t no)
+{
+    if (s->coming.gen != NULL && s->coming.gen->no == no) {
+        wr_loaded_end(&s->now);
+        s->now = s->coming;
+        s->coming = (struct wr_loaded){NULL, -1};
+        wr_resources_install_log(&s->res, s->now.gen);
+        wr_resources_commit(&s->res);
+        follow_pidfile(s, wr_main_conf_of(s->now.gen));
+    }
+    wr_log(NULL, WR_LOG_NOTICE, "configuration %llu is being served", (unsigned long long)no);
+    if (!s->is_served) {
+        note_first_ready(s);
+    }
+    if (s->want_reload && !s->is_ending) {
+        reload(s);
+    }
+}
+
+void wr_supervisor_note_failed(struct wr_supervisor *s, uint64_t no, struct wr_str why)
+{
+    wr_say(WR_LOG_EMERG, 0, "the worker did not take configuration %llu: %.*s", (unsigned long long)no,
+           WR_STR_ARG(why));
+    if (s->coming.gen != NULL && s->coming.gen->no == no) {
+        wr_resources_rollback(&s->res);
+        wr_loaded_end(&s->coming);
+        return;
+    }
+    /* The first one: a worker without a configuration is of no use. */
+    if (wr_child_send(s, WR_CHAN_STOP) != WR_OK) {
+        wr_child_end(s); /* it ends when its channel does */
+    }
+}
+
+/* --- the worker ends --- */
+
+static void arm_restart(struct wr_supervisor *s)
+{
+    if (wr_now_ms() - s->child.started_ms >= GOOD_RUN_MS) {
+        s->backoff_ms = 0;
+    }
+    s->backoff_ms = s->backoff_ms == 0 ? 1000 : WR_MIN(s->backoff_ms * 2, WR_BACKOFF_MAX_MS);
+    wr_log(NULL, WR_LOG_ALERT, "a new worker starts in %u ms", s->backoff_ms);
+    wr_timer_arm(&s->restart, wr_now_ms() + s->backoff_ms);
+}
+
+void wr_supervisor_note_exit(struct wr_supervisor *s)
+{
+    if (s->coming.gen != NULL) {
+        wr_resources_rollback(&s->res);
+        wr_loaded_end(&s->coming);
+    }
+    if (s->is_ending || s->is_solo) {
+        wr_loop_stop(wr_loop_get());
+        return;
+    }
+    if (!s->is_served) {
+        wr_say(WR_LOG_EMERG, 0, "the worker could not start");
+        s->exit_code = 1;
+        wr_loop_stop(wr_loop_get());
+        return;
+    }
+    arm_restart(s);
+}
+
+static void run_restart(struct wr_task *t)
+{
+    struct wr_supervisor *s = wr_container_of(t, struct wr_supervisor, restart_task);
+
+    if (!s->is_ending && s->child.pid == 0 && wr_child_start(s) != WR_OK) {
+        arm_restart(s);
+    }
+}
+
+/* --- signals --- */
+
+static void end(struct wr_supervisor *s, enum wr_chan_type how)
+{
+    struct wr_file_entry *e;
+
+    s->is_ending = true;
+    wr_timer_disarm(&s->restart);
+    if (s->child.pid == 0) {
+        wr_loop_stop(wr_loop_get());
+        return;
+    }
+    /* Nobody is to be told "connection accepted" by a socket that no thread serves. */
+    while (how == WR_CHAN_QUIT && (e = wr_files_next(&s->res.listeners, NULL)) != NULL) {
+        wr_resources_drop_listener(e);
+    }
+    if (wr_child_send(s, how) != WR_OK && s->child.pid > 0) {
+        (void)kill(s->child.pid, how == WR_CHAN_QUIT ? SIGQUIT : SIGTERM); /* it may be gone already */
+    }
+}
+
+static void obey(struct wr_supervisor *s, int signo)
+{
+    switch (signo) {
+    case SIGCHLD:
+        wr_child_reap(s);
+        break;
+    case SIGHUP:
+        if (!s->is_ending) {
+            reload(s);
+        }
+        break;
+    case SIGUSR1:
+        wr_log(NULL, WR_LOG_NOTICE, "reopening logs");
+        wr_resources_reopen(&s->res, s->start);
+        wr_child_send_reopen(s);
+        break;
+    case SIGQUIT:
+        end(s, WR_CHAN_QUIT);
+        break;
+    case SIGTERM:
+    case SIGINT:
+        end(s, WR_CHAN_STOP);
+        break;
+    default:
+        wr_log(NULL, WR_LOG_NOTICE, "signal %d has no meaning yet, ignored", signo);
+        break;
+    }
+}
+
+static void run_signals(struct wr_task *t)
+{
+    struct wr_supervisor *s = wr_container_of(t, struct wr_supervisor, signal_task);
+    int signo, pid;
+
+    while (wr_signals_take(&s->signals, &signo, &pid)) {
+        const char *name = sigabbrev_np(signo);
+
+        wr_log(NULL, signo == SIGCHLD ? WR_LOG_INFO : WR_LOG_NOTICE, "signal %d (SIG%s) received from %d",
+               signo, name != NULL ? name : "?", pid);
+        obey(s, signo);
+    }
+}
+
+/* --- start --- */
+
+/* A worker that could use more descriptors than it may have will refuse connections. */
+static void check_limits(const struct wr_main_conf *mc)
+{
+    uint64_t need = (uint64_t)mc->worker_connections * mc->threads;
+    struct rlimit r;
+
+    if (getrlimit(RLIMIT_NOFILE, &r) == -1) {
+        return;
+    }
+    if (mc->rlimit_nofile != 0) {
+        r.rlim_cur = mc->rlimit_nofile;
+    } else if (r.rlim_cur < need + 64 && r.rlim_cur < r.rlim_max) {
+        r.rlim_cur = WR_MIN(r.rlim_max, need + 64);
+        (void)setrlimit(RLIMIT_NOFILE, &r); /* what we may have anyway; the worker inherits it */
+        (void)getrlimit(RLIMIT_NOFILE, &r);
+    }
+    if (need > r.rlim_cur) {
+        wr_say(WR_LOG_WARN, 0, "%llu worker_connections exceed open file resource limit: %llu",
+               (unsigned long long)need, (unsigned long long)r.rlim_cur);
+    }
+}
+
+/* The log of -e or the built-in one, for lines without a better place. */
+static void open_default_log(struct wr_supervisor *s)
+{
+    const struct wr_start *start = s->start;
+    int fd = start->error_log.len > 0 ? wr_resources_open_log(start->error_log.ptr) : -1;
+
+    if (fd == -1 && start->error_log.len > 0 && wr_gen_core_main(s->now.gen)->sinks == NULL) {
+        wr_say(WR_LOG_ALERT, errno, "could not open error log file: open() \"%.*s\" failed",
+               WR_STR_ARG(start->error_log));
+    }
+    if (fd != -1) {
+        (void)wr_files_add(&s->res.logs, WR_STR(""), 0, fd);
+    }
+}
+
+static void set_signals(sigset_t *set)
+{
+    static const int all[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGCHLD};
+
+    (void)sigemptyset(set);
+    for (size_t i = 0; i < WR_ARRAY_LEN(all); i++) {
+        (void)sigaddset(set, all[i]);
+    }
+}
+
+static enum wr_status open_pidfile(struct wr_supervisor *s)
+{
+    const struct wr_main_conf *mc = wr_main_conf_of(s->now.gen);
+    struct wr_pidfile_fault f;
+    enum wr_status st;
+
+    if (s->start->has_no_pidfile) {
+        return WR_OK;
+    }
+    st = wr_pidfile_open(&s->pidfile, mc->pid.ptr, &f);
+    if (st == WR_ELIMIT) {
+        wr_say(WR_LOG_EMERG, 0, "another weir runs with the pid file \"%.*s\"", WR_STR_ARG(mc->pid));
+    } else if (st != WR_OK) {
+        wr_say(WR_LOG_EMERG, f.err, "%s() \"%.*s\" failed", f.call, WR_STR_ARG(mc->pid));
+    }
+    return st;
+}
+
+/* Everything that can fail before there is a loop. */
+static enum wr_status prepare(struct wr_supervisor *s)
+{
+    const struct wr_main_conf *mc;
+
+    if (wr_load_disk(s->start, s->gen_no + 1, true, &s->now) != WR_OK) {
+        return WR_ECONFIG;
+    }
+    s->gen_no++;
+    mc = wr_main_conf_of(s->now.gen);
+    s->is_solo = !mc->master_process;
+    check_limits(mc);
+    open_default_log(s);
+    if (wr_resources_prepare(&s->res, s->now.gen) != WR_OK) {
+        return WR_ESYS;
+    }
+    wr_resources_commit(&s->res);
+    if (mc->daemon && !s->start->is_foreground &&
+        wr_daemon_enter(&s->daemon_fd) != WR_OK) {
+        return WR_ESYS;
+    }
+    return open_pidfile(s);
+}
+
+static enum wr_status open_loop(struct wr_supervisor *s)
+{
+    sigset_t set;
+
+    wr_task_init(&s->signal_task, run_signals, "signals");
+    wr_task_init(&s->restart_task, run_restart, "restart of the worker");
+    wr_timer_init(&s->restart, &s->restart_task);
+    set_signals(&set);
+    if (wr_signals_open(&s->signals, &set, &s->signal_task) != WR_OK) {
+        wr_say(WR_LOG_EMERG, errno, "signalfd() failed");
+        return WR_ESYS;
+    }
+    return wr_child_start(s);
+}
+
+static void serve(struct wr_supervisor *s)
+{
+    struct wr_poll *poll = wr_poll_epoll_new();
+    struct wr_loop *loop = NULL;
+
+    s->exit_code = 1;
+    if (poll != NULL) {
+        loop = wr_loop_new(poll);
+    }
+    if (loop == NULL) {
+        wr_say(WR_LOG_EMERG, errno, "epoll_create() failed");
+        return;
+    }
+    s->signals.io.fd = -1;
+    if (open_loop(s) == WR_OK) {
+        s->exit_code = 0;
+        wr_loop_run(loop);
+    } else if (s->child.pid != 0) {
+        wr_child_end(s); /* a worker without its channel ends by itself */
+    }
+    wr_signals_close(&s->signals);
+    wr_timer_fini(&s->restart);
+    wr_loop_free(loop);
+}
+
+int wr_supervisor_run(const struct wr_start *start)
+{
+    struct wr_supervisor *s = wr_mem_alloc(sizeof(*s));
+    int code = 1;
+
+    s->start = start;
+    s->now.bundle_fd = s->coming.bundle_fd = -1;
+    s->daemon_fd = s->pidfile.fd = -1;
+    wr_resources_init(&s->res);
+    wr_child_init(s);
+    if (prepare(s) == WR_OK) {
+        wr_say_on_log(true);
+        wr_resources_install_log(&s->res, s->now.gen);
+        wr_log(NULL, WR_LOG_NOTICE, "weir/" WR_VERSION);
+        serve(s);
+        code = s->exit_code;
+        wr_log(NULL, WR_LOG_NOTICE, "exit");
+    }
+    if (s->daemon_fd != -1) {
+        wr_daemon_release(s->daemon_fd, code);
+    }
+    wr_pidfile_close(&s->pidfile);
+    wr_log_set_default(NULL);
+    wr_resources_fini(&s->res);
+    wr_loaded_end(&s->coming);
+    wr_loaded_end(&s->now);
+    wr_mem_free(s);
+    return code;
+}
+
+/* --- one-shot commands --- */
+
+static void dump_files(const struct wr_gen *g)
+{
+    struct wr_strbuf b;
+
+    wr_strbuf_init(&b, (size_t)512 << 20);
+    wr_tree_write_files(g->files, &b);
+    (void)fwrite(b.ptr, 1, b.len, stdout);
+    (void)fflush(stdout);
+    wr_strbuf_fini(&b);
+}
+
+int wr_supervisor_test(const struct wr_start *start, bool is_dump, bool is_quiet)
+{
+    struct wr_loaded l = {NULL, -1};
+    enum wr_status st = wr_load_disk(start, 1, false, &l);
+
+    if (st == WR_OK && !is_quiet) {
+        (void)fprintf(stderr, "weir: the configuration file %s syntax is ok\n", start->conf.ptr);
+    }
+    if (st == WR_OK) {
+        st = wr_resources_test(l.gen);
+    }
+    if (st == WR_OK && !is_quiet) {
+        (void)fprintf(stderr, "weir: configuration file %s test is successful\n", start->conf.ptr);
+    } else if (st != WR_OK) {
+        (void)fprintf(stderr, "weir: configuration file %s test failed\n", start->conf.ptr);
+    }
+    if (st == WR_OK && is_dump) {
+        dump_files(l.gen);
+    }
+    wr_loaded_end(&l);
+    return st == WR_OK ? 0 : 1;
+}
+
+int wr_supervisor_signal(const struct wr_start *start, int signo)
+{
+    struct wr_loaded l = {NULL, -1};
+    struct wr_pidfile_fault f = {NULL, 0};
+    enum wr_status st;
+    struct wr_str path;
+    pid_t pid = 0;
+
+    if (wr_load_disk(start, 1, false, &l) != WR_OK) {
+        return 1;
+    }
+    path = wr_main_conf_of(l.gen)->pid;
+    st = wr_pidfile_find(path.ptr, &pid, &f);
+    if (st == WR_ESYS) {
+        wr_say(WR_LOG_ERROR, f.err, "%s() \"%.*s\" failed", f.call, WR_STR_ARG(path));
+    } else if (st == WR_EPROTO) {
+        wr_say(WR_LOG_ERROR, 0, "there is no process number in \"%.*s\"", WR_STR_ARG(path));
+    } else if (st != WR_OK) {
+        wr_say(WR_LOG_ERROR, 0, "no weir runs with the pid file \"%.*s\"", WR_STR_ARG(path));
+    } else if (kill(pid, signo) == -1) {
+        wr_say(WR_LOG_ALERT, errno, "kill(%d, %d) failed", (int)pid, signo);
+        st = WR_ESYS;
+    }
+    wr_loaded_end(&l);
+    return st == WR_OK ? 0 : 1;
+}
