@@ -44,6 +44,8 @@ SPEED = [
     r".*_hash_max_size", r".*_hash_bucket_size", r"connection_pool_size", r"request_pool_size",
     r"tcp_nopush", r"tcp_nodelay", r"ssl_buffer_size", r"debug_points", r"debug_connection",
     r"working_directory", r"worker_rlimit_core",
+    # Settings of a protocol mean nothing without its *_pass, and that is MEANING.
+    r"(?:fastcgi|uwsgi|scgi|grpc|memcached)_(?!pass\Z).*",
 ]
 SPEED_RE = re.compile("(?:" + "|".join(SPEED) + r")\Z")
 

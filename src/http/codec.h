@@ -33,6 +33,13 @@ enum wr_pconn_state {
 
 struct wr_codec;
 
+/* A connection between two threads: what is left of a pconn that was detached. */
+struct wr_pconn_seed {
+    int fd;
+    uint32_t served;
+    uint64_t since_ms;
+};
+
 /* First member of a codec's client-role connection object. */
 struct wr_pconn {
     const struct wr_codec *codec;
@@ -57,6 +64,16 @@ struct wr_codec {
                            struct wr_stream **ret);
     /* Closes (idempotent); memory at the grave. An open stream is reset with `why`. */
     void (*close)(struct wr_pconn *pc, enum wr_reason why);
+    /*
+     * Both or none (NULL: connections stay on the thread that dialed). detach: READY only; WR_OK:
+     * the descriptor is the caller's and in no loop, the pconn is gone as after close. WR_AGAIN: it
+     * cannot leave; nothing has changed (it is no good any more and its task will say so, or
+     * something above the socket belongs to the thread).
+     */
+    enum wr_status (*detach)(struct wr_pconn *pc, struct wr_pconn_seed *ret);
+    /* The seed as a READY pconn of this thread. Takes the descriptor in every case. */
+    enum wr_status (*adopt)(const struct wr_codec *codec, const struct wr_pconn_seed *seed,
+                            const struct wr_addr *to, struct wr_task *user, struct wr_pconn **ret);
 };
 
 #endif

@@ -781,6 +781,18 @@ static void free_client(struct wr_grave *g)
     wr_slab_free(c, sizeof(*c));
 }
 
+static void init_client(struct h1_client *c, const struct wr_codec *codec, struct wr_conn *conn,
+                        struct wr_task *user)
+{
+    wr_container_of(conn, struct h1_link, conn)->client = c;
+    c->pc.codec = codec;
+    c->pc.conn = conn;
+    c->pc.user = user;
+    c->pc.state = WR_PCONN_CONNECTING;
+    c->no = conn->no;
+    c->is_in_on = true; /* from the start, poll.h */
+}
+
 static enum wr_status dial(const struct wr_codec *codec, const struct wr_addr *to,
                            const struct wr_connect_opts *opts, struct wr_task *user,
                            struct wr_pconn **ret, int *ret_errno)
@@ -797,13 +809,7 @@ static enum wr_status dial(const struct wr_codec *codec, const struct wr_addr *t
         wr_slab_free(c, sizeof(*c));
         return st;
     }
-    wr_container_of(conn, struct h1_link, conn)->client = c;
-    c->pc.codec = codec;
-    c->pc.conn = conn;
-    c->pc.user = user;
-    c->pc.state = WR_PCONN_CONNECTING;
-    c->no = conn->no;
-    c->is_in_on = true; /* from the start, poll.h */
+    init_client(c, codec, conn, user);
     if (st == WR_OK) {
         c->pc.since_ms = wr_now_ms();
         set_state(c, WR_PCONN_READY);
@@ -855,9 +861,55 @@ static void close_client(struct wr_pconn *pc, enum wr_reason why)
     wr_grave_bury(&c->grave, free_client);
 }
 
+static enum wr_status detach_client(struct wr_pconn *pc, struct wr_pconn_seed *ret)
+{
+    struct h1_client *c = client_of(pc);
+
+    if (pc->state != WR_PCONN_READY || is_stale(c) || c->rest.len > 0 || c->is_eof ||
+        c->is_broken || pc->conn->link != &pc->conn->sock_link) {
+        return WR_AGAIN;
+    }
+    *ret = (struct wr_pconn_seed){.served = pc->served, .since_ms = pc->since_ms};
+    pc->user = NULL;
+    set_state(c, WR_PCONN_CLOSED);
+    pc->reason = WR_REASON_DONE;
+    c->is_buried = true;
+    ret->fd = wr_conn_detach(wr_take(&pc->conn));
+    wr_grave_bury(&c->grave, free_client);
+    return WR_OK;
+}
+
+static enum wr_status adopt_client(const struct wr_codec *codec, const struct wr_pconn_seed *seed,
+                                   const struct wr_addr *to, struct wr_task *user,
+                                   struct wr_pconn **ret)
+{
+    struct h1_client *c;
+    struct wr_conn *conn;
+    enum wr_status st;
+
+    st = wr_conn_open(seed->fd, to, sizeof(struct h1_link), run_client, "h1 client", &conn);
+    if (st != WR_OK) {
+        return st;
+    }
+    c = wr_slab_alloc(sizeof(*c));
+    if (!c) {
+        wr_conn_close(conn, WR_IO_CLOSE_FIN);
+        return WR_ENOMEM;
+    }
+    init_client(c, codec, conn, user);
+    conn->since_ms = seed->since_ms;
+    c->pc.served = seed->served;
+    c->pc.since_ms = seed->since_ms;
+    set_state(c, WR_PCONN_READY);
+    *ret = &c->pc;
+    return WR_OK;
+}
+
 const struct wr_codec wr_h1_codec = {
     .name = "h1",
     .dial = dial,
     .open = open_stream,
     .close = close_client,
+    .detach = detach_client,
+    .adopt = adopt_client,
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * mime.c: media types, see mime.h. The map compares without case, so the extension is looked up as it is.
+ * mime.c: media types, see mime.h. The map compares without case, so the extension is looked up as
+ * it is.
  */
 #include "http/mime.h"
 

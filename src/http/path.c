@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * path.c: file names of requests, see path.h. One pass appends root (or alias) and what is left of the path;
- * the whole name is looked at afterwards, so it does not matter from which part a ".." came.
+ * path.c: file names of requests, see path.h. One pass appends root (or alias) and what is left of
+ * the path; the whole name is looked at afterwards, so it does not matter from which part a ".."
+ * came.
  */
 #include "http/path.h"
 
@@ -42,7 +43,8 @@ bool wr_path_escapes(struct wr_str built, struct wr_str source)
     return cnt > 0 && cnt > count_dotdot(source);
 }
 
-static enum wr_status append_root(struct wr_req *r, const struct wr_core_loc *lc, struct wr_strbuf *b)
+static enum wr_status append_root(struct wr_req *r, const struct wr_core_loc *lc,
+                                  struct wr_strbuf *b)
 {
     struct wr_str root;
     enum wr_status st = wr_template_eval(r, lc->root, &root);

@@ -2,12 +2,13 @@
 /*
  * range.c: two header filters, see range.h.
  *
- *   NOT_MODIFIED  If-Match, If-Unmodified-Since -> 412; If-None-Match, If-Modified-Since -> 304, in the order of
- *                 RFC 9110 13.2.2. Only a 200 of our own: what a peer answered is never changed (U5.10)
- *   RANGE         Range, If-Range -> 206, 416 for a 200 whose length is known and that can_range
+ *   NOT_MODIFIED  If-Match, If-Unmodified-Since -> 412; If-None-Match, If-Modified-Since -> 304, in
+ * the order of RFC 9110 13.2.2. Only a 200 of our own: what a peer answered is never changed
+ * (U5.10) RANGE         Range, If-Range -> 206, 416 for a 200 whose length is known and that
+ * can_range
  *
- * A body that is in the pipe whole (a file's slice, a text) is cut without being read. One that still comes
- * (force_ranges) goes through a stage, which drops what is outside:
+ * A body that is in the pipe whole (a file's slice, a text) is cut without being read. One that
+ * still comes (force_ranges) goes through a stage, which drops what is outside:
  *
  *   producer -> in -> struct range_stage {skip, left} -> out -> codec
  *
@@ -19,14 +20,18 @@
 #include "http/core_conf.h"
 #include "http/module.h"
 
-/* ---- entity tags ------------------------------------------------------------------------------- */
+/* ---- entity tags -------------------------------------------------------------------------------
+ */
 
 static struct wr_str strip_weak(struct wr_str tag)
 {
     return wr_str_has_prefix(tag, WR_STR("W/")) ? wr_str_sub(tag, 2, SIZE_MAX) : tag;
 }
 
-enum tag_compare { TAG_STRONG, TAG_WEAK };
+enum tag_compare {
+    TAG_STRONG,
+    TAG_WEAK
+};
 
 /* RFC 9110 8.8.3.2 */
 static bool are_tags_equal(struct wr_str a, struct wr_str b, enum tag_compare how)
@@ -88,7 +93,8 @@ static bool has_tag(const struct wr_req *r, enum wr_hdr_id id, enum tag_compare 
     return false;
 }
 
-/* ---- conditionals ------------------------------------------------------------------------------ */
+/* ---- conditionals ------------------------------------------------------------------------------
+ */
 
 /* The date in the field; false: none or no date (then the field counts for nothing). */
 static bool get_date(const struct wr_req *r, enum wr_hdr_id id, int64_t *ret_t)
@@ -135,10 +141,9 @@ static enum wr_status refuse(struct wr_req *r, unsigned status)
 
 static enum wr_status check_conditions(struct wr_req *r)
 {
-    static const uint64_t ids = UINT64_C(1) << WR_HDR_IF_MATCH |
-                                UINT64_C(1) << WR_HDR_IF_NONE_MATCH |
-                                UINT64_C(1) << WR_HDR_IF_MODIFIED_SINCE |
-                                UINT64_C(1) << WR_HDR_IF_UNMODIFIED_SINCE;
+    static const uint64_t ids =
+        UINT64_C(1) << WR_HDR_IF_MATCH | UINT64_C(1) << WR_HDR_IF_NONE_MATCH |
+        UINT64_C(1) << WR_HDR_IF_MODIFIED_SINCE | UINT64_C(1) << WR_HDR_IF_UNMODIFIED_SINCE;
 
     if ((r->head->hdrs.have & ids) == 0 || r->out.status != 200 || r->is_proxied) {
         return WR_OK;
@@ -156,7 +161,8 @@ static enum wr_status check_conditions(struct wr_req *r)
     return WR_ECANCELED;
 }
 
-/* ---- the Range field --------------------------------------------------------------------------- */
+/* ---- the Range field ---------------------------------------------------------------------------
+ */
 
 struct scan {
     struct wr_str s;
@@ -191,7 +197,8 @@ static bool take_number(struct scan *c, uint64_t *ret)
     return c->at > from;
 }
 
-/* One of the list into [*from, *to), which is empty when it cannot be satisfied. False: no range. */
+/* One of the list into [*from, *to), which is empty when it cannot be satisfied. False: no range.
+ */
 static bool take_range(struct scan *c, uint64_t len, uint64_t *from, uint64_t *to)
 {
     bool is_suffix;
@@ -229,8 +236,8 @@ static bool take_range(struct scan *c, uint64_t len, uint64_t *from, uint64_t *t
     return true;
 }
 
-enum wr_range_result wr_range_parse(struct wr_str value, uint64_t len, uint32_t max, uint64_t *ret_from,
-                                    uint64_t *ret_to)
+enum wr_range_result wr_range_parse(struct wr_str value, uint64_t len, uint32_t max,
+                                    uint64_t *ret_from, uint64_t *ret_to)
 {
     struct scan c = {.s = value, .at = 6};
     uint64_t from, to, sum = 0;
@@ -286,7 +293,8 @@ static bool is_if_range_met(const struct wr_req *r)
            t == r->out_mtime;
 }
 
-/* ---- cutting ----------------------------------------------------------------------------------- */
+/* ---- cutting -----------------------------------------------------------------------------------
+ */
 
 struct range_stage {
     struct wr_task task;

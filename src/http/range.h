@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * range.h: conditional requests and byte ranges (RFC 9110 13, 14) as two header filters. The parser of a
- * Range value stands here for its tests.
+ * range.h: conditional requests and byte ranges (RFC 9110 13, 14) as two header filters. The parser
+ * of a Range value stands here for its tests.
  */
 #ifndef WR_HTTP_RANGE_H
 #define WR_HTTP_RANGE_H
@@ -23,7 +23,7 @@ enum wr_range_result {
 };
 
 /* A Range value against a body of len bytes; at most max ranges (more: NONE). */
-enum wr_range_result wr_range_parse(struct wr_str value, uint64_t len, uint32_t max, uint64_t *ret_from,
-                                    uint64_t *ret_to);
+enum wr_range_result wr_range_parse(struct wr_str value, uint64_t len, uint32_t max,
+                                    uint64_t *ret_from, uint64_t *ret_to);
 
 #endif

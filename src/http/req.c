@@ -113,7 +113,10 @@ static void write_context(const struct wr_log *log, struct wr_strbuf *b)
     wr_strbuf_printf(b, ", client: %.*s, server: %.*s", (int)wr_addr_write_host(&r->peer, text), text,
                      WR_STR_ARG(r->server ? r->server->name : WR_STR_NULL));
     add_field(b, "request", r->head->request_line);
-    add_field(b, "upstream", r->up_url);
+    if (r->up_url.len > 0) {
+        wr_strbuf_printf(b, ", upstream: \"%.*s%.*s%.*s\"", WR_STR_ARG(r->up_scheme),
+                         WR_STR_ARG(r->up_url), WR_STR_ARG(r->up_uri));
+    }
     host = wr_hdrs_get(&r->head->hdrs, WR_HDR_HOST);
     referer = wr_hdrs_get(&r->head->hdrs, WR_HDR_REFERER);
     add_field(b, "host", host ? host->value : WR_STR_NULL);
@@ -268,9 +271,17 @@ static void begin_drain(struct wr_reqx *x)
     if (s->ops->want_body(s, DRAIN_HIGH) != WR_OK || !s->in) {
         return; /* the codec closes the connection then */
     }
-    wr_pipe_leave_consumer(wr_take(&s->in));
-    x->is_draining = true;
+    /* Our end stays: to the codec a pipe without a reader means that the connection is to end. */
+    x->drain = wr_take(&s->in);
+    wr_pipe_hand(x->drain, WR_PIPE_CONSUMER, &x->r.task);
     x->drain_at_ms = wr_now_ms() + lc->lingering_time_ms;
+}
+
+static void drop_drained(struct wr_reqx *x)
+{
+    if (x->drain) {
+        wr_pipe_consume(x->drain, wr_pipe_queued(x->drain));
+    }
 }
 
 /* Keep-Alive: timeout=N, the second argument of keepalive_timeout. */
@@ -708,6 +719,7 @@ static enum req_state step_respond(struct wr_reqx *x)
         close_content(r);
     }
     step_limit(x);
+    drop_drained(x);
     if (s->tx == WR_HALF_RESET) {
         wr_req_cancel(r, s->reason != 0 ? (enum wr_reason)s->reason : WR_REASON_CLIENT_GONE);
         return WR_REQ_LOG;
@@ -736,7 +748,7 @@ static enum req_state step_log(struct wr_reqx *x)
         r->phase = WR_PHASE_LOG;
         wr_phases_log(r);
     }
-    if (x->is_draining && r->cancel == 0 && r->stream->rx == WR_HALF_BODY) {
+    if (x->drain && r->cancel == 0 && r->stream->rx == WR_HALF_BODY) {
         wr_timer_arm(&r->timer, x->drain_at_ms);
         return WR_REQ_DRAIN;
     }
@@ -747,6 +759,7 @@ static enum req_state step_drain(struct wr_reqx *x)
 {
     const struct wr_req *r = &x->r;
 
+    drop_drained(x);
     if (r->stream->rx != WR_HALF_BODY || r->cancel != 0 || !r->stream->codec ||
         wr_deadline_is_due(x->drain_at_ms, wr_now_ms())) {
         return WR_REQ_CLOSING;
@@ -760,6 +773,9 @@ static enum req_state step_closing(struct wr_reqx *x)
     struct wr_stream *s = r->stream;
 
     wr_body_close(x);
+    if (x->drain) {
+        wr_pipe_leave_consumer(wr_take(&x->drain));
+    }
     if (r->out_pipe && !x->is_out_given) {
         wr_pipe_leave_consumer(r->out_pipe);
     }

@@ -43,10 +43,10 @@ struct wr_reqx {
     bool want_relocate;      /* POST_REWRITE goes back to FIND_LOCATION */
     bool is_body_told;       /* the log line about the temporary file was written */
     bool is_keepable;        /* nothing of this request wants the connection closed */
-    bool is_draining;        /* the rest of the body is read and dropped behind the response */
     uint16_t pending_status;
     struct wr_str pending_uri, pending_args;
     struct wr_req_limit limit;
+    struct wr_pipe *drain;   /* a body that nobody asked for: read and dropped; NULL: none */
     uint64_t drain_at_ms;    /* deadline of DRAIN */
     /* client_body_in_file_only (body.c) */
     struct wr_file *body_file;

@@ -28,11 +28,13 @@
 #define REMOVED_GRACE_MS 1000u /* connections of an address that a reload took away (U14.9) */
 #define REUSE_SCAN       256u  /* connections looked at for idle ones when all are in use */
 #define REUSE_MAX        32u   /* idle ones closed at a time */
+#define FULL_PAUSE_MS    100u  /* all in use: after this, maybe one has become idle */
 
 struct wr_listen_ctx {
     struct wr_h1_sink sink; /* first */
     struct wr_listener listener;
     struct wr_task task;
+    struct wr_timer full_timer; /* the thread is full: look again */
     struct wr_grave grave;
     struct wr_list node;    /* in the thread's list */
     struct wr_list conns;
@@ -218,6 +220,7 @@ static void bury_if_done(struct wr_listen_ctx *lc)
         return;
     }
     wr_list_remove(&lc->node);
+    wr_timer_fini(&lc->full_timer);
     wr_task_cancel(&lc->task);
     unpin(wr_take(&lc->slot));
     wr_grave_bury(&lc->grave, free_ctx);
@@ -307,11 +310,15 @@ static bool is_at_limit(void)
     return h && h->worker_connections > 0 && thread.conn_cnt >= h->worker_connections;
 }
 
-/* Room for one more, if need be an idle one's. */
-static bool has_room(void)
+/* Room for one more, if need be an idle one's. is_waiting: an event told that one more waits. */
+static bool has_room(struct wr_listen_ctx *lc, bool is_waiting)
 {
     if (!is_at_limit()) {
         return true;
+    }
+    if (!is_waiting) {
+        lc->listener.io.facts &= (uint16_t)~WR_IO_READABLE; /* the poller will say so again */
+        return false;
     }
     if (make_room()) {
         wr_log(NULL, WR_LOG_WARN, "%u worker_connections are not enough, reusing connections",
@@ -321,6 +328,7 @@ static bool has_room(void)
     wr_log(NULL, WR_LOG_ALERT, "%u worker_connections are not enough",
            (unsigned)thread.cur->http->worker_connections);
     set_full(true);
+    wr_timer_arm(&lc->full_timer, wr_now_ms() + FULL_PAUSE_MS);
     return false;
 }
 
@@ -342,12 +350,15 @@ static void run_listen(struct wr_task *t)
 {
     struct wr_listen_ctx *lc = wr_container_of(t, struct wr_listen_ctx, task);
 
+    if (thread.is_full && !wr_timer_is_armed(&lc->full_timer)) {
+        set_full(false); /* if one more waits its event comes now */
+    }
     for (unsigned i = 0; i < WR_LISTEN_PULL_MAX && lc->is_open; i++) {
         struct wr_addr peer = {.len = 0};
         int fd = -1, err = 0;
         enum wr_status st;
 
-        if (!has_room()) {
+        if (!has_room(lc, i == 0 && (lc->listener.io.facts & WR_IO_READABLE) != 0)) {
             return;
         }
         st = wr_listener_pull(&lc->listener, &fd, &peer, &err);
@@ -410,6 +421,7 @@ static enum wr_status open_port(struct wr_gen_slot *slot, const struct wr_port *
     wr_list_init(&lc->conns);
     wr_list_init(&lc->node);
     wr_task_init(&lc->task, run_listen, "listen");
+    wr_timer_init(&lc->full_timer, &lc->task);
     st = wr_listener_open(&lc->listener, fd, &lc->task);
     if (st != WR_OK) {
         wr_listener_close(&lc->listener);

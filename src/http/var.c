@@ -3,8 +3,8 @@
  * var.c: the registry of variables, a generation's numbering, a request's values, see var.h.
  *
  *   registry (process)   "host" -> row, "http_" -> row (prefixes, longest first)
- *   struct wr_vars       number -> {row or none, rest of the name behind a prefix}   immutable once built
- *   r->vars              number -> {value, state}, made at the first question, one arena block:
+ *   struct wr_vars       number -> {row or none, rest of the name behind a prefix}   immutable once
+ * built r->vars              number -> {value, state}, made at the first question, one arena block:
  *                        struct values {depth, at[count]}; r->vars is its `at`
  *
  * A value that needs itself finds its state BUSY: that is an error line and an empty string. Texts
@@ -117,8 +117,8 @@ enum wr_status wr_vars_register(const struct wr_var *rows, size_t cnt, const cha
     for (size_t i = 0; i < cnt; i++) {
         const struct wr_var *row = &rows[i];
         bool is_prefix = (row->flags & WR_VAR_PREFIX) != 0;
-        const struct wr_var *old = is_prefix ? find_same_prefix(row)
-                                             : wr_map_get(&registry.exact, wr_str_z(row->name));
+        const struct wr_var *old =
+            is_prefix ? find_same_prefix(row) : wr_map_get(&registry.exact, wr_str_z(row->name));
 
         if (old == row) {
             continue; /* the same table again */
@@ -377,7 +377,8 @@ static enum wr_status part_value(struct wr_req *r, const struct wr_part *p, stru
     WR_UNREACHABLE();
 }
 
-enum wr_status wr_template_append(struct wr_req *r, const struct wr_template *t, struct wr_strbuf *b)
+enum wr_status wr_template_append(struct wr_req *r, const struct wr_template *t,
+                                  struct wr_strbuf *b)
 {
     if (t->part_cnt == 0) {
         wr_strbuf_add_str(b, t->source);

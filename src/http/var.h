@@ -68,8 +68,8 @@ enum wr_status wr_vars_register(const struct wr_var *rows, size_t cnt,
 struct wr_vars *wr_vars_new(struct wr_arena *a);
 /*
  * Number of a variable by name without '$'. A name that no row knows becomes a variable of this
- * generation, without a value until wr_var_set gives it one: for `set`, map, captures by name. Names
- * are compared in lower case. WR_ECONFIG: it is no name, or there are WR_VARS_MAX already.
+ * generation, without a value until wr_var_set gives it one: for `set`, map, captures by name.
+ * Names are compared in lower case. WR_ECONFIG: it is no name, or there are WR_VARS_MAX already.
  */
 enum wr_status wr_vars_number(struct wr_vars *v, struct wr_str name,
                               uint32_t *ret_no) WR_MUST_CHECK;

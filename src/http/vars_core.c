@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vars_core.c: $host, $args, $http_*, $sent_http_* and the other variables of the core module, one row and
- * one short getter each. Where values come from: the request's head, its URI, its response head, the
- * client's connection, the clock. A getter gives WR_EOF where nginx's variable is "not found" (the log
- * shows "-") and an empty text where it is found but empty.
+ * vars_core.c: $host, $args, $http_*, $sent_http_* and the other variables of the core module, one
+ * row and one short getter each. Where values come from: the request's head, its URI, its response
+ * head, the client's connection, the clock. A getter gives WR_EOF where nginx's variable is "not
+ * found" (the log shows "-") and an empty text where it is found but empty.
  *
- * The connection's codec may have left a request that is being logged: r->stream->conn is NULL then.
+ * The connection's codec may have left a request that is being logged: r->stream->conn is NULL
+ * then.
  */
 #include "http/vars_core.h"
 
@@ -71,7 +72,8 @@ static enum wr_status put_or_absent(struct wr_str s, struct wr_str *ret)
     return WR_OK;
 }
 
-/* ---- the request line and URI ----------------------------------------------------------------- */
+/* ---- the request line and URI -----------------------------------------------------------------
+ */
 
 enum text_var {
     TEXT_ARGS,
@@ -113,7 +115,6 @@ static struct wr_str completion_of(const struct wr_req *r)
     return r->is_responded && r->stream->tx == WR_HALF_DONE ? WR_STR("OK") : WR_STR("");
 }
 
-/* long: a table */
 GETTER(get_text)
 {
     (void)rest;
@@ -178,7 +179,8 @@ GETTER(get_request_port)
     return put_u64(r, r->host_port, ret);
 }
 
-/* ---- request fields --------------------------------------------------------------------------- */
+/* ---- request fields ---------------------------------------------------------------------------
+ */
 
 /* Does the field "X-Y" read as "x_y"? */
 static bool reads_as(struct wr_str field, struct wr_str name)
@@ -212,8 +214,8 @@ static enum wr_status join_fields(struct wr_req *r, const struct wr_hdrs *h, str
         if (!found) {
             found = f;
             *ret = f->value;
-        } else if (wr_arena_printf(r->arena, ret, "%.*s%.*s%.*s", WR_STR_ARG(*ret),
-                                   WR_STR_ARG(sep), WR_STR_ARG(f->value)) != WR_OK) {
+        } else if (wr_arena_printf(r->arena, ret, "%.*s%.*s%.*s", WR_STR_ARG(*ret), WR_STR_ARG(sep),
+                                   WR_STR_ARG(f->value)) != WR_OK) {
             return WR_ENOMEM;
         }
     }
@@ -308,7 +310,8 @@ GETTER(get_remote_user)
     return wr_req_remote_user(r, ret);
 }
 
-/* ---- the request's body ------------------------------------------------------------------------ */
+/* ---- the request's body ------------------------------------------------------------------------
+ */
 
 /* Only a body that is whole and in memory; it is looked at, not taken. */
 GETTER(get_request_body)
@@ -319,7 +322,8 @@ GETTER(get_request_body)
     int cnt;
 
     (void)v, (void)rest;
-    if (r->body_state != WR_BODY_WHOLE || !r->body || r->body_len == 0 || r->body->queued_file > 0) {
+    if (r->body_state != WR_BODY_WHOLE || !r->body || r->body_len == 0 ||
+        r->body->queued_file > 0) {
         return WR_EOF;
     }
     cnt = wr_pipe_peek(r->body, iov, (int)WR_ARRAY_LEN(iov), BODY_TEXT_MAX, &bytes);
@@ -334,7 +338,8 @@ GETTER(get_request_body)
     return b.status;
 }
 
-/* ---- files ------------------------------------------------------------------------------------- */
+/* ---- files -------------------------------------------------------------------------------------
+ */
 
 GETTER(get_document_root)
 {
@@ -369,7 +374,8 @@ GETTER(get_realpath_root)
     return wr_arena_dup(r->arena, wr_str_z(real), ret);
 }
 
-/* ---- the connection ---------------------------------------------------------------------------- */
+/* ---- the connection ----------------------------------------------------------------------------
+ */
 
 static bool local_addr(struct wr_req *r, struct wr_addr *ret)
 {
@@ -380,7 +386,10 @@ static bool local_addr(struct wr_req *r, struct wr_addr *ret)
     return ret->len != 0;
 }
 
-enum addr_var { ADDR_REMOTE, ADDR_SERVER };
+enum addr_var {
+    ADDR_REMOTE,
+    ADDR_SERVER
+};
 
 static enum wr_status put_host(struct wr_req *r, const struct wr_addr *a, struct wr_str *ret)
 {
@@ -439,7 +448,8 @@ GETTER(get_tcpinfo)
     return put_u64(r, *fields[v->data], ret);
 }
 
-/* ---- numbers ----------------------------------------------------------------------------------- */
+/* ---- numbers -----------------------------------------------------------------------------------
+ */
 
 enum num_var {
     NUM_BODY_BYTES_SENT,
@@ -496,7 +506,8 @@ GETTER(get_pipe)
     return WR_OK;
 }
 
-/* ---- time -------------------------------------------------------------------------------------- */
+/* ---- time --------------------------------------------------------------------------------------
+ */
 
 uint64_t wr_req_elapsed_ms(const struct wr_req *r)
 {
@@ -549,10 +560,12 @@ GETTER(get_time_iso_ms)
 
     (void)v, (void)rest;
     return wr_arena_printf(r->arena, ret, "%.*s.%03u%.*s", (int)zone, s.ptr,
-                           (unsigned)(wr_clock_wall_ms() % 1000), (int)(s.len - zone), s.ptr + zone);
+                           (unsigned)(wr_clock_wall_ms() % 1000), (int)(s.len - zone),
+                           s.ptr + zone);
 }
 
-/* ---- ids ---------------------------------------------------------------------------------------- */
+/* ---- ids ----------------------------------------------------------------------------------------
+ */
 
 GETTER(get_request_id)
 {
@@ -583,7 +596,8 @@ GETTER(get_hostname)
     return wr_arena_dup(r->arena, wr_str(name, n), ret);
 }
 
-/* ---- the response ------------------------------------------------------------------------------- */
+/* ---- the response -------------------------------------------------------------------------------
+ */
 
 /* Fields that are not in the list: the codec writes them, or the last filter has not run yet. */
 static enum wr_status sent_special(struct wr_req *r, struct wr_str name, struct wr_str *ret)
@@ -597,13 +611,14 @@ static enum wr_status sent_special(struct wr_req *r, struct wr_str name, struct 
         return put_or_absent(r->out_type, ret);
     }
     if (wr_str_eq(name, WR_STR("connection"))) {
-        *ret = r->out.status == 101      ? WR_STR("upgrade")
+        *ret = r->out.status == 101    ? WR_STR("upgrade")
                : r->stream->want_close ? WR_STR("close")
                                        : WR_STR("keep-alive");
         return WR_OK;
     }
-    if (wr_str_eq(name, WR_STR("transfer_encoding")) && r->out.status != 0 && r->head->version == 11 &&
-        r->is_responded && len == WR_LENGTH_UNKNOWN && r->out_pipe && wr_core_loc_of(r)->chunked) {
+    if (wr_str_eq(name, WR_STR("transfer_encoding")) && r->out.status != 0 &&
+        r->head->version == 11 && r->is_responded && len == WR_LENGTH_UNKNOWN && r->out_pipe &&
+        wr_core_loc_of(r)->chunked) {
         *ret = WR_STR("chunked");
         return WR_OK;
     }
@@ -624,7 +639,8 @@ GETTER(get_sent_trailer)
     return r->stream->trailers_out ? join_fields(r, r->stream->trailers_out, rest, ret) : WR_EOF;
 }
 
-/* ---- rows -------------------------------------------------------------------------------------- */
+/* ---- rows --------------------------------------------------------------------------------------
+ */
 
 #define NC WR_VAR_NOCACHE
 
@@ -691,9 +707,11 @@ static const struct wr_var rows[] = {
     {"time_local",                 get_time_local,         0,                       NC                },
     {"uri",                        get_text,               TEXT_URI,                NC                },
 };
+
 /* clang-format on */
 
-/* ---- texts of a configuration -------------------------------------------------------------------- */
+/* ---- texts of a configuration
+ * -------------------------------------------------------------------- */
 
 static enum wr_status look_up(const struct wr_template_env *env, struct wr_str name,
                               const struct wr_pos *pos, uint32_t *ret_index)
@@ -701,7 +719,8 @@ static enum wr_status look_up(const struct wr_template_env *env, struct wr_str n
     return wr_vars_use(env->data, name, pos, ret_index);
 }
 
-/* Behind the core module's init, which made the numbering: names may be used before they are defined. */
+/* Behind the core module's init, which made the numbering: names may be used before they are
+ * defined. */
 static enum wr_status init_vars(struct wr_conf *cf)
 {
     struct wr_http *h = wr_http_building(cf);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vars_core.h: the core module's variables as a module, and the values that the access log asks for without
- * going through the registry. Values are those of the moment of the call. Request's thread.
+ * vars_core.h: the core module's variables as a module, and the values that the access log asks for
+ * without going through the registry. Values are those of the moment of the call. Request's thread.
  */
 #ifndef WR_HTTP_VARS_CORE_H
 #define WR_HTTP_VARS_CORE_H
@@ -24,8 +24,8 @@ uint64_t wr_req_elapsed_ms(const struct wr_req *r);
 /* User of Basic authorization; WR_EOF: none. */
 enum wr_status wr_req_remote_user(struct wr_req *r, struct wr_str *ret) WR_MUST_CHECK;
 /*
- * All request fields whose name reads as `name` when written in lower case with '_' for '-', joined by ", " ("; " for
- * Cookie). WR_EOF: none.
+ * All request fields whose name reads as `name` when written in lower case with '_' for '-', joined
+ * by ", " ("; " for Cookie). WR_EOF: none.
  */
 enum wr_status wr_req_field(struct wr_req *r, struct wr_str name, struct wr_str *ret) WR_MUST_CHECK;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * rewrite.c: `return`. The first one of a server is done in SERVER_REWRITE, the first one of a location in
- * REWRITE; a block that has none does not take that of the block around it.
+ * rewrite.c: `return`. The first one of a server is done in SERVER_REWRITE, the first one of a
+ * location in REWRITE; a block that has none does not take that of the block around it.
  *
  *   return CODE            an error page for 400 and above, else an empty body
  *   return CODE TEXT       the text, with the type of the path
@@ -33,7 +33,8 @@ struct rewrite_loc {
 
 static struct wr_conf_module rewrite_conf;
 
-/* ---- run ---------------------------------------------------------------------------------------- */
+/* ---- run ----------------------------------------------------------------------------------------
+ */
 
 static bool is_redirect(unsigned status)
 {
@@ -89,7 +90,8 @@ static enum wr_phase_result run_location(struct wr_req *r)
     return run_return(r, lc->ret);
 }
 
-/* ---- the directive ------------------------------------------------------------------------------ */
+/* ---- the directive ------------------------------------------------------------------------------
+ */
 
 static bool is_url(struct wr_str s)
 {
@@ -139,7 +141,8 @@ static const struct wr_dir dirs[] = {
      WR_DIR_FIELD(LOC, struct rewrite_loc, ret),
      .inherit = WR_NONE,
      .doc = "Answers at once: code, code and text, redirect code and URL, or URL (302)."},
-    WR_DIR_END};
+    WR_DIR_END
+};
 
 static struct wr_conf_module rewrite_conf = {
     .name = "rewrite", .dirs = dirs, .size = {[WR_KIND_LOC] = sizeof(struct rewrite_loc)}};

@@ -2,9 +2,9 @@
 /*
  * static.c: files below root or alias, and index files, as rows of the content phase:
  *
- *   index   a path that ends in '/': the first name of `index` that is there, by an internal redirect to it
- *   static  all others: the file as one slice in a pipe (the codec sends it by sendfile), 301 for a folder
- *   last    nobody wanted it: 403 for a folder, 404
+ *   index   a path that ends in '/': the first name of `index` that is there, by an internal
+ * redirect to it static  all others: the file as one slice in a pipe (the codec sends it by
+ * sendfile), 301 for a folder last    nobody wanted it: 403 for a folder, 404
  *
  * Log lines are worded as those of nginx, for the tools that read them. Request's thread; a file
  * that is not in the page cache makes its thread wait for the disk.
@@ -58,9 +58,8 @@ static enum wr_phase_result go_to_index(struct wr_req *r, struct wr_str name)
 {
     struct wr_str uri = name;
 
-    if (name.ptr[0] != '/' &&
-        wr_arena_printf(r->arena, &uri, "%.*s%.*s", WR_STR_ARG(r->uri.path), WR_STR_ARG(name)) !=
-            WR_OK) {
+    if (name.ptr[0] != '/' && wr_arena_printf(r->arena, &uri, "%.*s%.*s", WR_STR_ARG(r->uri.path),
+                                              WR_STR_ARG(name)) != WR_OK) {
         return fail(r, 500);
     }
     wr_req_redirect(r, uri, r->uri.args);
@@ -100,7 +99,12 @@ static enum wr_phase_result check_folder(struct wr_req *r, struct wr_str folder)
     return fail(r, 500);
 }
 
-enum index_found { INDEX_FOUND, INDEX_MISSING, INDEX_NO_ACCESS, INDEX_ERROR };
+enum index_found {
+    INDEX_FOUND,
+    INDEX_MISSING,
+    INDEX_NO_ACCESS,
+    INDEX_ERROR
+};
 
 static enum index_found look_for(struct wr_req *r, struct wr_str file)
 {
@@ -128,11 +132,13 @@ static enum wr_phase_result try_index(struct wr_req *r, struct wr_str folder, st
 {
     struct wr_str file;
 
-    if (wr_arena_printf(r->arena, &file, "%.*s%.*s", WR_STR_ARG(folder), WR_STR_ARG(name)) != WR_OK) {
+    if (wr_arena_printf(r->arena, &file, "%.*s%.*s", WR_STR_ARG(folder), WR_STR_ARG(name)) !=
+        WR_OK) {
         return fail(r, 500);
     }
     if (wr_path_escapes(name, WR_STR(""))) {
-        wr_log(&r->log, WR_LOG_ERROR, "the index \"%.*s\" leads outside, refused", WR_STR_ARG(name));
+        wr_log(&r->log, WR_LOG_ERROR, "the index \"%.*s\" leads outside, refused",
+               WR_STR_ARG(name));
         return fail(r, 404);
     }
     switch (look_for(r, file)) {
@@ -155,8 +161,9 @@ static enum wr_phase_result run_index(struct wr_req *r)
     bool is_checked = false;
     enum wr_status st;
 
-    if (!is_folder_path(r->uri.path) || (r->method != WR_METHOD_GET && r->method != WR_METHOD_HEAD &&
-                                         r->method != WR_METHOD_POST)) {
+    if (!is_folder_path(r->uri.path) ||
+        (r->method != WR_METHOD_GET && r->method != WR_METHOD_HEAD &&
+         r->method != WR_METHOD_POST)) {
         return WR_PHASE_NEXT;
     }
     st = wr_path_map(r, r->uri.path, &folder);
@@ -333,7 +340,8 @@ static enum wr_phase_result run_static(struct wr_req *r)
     return send_file(r, f);
 }
 
-/* ---- nobody wanted it -------------------------------------------------------------------------- */
+/* ---- nobody wanted it --------------------------------------------------------------------------
+ */
 
 static enum wr_phase_result run_last(struct wr_req *r)
 {
@@ -352,7 +360,8 @@ static enum wr_phase_result run_last(struct wr_req *r)
     return fail(r, 403);
 }
 
-/* ---- the directive ----------------------------------------------------------------------------- */
+/* ---- the directive -----------------------------------------------------------------------------
+ */
 
 static enum wr_status set_index(struct wr_conf *cf, const struct wr_dir *dir,
                                 const struct wr_node *node, void *conf)
@@ -370,8 +379,7 @@ static enum wr_status set_index(struct wr_conf *cf, const struct wr_dir *dir,
                                WR_STR_ARG(name));
         }
         if (name.ptr[0] == '/' && i + 1 < node->arg_cnt) {
-            wr_conf_warn(cf, node,
-                         "only the last index in \"index\" directive should be absolute");
+            wr_conf_warn(cf, node, "only the last index in \"index\" directive should be absolute");
         }
         t = wr_array_push(cf->arena, &lc->names);
         if (!t) {
@@ -395,7 +403,8 @@ static const struct wr_dir dirs[] = {
      WR_DIR_FIELD(LOC, struct index_loc, names),
      .def = "index.html",
      .doc = "Files that are looked for in a folder, in this order."},
-    WR_DIR_END};
+    WR_DIR_END
+};
 
 static struct wr_conf_module static_conf = {
     .name = "static", .dirs = dirs, .size = {[WR_KIND_LOC] = sizeof(struct index_loc)}};

@@ -184,6 +184,17 @@ void wr_conn_close(struct wr_conn *c, enum wr_io_close_how how)
     wr_grave_bury(&c->grave, free_buried);
 }
 
+int wr_conn_detach(struct wr_conn *c)
+{
+    int fd;
+
+    wr_obj_check(c, WR_CONN_MAGIC);
+    WR_ASSERT(!c->is_closed && c->link == &c->sock_link);
+    fd = wr_io_detach(&c->io);
+    wr_conn_close(c, WR_IO_CLOSE_FIN);
+    return fd;
+}
+
 void wr_conn_peer_addr(const struct wr_conn *c, struct wr_addr *ret)
 {
     load_addr(&c->peer, ret);

@@ -71,6 +71,12 @@ void wr_conn_set_run(struct wr_conn *c, wr_task_fn *run, const char *name);
  * does not run any more, also when somebody wakes it later in the turn.
  */
 void wr_conn_close(struct wr_conn *c, enum wr_io_close_how how);
+/*
+ * The descriptor out of this thread's set, for a wr_conn_open on another thread; the rest ends as
+ * by wr_conn_close. Connected, nothing received and no fact pending, nothing above the socket's
+ * link.
+ */
+int wr_conn_detach(struct wr_conn *c);
 /* Full addresses; the local one costs one getsockname the first time. family 0 for unix. */
 void wr_conn_peer_addr(const struct wr_conn *c, struct wr_addr *ret);
 void wr_conn_local_addr(struct wr_conn *c, struct wr_addr *ret);

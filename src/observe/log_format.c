@@ -4,8 +4,8 @@
  *
  *   "$remote_addr [$time_local]"  ->  ADDR | TEXT " [" | TIME_LOCAL | TEXT "]"
  *
- * A name that has an operation of its own is written without the registry, the cache of values and a
- * copy in the request's memory. Both ways give the same text: the tests compare them.
+ * A name that has an operation of its own is written without the registry, the cache of values and
+ * a copy in the request's memory. Both ways give the same text: the tests compare them.
  */
 #include "observe/log_format.h"
 
@@ -71,7 +71,8 @@ static const struct known_op known_ops[] = {
     {"host",            OP_HOST        },
 };
 
-/* ---- compile ------------------------------------------------------------------------------------ */
+/* ---- compile ------------------------------------------------------------------------------------
+ */
 
 /* "user_agent" -> WR_HDR_USER_AGENT; OTHER: ask the variable. */
 static enum wr_hdr_id field_of(struct wr_str name)
@@ -148,7 +149,8 @@ enum wr_status wr_log_format_add(struct wr_conf *cf, const struct wr_node *node,
     return st;
 }
 
-/* ---- write -------------------------------------------------------------------------------------- */
+/* ---- write --------------------------------------------------------------------------------------
+ */
 
 /* As it is but for what would end the line or hide the rest of it. */
 static void write_raw(struct wr_strbuf *b, struct wr_str s)

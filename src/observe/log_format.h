@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * log_format.h: `log_format` compiled into an array of operations, and the writing of one line with it. The
- * values that most lines have are written straight from the request, all others through their variable.
- * Immutable, memory of the generation.
+ * log_format.h: `log_format` compiled into an array of operations, and the writing of one line with
+ * it. The values that most lines have are written straight from the request, all others through
+ * their variable. Immutable, memory of the generation.
  */
 #ifndef WR_OBSERVE_LOG_FORMAT_H
 #define WR_OBSERVE_LOG_FORMAT_H

@@ -145,8 +145,9 @@ static enum wr_status new_try(struct wr_up *u, struct wr_str addr)
 
 static void set_log_url(struct wr_up *u, struct wr_str addr)
 {
-    /* Two pieces are joined only when a line is written: up/report.c. */
+    u->req->up_scheme = u->start.url_prefix;
     u->req->up_url = addr;
+    u->req->up_uri = u->start.uri;
 }
 
 static enum wr_up_state step_pick(struct wr_up *u)

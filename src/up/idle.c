@@ -9,6 +9,10 @@
  * codec closes it and wakes the entry's task, which forgets it. An entry names its peer by number,
  * never by pointer: the peer may be gone by then. A stash that holds anything holds one reference
  * to its group, so that a group no generation names lives until its last connection expired.
+ *
+ * Where there are several threads a stash looks once a second at its cold end and gives what it did
+ * not use to the group's shelf (shelf.c), from which any thread takes. A stash stays, though empty,
+ * until the shelf is empty too: its timer is what ends shelved connections that nobody takes.
  */
 #include "up/idle.h"
 
@@ -19,8 +23,12 @@
 #include "base/slab.h"
 #include "base/stat.h"
 #include "event/timer.h"
+#include "up/shelf.h"
 
 #define BUCKETS 64
+
+/* How many shelves' owners there are; set before they start. */
+static wr_atomic_u32 loop_threads;
 
 struct wr_stash {
     struct wr_group *group;
@@ -29,6 +37,8 @@ struct wr_stash {
     struct wr_list all; /* in the thread's list of stashes */
     uint32_t cnt;
     uint32_t thread_no;
+    uint32_t
+        shelf_max; /* as the group said when it last put; 0: `local`, or nobody to share with */
     struct wr_task task;
     struct wr_timer timer;
 };
@@ -50,6 +60,7 @@ static void free_group(struct wr_fixture *f)
 {
     struct wr_group *g = wr_container_of(f, struct wr_group, fixture);
 
+    wr_shelf_free(wr_take(&g->shelf));
     wr_mutex_fini(&g->lock);
     wr_mem_free(g);
 }
@@ -72,6 +83,7 @@ enum wr_status wr_idle_group_get(struct wr_fixtures *r, struct wr_gen *g, struct
             st = wr_fixtures_add(r, &gr->fixture, &group_ops, name, 0);
         }
         if (st != WR_OK) {
+            wr_mutex_fini(&gr->lock);
             wr_mem_free(gr);
             return st;
         }
@@ -80,6 +92,7 @@ enum wr_status wr_idle_group_get(struct wr_fixtures *r, struct wr_gen *g, struct
             return WR_OK;
         }
         f = &gr->fixture;
+        gr->shelf = wr_shelf_new(f);
     }
     st = wr_gen_use(g, f);
     if (st == WR_OK) {
@@ -123,21 +136,75 @@ static void end_stash(struct wr_stash *s)
     wr_mem_free(s);
 }
 
-static void expire(struct wr_task *t)
+static struct idle_entry *coldest(const struct wr_stash *s)
+{
+    return wr_container_of(s->lru.next, struct idle_entry, lru);
+}
+
+/* When the timer has to look at the stash, which holds something. */
+static uint64_t next_look(const struct wr_stash *s, uint64_t now)
+{
+    uint64_t at = coldest(s)->expires_ms;
+
+    return s->shelf_max == 0 ? at : WR_MIN(at, now + WR_IDLE_SHELF_MS);
+}
+
+/* To the shelf, unless the codec cannot, or something came for it: then its own wake drops it. */
+static void shelve(struct idle_entry *e)
+{
+    struct wr_stash *s = e->stash;
+    struct wr_shelved it = {.codec = e->pc->codec,
+                            .peer_id = e->peer_id,
+                            .identity = e->identity,
+                            .expires_ms = e->expires_ms};
+
+    if (it.codec->detach == NULL || it.codec->detach(e->pc, &it.seed) != WR_OK) {
+        return;
+    }
+    forget(e);
+    wr_shelf_put(s->group->shelf, &it, s->shelf_max);
+}
+
+/* The cold end: what was not used for a second. */
+static void shelve_unused(struct wr_stash *s, uint64_t now)
+{
+    struct wr_list *n, *next;
+
+    WR_LIST_FOREACH_SAFE (n, next, &s->lru) {
+        struct idle_entry *e = wr_container_of(n, struct idle_entry, lru);
+
+        if (now - e->pc->idle_ms < WR_IDLE_SHELF_MS) {
+            break;
+        }
+        shelve(e);
+    }
+}
+
+static void look_at_stash(struct wr_task *t)
 {
     struct wr_stash *s = wr_container_of(t, struct wr_stash, task);
     uint64_t now = wr_now_ms();
-    struct idle_entry *e;
+    uint64_t at = 0;
 
-    while (!wr_list_is_empty(&s->lru)) {
-        e = wr_container_of(s->lru.next, struct idle_entry, lru);
-        if (e->expires_ms > now) {
-            wr_timer_arm(&s->timer, e->expires_ms);
-            return;
-        }
-        drop(e);
+    while (!wr_list_is_empty(&s->lru) && coldest(s)->expires_ms <= now) {
+        drop(coldest(s));
     }
-    end_stash(s);
+    if (s->shelf_max > 0) {
+        shelve_unused(s, now);
+    }
+    if (s->group->shelf != NULL) {
+        at = wr_shelf_expire(s->group->shelf, now);
+    }
+    if (!wr_list_is_empty(&s->lru)) {
+        uint64_t own = next_look(s, now);
+
+        at = at == 0 ? own : WR_MIN(at, own);
+    }
+    if (at == 0) {
+        end_stash(s);
+    } else {
+        wr_timer_arm(&s->timer, at);
+    }
 }
 
 static void notice_end(struct wr_task *t)
@@ -173,15 +240,15 @@ static struct wr_stash *get_stash(const struct wr_members *m)
     }
     wr_list_init(&s->all);
     wr_list_push(&thread_stashes, &s->all);
-    wr_task_init(&s->task, expire, "idle peers");
+    wr_task_init(&s->task, look_at_stash, "idle peers");
     wr_timer_init(&s->timer, &s->task);
     wr_fixture_ref(&m->group->fixture);
     m->group->stashes[no] = s;
     return s;
 }
 
-struct wr_pconn *wr_idle_take(const struct wr_members *m, const struct wr_peer *peer,
-                              uint64_t identity, struct wr_task *user)
+static struct wr_pconn *take_own(const struct wr_members *m, const struct wr_peer *peer,
+                                 uint64_t identity, struct wr_task *user)
 {
     uint32_t no = WR_MIN(wr_local_get()->thread_no, WR_THREADS_MAX - 1u);
     struct wr_stash *s = m->group->stashes[no];
@@ -205,22 +272,64 @@ struct wr_pconn *wr_idle_take(const struct wr_members *m, const struct wr_peer *
         }
         forget(e);
         pc->user = user;
-        wr_stat_inc(WR_CNT_UP_REUSED);
         return pc;
     }
     return NULL;
+}
+
+static struct wr_pconn *take_shelved(const struct wr_members *m, const struct wr_peer *peer,
+                                     uint64_t identity, struct wr_task *user)
+{
+    struct wr_shelf *shelf = m->group->shelf;
+    struct wr_shelved it;
+    struct wr_pconn *pc;
+
+    if (shelf == NULL || m->keepalive_local ||
+        wr_shelf_take(shelf, peer->id, identity, &it) != WR_OK) {
+        return NULL;
+    }
+    /* Out of memory or the like: a new connection will fare as it does. */
+    return it.codec->adopt(it.codec, &it.seed, &peer->addr, user, &pc) == WR_OK ? pc : NULL;
+}
+
+struct wr_pconn *wr_idle_take(const struct wr_members *m, const struct wr_peer *peer,
+                              uint64_t identity, struct wr_task *user)
+{
+    struct wr_pconn *pc = take_own(m, peer, identity, user);
+
+    if (pc == NULL) {
+        pc = take_shelved(m, peer, identity, user);
+    }
+    if (pc != NULL) {
+        wr_stat_inc(WR_CNT_UP_REUSED);
+    }
+    return pc;
+}
+
+/* As many as the stashes of all threads may hold: an idle second closes nothing. */
+static uint32_t shelf_max(const struct wr_members *m)
+{
+    uint64_t threads = wr_load_rlx(&loop_threads);
+
+    if (threads < 2 || m->keepalive_local || m->group->shelf == NULL) {
+        return 0;
+    }
+    return (uint32_t)WR_MIN(m->keepalive * threads, (uint64_t)WR_SHELF_MAX);
 }
 
 void wr_idle_put(const struct wr_members *m, const struct wr_member *member, uint64_t identity,
                  struct wr_pconn *pc)
 {
     uint64_t now = wr_now_ms();
+    /* Another thread's clock may be a turn ahead. */
+    uint64_t age_ms = now > pc->since_ms ? now - pc->since_ms : 0;
+    uint64_t at;
     struct wr_stash *s;
     struct idle_entry *e;
 
     pc->user = NULL;
     if (m->keepalive == 0 || pc->state != WR_PCONN_READY || pc->served >= m->keepalive_requests ||
-        now - pc->since_ms >= m->keepalive_time_ms || m->keepalive_timeout_ms == 0) {
+        age_ms >= m->keepalive_time_ms || m->keepalive_timeout_ms == 0) {
         pc->codec->close(pc, WR_REASON_DONE);
         return;
     }
@@ -231,8 +340,9 @@ void wr_idle_put(const struct wr_members *m, const struct wr_member *member, uin
         return;
     }
     while (s->cnt >= m->keepalive) {
-        drop(wr_container_of(s->lru.next, struct idle_entry, lru));
+        drop(coldest(s));
     }
+    s->shelf_max = shelf_max(m);
     e->stash = s;
     e->pc = pc;
     e->peer_id = member->peer->id;
@@ -247,25 +357,37 @@ void wr_idle_put(const struct wr_members *m, const struct wr_member *member, uin
     pc->user = &e->task;
     s->cnt++;
     thread_cnt++;
-    if (!wr_timer_is_armed(&s->timer)) {
-        wr_timer_arm(&s->timer, e->expires_ms);
+    at = next_look(s, now);
+    if (!wr_timer_is_armed(&s->timer) || s->timer.at_ms > at) {
+        wr_timer_arm(&s->timer, at);
     }
+}
+
+void wr_idle_set_threads(uint32_t n)
+{
+    wr_store_rlx(&loop_threads, n);
 }
 
 void wr_idle_thread_end(void)
 {
     struct wr_stash *s;
 
+    wr_shelf_thread_end();
     if (thread_stashes.next == NULL) {
         return;
     }
     while (!wr_list_is_empty(&thread_stashes)) {
         s = wr_container_of(thread_stashes.next, struct wr_stash, all);
         while (!wr_list_is_empty(&s->lru)) {
-            drop(wr_container_of(s->lru.next, struct idle_entry, lru));
+            drop(coldest(s));
         }
         end_stash(s);
     }
+}
+
+void wr_idle_process_end(void)
+{
+    wr_shelf_process_end();
 }
 
 uint32_t wr_idle_thread_cnt(void)

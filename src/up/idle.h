@@ -18,13 +18,15 @@
 #include "http/codec.h"
 #include "up/group.h"
 
-#define WR_IDLE_DEFAULT 32
+#define WR_IDLE_DEFAULT  32
+#define WR_IDLE_SHELF_MS 1000 /* unused for so long, a connection goes to the shelf */
 
 /* The group's run-time fixture (control thread). */
 enum wr_status wr_idle_group_get(struct wr_fixtures *r, struct wr_gen *g, struct wr_str name,
                                  struct wr_group **ret) WR_MUST_CHECK;
 /*
- * An idle connection to this peer, READY, its user set to `user`; NULL: none. This thread only.
+ * An idle connection to this peer, READY, its user set to `user`: of this thread's stash, else of
+ * the group's shelf unless the group says `local`. NULL: none.
  */
 struct wr_pconn *wr_idle_take(const struct wr_members *m, const struct wr_peer *peer,
                               uint64_t identity, struct wr_task *user);
@@ -34,8 +36,18 @@ struct wr_pconn *wr_idle_take(const struct wr_members *m, const struct wr_peer *
  */
 void wr_idle_put(const struct wr_members *m, const struct wr_member *member, uint64_t identity,
                  struct wr_pconn *pc);
-/* This thread's stashes are closed: the loop ends. */
+/*
+ * How many threads with a loop there will be; before they start. With one (or if it was never said)
+ * connections stay in their stash.
+ */
+void wr_idle_set_threads(uint32_t n);
+/* This thread's stashes are closed: the loop ends. A few more turns free what was closed. */
 void wr_idle_thread_end(void);
+/*
+ * After the end of all those threads, before the fixtures go: closes what is on the shelves, which
+ * reference their groups. Any thread.
+ */
+void wr_idle_process_end(void);
 /* Idle connections of this thread, over all groups. */
 uint32_t wr_idle_thread_cnt(void);
 

@@ -146,8 +146,10 @@ static void count_failure(const struct wr_member *m, uint64_t now_ms)
     uint32_t e, cut;
 
     do {
-        fails =
-            now_ms - since_of(w) > m->fail_timeout_ms && (w & PROBE_BIT) == 0 ? 1 : fails_of(w) + 1;
+        /* A peer that is out stays out: only a success clears it (U2.2). */
+        fails = now_ms - since_of(w) > m->fail_timeout_ms && fails_of(w) < m->max_fails
+                    ? 1
+                    : fails_of(w) + 1;
         next = make_word(WR_MIN(fails, 0xffffu), false, now_ms);
     } while (!wr_cas_acqrel(&m->peer->health, &w, next));
     wr_add_rlx(&m->peer->failures, 1);
@@ -158,24 +160,28 @@ static void count_failure(const struct wr_member *m, uint64_t now_ms)
     }
 }
 
-static void clear_failures(const struct wr_member *m, uint64_t began_ms)
+static void clear_failures(const struct wr_member *m, uint64_t began_ms, bool was_probe)
 {
     uint64_t w = wr_load_acq(&m->peer->health);
 
-    /* Only failures that are older than this attempt's start (U2.2). */
-    while (fails_of(w) != 0 && began_ms >= since_of(w)) {
+    /*
+     * Only failures that are older than this attempt's start (U2.2). While PROBE_BIT is on `since`
+     * is when the latest probe began, and no failure came behind it: then any probe clears.
+     */
+    while (fails_of(w) != 0 && (began_ms >= since_of(w) || (was_probe && (w & PROBE_BIT) != 0))) {
         if (wr_cas_acqrel(&m->peer->health, &w, 0)) {
             return;
         }
     }
 }
 
-/* The prober learned nothing: the next request may probe at once. */
-static void give_up_probe(const struct wr_member *m)
+/* The prober learned nothing: the next request may probe at once, unless a later probe has begun.
+ */
+static void give_up_probe(const struct wr_member *m, uint64_t began_ms)
 {
     uint64_t w = wr_load_acq(&m->peer->health), since;
 
-    while ((w & PROBE_BIT) != 0) {
+    while ((w & PROBE_BIT) != 0 && since_of(w) == (began_ms & SINCE_MASK)) {
         since = since_of(w) > m->fail_timeout_ms ? since_of(w) - m->fail_timeout_ms : 0;
         if (wr_cas_acqrel(&m->peer->health, &w, make_word(fails_of(w), false, since))) {
             return;
@@ -189,7 +195,7 @@ void wr_peer_release(const struct wr_member *m, enum wr_outcome how, uint64_t be
     if (has_accounting && m->max_fails != 0) {
         switch (how) {
         case WR_OUTCOME_OK:
-            clear_failures(m, began_ms);
+            clear_failures(m, began_ms, was_probe);
             break;
         case WR_OUTCOME_FAILED:
             count_failure(m, now_ms);
@@ -197,7 +203,7 @@ void wr_peer_release(const struct wr_member *m, enum wr_outcome how, uint64_t be
         case WR_OUTCOME_BROKE:
         case WR_OUTCOME_NEUTRAL:
             if (was_probe) {
-                give_up_probe(m);
+                give_up_probe(m, began_ms);
             }
             break;
         }

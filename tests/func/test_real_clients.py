@@ -99,8 +99,9 @@ def test_curl_head(weir, mixed):
 @pytest.mark.parametrize("buffering", ["on", "off"])
 def test_curl_post(weir, mixed, buffering):
     server = proxy(weir, mixed, f"proxy_request_buffering {buffering};", files={"upload.bin": PATTERN})
-    for args, data in ((["-d", "a=b&c=d"], b"a=b&c=d"), (["--data-binary", "@" + server.path("upload.bin")], PATTERN),
-                       (["-H", "Transfer-Encoding: chunked", "--data-binary", "@" + server.path("upload.bin")], PATTERN),
+    file = "@" + server.path("upload.bin")
+    for args, data in ((["-d", "a=b&c=d"], b"a=b&c=d"), (["--data-binary", file], PATTERN),
+                       (["-H", "Transfer-Encoding: chunked", "--data-binary", file], PATTERN),
                        (["-d", ""], b"")):
         body, talk = curl(*args, url(server, "/x/mark"))
         assert body == mark_of(data)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Load and its measures: peers in a process of their own, mixed users, memory, descriptors and system calls of a server.
+"""Load and its measures: peers in a process of their own, mixed users, memory, descriptors and system calls.
 
-A peer of the real clients and of the soak runs as `python3 -m weirtest.load KIND` in its own process, so that its work
-does not wait for the lock of the interpreter that plays the clients. It prints its port and ends when its standard
-input is closed. Kinds: "mixed" (a thread for each connection; the target says what to do, see play) and "fixed" (one
+A peer of the real clients and of the soak runs as `python3 -m weirtest.load KIND` in its own process, so that its
+work does not wait for the lock of the interpreter that plays the clients. It prints its port and ends when its
+standard input is closed. Kinds: "mixed" (a thread for each connection; the target says what to do, see play) and "fixed" (one
 epoll loop that answers every request with 1 KB)."""
 import binascii
 import collections
@@ -186,8 +186,8 @@ def play(stream):
         if kind == "c" and req.version == "1.1":
             cut = len(answer) // 3
             head = OK + b"Transfer-Encoding: chunked\r\n\r\n"
-            answer = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (answer[:cut], answer[cut:]) if part) + \
-                b"0\r\n\r\n"
+            parts = [part for part in (answer[:cut], answer[cut:]) if part]
+            answer = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
         stream.sock.sendall(head if req.method == "HEAD" else head + answer)
         if req.version == "1.0" or req.headers.get("Connection") == "close":
             return
@@ -510,14 +510,16 @@ MIX = {
 GOOD = {"get_small", "get_medium", "get_large", "head", "post_length", "post_chunked", "static", "old_client",
         "pipelined", "peer_extra"}
 
-BAD_LINES = [b"BAD\r\n\r\n", b"GET\r\n\r\n", b"GET / FTP/1.1\r\nHost: a\r\n\r\n", b"G\x01T / HTTP/1.1\r\nHost: a\r\n\r\n",
+BAD_LINES = [b"BAD\r\n\r\n", b"GET\r\n\r\n", b"GET / FTP/1.1\r\nHost: a\r\n\r\n",
+             b"G\x01T / HTTP/1.1\r\nHost: a\r\n\r\n",
              b"GET / HTTP/1.1 x\r\nHost: a\r\n\r\n", b"GET http:// HTTP/1.1\r\nHost: a\r\n\r\n",
              b"GET /../../x HTTP/1.1\r\nHost: a\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"]
 BAD_HEADERS = [b"", b"Host: a\r\nHost: b\r\n", b"Host: a\r\nBad name: x\r\n", b"Host: a\r\nX: a\0b\r\n",
                b"Host: a b\r\n", b"Host: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n",
                b"Host: a\r\nContent-Length: -1\r\n", b"Host: a\r\nContent-Length: 99999999999999999999\r\n",
                b"Host: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n"]
-HALF_HEADS = [b"G", b"GET / HT", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: a", b"GET / HTTP/1.1\r\nHost: a\r\n\r",
+HALF_HEADS = [b"G", b"GET / HT", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: a",
+              b"GET / HTTP/1.1\r\nHost: a\r\n\r",
               b"POST /k/mark HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n"]
 BAD_CHUNKS = [b"zz\r\n", b"-1\r\na\r\n", b"5\r\nabcdefgh\r\n", b"ffffffffffffffffff\r\n", b"1\r\na\r\n\r\n0\r\n",
               b"3;\0\r\nxyzz0\r\n"]

@@ -29,6 +29,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -68,7 +69,11 @@ enum { SAY_TEXT, SAY_FAIL, SAY_GO, SAY_BODY, SAY_STREAM, SAY_LATE, SAY_TO, SAY_H
 
 static int say_closed, say_logged;
 static unsigned say_last_status;
+/* A test need not use all of this. */
+#pragma GCC diagnostic ignored "-Wunused-function"
+
 static struct wr_registry kit_registry;
+static char kit_dir[] = "/tmp/weir-test-XXXXXX"; /* the prefix */
 
 static void say_text(struct say *c)
 {
@@ -361,11 +366,30 @@ static void kit_boot(void)
 {
     const char *err = NULL;
     struct wr_strbuf b;
+    char path[64];
+
+    assert_non_null(mkdtemp(kit_dir));
+    (void)snprintf(path, sizeof(path), "%s/client_body_temp", kit_dir);
+    assert_int_equal(mkdir(path, 0700), 0);
 
     wr_strbuf_init(&b, 4096);
     assert_int_equal(wr_modules_set(kit_modules, WR_ARRAY_LEN(kit_modules), &err), WR_OK);
     assert_int_equal(wr_registry_init(&kit_registry, kit_confs, WR_ARRAY_LEN(kit_confs), &b), WR_OK);
     wr_strbuf_fini(&b);
+}
+
+/* Fails when a temporary file was left behind. */
+static void kit_end(void)
+{
+    char path[64];
+
+    (void)snprintf(path, sizeof(path), "%s/client_body_temp", kit_dir);
+    if (rmdir(path) != 0 || rmdir(kit_dir) != 0) {
+        print_error("files were left in %s\n", kit_dir);
+        _exit(1);
+    }
+    wr_registry_fini(&kit_registry);
+    wr_regex_thread_fini();
 }
 
 /* ---- loading --------------------------------------------------------------------------------- */
@@ -377,7 +401,7 @@ static struct wr_gen *kit_load(const char *text, char *out, size_t size)
     struct wr_conf_texts texts = {&file, 1};
     struct wr_conf_source src;
     struct wr_conf_opts o = {
-        .registry = &kit_registry, .path = WR_STR_INIT("/w/F"), .prefix = WR_STR_INIT("/tmp")};
+        .registry = &kit_registry, .path = WR_STR_INIT("/w/F"), .prefix = wr_str_z(kit_dir)};
     struct wr_gen *g = NULL, *failed = NULL;
     struct wr_arena a;
     struct wr_diags d;

@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * test_peer.c: failure accounting and slots of a peer (U2.2, U2.3), then the same under threads:
+ * exactly one prober, never more than max_conns, and counts that return to 0.
+ */
+#include "unit/up/t.h"
+
+#include <pthread.h>
+
+enum {
+    TIMEOUT = 10000
+};
+
+static struct wr_member *one(struct world *w, uint32_t max_fails)
+{
+    w->m.at[0].max_fails = max_fails;
+    return &w->m.at[0];
+}
+
+/* One attempt from began to end. */
+static void attempt(struct wr_member *m, uint64_t began, uint64_t end, enum wr_outcome how)
+{
+    bool is_probe = false;
+
+    assert_true(wr_peer_acquire(m, began, true, &is_probe));
+    wr_peer_release(m, how, began, end, true, is_probe);
+}
+
+static void failures_in_the_window_take_it_out(void **state)
+{
+    struct world *w = world_new(2);
+    struct wr_member *m = one(w, 3);
+    uint64_t t = 1000000;
+
+    (void)state;
+    attempt(m, t, t, WR_OUTCOME_FAILED);
+    attempt(m, t, t + 1000, WR_OUTCOME_FAILED);
+    assert_true(wr_peer_is_healthy(m, t + 1000));
+    attempt(m, t, t + 2000, WR_OUTCOME_FAILED);
+    assert_false(wr_peer_is_healthy(m, t + 2000));
+    assert_false(wr_peer_is_healthy(m, t + 2000 + TIMEOUT - 1));
+    assert_true(wr_peer_is_healthy(m, t + 2000 + TIMEOUT));
+    assert_int_equal(wr_load_rlx(&m->peer->failures), 3);
+    assert_int_equal(wr_load_rlx(&m->peer->requests), 3);
+    world_free(w);
+}
+
+static void old_failures_are_forgotten(void **state)
+{
+    struct world *w = world_new(2);
+    struct wr_member *m = one(w, 2);
+    uint64_t t = 1000000;
+
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        attempt(m, t, t, WR_OUTCOME_FAILED);
+        assert_true(wr_peer_is_healthy(m, t));
+        t += TIMEOUT + 1;
+    }
+    attempt(m, t - 2, t - 2, WR_OUTCOME_FAILED);
+    assert_false(wr_peer_is_healthy(m, t));
+    world_free(w);
+}
+
+static void accounting_can_be_off(void **state)
+{
+    struct world *w = world_new(2);
+    struct wr_member *m = one(w, 0);
+    bool is_probe = true;
+
+    (void)state;
+    for (int i = 0; i < 10; i++) {
+        attempt(m, 5000, 5000, WR_OUTCOME_FAILED);
+        assert_true(wr_peer_is_healthy(m, 5000));
+    }
+    /* The only peer of a group: the caller says so. */
+    m->max_fails = 1;
+    assert_true(wr_peer_acquire(m, 6000, false, &is_probe));
+    assert_false(is_probe);
+    wr_peer_release(m, WR_OUTCOME_FAILED, 6000, 6000, false, false);
+    assert_true(wr_peer_is_healthy(m, 6000));
+    assert_int_equal(wr_load_rlx(&m->peer->failures), 0);
+    world_free(w);
+}
+
+static void one_probe_when_it_is_due(void **state)
+{
+    struct world *w = world_new(2);
+    struct wr_member *m = one(w, 1);
+    uint64_t t = 1000000;
+    bool is_probe = false;
+
+    (void)state;
+    attempt(m, t, t, WR_OUTCOME_FAILED);
+    assert_false(wr_peer_acquire(m, t + TIMEOUT - 1, true, &is_probe));
+    t += TIMEOUT;
+    assert_true(wr_peer_acquire(m, t, true, &is_probe));
+    assert_true(is_probe);
+    assert_false(wr_peer_is_healthy(m, t));
+    assert_false(wr_peer_acquire(m, t, true, &is_probe));
+    assert_int_equal(wr_load_seq(&m->peer->active), 1);
+    /* The probe fails: out again, from now. */
+    wr_peer_release(m, WR_OUTCOME_FAILED, t, t + 500, true, true);
+    assert_false(wr_peer_is_healthy(m, t + 500 + TIMEOUT - 1));
+    t += 500 + TIMEOUT;
+    assert_true(wr_peer_acquire(m, t, true, &is_probe));
+    assert_true(is_probe);
+    wr_peer_release(m, WR_OUTCOME_OK, t, t + 10, true, true);
+    assert_true(wr_peer_is_healthy(m, t + 10));
+    assert_true(wr_peer_acquire(m, t + 10, true, &is_probe));
+    assert_false(is_probe);
+    wr_peer_release(m, WR_OUTCOME_OK, t + 10, t + 10, true, false);
+    assert_int_equal(wr_load_seq(&m->peer->active), 0);
+    world_free(w);
+}
+
+static void success_clears_older_failures_only(void **state)
+{
+    struct world *w = world_new(2);
+    struct wr_member *m = one(w, 2);
+    uint64_t t = 1000000;
+    bool is_probe;
+
+    (void)state;
+    /* It began before the failures: they are newer than what it proves. */
+    assert_true(wr_peer_acquire(m, t - 500, true, &is_probe));
+    attempt(m, t, t, WR_OUTCOME_FAILED);
+    wr_peer_release(m, WR_OUTCOME_OK, t - 500, t + 100, true, false);
+    attempt(m, t, t + 200, WR_OUTCOME_FAILED);
+    assert_false(wr_peer_is_healthy(m, t + 200));
+    world_free(w);
+
+    w = world_new(2);
+    m = one(w, 2);
+    attempt(m, t, t, WR_OUTCOME_FAILED);
+    attempt(m, t, t + 100, WR_OUTCOME_OK); /* began at the very ms: it counts as after */
+    attempt(m, t, t + 200, WR_OUTCOME_FAILED);
+    assert_true(wr_peer_is_healthy(m, t + 200));
+    world_free(w);
+}
+
+static void a_given_up_probe_is_free_again(void **state)
+{
+    static const enum wr_outcome how[] = {WR_OUTCOME_NEUTRAL, WR_OUTCOME_BROKE};
+
+    uint64_t t = 1000000;
+
+    (void)state;
+    for (size_t i = 0; i < WR_ARRAY_LEN(how); i++) {
+        struct world *w = world_new(2);
+        struct wr_member *m = one(w, 1);
+        bool is_probe = false;
+
+        attempt(m, t, t, WR_OUTCOME_FAILED);
+        assert_true(wr_peer_acquire(m, t + TIMEOUT, true, &is_probe));
+        wr_peer_release(m, how[i], t + TIMEOUT, t + TIMEOUT + 1, true, is_probe);
+        assert_true(wr_peer_is_healthy(m, t + TIMEOUT + 1));
+        assert_true(wr_peer_acquire(m, t + TIMEOUT + 1, true, &is_probe));
+        assert_true(is_probe);
+        wr_peer_release(m, WR_OUTCOME_OK, t + TIMEOUT + 1, t + TIMEOUT + 2, true, is_probe);
+        world_free(w);
+    }
+}
+
+/* Neither failure nor success: the count stays what it is (U2.2). */
+static void neutral_outcomes_change_nothing(void **state)
+{
+    struct world *w = world_new(2);
+    struct wr_member *m = one(w, 2);
+    uint64_t t = 1000000;
+
+    (void)state;
+    attempt(m, t, t, WR_OUTCOME_FAILED);
+    attempt(m, t + 1, t + 1, WR_OUTCOME_NEUTRAL);
+    attempt(m, t + 2, t + 2, WR_OUTCOME_BROKE);
+    assert_true(wr_peer_is_healthy(m, t + 3));
+    attempt(m, t + 3, t + 3, WR_OUTCOME_FAILED);
+    assert_false(wr_peer_is_healthy(m, t + 3));
+    world_free(w);
+}
+
+/* A request from before the outage fails late: that is no reason to take the peer for healthy. */
+static void a_late_failure_does_not_heal(void **state)
+{
+    struct world *w = world_new(2);
+    struct wr_member *m = one(w, 3);
+    uint64_t t = 1000000;
+    bool is_probe = false, is_late = false;
+
+    (void)state;
+    assert_true(wr_peer_acquire(m, t, true, &is_late));
+    for (int i = 0; i < 3; i++) {
+        attempt(m, t, t, WR_OUTCOME_FAILED);
+    }
+    wr_peer_release(m, WR_OUTCOME_FAILED, t, t + 2 * TIMEOUT, true, is_late);
+    assert_false(wr_peer_is_healthy(m, t + 2 * TIMEOUT));
+    t += 3 * TIMEOUT;
+    assert_true(wr_peer_acquire(m, t, true, &is_probe));
+    assert_true(is_probe);
+    wr_peer_release(m, WR_OUTCOME_NEUTRAL, t, t, true, is_probe);
+    world_free(w);
+}
+
+/* A probe may last longer than fail_timeout: then another one begins beside it. */
+static void long_probes(void **state)
+{
+    uint64_t t = 1000000, a = t + TIMEOUT, b = a + TIMEOUT;
+    bool is_probe = false;
+
+    (void)state;
+    for (int who = 0; who < 2; who++) {
+        struct world *w = world_new(2);
+        struct wr_member *m = one(w, 1);
+
+        attempt(m, t, t, WR_OUTCOME_FAILED);
+        assert_true(wr_peer_acquire(m, a, true, &is_probe) && is_probe);
+        assert_false(wr_peer_acquire(m, b - 1, true, &is_probe));
+        is_probe = false;
+        assert_true(wr_peer_acquire(m, b, true, &is_probe) && is_probe);
+        if (who == 0) {
+            /* The first one's success comes after the outage: it clears. */
+            wr_peer_release(m, WR_OUTCOME_OK, a, b + 5, true, true);
+            assert_true(wr_peer_is_healthy(m, b + 5));
+            wr_peer_release(m, WR_OUTCOME_OK, b, b + 6, true, true);
+        } else {
+            /* The first one gives up: the right is the second one's now. */
+            wr_peer_release(m, WR_OUTCOME_NEUTRAL, a, b + 5, true, true);
+            assert_false(wr_peer_is_healthy(m, b + 5));
+            wr_peer_release(m, WR_OUTCOME_OK, b, b + 6, true, true);
+            assert_true(wr_peer_is_healthy(m, b + 6));
+        }
+        assert_int_equal(wr_load_seq(&m->peer->active), 0);
+        world_free(w);
+    }
+}
+
+/* U2.1 */
+static void failures_lower_the_effective_weight(void **state)
+{
+    static const struct {
+        uint32_t weight, max_fails, after[3];
+    } rows[] = {
+        {6, 3, {4, 2, 0}},
+        {5, 2, {3, 1, 0}},
+        {1, 1, {0, 0, 0}},
+        {2, 5, {2, 2, 2}}
+    };
+
+    (void)state;
+    for (size_t i = 0; i < WR_ARRAY_LEN(rows); i++) {
+        struct world *w = world_new(2);
+        struct wr_member *m = one(w, rows[i].max_fails);
+
+        world_weight(w, 0, rows[i].weight);
+        for (int k = 0; k < 3; k++) {
+            wr_add_rlx(&m->peer->active, 1);
+            wr_peer_release(m, WR_OUTCOME_FAILED, 1000, 1000, true, false);
+            assert_int_equal(wr_load_rlx(m->effective), rows[i].after[k]);
+        }
+        world_free(w);
+    }
+}
+
+static void slots_are_bounded(void **state)
+{
+    struct world *w = world_new(2);
+    struct wr_member *m = one(w, 1);
+    bool is_probe;
+
+    (void)state;
+    m->max_conns = 2;
+    assert_true(wr_peer_acquire(m, 1, true, &is_probe));
+    assert_true(wr_peer_acquire(m, 1, true, &is_probe));
+    assert_false(wr_peer_acquire(m, 1, true, &is_probe));
+    wr_peer_release(m, WR_OUTCOME_OK, 1, 1, true, false);
+    assert_true(wr_peer_acquire(m, 1, true, &is_probe));
+    wr_peer_release(m, WR_OUTCOME_OK, 1, 1, true, false);
+    wr_peer_release(m, WR_OUTCOME_NEUTRAL, 1, 1, true, false);
+    assert_int_equal(wr_load_seq(&m->peer->active), 0);
+    world_free(w);
+}
+
+static void the_count_of_failures_does_not_overflow(void **state)
+{
+    struct world *w = world_new(2);
+    struct wr_member *m = one(w, 65535);
+
+    (void)state;
+    for (int i = 0; i < 70000; i++) {
+        wr_add_rlx(&m->peer->active, 1);
+        wr_peer_release(m, WR_OUTCOME_FAILED, 1000, 1000, true, false);
+    }
+    assert_false(wr_peer_is_healthy(m, 1000));
+    assert_true(wr_peer_is_healthy(m, 1000 + TIMEOUT));
+    world_free(w);
+}
+
+/* ---- threads -------------------------------------------------------------------------------- */
+
+enum {
+    THREADS = 4,
+    ROUNDS = 1500,
+    SLOT_ROUNDS = 4000
+};
+
+struct crowd {
+    struct world *w;
+    pthread_barrier_t barrier;
+    wr_atomic_u32 probes, inside, worst, wrong;
+    uint64_t now; /* written between barriers by thread 0 */
+};
+
+struct visitor {
+    struct crowd *c;
+    unsigned no;
+    uint32_t seed;
+};
+
+static uint32_t draw(struct visitor *v)
+{
+    v->seed = v->seed * 1664525u + 1013904223u;
+    return v->seed >> 16;
+}
+
+/* Each round the peer is out and due; all ask at once; one gets it; what becomes of it is drawn. */
+static void *probe_rounds(void *data)
+{
+    struct visitor *v = data;
+    struct crowd *c = v->c;
+    struct wr_member *m = &c->w->m.at[0];
+
+    (void)wr_local_get();
+    for (int i = 0; i < ROUNDS; i++) {
+        bool is_probe = false, has = false;
+
+        pthread_barrier_wait(&c->barrier);
+        if (v->no == 0) {
+            /* Out since now, due a timeout later. */
+            wr_add_rlx(&m->peer->active, 1);
+            wr_peer_release(m, WR_OUTCOME_FAILED, c->now, c->now, true, false);
+            c->now += TIMEOUT;
+            wr_store_seq(&c->probes, 0);
+        }
+        pthread_barrier_wait(&c->barrier);
+        has = wr_peer_acquire(m, c->now, true, &is_probe);
+        if (has != is_probe) {
+            wr_add_seq(&c->wrong, 1);
+        }
+        wr_add_seq(&c->probes, has ? 1 : 0);
+        pthread_barrier_wait(&c->barrier);
+        if (wr_load_seq(&c->probes) != 1) {
+            wr_add_seq(&c->wrong, 1);
+        }
+        if (has) {
+            wr_peer_release(m, (enum wr_outcome)(draw(v) % 4), c->now, c->now, true, is_probe);
+        }
+    }
+    return NULL;
+}
+
+static void *slot_rounds(void *data)
+{
+    struct visitor *v = data;
+    struct crowd *c = v->c;
+    struct wr_member *m = &c->w->m.at[0];
+
+    (void)wr_local_get();
+    for (int i = 0; i < SLOT_ROUNDS; i++) {
+        uint64_t now = 1000000 + (uint64_t)i * 7;
+        bool is_probe = false;
+        uint32_t n, worst;
+
+        if (!wr_peer_acquire(m, now, true, &is_probe)) {
+            continue;
+        }
+        n = wr_add_seq(&c->inside, 1) + 1;
+        worst = wr_load_seq(&c->worst);
+        while (n > worst && !wr_cas_seq(&c->worst, &worst, n)) {
+        }
+        wr_sub_seq(&c->inside, 1);
+        wr_peer_release(m, (enum wr_outcome)(draw(v) % 4), now, now + draw(v) % 5, true, is_probe);
+    }
+    return NULL;
+}
+
+static void run_crowd(struct crowd *c, void *(*fn)(void *))
+{
+    pthread_t t[THREADS];
+    struct visitor v[THREADS];
+
+    assert_int_equal(pthread_barrier_init(&c->barrier, NULL, THREADS), 0);
+    for (unsigned i = 0; i < THREADS; i++) {
+        v[i] = (struct visitor){c, i, i + 1};
+        assert_int_equal(pthread_create(&t[i], NULL, fn, &v[i]), 0);
+    }
+    for (unsigned i = 0; i < THREADS; i++) {
+        pthread_join(t[i], NULL);
+    }
+    pthread_barrier_destroy(&c->barrier);
+}
+
+static void threads_make_exactly_one_prober(void **state)
+{
+    struct crowd c = {.w = world_new(2), .now = 1000000};
+
+    (void)state;
+    c.w->m.at[0].max_fails = 1;
+    run_crowd(&c, probe_rounds);
+    assert_int_equal(wr_load_seq(&c.wrong), 0);
+    assert_int_equal(wr_load_seq(&c.w->m.at[0].peer->active), 0);
+    world_free(c.w);
+}
+
+static void threads_keep_max_conns(void **state)
+{
+    struct crowd c = {.w = world_new(2)};
+
+    (void)state;
+    c.w->m.at[0].max_conns = 2;
+    c.w->m.at[0].max_fails = 5;
+    c.w->m.at[0].fail_timeout_ms = 3;
+    run_crowd(&c, slot_rounds);
+    assert_true(wr_load_seq(&c.worst) >= 1);
+    assert_true(wr_load_seq(&c.worst) <= 2);
+    assert_int_equal(wr_load_seq(&c.w->m.at[0].peer->active), 0);
+    world_free(c.w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(failures_in_the_window_take_it_out),
+        cmocka_unit_test(old_failures_are_forgotten),
+        cmocka_unit_test(accounting_can_be_off),
+        cmocka_unit_test(one_probe_when_it_is_due),
+        cmocka_unit_test(success_clears_older_failures_only),
+        cmocka_unit_test(a_given_up_probe_is_free_again),
+        cmocka_unit_test(neutral_outcomes_change_nothing),
+        cmocka_unit_test(a_late_failure_does_not_heal),
+        cmocka_unit_test(long_probes),
+        cmocka_unit_test(failures_lower_the_effective_weight),
+        cmocka_unit_test(slots_are_bounded),
+        cmocka_unit_test(the_count_of_failures_does_not_overflow),
+        cmocka_unit_test(threads_make_exactly_one_prober),
+        cmocka_unit_test(threads_keep_max_conns),
+    };
+
+    return cmocka_run_group_tests_name("up/peer", tests, NULL, NULL);
+}
