@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * body.c: the request body as content sees it (req.h). Buffered: the codec's own pipe gathers it, with the
- * temporary file behind it, so that not a byte is copied; it is whole when the pipe says so. In
- * client_body_in_file_only the bytes move on into a file of their own. Unbuffered: the pipe is given
- * away. Deadline: the stream's rx_timeout_ms, kept by the codec. The request's task only.
+ * body.c: the request body as content sees it (req.h). Buffered: the codec's own pipe gathers it,
+ * with the temporary file behind it, so that not a byte is copied; it is whole when the pipe says
+ * so. In client_body_in_file_only the bytes move on into a file of their own. Unbuffered: the pipe
+ * is given away. Deadline: the stream's rx_timeout_ms, kept by the codec. The request's task only.
  */
 #include <unistd.h>
 
@@ -100,7 +100,8 @@ static enum wr_status ask_for_body(struct wr_req *r, size_t high)
     return WR_OK;
 }
 
-/* ---- client_body_in_file_only ----------------------------------------------------------------- */
+/* ---- client_body_in_file_only -----------------------------------------------------------------
+ */
 
 static enum wr_status open_body_file(struct wr_reqx *x)
 {

@@ -15,11 +15,11 @@
 #include "http/server.h"
 #include "http/var.h"
 
-#define KEEPALIVE_MAX_MS     0x7fffffffu
-#define BODY_BUFFER_MAX      (256u << 20) /* client_body_buffer_size: memory of one request */
-#define BODY_SPILL_WRITE     65536u
-#define HEADER_BUFFERS_MIN   512u
-#define WORKER_CONNECTIONS   512u
+#define KEEPALIVE_MAX_MS   0x7fffffffu
+#define BODY_BUFFER_MAX    (256u << 20) /* client_body_buffer_size: memory of one request */
+#define BODY_SPILL_WRITE   65536u
+#define HEADER_BUFFERS_MIN 512u
+#define WORKER_CONNECTIONS 512u
 
 static struct wr_core_main *main_of(struct wr_conf *cf)
 {
@@ -438,7 +438,9 @@ enum wr_status wr_core_set_temp_path(struct wr_conf *cf, const struct wr_dir *di
 {
     const struct wr_temp_path **field =
         (const struct wr_temp_path **)(void *)((char *)conf + dir->offset);
-    struct wr_temp_path path = {.levels = {0, 0, 0}};
+    struct wr_temp_path path = {
+        .levels = {0, 0, 0}
+    };
     struct wr_temp_dir *d = NULL;
     struct wr_str name = wr_node_arg(node, 0);
     enum wr_status st = read_levels(cf, node, path.levels);
@@ -786,6 +788,7 @@ static const struct wr_dir core_dirs[] = {
     SIZE_ROW("types_hash_bucket_size", ALL, LOC, "64", "Accepted, not needed."),
     WR_DIR_END
 };
+
 /* clang-format on */
 
 /* ---- hooks ---------------------------------------------------------------------------------- */

@@ -3,8 +3,8 @@
  * core_conf.h: conf structs of the core HTTP module, complete after the merge and read-only then.
  *
  *   MAIN  struct wr_core_main   the generation: error logs and temporary folders that it names
- *   SRV   struct wr_core_srv    http{} and server{}: names, what is asked before a location is known
- *   LOC   struct wr_core_loc    http{}, server{}, location{}, if{}: all else
+ *   SRV   struct wr_core_srv    http{} and server{}: names, what is asked before a location is
+ * known LOC   struct wr_core_loc    http{}, server{}, location{}, if{}: all else
  *
  * Get them by wr_req_conf(r, &wr_core_conf, WR_KIND_LOC), or shorter wr_core_loc_of(r).
  * Memory of the generation.
@@ -34,17 +34,18 @@ struct wr_regex;
 extern struct wr_conf_module wr_core_conf;
 
 /*
- * An `error_log` line. main/ opens the file and writes the descriptor into sink.fd after the load and
- * before the generation is published; until then it is 2 (stderr).
+ * An `error_log` line. main/ opens the file and writes the descriptor into sink.fd after the load
+ * and before the generation is published; until then it is 2 (stderr).
  */
 struct wr_error_log {
-    struct wr_log_sink sink;   /* first; sink.next is the next of this level */
-    struct wr_str path;        /* absolute, '\0' behind it; empty: stderr */
+    struct wr_log_sink sink; /* first; sink.next is the next of this level */
+    struct wr_str path;      /* absolute, '\0' behind it; empty: stderr */
     const struct wr_node *node;
     struct wr_error_log *next; /* of all in the generation */
 };
 
-/* A temporary folder that main/ makes (mode 0700, owned by the worker's user) before it publishes. */
+/* A temporary folder that main/ makes (mode 0700, owned by the worker's user) before it publishes.
+ */
 struct wr_temp_dir {
     struct wr_temp_path path;
     const struct wr_node *node; /* NULL or without a file: a default */
@@ -53,11 +54,11 @@ struct wr_temp_dir {
 
 struct wr_core_main {
     struct wr_conf_head head;
-    const struct wr_error_log *sinks;/* of the main level; NULL: main/ decides (-e, stderr) */
-    struct wr_error_log *sinks_all; /* every error_log of the file, this level's included */
-    struct wr_temp_dir *temp_dirs;  /* each folder once */
-    struct wr_http *http;           /* that is built; exists from init on, also without http{} */
-    struct wr_map *default_types;   /* made when needed */
+    const struct wr_error_log *sinks; /* of the main level; NULL: main/ decides (-e, stderr) */
+    struct wr_error_log *sinks_all;   /* every error_log of the file, this level's included */
+    struct wr_temp_dir *temp_dirs;    /* each folder once */
+    struct wr_http *http;             /* that is built; exists from init on, also without http{} */
+    struct wr_map *default_types;     /* made when needed */
 };
 
 /* One argument of server_name. */
@@ -75,7 +76,7 @@ struct wr_core_names {
 /* One address of a listen. */
 struct wr_core_listen {
     struct wr_listen_opts opts;
-    struct wr_str text;  /* "0.0.0.0:80", "unix:/x" */
+    struct wr_str text; /* "0.0.0.0:80", "unix:/x" */
     bool is_default, is_bind, has_opts;
     const struct wr_node *node; /* NULL: the server has no listen */
 };
@@ -88,7 +89,8 @@ struct wr_core_listens {
 struct wr_core_srv {
     struct wr_conf_head head;
     struct wr_server *server; /* of a server{}; NULL in http{} */
-    struct wr_location *first_location, *last_location; /* of a server{}, in the order of the file */
+    struct wr_location *first_location,
+        *last_location; /* of a server{}, in the order of the file */
     struct wr_core_names names;
     struct wr_core_listens listens;
     uint32_t header_timeout_ms;  /* client_header_timeout */
@@ -101,11 +103,35 @@ struct wr_core_srv {
     bool merge_slashes;
 };
 
-enum wr_lingering { WR_LINGERING_OFF, WR_LINGERING_ON, WR_LINGERING_ALWAYS };
-enum wr_body_file { WR_BODY_FILE_OFF, WR_BODY_FILE_CLEAN, WR_BODY_FILE_ON };
-enum wr_tokens { WR_TOKENS_OFF, WR_TOKENS_ON, WR_TOKENS_BUILD };
-enum wr_ims { WR_IMS_OFF, WR_IMS_EXACT, WR_IMS_BEFORE };
-enum wr_keepalive_disable { WR_KEEPALIVE_NO_NONE = 1, WR_KEEPALIVE_NO_MSIE6 = 2, WR_KEEPALIVE_NO_SAFARI = 4 };
+enum wr_lingering {
+    WR_LINGERING_OFF,
+    WR_LINGERING_ON,
+    WR_LINGERING_ALWAYS
+};
+
+enum wr_body_file {
+    WR_BODY_FILE_OFF,
+    WR_BODY_FILE_CLEAN,
+    WR_BODY_FILE_ON
+};
+
+enum wr_tokens {
+    WR_TOKENS_OFF,
+    WR_TOKENS_ON,
+    WR_TOKENS_BUILD
+};
+
+enum wr_ims {
+    WR_IMS_OFF,
+    WR_IMS_EXACT,
+    WR_IMS_BEFORE
+};
+
+enum wr_keepalive_disable {
+    WR_KEEPALIVE_NO_NONE = 1,
+    WR_KEEPALIVE_NO_MSIE6 = 2,
+    WR_KEEPALIVE_NO_SAFARI = 4
+};
 
 /* keepalive_timeout */
 struct wr_keepalive {
@@ -120,9 +146,9 @@ struct wr_rate {
 };
 
 struct wr_error_page {
-    uint16_t status;             /* that is handled */
-    int16_t overwrite;           /* -1: none; 0: "=": the handler's own; else the code */
-    bool is_named, is_url;       /* "@name"; "http://...", "https://...", "$scheme..." */
+    uint16_t status;       /* that is handled */
+    int16_t overwrite;     /* -1: none; 0: "=": the handler's own; else the code */
+    bool is_named, is_url; /* "@name"; "http://...", "https://...", "$scheme..." */
     const struct wr_template *uri;
 };
 
@@ -131,7 +157,8 @@ struct wr_error_pages {
     uint32_t cnt, _cap;
 };
 
-/* A MIME type by file name extension (lower case key, without the dot) in a map: value of `types`. */
+/* A MIME type by file name extension (lower case key, without the dot) in a map: value of `types`.
+ */
 struct wr_mime_type {
     struct wr_str type;
 };
@@ -139,25 +166,27 @@ struct wr_mime_type {
 struct wr_core_loc {
     struct wr_conf_head head;
     /* files; what is content of a location and `internal` are in struct wr_location (location.h) */
-    const struct wr_template *root; /* of root or alias; made absolute unless it begins with a variable */
-    bool is_alias;           /* root holds an alias */
-    size_t alias_len;        /* bytes of the path that the alias replaces; SIZE_MAX: all (regex location) */
-    struct wr_str prefix;    /* with '/' at its end: before a root that evaluates to a relative path */
-    struct wr_map *types;    /* extension -> struct wr_mime_type; never NULL */
+    const struct wr_template
+        *root;     /* of root or alias; made absolute unless it begins with a variable */
+    bool is_alias; /* root holds an alias */
+    size_t
+        alias_len; /* bytes of the path that the alias replaces; SIZE_MAX: all (regex location) */
+    struct wr_str prefix; /* with '/' at its end: before a root that evaluates to a relative path */
+    struct wr_map *types; /* extension -> struct wr_mime_type; never NULL */
     struct wr_str default_type;
     bool etag;
     uint32_t if_modified_since; /* enum wr_ims */
-    uint32_t max_ranges;     /* UINT32_MAX: no limit */
+    uint32_t max_ranges;        /* UINT32_MAX: no limit */
     bool sendfile;
     uint64_t sendfile_max_chunk; /* 0: no limit */
-    uint64_t directio;       /* bytes; UINT64_MAX: off. Accepted */
+    uint64_t directio;           /* bytes; UINT64_MAX: off. Accepted */
     uint64_t directio_alignment, read_ahead;
     bool log_not_found, log_subrequest;
     /* request body */
-    uint64_t body_max;       /* client_max_body_size; 0: no limit */
+    uint64_t body_max;         /* client_max_body_size; 0: no limit */
     uint64_t body_buffer_size; /* client_body_buffer_size */
     uint32_t body_timeout_ms;
-    uint32_t body_in_file;   /* enum wr_body_file */
+    uint32_t body_in_file; /* enum wr_body_file */
     bool body_in_single_buffer;
     const struct wr_temp_path *body_temp;
     struct wr_spill_conf body_spill; /* made of the above: no limit on disk */
@@ -167,10 +196,10 @@ struct wr_core_loc {
     uint32_t postpone_output;
     struct wr_buffers output_buffers;
     bool tcp_nodelay, tcp_nopush;
-    bool chunked;            /* chunked_transfer_encoding */
+    bool chunked; /* chunked_transfer_encoding */
     bool reset_timedout;
     struct wr_rate limit_rate, limit_rate_after;
-    uint32_t server_tokens;  /* enum wr_tokens */
+    uint32_t server_tokens; /* enum wr_tokens */
     bool absolute_redirect, port_in_redirect, server_name_in_redirect;
     struct wr_error_pages error_pages;
     bool recursive_error_pages;
@@ -181,12 +210,12 @@ struct wr_core_loc {
     uint32_t keepalive_min_ms;
     uint32_t keepalive_requests;
     uint32_t keepalive_time_ms;
-    uint32_t keepalive_disable;   /* enum wr_keepalive_disable or-ed */
-    uint32_t lingering;           /* enum wr_lingering */
+    uint32_t keepalive_disable; /* enum wr_keepalive_disable or-ed */
+    uint32_t lingering;         /* enum wr_lingering */
     uint32_t lingering_time_ms, lingering_timeout_ms;
     /* logs, names */
     const struct wr_error_log *sinks; /* NULL: the process's */
-    struct wr_strs resolvers;     /* resolver ...: addresses as written and parameters */
+    struct wr_strs resolvers;         /* resolver ...: addresses as written and parameters */
     uint32_t resolver_timeout_ms;
     /* open_file_cache*: accepted */
     uint64_t open_file_cache_valid, open_file_cache_min_uses;
@@ -216,6 +245,7 @@ wr_dir_set_fn wr_core_set_listen;
 wr_dir_set_fn wr_core_set_server_name;
 enum wr_status wr_core_build_ports(struct wr_conf *cf, struct wr_http *h) WR_MUST_CHECK;
 /* Value of a rate for this request; text of variables that is no size counts as 0. WR_ENOMEM. */
-enum wr_status wr_core_rate(struct wr_req *r, const struct wr_rate *rate, uint64_t *ret_v) WR_MUST_CHECK;
+enum wr_status wr_core_rate(struct wr_req *r, const struct wr_rate *rate,
+                            uint64_t *ret_v) WR_MUST_CHECK;
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * filter.c: runs the header filters, see filter.h. The fields that every response has are put in front of
- * the others, where users of nginx look for them.
+ * filter.c: runs the header filters, see filter.h. The fields that every response has are put in
+ * front of the others, where users of nginx look for them.
  */
 #include "http/filter.h"
 
@@ -67,7 +67,8 @@ enum wr_status wr_filters_build(const struct wr_module *const *modules, size_t c
     return WR_OK;
 }
 
-/* ---- the last filter -------------------------------------------------------------------------- */
+/* ---- the last filter --------------------------------------------------------------------------
+ */
 
 struct wr_str wr_filter_server_name(const struct wr_req *r)
 {
@@ -231,8 +232,8 @@ enum wr_status wr_filters_run(struct wr_req *r)
 void wr_req_replace(struct wr_req *r, unsigned status)
 {
     static const enum wr_hdr_id gone[] = {
-        WR_HDR_CONTENT_LENGTH, WR_HDR_CONTENT_TYPE, WR_HDR_CONTENT_RANGE, WR_HDR_CONTENT_ENCODING,
-        WR_HDR_ACCEPT_RANGES,
+        WR_HDR_CONTENT_LENGTH,   WR_HDR_CONTENT_TYPE,  WR_HDR_CONTENT_RANGE,
+        WR_HDR_CONTENT_ENCODING, WR_HDR_ACCEPT_RANGES,
     };
 
     for (size_t i = 0; i < WR_ARRAY_LEN(gone); i++) {

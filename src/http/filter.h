@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * filter.h: header filters in the order of their slots, as one flat array made at boot of all modules'
- * rows and the engine's own last filter (Server, Date, Content-Type, Last-Modified, absolute Location).
+ * filter.h: header filters in the order of their slots, as one flat array made at boot of all
+ * modules' rows and the engine's own last filter (Server, Date, Content-Type, Last-Modified,
+ * absolute Location).
  */
 #ifndef WR_HTTP_FILTER_H
 #define WR_HTTP_FILTER_H
@@ -10,8 +11,8 @@
 #include "base/status.h"
 #include "http/module.h"
 
-enum wr_status wr_filters_build(const struct wr_module *const *modules, size_t cnt, const char **ret_err)
-    WR_MUST_CHECK;
+enum wr_status wr_filters_build(const struct wr_module *const *modules, size_t cnt,
+                                const char **ret_err) WR_MUST_CHECK;
 /* All filters on r->out. WR_ENOMEM, WR_EPROTO: a field of ours would not be safe to send. */
 enum wr_status wr_filters_run(struct wr_req *r) WR_MUST_CHECK;
 /* "weir/0.1.0" or "weir", as server_tokens says here. */

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * listen_conf.c: `listen` and `server_name`, and the ports that are made of them when the file is whole:
+ * listen_conf.c: `listen` and `server_name`, and the ports that are made of them when the file is
+ * whole:
  *
  *   server{} -- listens[]  --\      one struct site an address:      wr_http.ports[]
  *   server{} -- listens[]  ---> options, default server, servers --> with names; addresses that a
- *            -- names[]    --/                                       wildcard covers become its virtuals
+ *            -- names[]    --/                                       wildcard covers become its
+ * virtuals
  *
- * An address of its own socket: a wildcard, one with options or `bind`, or one whose port no wildcard
- * of its family has. Messages are nginx's. Control thread only.
+ * An address of its own socket: a wildcard, one with options or `bind`, or one whose port no
+ * wildcard of its family has. Messages are nginx's. Control thread only.
  */
 #include <string.h>
 #include <unistd.h>
@@ -20,10 +22,10 @@
 #include "http/regex.h"
 #include "http/server.h"
 
-#define LISTEN_BACKLOG   511
-#define LISTEN_PORT      80
-#define REQUEST_MEMORY   (2u << 20) /* most memory of one request, heads included, bodies not */
-#define HOSTNAME_MAX     256
+#define LISTEN_BACKLOG    511
+#define LISTEN_PORT       80
+#define REQUEST_MEMORY    (2u << 20) /* most memory of one request, heads included, bodies not */
+#define HOSTNAME_MAX      256
 #define BUFFERS_TOTAL_MAX (8u << 20)
 
 /* ---- listen: the address -------------------------------------------------------------------- */
@@ -102,7 +104,8 @@ static enum wr_status read_host(struct wr_conf *cf, const struct wr_node *n, str
 
 /* *ret_addr without its port, when that is a range: *ret_first .. *ret_last. */
 static enum wr_status read_address(struct wr_conf *cf, const struct wr_node *n,
-                                   struct wr_addr *ret_addr, uint16_t *ret_first, uint16_t *ret_last)
+                                   struct wr_addr *ret_addr, uint16_t *ret_first,
+                                   uint16_t *ret_last)
 {
     struct wr_str s = wr_node_arg(n, 0), host = s, port = WR_STR_NULL;
     size_t colon = wr_str_rfind(s, ':');
@@ -262,9 +265,8 @@ static enum wr_status read_protocol(struct wr_conf *cf, const struct wr_node *n,
         return WR_OK;
     }
     if (wr_str_eq_z(s, "ssl") || wr_str_eq_z(s, "proxy_protocol")) {
-        return wr_conf_err_arg(cf, n, i,
-                               "the \"%.*s\" parameter of \"listen\" is not supported yet",
-                               WR_STR_ARG(s));
+        return wr_conf_err_arg(
+            cf, n, i, "the \"%.*s\" parameter of \"listen\" is not supported yet", WR_STR_ARG(s));
     }
     return bad_param(cf, n, i);
 }
@@ -312,7 +314,8 @@ static enum wr_status push_listen(struct wr_conf *cf, struct wr_core_listens *ls
         wr_addr_set_port(&p->opts.addr, port);
     }
     len = wr_addr_write(&p->opts.addr, text);
-    return wr_arena_dup(cf->arena, wr_str(text, len), &p->text) == WR_OK ? WR_OK : wr_conf_nomem(cf);
+    return wr_arena_dup(cf->arena, wr_str(text, len), &p->text) == WR_OK ? WR_OK
+                                                                         : wr_conf_nomem(cf);
 }
 
 static bool has_text(const struct wr_core_listens *ls, const struct wr_core_listen *last)
@@ -452,7 +455,8 @@ struct sites {
     size_t bound_cnt;
 };
 
-static struct site *new_site(struct sites *ss, const struct wr_core_listen *l, struct wr_core_srv *srv)
+static struct site *new_site(struct sites *ss, const struct wr_core_listen *l,
+                             struct wr_core_srv *srv)
 {
     struct site *t = wr_arena_zalloc(ss->cf->arena, sizeof(*t));
 

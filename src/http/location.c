@@ -73,8 +73,7 @@ static enum wr_status check_nesting(struct wr_conf *cf, const struct wr_node *n,
                                WR_STR_ARG(l->name), WR_STR_ARG(outer->name));
     }
     if (l->kind == WR_LOC_NAMED) {
-        return wr_conf_err_arg(cf, n, 0,
-                               "named location \"%.*s\" can be on the server level only",
+        return wr_conf_err_arg(cf, n, 0, "named location \"%.*s\" can be on the server level only",
                                WR_STR_ARG(l->name));
     }
     if (l->kind != WR_LOC_REGEX && !wr_str_has_prefix(l->name, outer->name)) {
@@ -178,7 +177,8 @@ enum wr_status wr_location_here(struct wr_conf *cf, struct wr_location **ret)
     struct wr_scope *s = cf->scope;
     struct wr_location *l = s->data;
 
-    if (s->ctx != WR_CTX_LOCATION && s->ctx != WR_CTX_IF_LOCATION && s->ctx != WR_CTX_LIMIT_EXCEPT) {
+    if (s->ctx != WR_CTX_LOCATION && s->ctx != WR_CTX_IF_LOCATION &&
+        s->ctx != WR_CTX_LIMIT_EXCEPT) {
         *ret = NULL;
         return WR_OK;
     }
@@ -198,7 +198,8 @@ enum wr_status wr_location_here(struct wr_conf *cf, struct wr_location **ret)
     return WR_OK;
 }
 
-/* ---- what modules say about the location that is being built (module.h) -------------------------- */
+/* ---- what modules say about the location that is being built (module.h)
+ * -------------------------- */
 
 enum wr_status wr_core_set_content(struct wr_conf *cf, const struct wr_node *node,
                                    wr_content_start_fn *start, void *conf)
@@ -210,7 +211,8 @@ enum wr_status wr_core_set_content(struct wr_conf *cf, const struct wr_node *nod
         return st;
     }
     if (!l) {
-        return wr_conf_err(cf, node, "\"%.*s\" directive is not allowed here", WR_STR_ARG(node->name));
+        return wr_conf_err(cf, node, "\"%.*s\" directive is not allowed here",
+                           WR_STR_ARG(node->name));
     }
     if (l->start) {
         return wr_conf_err_dir(cf, node, "is duplicate");

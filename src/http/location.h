@@ -8,10 +8,11 @@
  *                                | named    "@x" -> location (server level only)
  *        \-- location /a/ -> struct wr_locations of what is nested in it
  *
- * As documented for nginx: an exact name wins at once; else the longest prefix is remembered and what
- * is nested in it is asked; then, unless that prefix has ^~, the regexes of this level in order.
- * The cost is the length of the path and the number of regexes, never the number of locations.
- * Immutable, memory of the generation. A recursion is as deep as blocks nest (WR_TREE_DEPTH_MAX).
+ * As documented for nginx: an exact name wins at once; else the longest prefix is remembered and
+ * what is nested in it is asked; then, unless that prefix has ^~, the regexes of this level in
+ * order. The cost is the length of the path and the number of regexes, never the number of
+ * locations. Immutable, memory of the generation. A recursion is as deep as blocks nest
+ * (WR_TREE_DEPTH_MAX).
  */
 #ifndef WR_HTTP_LOCATION_H
 #define WR_HTTP_LOCATION_H
@@ -44,32 +45,33 @@ struct wr_location {
     struct wr_scope *scope;
     const struct wr_core_loc *core; /* complete after the merge */
     const struct wr_node *node;
-    struct wr_str name;  /* without modifier; "@x" with the '@' */
-    uint8_t kind;        /* enum wr_location_kind */
-    bool no_regex;       /* ^~ */
+    struct wr_str name; /* without modifier; "@x" with the '@' */
+    uint8_t kind;       /* enum wr_location_kind */
+    bool no_regex;      /* ^~ */
     bool is_internal;
-    bool auto_redirect;  /* the name without its last '/' is answered 301 */
-    struct wr_regex *re; /* REGEX */
+    bool auto_redirect;         /* the name without its last '/' is answered 301 */
+    struct wr_regex *re;        /* REGEX */
     wr_content_start_fn *start; /* NULL: rows of the content phase */
     void *start_conf;
     const struct wr_node *start_node;
-    struct wr_location *parent;      /* NULL at the server's level */
+    struct wr_location *parent;       /* NULL at the server's level */
     struct wr_location *first, *last; /* nested, in the order of the file */
     struct wr_location *next;
-    struct wr_locations *nested;     /* NULL: none */
+    struct wr_locations *nested; /* NULL: none */
 };
 
 struct wr_locations {
     struct wr_map exact, named;
     struct wr_trie prefix;
-    struct wr_map redirects; /* "/app" -> location "/app/" with auto_redirect, where nothing is named so */
+    struct wr_map
+        redirects; /* "/app" -> location "/app/" with auto_redirect, where nothing is named so */
     struct wr_location **regexes;
     uint32_t regex_cnt;
     bool has_prefix;
 };
 
 enum wr_location_found {
-    WR_LOCATION_NONE,     /* the level around holds */
+    WR_LOCATION_NONE, /* the level around holds */
     WR_LOCATION_FOUND,
     WR_LOCATION_REDIRECT, /* answer 301 to the path with '/' */
     WR_LOCATION_ERROR,    /* a regex failed: 500 */
@@ -79,16 +81,16 @@ enum wr_location_found {
 enum wr_status wr_locations_build(struct wr_conf *cf, struct wr_location *first,
                                   struct wr_locations **ret) WR_MUST_CHECK;
 /* r takes captures; NULL in tests. *ret is written for FOUND and REDIRECT. */
-enum wr_location_found wr_locations_find(const struct wr_locations *ls, struct wr_str path, struct wr_req *r,
-                                         const struct wr_location **ret);
+enum wr_location_found wr_locations_find(const struct wr_locations *ls, struct wr_str path,
+                                         struct wr_req *r, const struct wr_location **ret);
 /* NULL when there is none. */
 const struct wr_location *wr_locations_named(const struct wr_locations *ls, struct wr_str name);
 
 /* The `location` directive. */
 wr_dir_set_fn wr_location_set;
 /*
- * The location whose block is being applied (cf->scope), made for if{} and limit_except{} at the first
- * call; NULL at the levels of http and server.
+ * The location whose block is being applied (cf->scope), made for if{} and limit_except{} at the
+ * first call; NULL at the levels of http and server.
  */
 enum wr_status wr_location_here(struct wr_conf *cf, struct wr_location **ret) WR_MUST_CHECK;
 

@@ -9,7 +9,8 @@
 #include "http/filter.h"
 #include "http/phase.h"
 
-/* Rule zero: the registry of the program, written once at boot by wr_modules_set, then only read. */
+/* Rule zero: the registry of the program, written once at boot by wr_modules_set, then only read.
+ */
 static const struct wr_module *const *all;
 static size_t all_cnt;
 

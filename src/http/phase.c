@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * phase.c: the run over the phases, see phase.h, and the engine's own steps in it: finding the location,
- * going back to that after a rewrite, starting the location's content.
+ * phase.c: the run over the phases, see phase.h, and the engine's own steps in it: finding the
+ * location, going back to that after a rewrite, starting the location's content.
  */
 #include "http/phase.h"
 
@@ -77,7 +77,8 @@ enum wr_status wr_phases_build(const struct wr_module *const *modules, size_t cn
     return WR_OK;
 }
 
-/* ---- the engine's own phases ------------------------------------------------------------------ */
+/* ---- the engine's own phases ------------------------------------------------------------------
+ */
 
 static enum wr_phase_result fail(struct wr_req *r, unsigned status)
 {
@@ -92,7 +93,8 @@ static enum wr_phase_result redirect_to_slash(struct wr_req *r, const struct wr_
     enum wr_status st;
 
     if (r->uri.has_args) {
-        st = wr_arena_printf(r->arena, &to, "%.*s?%.*s", WR_STR_ARG(l->name), WR_STR_ARG(r->uri.args));
+        st = wr_arena_printf(r->arena, &to, "%.*s?%.*s", WR_STR_ARG(l->name),
+                             WR_STR_ARG(r->uri.args));
     } else {
         to = l->name;
         st = WR_OK;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * regex.c: PCRE2, see regex.h. The compiled code is the library's memory (through wr_mem_*), freed by
- * a clean-up of the arena, on whatever thread ends the generation. Expressions are compiled for the
- * machine where the library can; a match that runs out of machine stack is done again without.
+ * regex.c: PCRE2, see regex.h. The compiled code is the library's memory (through wr_mem_*), freed
+ * by a clean-up of the arena, on whatever thread ends the generation. Expressions are compiled for
+ * the machine where the library can; a match that runs out of machine stack is done again without.
  */
 #define PCRE2_CODE_UNIT_WIDTH 8
 
@@ -130,7 +130,8 @@ enum wr_status wr_regex_new(struct wr_arena *a, struct wr_str pattern, unsigned 
 }
 
 /* Named groups become variables. */
-static enum wr_status bind_names(struct wr_conf *cf, const struct wr_node *node, struct wr_regex *re)
+static enum wr_status bind_names(struct wr_conf *cf, const struct wr_node *node,
+                                 struct wr_regex *re)
 {
     uint32_t cnt = 0, size = 0;
     PCRE2_SPTR table = NULL;
@@ -169,8 +170,8 @@ static enum wr_status bind_names(struct wr_conf *cf, const struct wr_node *node,
     return WR_OK;
 }
 
-enum wr_status wr_regex_compile(struct wr_conf *cf, const struct wr_node *node, struct wr_str pattern,
-                                unsigned flags, struct wr_regex **ret)
+enum wr_status wr_regex_compile(struct wr_conf *cf, const struct wr_node *node,
+                                struct wr_str pattern, unsigned flags, struct wr_regex **ret)
 {
     struct wr_regex *re = NULL;
     struct wr_str err;
@@ -241,7 +242,8 @@ static enum wr_status run_match(const struct wr_regex *re, struct wr_str s, int 
     }
     rc = pcre2_match(re->code, (PCRE2_SPTR)p, s.len, 0, 0, scratch.data, scratch.ctx);
     if (rc == PCRE2_ERROR_JIT_STACKLIMIT) {
-        rc = pcre2_match(re->code, (PCRE2_SPTR)p, s.len, 0, PCRE2_NO_JIT, scratch.data, scratch.ctx);
+        rc =
+            pcre2_match(re->code, (PCRE2_SPTR)p, s.len, 0, PCRE2_NO_JIT, scratch.data, scratch.ctx);
     }
     if (rc >= 0) {
         *ret_rc = rc == 0 ? (int)PAIRS : rc;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * reply.c: answers of our own (reply.h): texts, redirects, error_page and the built-in pages, and internal
- * redirects. The shape of a page is the one that users of nginx know; codes 494 to 497 are
+ * reply.c: answers of our own (reply.h): texts, redirects, error_page and the built-in pages, and
+ * internal redirects. The shape of a page is the one that users of nginx know; codes 494 to 497 are
  * shown as 400 with a line that says more.
  */
 #include "http/reply.h"
@@ -22,42 +22,41 @@ struct page {
 };
 
 static const struct page pages[] = {
-    {301, 301, NULL,                                                NULL                                         },
-    {302, 302, "302 Found",                                         NULL                                         },
-    {303, 303, NULL,                                                NULL                                         },
-    {307, 307, NULL,                                                NULL                                         },
-    {308, 308, NULL,                                                NULL                                         },
-    {400, 400, NULL,                                                NULL                                         },
-    {401, 401, "401 Authorization Required",                        NULL                                         },
-    {402, 402, NULL,                                                NULL                                         },
-    {403, 403, NULL,                                                NULL                                         },
-    {404, 404, NULL,                                                NULL                                         },
-    {405, 405, NULL,                                                NULL                                         },
-    {406, 406, NULL,                                                NULL                                         },
-    {409, 409, NULL,                                                NULL                                         },
-    {410, 410, NULL,                                                NULL                                         },
-    {411, 411, NULL,                                                NULL                                         },
-    {412, 412, NULL,                                                NULL                                         },
-    {413, 413, NULL,                                                NULL                                         },
-    {414, 414, NULL,                                                NULL                                         },
-    {415, 415, NULL,                                                NULL                                         },
-    {416, 416, NULL,                                                NULL                                         },
-    {421, 421, NULL,                                                NULL                                         },
-    {429, 429, NULL,                                                NULL                                         },
-    {431, 431, NULL,                                                NULL                                         },
-    {494, 400, "400 Request Header Or Cookie Too Large",            "Request Header Or Cookie Too Large"         },
-    {495, 400, "400 The SSL certificate error",                     "The SSL certificate error"                  },
-    {496, 400, "400 No required SSL certificate was sent",
-     "No required SSL certificate was sent"                                                                      },
+    {301, 301, NULL,                                                NULL                                  },
+    {302, 302, "302 Found",                                         NULL                                  },
+    {303, 303, NULL,                                                NULL                                  },
+    {307, 307, NULL,                                                NULL                                  },
+    {308, 308, NULL,                                                NULL                                  },
+    {400, 400, NULL,                                                NULL                                  },
+    {401, 401, "401 Authorization Required",                        NULL                                  },
+    {402, 402, NULL,                                                NULL                                  },
+    {403, 403, NULL,                                                NULL                                  },
+    {404, 404, NULL,                                                NULL                                  },
+    {405, 405, NULL,                                                NULL                                  },
+    {406, 406, NULL,                                                NULL                                  },
+    {409, 409, NULL,                                                NULL                                  },
+    {410, 410, NULL,                                                NULL                                  },
+    {411, 411, NULL,                                                NULL                                  },
+    {412, 412, NULL,                                                NULL                                  },
+    {413, 413, NULL,                                                NULL                                  },
+    {414, 414, NULL,                                                NULL                                  },
+    {415, 415, NULL,                                                NULL                                  },
+    {416, 416, NULL,                                                NULL                                  },
+    {421, 421, NULL,                                                NULL                                  },
+    {429, 429, NULL,                                                NULL                                  },
+    {431, 431, NULL,                                                NULL                                  },
+    {494, 400, "400 Request Header Or Cookie Too Large",            "Request Header Or Cookie Too Large"  },
+    {495, 400, "400 The SSL certificate error",                     "The SSL certificate error"           },
+    {496, 400, "400 No required SSL certificate was sent",          "No required SSL certificate was sent"},
     {497, 400, "400 The plain HTTP request was sent to HTTPS port",
-     "The plain HTTP request was sent to HTTPS port"                                                             },
-    {500, 500, NULL,                                                NULL                                         },
-    {501, 501, NULL,                                                NULL                                         },
-    {502, 502, NULL,                                                NULL                                         },
-    {503, 503, NULL,                                                NULL                                         },
-    {504, 504, NULL,                                                NULL                                         },
-    {505, 505, NULL,                                                NULL                                         },
-    {507, 507, NULL,                                                NULL                                         },
+     "The plain HTTP request was sent to HTTPS port"                                                      },
+    {500, 500, NULL,                                                NULL                                  },
+    {501, 501, NULL,                                                NULL                                  },
+    {502, 502, NULL,                                                NULL                                  },
+    {503, 503, NULL,                                                NULL                                  },
+    {504, 504, NULL,                                                NULL                                  },
+    {505, 505, NULL,                                                NULL                                  },
+    {507, 507, NULL,                                                NULL                                  },
 };
 
 static const struct page *find_page(unsigned status)

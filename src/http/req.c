@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * req.c: the life of a request (req.h). Handlers and content write down what they want, `settle` acts on
- * it between their calls:
+ * req.c: the life of a request (req.h). Handlers and content write down what they want, `settle`
+ * acts on it between their calls:
  *
  *   run -> step of the state -> phase handlers | content->step | limit_rate
  *                            -> settle: cancel? fail or redirect asked for? responded? content?
@@ -48,7 +48,7 @@ enum req_state {
 #define X(prefix, name, step, deadline, moves) prefix##_##name,
     WR_REQ_STATES(X)
 #undef X
-        WR_REQ_WAIT
+    WR_REQ_WAIT
 };
 
 static const char *const state_names[] = {
@@ -92,7 +92,8 @@ void wr_req_use_server(struct wr_req *r, const struct wr_server *v)
     wr_req_use_location(r, NULL);
 }
 
-/* ---- the error log's tail of a line ------------------------------------------------------------ */
+/* ---- the error log's tail of a line ------------------------------------------------------------
+ */
 
 static void add_field(struct wr_strbuf *b, const char *name, struct wr_str value)
 {
@@ -110,8 +111,8 @@ static void write_context(const struct wr_log *log, struct wr_strbuf *b)
     if (r->up_phase.len > 0) {
         wr_strbuf_printf(b, " while %.*s", WR_STR_ARG(r->up_phase));
     }
-    wr_strbuf_printf(b, ", client: %.*s, server: %.*s", (int)wr_addr_write_host(&r->peer, text), text,
-                     WR_STR_ARG(r->server ? r->server->name : WR_STR_NULL));
+    wr_strbuf_printf(b, ", client: %.*s, server: %.*s", (int)wr_addr_write_host(&r->peer, text),
+                     text, WR_STR_ARG(r->server ? r->server->name : WR_STR_NULL));
     add_field(b, "request", r->head->request_line);
     if (r->up_url.len > 0) {
         wr_strbuf_printf(b, ", upstream: \"%.*s%.*s%.*s\"", WR_STR_ARG(r->up_scheme),
@@ -123,7 +124,8 @@ static void write_context(const struct wr_log *log, struct wr_strbuf *b)
     add_field(b, "referrer", referer ? referer->value : WR_STR_NULL);
 }
 
-/* ---- what handlers and contents ask for -------------------------------------------------------- */
+/* ---- what handlers and contents ask for --------------------------------------------------------
+ */
 
 void wr_req_fail(struct wr_req *r, unsigned status)
 {
@@ -172,11 +174,13 @@ void wr_req_abort(struct wr_req *r, enum wr_reason why)
     wr_req_cancel(r, why);
 }
 
-/* ---- the response ------------------------------------------------------------------------------ */
+/* ---- the response ------------------------------------------------------------------------------
+ */
 
 void wr_req_reset_out(struct wr_req *r)
 {
-    static const enum wr_hdr_id kept[] = {WR_HDR_WWW_AUTHENTICATE, WR_HDR_ALLOW, WR_HDR_RETRY_AFTER};
+    static const enum wr_hdr_id kept[] = {WR_HDR_WWW_AUTHENTICATE, WR_HDR_ALLOW,
+                                          WR_HDR_RETRY_AFTER};
     struct wr_str values[WR_ARRAY_LEN(kept)];
     bool has[WR_ARRAY_LEN(kept)];
 
@@ -215,8 +219,7 @@ static bool is_disabled_browser(struct wr_req *r, const struct wr_core_loc *lc)
     if (!f) {
         return false;
     }
-    if ((lc->keepalive_disable & WR_KEEPALIVE_NO_MSIE6) != 0 &&
-        r->head->method == WR_METHOD_POST) {
+    if ((lc->keepalive_disable & WR_KEEPALIVE_NO_MSIE6) != 0 && r->head->method == WR_METHOD_POST) {
         size_t at = wr_str_find_str(f->value, WR_STR("MSIE "));
         struct wr_str v = wr_str_sub(f->value, at + 5, 2);
 
@@ -238,19 +241,19 @@ static bool wants_keepalive(struct wr_reqx *x, const struct wr_core_loc *lc)
         return false;
     }
     /* A body that is being read by somebody would have to end well before the next request. */
-    if (s->rx == WR_HALF_BODY &&
-        (x->r.body_state == WR_BODY_READING ||
-         (x->r.body_state == WR_BODY_HANDED && x->r.out.status >= 400))) {
+    if (s->rx == WR_HALF_BODY && (x->r.body_state == WR_BODY_READING ||
+                                  (x->r.body_state == WR_BODY_HANDED && x->r.out.status >= 400))) {
         return false;
     }
     return x->r.conn_requests < lc->keepalive_requests &&
-           wr_now_ms() - s->conn->since_ms < lc->keepalive_time_ms && !is_disabled_browser(&x->r, lc);
+           wr_now_ms() - s->conn->since_ms < lc->keepalive_time_ms &&
+           !is_disabled_browser(&x->r, lc);
 }
 
 /*
- * The client's body that nobody asked for: read and dropped behind the response, so that the connection
- * can go on. Not behind an error, whose connection ends if the body is not here (RFC 9112 9.6), and not
- * when the client waits for 100 Continue: it may never send it.
+ * The client's body that nobody asked for: read and dropped behind the response, so that the
+ * connection can go on. Not behind an error, whose connection ends if the body is not here (RFC
+ * 9112 9.6), and not when the client waits for 100 Continue: it may never send it.
  */
 static bool wants_drain(const struct wr_reqx *x)
 {
@@ -258,7 +261,8 @@ static bool wants_drain(const struct wr_reqx *x)
     const struct wr_stream *s = r->stream;
 
     return s->rx == WR_HALF_BODY && !s->in && !s->want_close && r->out.status < 400 &&
-           r->out.status >= 200 && (r->body_state == WR_BODY_WAITING || r->body_state == WR_BODY_NONE) &&
+           r->out.status >= 200 &&
+           (r->body_state == WR_BODY_WAITING || r->body_state == WR_BODY_NONE) &&
            (r->head->flags & (WR_MSG_EXPECT | WR_MSG_KEEP_ALIVE)) == WR_MSG_KEEP_ALIVE;
 }
 
@@ -786,7 +790,8 @@ static enum req_state step_closing(struct wr_reqx *x)
     wr_stat_inc(WR_CNT_REQ_ENDED);
     if (s->tx != WR_HALF_DONE && s->tx != WR_HALF_RESET) {
         s->ops->reset(s, r->cancel != 0 ? (enum wr_reason)r->cancel
-                                        : x->is_silent ? WR_REASON_DONE : WR_REASON_CANCELED);
+                         : x->is_silent ? WR_REASON_DONE
+                                        : WR_REASON_CANCELED);
     }
     wr_server_leave(x);
     wr_obj_kill(r);
@@ -803,6 +808,7 @@ static enum req_state step_closed(struct wr_reqx *x)
 /* ---- the task -------------------------------------------------------------------------------- */
 
 static enum req_state (*const steps[])(struct wr_reqx *x) = {
+
 #define X(prefix, name, step, deadline, moves) [prefix##_##name] = step_##step,
     WR_REQ_STATES(X)
 #undef X

@@ -3,8 +3,8 @@
  * req_int.h: what req.c, body.c, reply.c and server.c share of a request beyond req.h. One struct a
  * request, in the stream's arena; struct wr_req is its first member.
  *
- * Handlers and contents only write down what they want (fail, redirect, end); the request's task acts
- * on it when they have returned, so nothing is closed under the feet of its caller.
+ * Handlers and contents only write down what they want (fail, redirect, end); the request's task
+ * acts on it when they have returned, so nothing is closed under the feet of its caller.
  */
 #ifndef WR_HTTP_REQ_INT_H
 #define WR_HTTP_REQ_INT_H
@@ -18,7 +18,11 @@
 
 #define WR_REQ_FIELDS_MAX 1000 /* of a response head */
 
-enum wr_req_pending { WR_PENDING_NONE, WR_PENDING_FAIL, WR_PENDING_REDIRECT };
+enum wr_req_pending {
+    WR_PENDING_NONE,
+    WR_PENDING_FAIL,
+    WR_PENDING_REDIRECT
+};
 
 /* A generation that this thread serves; cnt: requests and listeners that need it. */
 struct wr_gen_slot {
@@ -37,17 +41,17 @@ struct wr_req_limit {
 struct wr_reqx {
     struct wr_req r; /* first */
     struct wr_gen_slot *slot;
-    uint8_t pending;         /* enum wr_req_pending */
-    bool is_out_given;       /* the codec, or the limit, has the consumer end of out_pipe */
-    bool is_silent;          /* closed without an answer: 444, 408, 499 */
-    bool want_relocate;      /* POST_REWRITE goes back to FIND_LOCATION */
-    bool is_body_told;       /* the log line about the temporary file was written */
-    bool is_keepable;        /* nothing of this request wants the connection closed */
+    uint8_t pending;    /* enum wr_req_pending */
+    bool is_out_given;  /* the codec, or the limit, has the consumer end of out_pipe */
+    bool is_silent;     /* closed without an answer: 444, 408, 499 */
+    bool want_relocate; /* POST_REWRITE goes back to FIND_LOCATION */
+    bool is_body_told;  /* the log line about the temporary file was written */
+    bool is_keepable;   /* nothing of this request wants the connection closed */
     uint16_t pending_status;
     struct wr_str pending_uri, pending_args;
     struct wr_req_limit limit;
-    struct wr_pipe *drain;   /* a body that nobody asked for: read and dropped; NULL: none */
-    uint64_t drain_at_ms;    /* deadline of DRAIN */
+    struct wr_pipe *drain; /* a body that nobody asked for: read and dropped; NULL: none */
+    uint64_t drain_at_ms;  /* deadline of DRAIN */
     /* client_body_in_file_only (body.c) */
     struct wr_file *body_file;
     struct wr_str body_file_name;
@@ -80,7 +84,8 @@ const struct wr_port *wr_server_port(struct wr_req *r);
 void wr_req_use_server(struct wr_req *r, const struct wr_server *v);
 /* The location from now on: scope, log, timeouts. NULL: the server's level. */
 void wr_req_use_location(struct wr_req *r, const struct wr_location *l);
-/* Response head as at the beginning but for what belongs to an error (WWW-Authenticate ...), pipe dropped. */
+/* Response head as at the beginning but for what belongs to an error (WWW-Authenticate ...), pipe
+ * dropped. */
 void wr_req_reset_out(struct wr_req *r);
 
 /* --- reply.c --- */

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * server.c: one thread's accepting side (server.h): which generation it serves, its listeners and their
- * connections, the limit of connections.
+ * server.c: one thread's accepting side (server.h): which generation it serves, its listeners and
+ * their connections, the limit of connections.
  *
  *   thread -- slots[]    generations in use here, the current one among them
- *          -- listens[]  struct wr_listen_ctx: a listening address; the sink of its connections. Outlives its
- *                        listener (a reload took the address away, quit) until the last connection ended
+ *          -- listens[]  struct wr_listen_ctx: a listening address; the sink of its connections.
+ * Outlives its listener (a reload took the address away, quit) until the last connection ended
  *          -- reqs       requests that run
  *
- * A slot holds one atomic reference of its generation; requests and listeners count in plain integers
- * (io.md rule 11). Owner thread only.
+ * A slot holds one atomic reference of its generation; requests and listeners count in plain
+ * integers (io.md rule 11). Owner thread only.
  */
 #include "http/server.h"
 
@@ -36,14 +36,14 @@ struct wr_listen_ctx {
     struct wr_task task;
     struct wr_timer full_timer; /* the thread is full: look again */
     struct wr_grave grave;
-    struct wr_list node;    /* in the thread's list */
+    struct wr_list node; /* in the thread's list */
     struct wr_list conns;
     uint32_t conn_cnt, req_cnt;
     struct wr_gen_slot *slot; /* pinned: port is in it */
     const struct wr_port *port;
-    int source_fd;          /* the fixture's descriptor the listener was made of */
-    bool is_open;           /* accepts */
-    bool is_kept;           /* adopt: the new generation has it */
+    int source_fd; /* the fixture's descriptor the listener was made of */
+    bool is_open;  /* accepts */
+    bool is_kept;  /* adopt: the new generation has it */
 };
 
 struct wr_http_thread {
@@ -57,8 +57,8 @@ struct wr_http_thread {
 };
 
 /*
- * Rule zero: the thread's own serving side. Sinks and requests find it without a way through every object,
- * and it holds nothing that another thread may see.
+ * Rule zero: the thread's own serving side. Sinks and requests find it without a way through every
+ * object, and it holds nothing that another thread may see.
  */
 static _Thread_local struct wr_http_thread thread;
 
@@ -234,8 +234,7 @@ static void set_full(bool is_full)
         return;
     }
     thread.is_full = is_full;
-    WR_LIST_FOREACH(n, &thread.listens)
-    {
+    WR_LIST_FOREACH (n, &thread.listens) {
         struct wr_listen_ctx *lc = wr_container_of(n, struct wr_listen_ctx, node);
 
         if (!lc->is_open) {
@@ -293,8 +292,7 @@ static bool make_room(void)
     unsigned scan = REUSE_SCAN, closed = 0;
     struct wr_list *n, *t;
 
-    WR_LIST_FOREACH_SAFE(n, t, &thread.listens)
-    {
+    WR_LIST_FOREACH_SAFE (n, t, &thread.listens) {
         closed += close_idle(wr_container_of(n, struct wr_listen_ctx, node), &scan);
         if (closed >= REUSE_MAX || scan == 0) {
             break;
@@ -387,8 +385,7 @@ static struct wr_listen_ctx *find_open(const struct wr_port *p)
 {
     struct wr_list *n;
 
-    WR_LIST_FOREACH(n, &thread.listens)
-    {
+    WR_LIST_FOREACH (n, &thread.listens) {
         struct wr_listen_ctx *lc = wr_container_of(n, struct wr_listen_ctx, node);
 
         if (lc->is_open && !lc->is_kept && lc->source_fd == fd_of_port(p) &&
@@ -446,8 +443,7 @@ static void close_ctx(struct wr_listen_ctx *lc, uint32_t grace_ms)
         wr_listener_close(&lc->listener);
         wr_task_cancel(&lc->task);
     }
-    WR_LIST_FOREACH_SAFE(n, t, &lc->conns)
-    {
+    WR_LIST_FOREACH_SAFE (n, t, &lc->conns) {
         wr_h1_server_quit(wr_h1_server_of_node(n), grace_ms);
     }
     bury_if_done(lc);
@@ -458,8 +454,7 @@ static enum wr_status open_ports(struct wr_gen_slot *slot)
 {
     struct wr_list *n;
 
-    WR_LIST_FOREACH(n, &thread.listens)
-    {
+    WR_LIST_FOREACH (n, &thread.listens) {
         wr_container_of(n, struct wr_listen_ctx, node)->is_kept = false;
     }
     for (size_t i = 0; slot->http && i < slot->http->port_cnt; i++) {
@@ -504,8 +499,7 @@ enum wr_status wr_http_adopt(struct wr_gen *g, unsigned thread_no)
         pin(old);
     }
     st = open_ports(slot);
-    WR_LIST_FOREACH_SAFE(n, t, &thread.listens)
-    {
+    WR_LIST_FOREACH_SAFE (n, t, &thread.listens) {
         struct wr_listen_ctx *lc = wr_container_of(n, struct wr_listen_ctx, node);
 
         if (lc->is_open && !lc->is_kept) {
@@ -523,8 +517,7 @@ void wr_http_quit(uint32_t grace_ms)
     struct wr_list *n, *t;
 
     prepare_thread();
-    WR_LIST_FOREACH_SAFE(n, t, &thread.listens)
-    {
+    WR_LIST_FOREACH_SAFE (n, t, &thread.listens) {
         close_ctx(wr_container_of(n, struct wr_listen_ctx, node), grace_ms);
     }
 }
@@ -535,8 +528,7 @@ void wr_http_stop(void)
     struct wr_list *n, *t;
 
     prepare_thread();
-    WR_LIST_FOREACH_SAFE(n, t, &thread.listens)
-    {
+    WR_LIST_FOREACH_SAFE (n, t, &thread.listens) {
         struct wr_listen_ctx *lc = wr_container_of(n, struct wr_listen_ctx, node);
         struct wr_list *m, *u;
 
@@ -545,8 +537,7 @@ void wr_http_stop(void)
             wr_listener_close(&lc->listener);
             wr_task_cancel(&lc->task);
         }
-        WR_LIST_FOREACH_SAFE(m, u, &lc->conns)
-        {
+        WR_LIST_FOREACH_SAFE (m, u, &lc->conns) {
             wr_h1_server_close(wr_h1_server_of_node(m), WR_REASON_SHUTDOWN);
         }
         bury_if_done(lc);

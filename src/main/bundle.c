@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bundle.c: see bundle.h. Records are written to the memfd as they come, so the supervisor never holds a
- * second copy of the configuration. The reader checks every length against the mapping, though only we write it.
+ * bundle.c: see bundle.h. Records are written to the memfd as they come, so the supervisor never
+ * holds a second copy of the configuration. The reader checks every length against the mapping,
+ * though only we write it.
  */
 #include "main/bundle.h"
 
@@ -44,7 +45,8 @@ static bool make_key(struct wr_arena *a, uint32_t kind, struct wr_str name, stru
 
 enum wr_status wr_bundle_begin(struct wr_bundle_writer *w)
 {
-    *w = (struct wr_bundle_writer){.fd = memfd_create("weir-bundle", MFD_CLOEXEC | MFD_ALLOW_SEALING)};
+    *w = (struct wr_bundle_writer){
+        .fd = memfd_create("weir-bundle", MFD_CLOEXEC | MFD_ALLOW_SEALING)};
     if (w->fd == -1) {
         return WR_ESYS;
     }
@@ -80,8 +82,8 @@ static bool is_new(struct wr_bundle_writer *w, enum wr_bundle_kind kind, struct 
     return wr_map_put(&w->_seen, key, w) == NULL;
 }
 
-void wr_bundle_add(struct wr_bundle_writer *w, enum wr_bundle_kind kind, struct wr_str name, int err,
-                   struct wr_str data)
+void wr_bundle_add(struct wr_bundle_writer *w, enum wr_bundle_kind kind, struct wr_str name,
+                   int err, struct wr_str data)
 {
     struct record r = {BUNDLE_MAGIC, (uint32_t)kind, err, (uint32_t)name.len, data.len};
     uint64_t more = sizeof(r) + name.len + data.len;
@@ -202,8 +204,8 @@ void wr_bundle_close(struct wr_bundle *b)
     }
 }
 
-bool wr_bundle_find(const struct wr_bundle *b, enum wr_bundle_kind kind, struct wr_str name, int *ret_err,
-                    struct wr_str *ret_data)
+bool wr_bundle_find(const struct wr_bundle *b, enum wr_bundle_kind kind, struct wr_str name,
+                    int *ret_err, struct wr_str *ret_data)
 {
     char room[4096];
     struct wr_arena big;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * chan.c: see chan.h. One sendmsg a message; the descriptor travels as SCM_RIGHTS. A worker that does not
- * read for ten seconds is as good as dead: the sender learns it and the supervisor goes on.
+ * chan.c: see chan.h. One sendmsg a message; the descriptor travels as SCM_RIGHTS. A worker that
+ * does not read for ten seconds is as good as dead: the sender learns it and the supervisor goes
+ * on.
  */
 #include "main/chan.h"
 
@@ -68,7 +69,8 @@ static enum wr_status wait_room(int chan)
     return rc > 0 || errno == EINTR ? WR_OK : WR_ESYS;
 }
 
-enum wr_status wr_chan_send(int chan, enum wr_chan_type type, uint64_t no, struct wr_str text, int fd)
+enum wr_status wr_chan_send(int chan, enum wr_chan_type type, uint64_t no, struct wr_str text,
+                            int fd)
 {
     struct head h = {CHAN_MAGIC, (uint32_t)type, no};
     char room[sizeof(h) + WR_CHAN_TEXT_MAX];
@@ -116,11 +118,13 @@ static int take_fd(struct msghdr *m)
 enum wr_status wr_chan_recv(int chan, struct wr_chan_msg *ret)
 {
     struct head h;
-    struct iovec iov[2] = {{.iov_base = &h, .iov_len = sizeof(h)},
-                           {.iov_base = ret->room, .iov_len = sizeof(ret->room)}};
+    struct iovec iov[2] = {
+        {.iov_base = &h,        .iov_len = sizeof(h)        },
+        {.iov_base = ret->room, .iov_len = sizeof(ret->room)}
+    };
     union control c;
-    struct msghdr m = {.msg_iov = iov, .msg_iovlen = 2, .msg_control = c.room,
-                       .msg_controllen = sizeof(c.room)};
+    struct msghdr m = {
+        .msg_iov = iov, .msg_iovlen = 2, .msg_control = c.room, .msg_controllen = sizeof(c.room)};
     ssize_t n;
     int fd;
 

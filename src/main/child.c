@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * child.c: the worker process as the supervisor sees it. It is made by fork and exec of our own program, so that
- * it begins with clean memory, no descriptor but its channel, and a title of its own; between fork and
- * exec it takes on its user and limits. With master_process off the worker is a thread that runs the same code.
+ * child.c: the worker process as the supervisor sees it. It is made by fork and exec of our own
+ * program, so that it begins with clean memory, no descriptor but its channel, and a title of its
+ * own; between fork and exec it takes on its user and limits. With master_process off the worker is
+ * a thread that runs the same code.
  */
 #include "main/supervisor_int.h"
 
@@ -63,8 +64,9 @@ void wr_child_init(struct wr_supervisor *s)
 
 static bool is_kept_anyway(const char *var)
 {
-    static const char *const prefixes[] = {"WEIR_", "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "TSAN_OPTIONS=",
-                                           "LSAN_OPTIONS=", "MSAN_OPTIONS=", "LD_", "GCOV_"};
+    static const char *const prefixes[] = {
+        "WEIR_",         "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "TSAN_OPTIONS=", "LSAN_OPTIONS=",
+        "MSAN_OPTIONS=", "LD_",           "GCOV_"};
 
     for (size_t i = 0; i < WR_ARRAY_LEN(prefixes); i++) {
         if (strncmp(var, prefixes[i], strlen(prefixes[i])) == 0) {
@@ -204,8 +206,8 @@ enum wr_status wr_child_start(struct wr_supervisor *s)
 
 /* --- sending --- */
 
-static enum wr_status send_files(struct wr_supervisor *s, struct wr_files *t, enum wr_chan_type type,
-                                 bool all)
+static enum wr_status send_files(struct wr_supervisor *s, struct wr_files *t,
+                                 enum wr_chan_type type, bool all)
 {
     struct wr_file_entry *e = NULL;
     enum wr_status st = WR_OK;
@@ -233,7 +235,8 @@ enum wr_status wr_child_send_load(struct wr_supervisor *s, const struct wr_loade
         st = wr_chan_send(s->child.chan, WR_CHAN_LOAD, l->gen->no, WR_STR(""), l->bundle_fd);
     }
     if (st != WR_OK) {
-        wr_log(NULL, WR_LOG_ALERT, "sending the configuration to the worker failed: %s", wr_status_name(st));
+        wr_log(NULL, WR_LOG_ALERT, "sending the configuration to the worker failed: %s",
+               wr_status_name(st));
     }
     return st;
 }
@@ -279,8 +282,8 @@ void wr_child_end(struct wr_supervisor *s)
 static void log_end(pid_t pid, int status, bool is_expected)
 {
     if (WIFSIGNALED(status)) {
-        wr_log(NULL, WR_LOG_ALERT, "worker process %d exited on signal %d%s", (int)pid, WTERMSIG(status),
-               WCOREDUMP(status) ? " (core dumped)" : "");
+        wr_log(NULL, WR_LOG_ALERT, "worker process %d exited on signal %d%s", (int)pid,
+               WTERMSIG(status), WCOREDUMP(status) ? " (core dumped)" : "");
     } else {
         wr_log(NULL, is_expected && WEXITSTATUS(status) == 0 ? WR_LOG_NOTICE : WR_LOG_ALERT,
                "worker process %d exited with code %d", (int)pid, WEXITSTATUS(status));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cmdline.c: see cmdline.h. One-letter options may be joined ("-tqc FILE", "-cFILE"), as scripts around
- * nginx write them. `proxy` and `demo` are words in the first place and have options of their own.
+ * cmdline.c: see cmdline.h. One-letter options may be joined ("-tqc FILE", "-cFILE"), as scripts
+ * around nginx write them. `proxy` and `demo` are words in the first place and have options of
+ * their own.
  */
 #include "main/cmdline.h"
 
@@ -18,7 +19,8 @@ struct args {
 };
 
 /* PRE what POST; value: always WR_ECONFIG. */
-static enum wr_status fail(struct wr_strbuf *err, const char *pre, const char *what, const char *post)
+static enum wr_status fail(struct wr_strbuf *err, const char *pre, const char *what,
+                           const char *post)
 {
     wr_strbuf_add_z(err, pre);
     wr_strbuf_add_z(err, what);
@@ -29,7 +31,13 @@ static enum wr_status fail(struct wr_strbuf *err, const char *pre, const char *w
 static const struct {
     char letter;
     const char *wants;
-} valued[] = {{'c', "file name"}, {'e', "file name"}, {'p', "directory name"}, {'g', "parameter"}, {'s', "parameter"}};
+} valued[] = {
+    {'c', "file name"     },
+    {'e', "file name"     },
+    {'p', "directory name"},
+    {'g', "parameter"     },
+    {'s', "parameter"     }
+};
 
 /* What option `letter` wants, or NULL when it takes no value. */
 static const char *value_name(char letter)
@@ -47,7 +55,12 @@ static enum wr_status set_signal(struct wr_cmdline *c, const char *word, struct 
     static const struct {
         const char *word;
         int signo;
-    } words[] = {{"stop", SIGTERM}, {"quit", SIGQUIT}, {"reload", SIGHUP}, {"reopen", SIGUSR1}};
+    } words[] = {
+        {"stop",   SIGTERM},
+        {"quit",   SIGQUIT},
+        {"reload", SIGHUP },
+        {"reopen", SIGUSR1}
+    };
 
     for (size_t i = 0; i < WR_ARRAY_LEN(words); i++) {
         if (strcmp(word, words[i].word) == 0) {
@@ -202,7 +215,8 @@ static enum wr_status parse_proxy(struct args *a, struct wr_cmdline *c, struct w
         }
     }
     if (c->target_cnt == 0) {
-        return fail(err, "weir proxy needs ", "--to URL", ", for example --to http://127.0.0.1:3000");
+        return fail(err, "weir proxy needs ", "--to URL",
+                    ", for example --to http://127.0.0.1:3000");
     }
     return WR_OK;
 }
@@ -296,7 +310,8 @@ void wr_cmdline_write_version(struct wr_strbuf *b, bool with_build)
 #else
         wr_strbuf_add_z(b, "built by gcc " __VERSION__ "\n");
 #endif
-        wr_strbuf_add_z(b, "prefix: " WR_PREFIX "\nconfiguration: " WR_CONF_PATH "\npid: " WR_PID_PATH
-                           "\nlogs: " WR_LOG_DIR "\nstate: " WR_STATE_DIR "\n");
+        wr_strbuf_add_z(b,
+                        "prefix: " WR_PREFIX "\nconfiguration: " WR_CONF_PATH "\npid: " WR_PID_PATH
+                        "\nlogs: " WR_LOG_DIR "\nstate: " WR_STATE_DIR "\n");
     }
 }

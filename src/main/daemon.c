@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * daemon.c: see daemon.h. One fork and a new session; a pipe carries the exit code to the process that waits.
+ * daemon.c: see daemon.h. One fork and a new session; a pipe carries the exit code to the process
+ * that waits.
  */
 #include "main/daemon.h"
 
@@ -36,7 +37,7 @@ static void silence(int fd, int flags)
     }
 }
 
-enum wr_status wr_daemon_enter(int *ret_fd)
+enum wr_status wr_daemon_enter(int stderr_fd, int *ret_fd)
 {
     int p[2];
     pid_t pid;
@@ -61,6 +62,10 @@ enum wr_status wr_daemon_enter(int *ret_fd)
     (void)umask(0);
     silence(STDIN_FILENO, O_RDONLY);
     silence(STDOUT_FILENO, O_WRONLY);
+    if (stderr_fd > STDERR_FILENO) {
+        wr_say_to(fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+        (void)dup2(stderr_fd, STDERR_FILENO);
+    }
     *ret_fd = p[1];
     return WR_OK;
 }
@@ -73,4 +78,5 @@ void wr_daemon_release(int fd, int code)
         continue;
     }
     (void)close(fd);
+    wr_say_to(STDERR_FILENO); /* lets go of the terminal */
 }

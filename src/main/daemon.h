@@ -11,9 +11,10 @@
 
 /*
  * Returns in the new process only, a session leader with /dev/null as standard input and output. Standard
- * error stays until the release. WR_ESYS: said; we are still the old process.
+ * error is stderr_fd from now on (-1: as before), but what is said (say.h) goes to the old one until the
+ * release. WR_ESYS: said; we are still the old process.
  */
-enum wr_status wr_daemon_enter(int *ret_fd) WR_MUST_CHECK;
+enum wr_status wr_daemon_enter(int stderr_fd, int *ret_fd) WR_MUST_CHECK;
 /* The old process ends with this code; closes fd. */
 void wr_daemon_release(int fd, int code);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * demo.c: starts the servers (demo_origin.c), writes a configuration into a private folder, runs weir with it in
- * the foreground, and prints five commands once it serves. At the end the servers and the folder go away.
+ * demo.c: starts the servers (demo_origin.c), writes a configuration into a private folder, runs
+ * weir with it in the foreground, and prints five commands once it serves. At the end the servers
+ * and the folder go away.
  */
 #include "main/demo.h"
 
@@ -42,7 +43,8 @@ static enum wr_status choose_address(const struct wr_cmdline *c, struct demo *d)
         struct wr_hostport hp;
         const char *why = "";
 
-        if (s.len >= sizeof(d->listen) || wr_hostport_parse(s, &hp, &why) != WR_OK || !hp.has_port) {
+        if (s.len >= sizeof(d->listen) || wr_hostport_parse(s, &hp, &why) != WR_OK ||
+            !hp.has_port) {
             wr_say(WR_LOG_EMERG, 0, "--listen %s: it must be ADDRESS:PORT", c->listen);
             return WR_ECONFIG;
         }
@@ -66,20 +68,21 @@ static void write_conf(const struct demo *d, struct wr_strbuf *b)
 {
     const char *tmp = d->tmp.path;
 
-    wr_strbuf_printf(b,
-                     "# Made by `weir demo`, goes away with it. Change it and try: weir -s reload -c %s\n"
-                     "worker_processes auto;\n"
-                     "pid %s/weir.pid;\n"
-                     "error_log stderr warn;\n"
-                     "events {\n    worker_connections 1024;\n}\n"
-                     "http {\n"
-                     "    log_format demo '$remote_addr \"$request\" $status $body_bytes_sent ${request_time}s '\n"
-                     "                    '-> $upstream_addr ($upstream_status)';\n"
-                     "    access_log /dev/stdout demo;\n"
-                     "    client_body_temp_path %s/client_body;\n"
-                     "    proxy_temp_path %s/proxy;\n"
-                     "    upstream peers {\n",
-                     d->conf, tmp, tmp, tmp);
+    wr_strbuf_printf(
+        b,
+        "# Made by `weir demo`, goes away with it. Change it and try: weir -s reload -c %s\n"
+        "worker_processes auto;\n"
+        "pid %s/weir.pid;\n"
+        "error_log stderr warn;\n"
+        "events {\n    worker_connections 1024;\n}\n"
+        "http {\n"
+        "    log_format demo '$remote_addr \"$request\" $status $body_bytes_sent ${request_time}s '\n"
+        "                    '-> $upstream_addr ($upstream_status)';\n"
+        "    access_log /dev/stdout demo;\n"
+        "    client_body_temp_path %s/client_body;\n"
+        "    proxy_temp_path %s/proxy;\n"
+        "    upstream peers {\n",
+        d->conf, tmp, tmp, tmp);
     for (unsigned i = 0; i < WR_DEMO_PEERS; i++) {
         wr_strbuf_printf(b, "        server 127.0.0.1:%u max_fails=0;\n", d->origin.ports[i]);
     }
@@ -121,7 +124,8 @@ static enum wr_status save_conf(struct demo *d)
     enum wr_status st;
     int fd;
 
-    (void)snprintf(d->conf, sizeof(d->conf), "%s/weir.conf", d->tmp.path); /* fits: path is 4096 at most */
+    (void)snprintf(d->conf, sizeof(d->conf), "%s/weir.conf",
+                   d->tmp.path); /* fits: path is 4096 at most */
     wr_strbuf_init(&b, CONF_MAX);
     write_conf(d, &b);
     st = b.status;
@@ -141,17 +145,18 @@ static void say_ready(void *data)
 {
     const struct demo *d = data;
 
-    (void)printf("\nweir listens on http://%s/ in front of %d servers of its own.\n"
-                 "Its configuration: %s\n\nTry in another terminal (or a browser):\n\n"
-                 "  curl http://%s/\n"
-                 "  for i in 1 2 3 4 5 6; do curl -s http://%s/flaky; done\n"
-                 "  curl -o /dev/null -w '%%{size_download} bytes, %%{speed_download} per second\\n' "
-                 "'http://%s/download?size=100m'\n"
-                 "  curl -N 'http://%s/events?n=5'\n"
-                 "  curl -sN -H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' "
-                 "-H 'Sec-WebSocket-Key: d2VpciBzYXlzIGhlbGxvLg==' 'http://%s/ws?n=3' | cat -v\n"
-                 "\nEach request is a line below. Ctrl-C ends all.\n\n",
-                 d->listen, WR_DEMO_PEERS, d->conf, d->listen, d->listen, d->listen, d->listen, d->listen);
+    (void)printf(
+        "\nweir listens on http://%s/ in front of %d servers of its own.\n"
+        "Its configuration: %s\n\nTry in another terminal (or a browser):\n\n"
+        "  curl http://%s/\n"
+        "  for i in 1 2 3 4 5 6; do curl -s http://%s/flaky; done\n"
+        "  curl -o /dev/null -w '%%{size_download} bytes, %%{speed_download} per second\\n' "
+        "'http://%s/download?size=100m'\n"
+        "  curl -N 'http://%s/events?n=5'\n"
+        "  curl -sN -H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' "
+        "-H 'Sec-WebSocket-Key: d2VpciBzYXlzIGhlbGxvLg==' 'http://%s/ws?n=3' | cat -v\n"
+        "\nEach request is a line below. Ctrl-C ends all.\n\n",
+        d->listen, WR_DEMO_PEERS, d->conf, d->listen, d->listen, d->listen, d->listen, d->listen);
     (void)fflush(stdout);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * demo_origin.c: see demo_origin.h. Sockets, the process, the accepting thread of each peer, and reading a
- * request; what is answered is in demo_pages.c.
+ * demo_origin.c: see demo_origin.h. Sockets, the process, the accepting thread of each peer, and
+ * reading a request; what is answered is in demo_pages.c.
  */
 #include "main/demo_origin.h"
 
@@ -54,7 +54,8 @@ static enum wr_status listen_any(int *ret_fd, uint16_t *ret_port)
     return WR_OK;
 }
 
-/* Reads a head into c->buf; false: the client is gone, or it is too large. c->have: bytes beyond it stay. */
+/* Reads a head into c->buf; false: the client is gone, or it is too large. c->have: bytes beyond it
+ * stay. */
 static bool read_head(struct wr_demo_conn *c)
 {
     for (;;) {

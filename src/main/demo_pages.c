@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * demo_pages.c: a table of pages, see demo_origin.h for what they do. Blocking calls on a loopback socket; a
- * request body is read and counted, with a length or chunked (chunks are skipped by their sizes).
+ * demo_pages.c: a table of pages, see demo_origin.h for what they do. Blocking calls on a loopback
+ * socket; a request body is read and counted, with a length or chunked (chunks are skipped by their
+ * sizes).
  */
 #include "main/demo_pages.h"
 
@@ -32,7 +33,8 @@ static wr_atomic_u32 flaky_cnt; /* requests for /flaky at the peer that fails */
 
 void wr_demo_pause(uint64_t ms)
 {
-    const struct timespec t = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
+    const struct timespec t = {.tv_sec = (time_t)(ms / 1000),
+                               .tv_nsec = (long)(ms % 1000) * 1000000};
 
     (void)nanosleep(&t, NULL);
 }
@@ -111,7 +113,8 @@ static bool reply(struct wr_demo_conn *c, const char *status, const char *type, 
     bool ok;
 
     wr_strbuf_init(&b, TEXT_MAX + 1024);
-    wr_strbuf_printf(&b, "HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nX-Peer: %u\r\n\r\n",
+    wr_strbuf_printf(&b,
+                     "HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nX-Peer: %u\r\n\r\n",
                      status, type, body.len, c->peer_no);
     if (!is_head_request(c)) {
         wr_strbuf_add_str(&b, body);
@@ -128,10 +131,11 @@ static bool begin_stream(struct wr_demo_conn *c, const char *type)
     char room[512];
 
     wr_strbuf_init_fixed(&b, room, sizeof(room));
-    wr_strbuf_printf(&b,
-                     "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nCache-Control: no-cache\r\nX-Peer: %u\r\n"
-                     "Connection: close\r\n\r\n",
-                     type, c->peer_no);
+    wr_strbuf_printf(
+        &b,
+        "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nCache-Control: no-cache\r\nX-Peer: %u\r\n"
+        "Connection: close\r\n\r\n",
+        type, c->peer_no);
     return wr_demo_send(c, b.ptr, b.len) && !is_head_request(c);
 }
 
@@ -242,13 +246,14 @@ static const char script[] =
 
 static void add_html(struct wr_strbuf *b, const struct wr_demo_conn *c)
 {
-    wr_strbuf_printf(b,
-                     "<!doctype html><title>weir</title><style>body{font:16px sans-serif;margin:2em}"
-                     "pre{background:#eee;padding:1em}</style><h1>Peer %u answered</h1>"
-                     "<p>Reload: the peers take turns. <a href=/slow>slow</a> "
-                     "<a href=/events>events</a> <a href='/download?size=10m'>download</a> "
-                     "<a href=/flaky>flaky</a></p><p>It received:</p><pre>",
-                     c->peer_no);
+    wr_strbuf_printf(
+        b,
+        "<!doctype html><title>weir</title><style>body{font:16px sans-serif;margin:2em}"
+        "pre{background:#eee;padding:1em}</style><h1>Peer %u answered</h1>"
+        "<p>Reload: the peers take turns. <a href=/slow>slow</a> "
+        "<a href=/events>events</a> <a href='/download?size=10m'>download</a> "
+        "<a href=/flaky>flaky</a></p><p>It received:</p><pre>",
+        c->peer_no);
     wr_codec_escape(b, c->head, WR_ESCAPE_HTML);
     wr_strbuf_add_z(b, "</pre><pre id=log></pre>");
     wr_strbuf_add_z(b, script);
@@ -313,10 +318,11 @@ static bool answer_download(struct wr_demo_conn *c, struct wr_str args)
         return false;
     }
     wr_strbuf_init_fixed(&b, room, sizeof(room));
-    wr_strbuf_printf(&b,
-                     "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: %llu\r\n"
-                     "X-Peer: %u\r\n\r\n",
-                     (unsigned long long)size, c->peer_no);
+    wr_strbuf_printf(
+        &b,
+        "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: %llu\r\n"
+        "X-Peer: %u\r\n\r\n",
+        (unsigned long long)size, c->peer_no);
     if (!wr_demo_send(c, b.ptr, b.len)) {
         return false;
     }
@@ -343,7 +349,8 @@ static bool answer_events(struct wr_demo_conn *c, struct wr_str args)
         struct wr_strbuf b;
 
         wr_strbuf_init_fixed(&b, room, sizeof(room));
-        wr_strbuf_printf(&b, "data: event %llu from peer %u\n\n", (unsigned long long)i, c->peer_no);
+        wr_strbuf_printf(&b, "data: event %llu from peer %u\n\n", (unsigned long long)i,
+                         c->peer_no);
         if (!wr_demo_send(c, b.ptr, b.len)) {
             return false;
         }

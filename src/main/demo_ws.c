@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * demo_ws.c: just enough of RFC 6455 for an echo: unfragmented frames up to 64 KiB, the mask taken off, ping
- * answered, close answered. SHA-1 is here because only this handshake needs it, and not for security.
+ * demo_ws.c: just enough of RFC 6455 for an echo: unfragmented frames up to 64 KiB, the mask taken
+ * off, ping answered, close answered. SHA-1 is here because only this handshake needs it, and not
+ * for security.
  */
 #include "main/demo_ws.h"
 
@@ -92,8 +93,9 @@ static bool send_handshake(struct wr_demo_conn *c)
     }
     sha1_short(wr_strbuf_str(&t), digest);
     wr_strbuf_init_fixed(&b, room, sizeof(room));
-    wr_strbuf_add_z(&b, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                        "Sec-WebSocket-Accept: ");
+    wr_strbuf_add_z(
+        &b, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Accept: ");
     wr_codec_base64(&b, wr_str((const char *)digest, sizeof(digest)));
     wr_strbuf_add_z(&b, "\r\n\r\n");
     return b.status == WR_OK && wr_demo_send(c, b.ptr, b.len);

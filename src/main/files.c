@@ -5,6 +5,7 @@
 #include "main/files.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -65,10 +66,23 @@ void wr_files_remove(struct wr_file_entry *e)
     wr_mem_free(e);
 }
 
+/* Standard error of a daemon is its error log: it must follow. */
+static bool is_stderr_too(const struct wr_file_entry *e)
+{
+    struct stat a, b;
+
+    return e->fd != STDERR_FILENO && fstat(e->fd, &a) == 0 && fstat(STDERR_FILENO, &b) == 0 &&
+           S_ISREG(a.st_mode) && a.st_ino == b.st_ino && a.st_dev == b.st_dev;
+}
+
 enum wr_status wr_files_replace(struct wr_file_entry *e, int fd)
 {
-    int rc = dup3(fd, e->fd, e->fd > STDERR_FILENO ? O_CLOEXEC : 0);
+    int rc;
 
+    if (is_stderr_too(e)) {
+        (void)dup2(fd, STDERR_FILENO); /* the log itself matters more */
+    }
+    rc = dup3(fd, e->fd, e->fd > STDERR_FILENO ? O_CLOEXEC : 0);
     (void)close(fd);
     return rc == -1 ? WR_ESYS : WR_OK;
 }

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * gen_files.c: see gen_files.h. Lists of default sinks are never freed, because any thread may be writing
- * to the one before; equal lists are the same list, so reloads do not add up.
+ * gen_files.c: see gen_files.h. Lists of default sinks are never freed, because any thread may be
+ * writing to the one before; equal lists are the same list, so reloads do not add up.
  */
 #include "main/gen_files.h"
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/sync.h"
+#include "observe/access_log.h"
 
 #define SINKS_MAX 8
 
@@ -32,8 +33,11 @@ enum wr_status wr_gen_logs_each(struct wr_gen *g, wr_gen_log_fn *fn, void *data)
 
     for (struct wr_error_log *l = cm->sinks_all; l != NULL && st == WR_OK; l = l->next) {
         if (l->path.len > 0) {
-            st = fn(data, l->path, &l->sink.fd);
+            st = fn(data, l->path, &l->sink.fd, false);
         }
+    }
+    for (struct wr_access_file *f = wr_access_log_files(g); f != NULL && st == WR_OK; f = f->next) {
+        st = fn(data, f->path, &f->fd, f->node == NULL);
     }
     return st;
 }

@@ -6,15 +6,19 @@
 #ifndef WR_MAIN_GEN_FILES_H
 #define WR_MAIN_GEN_FILES_H
 
-#include "base/addr.h"
+#include <stdbool.h>
+
 #include "base/compiler.h"
 #include "base/status.h"
 #include "base/str.h"
 #include "conf/gen.h"
 #include "http/core_conf.h"
 
-/* Path of a log ('\0' behind it) and where its descriptor belongs. Others than WR_OK end the walk. */
-typedef enum wr_status wr_gen_log_fn(void *data, struct wr_str path, int *fd);
+/*
+ * Path of a log ('\0' behind it) and where its descriptor belongs. is_default: nobody named it, it may be
+ * missing (-1). Others than WR_OK end the walk.
+ */
+typedef enum wr_status wr_gen_log_fn(void *data, struct wr_str path, int *fd, bool is_default);
 
 /* Every log of the generation that is a file; the same path may come more than once. */
 enum wr_status wr_gen_logs_each(struct wr_gen *g, wr_gen_log_fn *fn, void *data) WR_MUST_CHECK;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hosts.c: getaddrinfo(3) in a child process that writes the addresses to a pipe. A resolver that hangs is
- * killed after WR_HOSTS_TIMEOUT_MS, and what libraries of the name service keep (sockets, memory, threads)
- * ends with the child. The child does nothing else; the supervisor has one thread, so forking is safe.
+ * hosts.c: getaddrinfo(3) in a child process that writes the addresses to a pipe. A resolver that
+ * hangs is killed after WR_HOSTS_TIMEOUT_MS, and what libraries of the name service keep (sockets,
+ * memory, threads) ends with the child. The child does nothing else; the supervisor has one thread,
+ * so forking is safe.
  */
 #include "main/hosts.h"
 

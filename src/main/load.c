@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * load.c: see load.h. Messages are said before the half-built generation ends, because their places point
- * at its files.
+ * load.c: see load.h. Messages are said before the half-built generation ends, because their places
+ * point at its files.
  */
 #include "main/load.h"
 
@@ -51,7 +51,7 @@ static enum wr_status load(const struct wr_start *s, uint64_t no, struct wr_bund
     wr_arena_init(&a, DIAGS_CAP);
     wr_diags_init(&diags, &a);
     st = wr_conf_load(&o, &diags, &gen, &failed);
-    wr_say_diags(&diags, WR_LOG_WARN);
+    wr_say_diags(&diags);
     wr_gen_unref(failed);
     wr_arena_fini(&a);
     if (st == WR_OK) {
@@ -79,7 +79,8 @@ enum wr_status wr_load_disk(const struct wr_start *s, uint64_t no, bool with_bun
     if (st == WR_OK && with_bundle) {
         st = wr_bundle_end(&w, &l.bundle_fd);
         if (st != WR_OK) {
-            wr_say(WR_LOG_EMERG, 0, "the configuration could not be bundled: %s", wr_status_name(st));
+            wr_say(WR_LOG_EMERG, 0, "the configuration could not be bundled: %s",
+                   wr_status_name(st));
         }
     }
     wr_bundle_abort(&w);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * main.c: the entry. Decides what this process is: a worker (its channel is in the environment), a one-shot
- * command, a supervisor, `weir proxy` or `weir demo`.
+ * main.c: the entry. Decides what this process is: a worker (its channel is in the environment), a
+ * one-shot command, a supervisor, `weir proxy` or `weir demo`.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +30,8 @@
 
 #define TEXT_MAX ((size_t)4 << 20)
 
-/* Blocks what loops read by signalfd, before any thread; a broken pipe is an error code, no signal. */
+/* Blocks what loops read by signalfd, before any thread; a broken pipe is an error code, no signal.
+ */
 static void set_signals(void)
 {
     const struct sigaction ignore = {.sa_handler = SIG_IGN};
@@ -81,8 +82,10 @@ static int run_worker(const char *channel)
     return code;
 }
 
-/* path seen from base (which ends in '/' and is absolute), or from the current folder when base is empty. */
-static struct wr_str make_absolute(struct wr_arena *a, struct wr_str base, const char *path, bool is_folder)
+/* path seen from base (which ends in '/' and is absolute), or from the current folder when base is
+ * empty. */
+static struct wr_str make_absolute(struct wr_arena *a, struct wr_str base, const char *path,
+                                   bool is_folder)
 {
     const char *end = is_folder && (path[0] == '\0' || path[strlen(path) - 1] != '/') ? "/" : "";
     char cwd[PATH_MAX];
@@ -94,7 +97,8 @@ static struct wr_str make_absolute(struct wr_arena *a, struct wr_str base, const
     } else if (base.len > 0) {
         st = wr_arena_printf(a, &s, "%.*s%s%s", WR_STR_ARG(base), path, end);
     } else {
-        st = wr_arena_printf(a, &s, "%s/%s%s", getcwd(cwd, sizeof(cwd)) != NULL ? cwd : "", path, end);
+        st = wr_arena_printf(a, &s, "%s/%s%s", getcwd(cwd, sizeof(cwd)) != NULL ? cwd : "", path,
+                             end);
     }
     return st == WR_OK ? s : WR_STR("/");
 }
@@ -112,7 +116,8 @@ static void make_start(const struct wr_cmdline *c, struct wr_arena *a, struct wr
     }
 }
 
-/* One-shot commands, and a start that fails, tell the log of -e too. Value: its descriptor or -1. */
+/* One-shot commands, and a start that fails, tell the log of -e too. Value: its descriptor or -1.
+ */
 static int open_early_log(const struct wr_start *s)
 {
     static struct wr_log_sink sink = {-1, WR_LOG_NOTICE, NULL}; /* the process's default for now */
@@ -122,7 +127,8 @@ static int open_early_log(const struct wr_start *s)
     }
     sink.fd = wr_resources_open_log(s->error_log.ptr);
     if (sink.fd == -1) {
-        wr_say(WR_LOG_ALERT, errno, "could not open error log file: open() \"%s\" failed", s->error_log.ptr);
+        wr_say(WR_LOG_ALERT, errno, "could not open error log file: open() \"%s\" failed",
+               s->error_log.ptr);
         return -1;
     }
     wr_log_set_default(&sink);

@@ -226,6 +226,21 @@ static enum wr_status set_use(struct wr_conf *cf, const struct wr_dir *dir, cons
     return WR_OK;
 }
 
+static enum wr_status set_connections(struct wr_conf *cf, const struct wr_dir *dir,
+                                      const struct wr_node *node, void *conf)
+{
+    struct wr_str s = wr_node_arg(node, 0);
+    uint64_t n;
+
+    (void)dir; /* one row */
+    if (wr_num_parse_u64(s, INT32_MAX, &n) != WR_OK || n == 0) {
+        return wr_conf_err_arg(cf, node, 0, "invalid number \"%.*s\" in \"worker_connections\" directive",
+                               WR_STR_ARG(s));
+    }
+    ((struct wr_main_conf *)conf)->worker_connections = (uint32_t)n;
+    return WR_OK;
+}
+
 /* thread_pool NAME threads=N [max_queue=N]: checked, then forgotten. */
 static enum wr_status set_thread_pool(struct wr_conf *cf, const struct wr_dir *dir,
                                       const struct wr_node *node, void *conf)
@@ -342,8 +357,8 @@ static const struct wr_dir main_dirs[] = {
     {MAIN_ROW("lock_file", 1, 1), ACCEPTED, .doc = "Accepted; there are no locks between processes."},
     {MAIN_ROW("debug_points", 1, 1), ACCEPTED, .doc = "Accepted; assertions are always on."},
     {MAIN_ROW("ssl_engine", 1, 1), ACCEPTED, .doc = "Accepted; there is no TLS yet."},
-    {EVENTS_ROW("worker_connections", 1, 1), FIELD(worker_connections), .set = wr_set_num,
-     .data = &at_least_one, .def = "512",
+    {EVENTS_ROW("worker_connections", 1, 1), FIELD(worker_connections), .set = set_connections,
+     .def = "512",
      .doc = "Connections of each thread, to clients and to peers together."},
     {EVENTS_ROW("use", 1, 1), .kind = WR_KIND_NONE, .set = set_use,
      .doc = "Method of waiting; epoll is the only one."},

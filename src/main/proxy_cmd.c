@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * proxy_cmd.c: makes a configuration of the flags and runs it as any other, without a pid file, with logs on
- * the terminal. Temporary files are in a private folder that goes away at the end.
+ * the terminal. Temporary files have no names: they are in $TMPDIR or /tmp, or, where not everybody may make
+ * files there, in a private folder that goes away at the end.
  *
  * Texts from the command line end up between quotes in the configuration: those that could end a word are
  * refused, so no flag can smuggle in a directive.
@@ -10,7 +11,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/addr.h"
@@ -89,8 +89,8 @@ static void write_head(struct wr_strbuf *b, const char *tmp)
         "    log_format weir_terminal '$time_iso8601 $remote_addr \"$request\" $status $body_bytes_sent '\n"
         "                             '${request_time}s $upstream_addr';\n"
         "    access_log /dev/stdout weir_terminal;\n"
-        "    client_body_temp_path %s/client_body;\n"
-        "    proxy_temp_path %s/proxy;\n"
+        "    client_body_temp_path \"%s\";\n"
+        "    proxy_temp_path \"%s\";\n"
         "    client_max_body_size 0;\n"
         "    keepalive_timeout 75s;\n",
         tmp, tmp);
@@ -134,6 +134,10 @@ enum wr_status wr_proxy_write_conf(const struct wr_cmdline *c, const char *tmp, 
     if (addr[0] == ':') {
         addr++; /* ":8080" is "8080": all addresses */
     }
+    if (!is_plain(wr_str_z(tmp))) {
+        wr_strbuf_printf(err, "the name of the folder for temporary files cannot be used: %s", tmp);
+        return WR_ECONFIG;
+    }
     if (!is_plain(wr_str_z(addr))) {
         wr_strbuf_printf(err, "--listen %s: it must be ADDRESS:PORT, PORT or unix:PATH", addr);
         return WR_ECONFIG;
@@ -162,13 +166,14 @@ int wr_proxy_run(const struct wr_cmdline *c, const struct wr_start *base)
     struct wr_strbuf b, err;
     int code = 1;
 
-    if (wr_tmpdir_make(&tmp, "weir-proxy") != WR_OK) {
+    tmp.path[0] = '\0';
+    if (!wr_tmpdir_is_shared(wr_tmpdir_base()) && wr_tmpdir_make(&tmp, "weir-proxy") != WR_OK) {
         wr_say(WR_LOG_EMERG, errno, "mkdtemp() \"%s\" failed", tmp.path);
         return 1;
     }
     wr_strbuf_init(&b, CONF_MAX);
     wr_strbuf_init(&err, CONF_MAX);
-    if (wr_proxy_write_conf(c, tmp.path, &b, &err) == WR_OK) {
+    if (wr_proxy_write_conf(c, tmp.path[0] != '\0' ? tmp.path : wr_tmpdir_base(), &b, &err) == WR_OK) {
         s.conf = WR_STR("/weir-proxy");
         s.overlay = wr_strbuf_str(&b);
         s.error_log = WR_STR("");

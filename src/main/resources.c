@@ -48,7 +48,18 @@ int wr_resources_open_log(const char *path)
     return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644);
 }
 
-static enum wr_status prepare_log(void *data, struct wr_str path, int *fd)
+/* A log could not be opened: the start fails, unless nobody asked for it. */
+static enum wr_status say_no_log(struct wr_str path, int err, bool is_default)
+{
+    if (is_default) {
+        wr_say(WR_LOG_WARN, err, "open() \"%.*s\" failed, nothing is logged there", WR_STR_ARG(path));
+        return WR_OK;
+    }
+    wr_say(WR_LOG_EMERG, err, "open() \"%.*s\" failed", WR_STR_ARG(path));
+    return WR_ESYS;
+}
+
+static enum wr_status prepare_log(void *data, struct wr_str path, int *fd, bool is_default)
 {
     struct wr_resources *r = data;
     struct wr_file_entry *e = wr_files_find(&r->logs, path, 0);
@@ -57,8 +68,7 @@ static enum wr_status prepare_log(void *data, struct wr_str path, int *fd)
     if (e == NULL) {
         n = wr_resources_open_log(path.ptr);
         if (n == -1) {
-            wr_say(WR_LOG_EMERG, errno, "open() \"%.*s\" failed", WR_STR_ARG(path));
-            return WR_ESYS;
+            return say_no_log(path, errno, is_default);
         }
         e = wr_files_add(&r->logs, path, 0, n);
     }
@@ -87,8 +97,10 @@ static enum wr_status make_folder(const struct wr_main_conf *mc, struct wr_str p
             errno = ENOTDIR;
             return WR_ESYS;
         }
-        /* A folder of the user before, or of root: it must be the worker's. */
-        return mc->has_user && st.st_uid != mc->uid ? wr_privs_chown(mc, room) : WR_OK;
+        /* One of the user before, or of root, must be the worker's; /tmp and its like are everybody's. */
+        return mc->has_user && st.st_uid != mc->uid && (st.st_mode & S_IWOTH) == 0
+                   ? wr_privs_chown(mc, room)
+                   : WR_OK;
     }
     return mkdir(room, 0700) == 0 ? wr_privs_chown(mc, room) : WR_ESYS;
 }
@@ -259,14 +271,13 @@ void wr_resources_reopen(struct wr_resources *r, const struct wr_start *s)
     }
 }
 
-static enum wr_status test_log(void *data, struct wr_str path, int *fd)
+static enum wr_status test_log(void *data, struct wr_str path, int *fd, bool is_default)
 {
     int n = wr_resources_open_log(path.ptr);
 
     (void)data, (void)fd; /* nothing is kept */
     if (n == -1) {
-        wr_say(WR_LOG_EMERG, errno, "open() \"%.*s\" failed", WR_STR_ARG(path));
-        return WR_ESYS;
+        return say_no_log(path, errno, is_default);
     }
     (void)close(n);
     return WR_OK;

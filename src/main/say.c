@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * say.c: see say.h. The two flags are the only state of the program outside of structures; they are set by
+ * say.c: see say.h. These few flags are the only state of the program outside of structures; they are set by
  * the supervisor's thread and read by it.
  */
 #include "main/say.h"
@@ -16,6 +16,21 @@
 
 static bool to_stderr = true; /* supervisor's thread */
 static bool to_log;           /* supervisor's thread */
+static int say_fd = STDERR_FILENO; /* supervisor's thread */
+static enum wr_log_level least_level = WR_LOG_WARN; /* supervisor's thread */
+
+void wr_say_to(int fd)
+{
+    if (say_fd > STDERR_FILENO) {
+        (void)close(say_fd);
+    }
+    say_fd = fd;
+}
+
+void wr_say_least(enum wr_log_level least)
+{
+    least_level = least;
+}
 
 void wr_say_on_stderr(bool is_on)
 {
@@ -41,33 +56,34 @@ void wr_say(enum wr_log_level level, int err, const char *fmt, ...)
     va_start(ap, fmt);
     (void)vsnprintf(text, sizeof(text), fmt, ap); /* a message that is too long is cut */
     va_end(ap);
-    if (to_stderr && level < WR_LOG_NOTICE) {
+    if (to_stderr && level <= least_level) {
+        char line[SAY_MAX + 128];
+        int n;
+
         if (err != 0) {
-            (void)fprintf(stderr, WR_LOG_PROGRAM ": [%s] %s (%d: %s)\n", wr_log_level_name(level), text,
-                          err, wr_log_errno_text(err));
+            n = snprintf(line, sizeof(line), WR_LOG_PROGRAM ": [%s] %s (%d: %s)\n", wr_log_level_name(level),
+                         text, err, wr_log_errno_text(err));
         } else {
-            (void)fprintf(stderr, WR_LOG_PROGRAM ": [%s] %s\n", wr_log_level_name(level), text);
+            n = snprintf(line, sizeof(line), WR_LOG_PROGRAM ": [%s] %s\n", wr_log_level_name(level), text);
         }
+        wr_log_raw(say_fd, line, WR_MIN((size_t)(n < 0 ? 0 : n), sizeof(line) - 1));
     }
     if (want_log()) {
         wr_log_errno(NULL, level, err, "%s", text);
     }
 }
 
-void wr_say_diags(const struct wr_diags *d, enum wr_log_level most)
+void wr_say_diags(const struct wr_diags *d)
 {
-    enum wr_diag_style style = isatty(STDERR_FILENO) == 1 ? WR_DIAG_TERMINAL : WR_DIAG_PLAIN;
+    enum wr_diag_style style = isatty(say_fd) == 1 ? WR_DIAG_TERMINAL : WR_DIAG_PLAIN;
     struct wr_strbuf b;
 
     wr_strbuf_init(&b, DIAGS_MAX);
     for (const struct wr_diag *e = d->head; e != NULL; e = e->next) {
-        if (e->level > most) {
-            continue;
-        }
-        if (to_stderr) {
+        if (to_stderr && e->level <= least_level) {
             wr_strbuf_reset(&b);
             wr_diag_write(e, style, &b);
-            (void)fwrite(b.ptr, 1, b.len, stderr);
+            wr_log_raw(say_fd, b.ptr, b.len);
         }
         if (want_log()) {
             wr_strbuf_reset(&b);

@@ -15,11 +15,15 @@
 
 /* From now on standard error is (not) told; at the start it is. */
 void wr_say_on_stderr(bool is_on);
+/* Takes fd, which is told in place of standard error (then STDERR_FILENO again); -1: nobody. */
+void wr_say_to(int fd);
+/* Standard error is told only what is at least so severe (WR_LOG_ERROR with -q); WR_LOG_WARN at the start. */
+void wr_say_least(enum wr_log_level least);
 /* The error log, at present the default of base/log.h, is a file of its own: tell it, too. */
 void wr_say_on_log(bool is_on);
 /* With the errno's text behind it when err != 0. */
 void wr_say(enum wr_log_level level, int err, const char *fmt, ...) WR_PRINTF(3, 4);
-/* All entries; below quiet_below (WR_LOG_EMERG ...) nothing. */
-void wr_say_diags(const struct wr_diags *d, enum wr_log_level most);
+/* All entries. */
+void wr_say_diags(const struct wr_diags *d);
 
 #endif

@@ -173,12 +173,12 @@ static void end(struct wr_supervisor *s, enum wr_chan_type how)
         wr_loop_stop(wr_loop_get());
         return;
     }
-    /* Nobody is to be told "connection accepted" by a socket that no thread serves. */
-    while (how == WR_CHAN_QUIT && (e = wr_files_next(&s->res.listeners, NULL)) != NULL) {
-        wr_resources_drop_listener(e);
-    }
     if (wr_child_send(s, how) != WR_OK && s->child.pid > 0) {
         (void)kill(s->child.pid, how == WR_CHAN_QUIT ? SIGQUIT : SIGTERM); /* it may be gone already */
+    }
+    /* The kernel must not take connections for a socket that no thread serves. */
+    while (how == WR_CHAN_QUIT && (e = wr_files_next(&s->res.listeners, NULL)) != NULL) {
+        wr_resources_drop_listener(e);
     }
 }
 
@@ -292,6 +292,18 @@ static enum wr_status open_pidfile(struct wr_supervisor *s)
     return st;
 }
 
+/* What standard error becomes in the background: the main error log. -1: it stays as it is. */
+static int stderr_of_daemon(struct wr_supervisor *s)
+{
+    const struct wr_core_main *cm = wr_gen_core_main(s->now.gen);
+    const struct wr_file_entry *e = wr_files_find(&s->res.logs, WR_STR(""), 0);
+
+    if (cm->sinks != NULL) {
+        return cm->sinks->path.len > 0 ? cm->sinks->sink.fd : -1;
+    }
+    return e != NULL ? e->fd : -1;
+}
+
 /* Everything that can fail before there is a loop. */
 static enum wr_status prepare(struct wr_supervisor *s)
 {
@@ -310,13 +322,13 @@ static enum wr_status prepare(struct wr_supervisor *s)
     }
     wr_resources_commit(&s->res);
     if (mc->daemon && !s->start->is_foreground &&
-        wr_daemon_enter(&s->daemon_fd) != WR_OK) {
+        wr_daemon_enter(stderr_of_daemon(s), &s->daemon_fd) != WR_OK) {
         return WR_ESYS;
     }
     return open_pidfile(s);
 }
 
-static enum wr_status open_loop(struct wr_supervisor *s)
+static enum wr_status open_signals(struct wr_supervisor *s)
 {
     sigset_t set;
 
@@ -328,7 +340,7 @@ static enum wr_status open_loop(struct wr_supervisor *s)
         wr_say(WR_LOG_EMERG, errno, "signalfd() failed");
         return WR_ESYS;
     }
-    return wr_child_start(s);
+    return WR_OK;
 }
 
 static void serve(struct wr_supervisor *s)
@@ -344,12 +356,13 @@ static void serve(struct wr_supervisor *s)
         wr_say(WR_LOG_EMERG, errno, "epoll_create() failed");
         return;
     }
-    s->signals.io.fd = -1;
-    if (open_loop(s) == WR_OK) {
-        s->exit_code = 0;
-        wr_loop_run(loop);
-    } else if (s->child.pid != 0) {
-        wr_child_end(s); /* a worker without its channel ends by itself */
+    if (open_signals(s) == WR_OK) {
+        if (wr_child_start(s) == WR_OK) {
+            s->exit_code = 0;
+            wr_loop_run(loop);
+        } else if (s->child.pid != 0) {
+            wr_child_end(s); /* a worker without its channel ends by itself */
+        }
     }
     wr_signals_close(&s->signals);
     wr_timer_fini(&s->restart);
@@ -402,8 +415,12 @@ static void dump_files(const struct wr_gen *g)
 int wr_supervisor_test(const struct wr_start *start, bool is_dump, bool is_quiet)
 {
     struct wr_loaded l = {NULL, -1};
-    enum wr_status st = wr_load_disk(start, 1, false, &l);
+    enum wr_status st;
 
+    if (is_quiet) {
+        wr_say_least(WR_LOG_ERROR);
+    }
+    st = wr_load_disk(start, 1, false, &l);
     if (st == WR_OK && !is_quiet) {
         (void)fprintf(stderr, "weir: the configuration file %s syntax is ok\n", start->conf.ptr);
     }
@@ -430,6 +447,7 @@ int wr_supervisor_signal(const struct wr_start *start, int signo)
     struct wr_str path;
     pid_t pid = 0;
 
+    wr_say_least(WR_LOG_ERROR); /* the running one has said its warnings */
     if (wr_load_disk(start, 1, false, &l) != WR_OK) {
         return 1;
     }

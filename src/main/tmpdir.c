@@ -11,14 +11,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum wr_status wr_tmpdir_make(struct wr_tmpdir *t, const char *name)
+const char *wr_tmpdir_base(void)
 {
     const char *base = getenv("TMPDIR");
 
-    if (base == NULL || base[0] != '/') {
-        base = "/tmp";
-    }
-    (void)snprintf(t->path, sizeof(t->path), "%s/%s-XXXXXX", base, name); /* too long: mkdtemp fails */
+    return base != NULL && base[0] == '/' ? base : "/tmp";
+}
+
+bool wr_tmpdir_is_shared(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode) && (st.st_mode & S_IWOTH) != 0;
+}
+
+enum wr_status wr_tmpdir_make(struct wr_tmpdir *t, const char *name)
+{
+    /* A path that is too long makes mkdtemp fail. */
+    (void)snprintf(t->path, sizeof(t->path), "%s/%s-XXXXXX", wr_tmpdir_base(), name);
     if (mkdtemp(t->path) == NULL || chmod(t->path, 0755) == -1) {
         return WR_ESYS;
     }

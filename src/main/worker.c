@@ -164,7 +164,6 @@ static enum wr_status open_worker(struct wr_worker *w, int chan)
     sigset_t set;
 
     w->chan = chan;
-    w->signals.io.fd = -1;
     wr_files_init(&w->logs);
     wr_files_init(&w->listeners);
     wr_fixtures_init(&w->fixtures);
@@ -185,6 +184,7 @@ static enum wr_status open_worker(struct wr_worker *w, int chan)
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGTERM);
     (void)sigaddset(&set, SIGQUIT);
+    w->has_signals = true;
     return wr_signals_open(&w->signals, &set, &w->signal_task);
 }
 
@@ -195,7 +195,9 @@ static void close_worker(struct wr_worker *w)
     }
     wr_timer_fini(&w->shutdown);
     wr_timer_fini(&w->sweep);
-    wr_signals_close(&w->signals);
+    if (w->has_signals) {
+        wr_signals_close(&w->signals);
+    }
     wr_gen_unref(w->coming);
     wr_gen_unref(w->gen);
     (void)wr_fixtures_sweep(&w->fixtures);

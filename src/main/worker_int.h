@@ -44,6 +44,7 @@ struct wr_worker {
     struct wr_task task;
     struct wr_signals signals;
     struct wr_task signal_task;
+    bool has_signals; /* a process of its own */
     struct wr_timer shutdown; /* worker_shutdown_timeout */
     struct wr_task shutdown_task;
     struct wr_timer sweep;

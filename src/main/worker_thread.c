@@ -19,6 +19,7 @@
 #include "event/loop.h"
 #include "http/server.h"
 #include "up/idle.h"
+#include "observe/access_log.h"
 
 #define END_LOOK_MS 20
 
@@ -139,6 +140,7 @@ static void run_thread(void *data)
     for (int i = 0; i < 4; i++) {
         wr_loop_turn(loop, 0);
     }
+    wr_access_log_flush();
     wr_timer_fini(&t->_timer);
     wr_task_cancel(&t->_task);
     wr_loop_free(loop);

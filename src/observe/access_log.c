@@ -202,18 +202,6 @@ static void make_thread(void)
     }
 }
 
-void wr_access_log_flush(void)
-{
-    struct wr_list *n, *next;
-
-    if (!mine.is_made) {
-        return;
-    }
-    WR_LIST_FOREACH_SAFE (n, next, &mine.dirty) {
-        flush_batch(wr_container_of(n, struct log_batch, node));
-    }
-}
-
 static struct log_gen *find_gen(const struct wr_gen *g)
 {
     struct wr_list *n;
@@ -251,26 +239,47 @@ static struct log_gen *add_gen(const struct wr_gen *g)
     return lg;
 }
 
-static void drop_thread(struct wr_gen *g)
+static void free_gen(struct log_gen *lg)
 {
-    struct log_gen *lg;
+    for (uint32_t i = 0; i < lg->cnt; i++) {
+        flush_batch(&lg->at[i]);
+        wr_strbuf_fini(&lg->at[i].b);
+    }
+    wr_list_remove(&lg->node);
+    wr_mem_free(lg);
+}
 
-    if (!mine.is_made) {
-        return;
-    }
-    lg = find_gen(g);
-    if (lg) {
-        for (uint32_t i = 0; i < lg->cnt; i++) {
-            flush_batch(&lg->at[i]);
-            wr_strbuf_fini(&lg->at[i].b);
-        }
-        wr_list_remove(&lg->node);
-        wr_mem_free(lg);
-    }
+/* Nothing is held: the loop may end. */
+static void rest_thread(void)
+{
     if (wr_list_is_empty(&mine.gens)) {
         wr_task_cancel(&mine.task);
         wr_timer_fini(&mine.timer);
     }
+}
+
+static void drop_thread(struct wr_gen *g)
+{
+    struct log_gen *lg = mine.is_made ? find_gen(g) : NULL;
+
+    if (lg) {
+        free_gen(lg);
+        rest_thread();
+    }
+}
+
+void wr_access_log_flush(void)
+{
+    struct wr_list *n;
+
+    if (!mine.is_made) {
+        return;
+    }
+    while (!wr_list_is_empty(&mine.gens)) {
+        n = mine.gens.next;
+        free_gen(wr_container_of(n, struct log_gen, node));
+    }
+    rest_thread();
 }
 
 /* ---- a line

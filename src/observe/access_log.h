@@ -37,7 +37,10 @@ extern const struct wr_module wr_access_log_module;
 /* All files of a generation, NULL when there is none. Paths with variables are opened at each line.
  */
 struct wr_access_file *wr_access_log_files(const struct wr_gen *g);
-/* Writes out what this thread holds, buffers too: before a reopen, at the end of the thread. */
+/*
+ * Writes out what this thread holds, buffers too, and frees it; the next line makes it anew. At the
+ * end of a thread, before its loop ends; where buffered lines must be in the file now.
+ */
 void wr_access_log_flush(void);
 
 #endif

@@ -336,6 +336,9 @@ void wr_idle_put(const struct wr_members *m, const struct wr_member *member, uin
     s = get_stash(m);
     e = s == NULL ? NULL : wr_slab_alloc(sizeof(*e));
     if (e == NULL) {
+        if (s != NULL && !wr_timer_is_armed(&s->timer)) {
+            end_stash(s); /* made for this one: nothing would end it, nor let its group go */
+        }
         pc->codec->close(pc, WR_REASON_NOMEM);
         return;
     }

@@ -23,11 +23,11 @@ GROWTH = 16 * MB
 TRANSFER = 50.0 * SLOW                   # the whole of one large transfer
 
 
-def assert_level(before, after, what):
+def assert_level(server, before, after, what):
     """Less than 16 MB more. A sanitizer keeps what was freed, so its memory says nothing."""
     text = f"{what}: {before / MB:.1f} MB -> {after / MB:.1f} MB"
     print(text)
-    if is_sanitized():
+    if is_sanitized(server):
         warnings.warn(f"not checked, a sanitizer is in the program: {text}", stacklevel=2)
         return
     assert after - before < GROWTH, f"resident memory grew by {(after - before) / MB:.1f} MB; {text}"
@@ -86,7 +86,7 @@ def test_memory_of_a_large_upload(weir, buffering, framing):
         upload(server, framing, WARM, warm)
         with MemoryWatch(pids) as watch:
             upload(server, framing, SIZE, want)
-        assert_level(watch.start, watch.peak, f"an upload of {SIZE // MB} MB, {watch.samples} samples")
+        assert_level(server, watch.start, watch.peak, f"an upload of {SIZE // MB} MB, {watch.samples} samples")
         assert processes_of(server) == pids
         assert_no_temporary_files(server)
 
@@ -111,7 +111,7 @@ def test_memory_of_a_large_download(weir, buffering, framing):
                 assert SIZE < 64 * MB or len(up.lines) == 1, f"nothing held the peer back from {SIZE // MB} MB"
             # The small window has done its work; the rest may go fast.
             end_download(client, resp, SIZE, want)
-        assert_level(watch.start, watch.peak, f"a download of {SIZE // MB} MB, {watch.samples} samples")
+        assert_level(server, watch.start, watch.peak, f"a download of {SIZE // MB} MB, {watch.samples} samples")
         assert processes_of(server) == pids
         assert_no_temporary_files(server)
 
@@ -145,7 +145,7 @@ def test_memory_of_large_bodies_at_once(weir, buffering):
         run_all(server, WARM, warm)
         with MemoryWatch(pids) as watch:
             run_all(server, size, want)
-        assert_level(watch.start, watch.peak, f"8 bodies of {size // MB} MB, {watch.samples} samples")
+        assert_level(server, watch.start, watch.peak, f"8 bodies of {size // MB} MB, {watch.samples} samples")
 
 
 def test_mixed_requests(weir):
@@ -179,7 +179,7 @@ def test_mixed_requests(weir):
         sockets = descriptors(pids)["socket"]
         assert sockets == sockets_fresh, f"{sockets} sockets, {sockets_fresh} before any request"
         assert_no_temporary_files(server)
-        assert_level(memory_before, resident(pids),
+        assert_level(server, memory_before, resident(pids),
                      f"{REQUESTS - warm} mixed requests in {took:.1f} s, peak {watch.peak / MB:.1f} MB")
         assert processes_of(server) == pids, "a process of the server was replaced"
         assert server.get("/alive").text == "alive"

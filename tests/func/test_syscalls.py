@@ -15,12 +15,12 @@ COSTS = {64: (3200, 4.5, 5.5), 1: (400, 6.0, 7.05)}
 @pytest.mark.parametrize("connections", sorted(COSTS))
 def test_calls_of_a_proxied_get(weir, connections):
     requests, limit, limit_nginx = COSTS[connections]
-    if is_sanitized():
-        skip_loudly("a sanitizer in the program makes calls of its own")
     with PeerProcess("fixed") as up:
         server = weir("access_log off; keepalive_requests 100000; location / { proxy_http_version 1.1;"
                       "proxy_set_header Connection ''; proxy_pass http://pool; }", workers=1,
                       http="upstream pool { server {up}; keepalive 128; keepalive_requests 100000; }", up=up)
+        if is_sanitized(server):
+            skip_loudly("a sanitizer in the program makes calls of its own")
         loop = ClosedLoop(("127.0.0.1", server.port), connections)
         loop.run(connections * 10)
         with CallCount(processes_of(server)) as count:

@@ -26,7 +26,6 @@ import pytest
 
 from .client import Client, build_request, reset
 from .http1 import Closed, ProtocolError, Stream
-from .server import BINARY
 from .timing import LIMIT, SLOW, wait_for
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -48,9 +47,9 @@ def need_tool(name, package):
     return path
 
 
-def is_sanitized():
-    """True if the program under test carries a sanitizer, whose own memory and system calls would be measured."""
-    with open(BINARY, "rb") as file:
+def is_sanitized(server):
+    """True if the program that runs carries a sanitizer, whose own memory and system calls would be measured."""
+    with open(f"/proc/{server.process.pid}/exe", "rb") as file:
         data = file.read()
     return any(name in data for name in (b"__asan_init", b"__tsan_init", b"__msan_init"))
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * req_kit.h: a whole server in a test: configuration text, event loop, listening sockets on ports that the
- * kernel chooses, clients on real connections. The module "say" gives locations a content:
+ * req_kit.h: a whole server in a test: configuration text, event loop, listening sockets on ports
+ * that the kernel chooses, clients on real connections. The module "say" gives locations a content:
  *
  *   say TEXT;            answers 200 with the text, variables evaluated
  *   say_fail CODE;       wr_req_fail
@@ -65,7 +65,16 @@ struct say_conf {
     int how;
 };
 
-enum { SAY_TEXT, SAY_FAIL, SAY_GO, SAY_BODY, SAY_STREAM, SAY_LATE, SAY_TO, SAY_HOLD };
+enum {
+    SAY_TEXT,
+    SAY_FAIL,
+    SAY_GO,
+    SAY_BODY,
+    SAY_STREAM,
+    SAY_LATE,
+    SAY_TO,
+    SAY_HOLD
+};
 
 static int say_closed, say_logged;
 static unsigned say_last_status;
@@ -284,10 +293,9 @@ static enum wr_status set_say(struct wr_conf *cf, const struct wr_dir *dir,
     }
 
 static const struct wr_dir say_dirs[] = {
-    SAY("say", 1, 1),      SAY("say_fail", 1, 1),   SAY("say_go", 1, 1),   SAY("say_body", 0, 0),
-    SAY("say_stream", 0, 0), SAY("say_late", 1, 1), SAY("say_to", 2, 2),   SAY("say_hold", 0, 0),
-    WR_DIR_END
-};
+    SAY("say", 1, 1),      SAY("say_fail", 1, 1),   SAY("say_go", 1, 1),
+    SAY("say_body", 0, 0), SAY("say_stream", 0, 0), SAY("say_late", 1, 1),
+    SAY("say_to", 2, 2),   SAY("say_hold", 0, 0),   WR_DIR_END};
 
 static struct wr_conf_module say_conf = {.name = "say", .dirs = say_dirs};
 
@@ -334,12 +342,12 @@ static enum wr_status get_method(struct wr_req *r, const struct wr_var *v, struc
 }
 
 static const struct wr_var say_vars[] = {
-    {"t_uri",    get_uri,    0, WR_VAR_NOCACHE},
-    {"t_args",   get_args,   0, WR_VAR_NOCACHE},
+    {"t_uri",    get_uri,    0, WR_VAR_NOCACHE                },
+    {"t_args",   get_args,   0, WR_VAR_NOCACHE                },
     {"t_arg_",   get_arg,    0, WR_VAR_PREFIX | WR_VAR_NOCACHE},
-    {"t_server", get_server, 0, 0},
-    {"t_host",   get_server, 1, 0},
-    {"t_method", get_method, 0, WR_VAR_NOCACHE},
+    {"t_server", get_server, 0, 0                             },
+    {"t_host",   get_server, 1, 0                             },
+    {"t_method", get_method, 0, WR_VAR_NOCACHE                },
 };
 
 static enum wr_phase_result say_log(struct wr_req *r)
@@ -374,7 +382,8 @@ static void kit_boot(void)
 
     wr_strbuf_init(&b, 4096);
     assert_int_equal(wr_modules_set(kit_modules, WR_ARRAY_LEN(kit_modules), &err), WR_OK);
-    assert_int_equal(wr_registry_init(&kit_registry, kit_confs, WR_ARRAY_LEN(kit_confs), &b), WR_OK);
+    assert_int_equal(wr_registry_init(&kit_registry, kit_confs, WR_ARRAY_LEN(kit_confs), &b),
+                     WR_OK);
     wr_strbuf_fini(&b);
 }
 
@@ -394,7 +403,8 @@ static void kit_end(void)
 
 /* ---- loading --------------------------------------------------------------------------------- */
 
-/* The generation, or NULL with the messages ("[emerg] ... in F:1\n") in out. Warnings are there too. */
+/* The generation, or NULL with the messages ("[emerg] ... in F:1\n") in out. Warnings are there
+ * too. */
 static struct wr_gen *kit_load(const char *text, char *out, size_t size)
 {
     struct wr_conf_text file = {.path = "/w/F", .text = text};
@@ -422,7 +432,8 @@ static struct wr_gen *kit_load(const char *text, char *out, size_t size)
     return g;
 }
 
-/* ---- a running server --------------------------------------------------------------------------- */
+/* ---- a running server ---------------------------------------------------------------------------
+ */
 
 struct kit {
     struct wr_loop *loop;
@@ -514,8 +525,9 @@ static void kit_send(int fd, const char *s)
 }
 
 /*
- * Reads until `until` came (NULL: until the end), at most ms. Value: -1 when the connection was reset, 0 at its end,
- * 1 when `until` is there, 2 when time is up. buf is zero-terminated, appended to.
+ * Reads until `until` came (NULL: until the end), at most ms. Value: -1 when the connection was
+ * reset, 0 at its end, 1 when `until` is there, 2 when time is up. buf is zero-terminated, appended
+ * to.
  */
 static int kit_read(struct kit *k, int fd, char *buf, size_t size, const char *until, uint64_t ms)
 {
@@ -565,7 +577,8 @@ static const char *kit_get(struct kit *k, const char *target)
 {
     char text[1024];
 
-    (void)snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", target);
+    (void)snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+                   target);
     return kit_talk(k, text);
 }
 

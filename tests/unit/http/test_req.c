@@ -37,13 +37,17 @@ static void keeps_alive_and_pipelines(void **state)
     int fd;
 
     (void)state;
-    kit_start(&k, SERVER("keepalive_timeout 60s 7s; keepalive_requests 3; location / { say \"<$t_uri>\"; }"));
+    kit_start(
+        &k,
+        SERVER("keepalive_timeout 60s 7s; keepalive_requests 3; location / { say \"<$t_uri>\"; }"));
     fd = kit_connect(&k, 0);
     kit_send(fd, "GET /1 HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_int_equal(kit_read(&k, fd, buf, sizeof(buf), "</1>", 1000), 1);
     assert_non_null(strstr(buf, "Connection: keep-alive"));
     assert_non_null(strstr(buf, "Keep-Alive: timeout=7\r\n"));
-    kit_send(fd, "GET /2 HTTP/1.1\r\nHost: x\r\n\r\nGET /3 HTTP/1.1\r\nHost: x\r\n\r\nGET /4 HTTP/1.1\r\nHost: x\r\n\r\n");
+    kit_send(
+        fd,
+        "GET /2 HTTP/1.1\r\nHost: x\r\n\r\nGET /3 HTTP/1.1\r\nHost: x\r\n\r\nGET /4 HTTP/1.1\r\nHost: x\r\n\r\n");
     buf[0] = '\0';
     assert_int_equal(kit_read(&k, fd, buf, sizeof(buf), NULL, 2000), 0);
     assert_non_null(strstr(buf, "</2>"));
@@ -69,7 +73,8 @@ static void head_and_204_have_no_body(void **state)
     end_with(r, "");
     r = kit_talk(&k, "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     assert_int_equal(kit_status(r), 204);
-    assert_int_equal(kit_status(kit_talk(&k, "TRACE / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")), 405);
+    assert_int_equal(
+        kit_status(kit_talk(&k, "TRACE / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")), 405);
     kit_stop(&k);
 }
 
@@ -79,12 +84,12 @@ static void bad_requests_are_answered(void **state)
         const char *request;
         unsigned status;
     } cases[] = {
-        {"GET / HTTP/1.1\r\n\r\n",                               400},
-        {"GET / HTTP/1.1\r\nHost: a b\r\n\r\n",                  400},
-        {"GET /%00 HTTP/1.1\r\nHost: x\r\n\r\n",                 400},
-        {"GET /../x HTTP/1.1\r\nHost: x\r\n\r\n",                400},
-        {"G<T / HTTP/1.1\r\nHost: x\r\n\r\n",                    400},
-        {"GET / HTTP/2.5\r\nHost: x\r\n\r\n",                    505},
+        {"GET / HTTP/1.1\r\n\r\n",                                 400},
+        {"GET / HTTP/1.1\r\nHost: a b\r\n\r\n",                    400},
+        {"GET /%00 HTTP/1.1\r\nHost: x\r\n\r\n",                   400},
+        {"GET /../x HTTP/1.1\r\nHost: x\r\n\r\n",                  400},
+        {"G<T / HTTP/1.1\r\nHost: x\r\n\r\n",                      400},
+        {"GET / HTTP/2.5\r\nHost: x\r\n\r\n",                      505},
         {"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n", 400},
     };
 
@@ -103,12 +108,17 @@ static void bad_requests_are_answered(void **state)
 static void host_and_port_choose_a_server(void **state)
 {
     (void)state;
-    kit_start(&k, "http { server { listen 127.0.0.1:1; location / { say default; } }"
-                  "server { listen 127.0.0.1:1; server_name ~^re(\\d+)\\.(?<tail>[a-z]+)$; location / { say $tail-$1; } }"
-                  "server { listen 127.0.0.1:1; server_name a.b; location / { say \"$t_server $t_host\"; } } }");
-    end_with(kit_talk(&k, "GET / HTTP/1.1\r\nHost: A.B:99\r\nConnection: close\r\n\r\n"), "a.b a.b");
-    end_with(kit_talk(&k, "GET http://a.b/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), "a.b a.b");
-    end_with(kit_talk(&k, "GET / HTTP/1.1\r\nHost: re42.Test\r\nConnection: close\r\n\r\n"), "test-42");
+    kit_start(
+        &k,
+        "http { server { listen 127.0.0.1:1; location / { say default; } }"
+        "server { listen 127.0.0.1:1; server_name ~^re(\\d+)\\.(?<tail>[a-z]+)$; location / { say $tail-$1; } }"
+        "server { listen 127.0.0.1:1; server_name a.b; location / { say \"$t_server $t_host\"; } } }");
+    end_with(kit_talk(&k, "GET / HTTP/1.1\r\nHost: A.B:99\r\nConnection: close\r\n\r\n"),
+             "a.b a.b");
+    end_with(kit_talk(&k, "GET http://a.b/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+             "a.b a.b");
+    end_with(kit_talk(&k, "GET / HTTP/1.1\r\nHost: re42.Test\r\nConnection: close\r\n\r\n"),
+             "test-42");
     end_with(kit_talk(&k, "GET / HTTP/1.1\r\nHost: zz\r\nConnection: close\r\n\r\n"), "default");
     kit_stop(&k);
 }
@@ -126,7 +136,8 @@ static void wildcard_tells_addresses_apart(void **state)
     for (int i = 0; i < 2; i++) {
         uint16_t port = wr_addr_port(&k.addrs[0]);
 
-        assert_int_equal(wr_addr_parse_ip(wr_str_z(i == 0 ? "127.0.0.1" : "127.0.0.2"), port, &other), WR_OK);
+        assert_int_equal(
+            wr_addr_parse_ip(wr_str_z(i == 0 ? "127.0.0.1" : "127.0.0.2"), port, &other), WR_OK);
         k.addrs[0] = other;
         fd = kit_connect(&k, 0);
         kit_send(fd, "GET / HTTP/1.0\r\n\r\n");
@@ -176,11 +187,15 @@ static void slash_is_added(void **state) /* U4.1 */
     char want[128];
 
     (void)state;
-    kit_start(&k, SERVER("location /app/ { say_go /x; } location /own/ { say_go /x; } location /own { say own; }"
-                         "location ~ pp$ { say regex; }"));
+    kit_start(
+        &k,
+        SERVER(
+            "location /app/ { say_go /x; } location /own/ { say_go /x; } location /own { say own; }"
+            "location ~ pp$ { say regex; }"));
     r = kit_get(&k, "/app?a=b");
     assert_int_equal(kit_status(r), 301);
-    (void)snprintf(want, sizeof(want), "Location: http://x:%u/app/?a=b\r\n", wr_addr_port(&k.addrs[0]));
+    (void)snprintf(want, sizeof(want), "Location: http://x:%u/app/?a=b\r\n",
+                   wr_addr_port(&k.addrs[0]));
     assert_non_null(strstr(r, want));
     end_with(kit_get(&k, "/own"), "own");
     kit_stop(&k);
@@ -193,18 +208,34 @@ static void body_is_read_whole(void **state) /* U4.3 */
     int n;
 
     (void)state;
-    kit_start(&k, SERVER("client_body_buffer_size 8k; location / { say_body; } location /f { client_body_in_file_only clean; say_body; }"));
-    end_with(kit_talk(&k, "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello"), "hello");
-    end_with(kit_talk(&k, "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
-                          "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"), "abcde");
-    end_with(kit_talk(&k, "POST /f HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\n\r\nfiles"), "files");
+    kit_start(
+        &k,
+        SERVER(
+            "client_body_buffer_size 8k; location / { say_body; } location /f { client_body_in_file_only clean; say_body; }"));
+    end_with(
+        kit_talk(
+            &k,
+            "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello"),
+        "hello");
+    end_with(
+        kit_talk(
+            &k,
+            "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+            "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"),
+        "abcde");
+    end_with(
+        kit_talk(
+            &k,
+            "POST /f HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\n\r\nfiles"),
+        "files");
     for (size_t i = 0; i < sizeof(want) - 1; i++) {
         want[i] = (char)('a' + i % 23);
     }
     for (int i = 0; i < 2; i++) {
-        n = snprintf(request, sizeof(request),
-                     "POST %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n%s",
-                     i == 0 ? "/" : "/f", sizeof(want) - 1, want);
+        n = snprintf(
+            request, sizeof(request),
+            "POST %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n%s",
+            i == 0 ? "/" : "/f", sizeof(want) - 1, want);
         assert_true(n > 150000 && n < (int)sizeof(request));
         r = kit_talk(&k, request);
         assert_int_equal(kit_status(r), 200);
@@ -219,9 +250,12 @@ static void body_is_handed_over(void **state) /* U4.4 */
 
     (void)state;
     kit_start(&k, SERVER("location / { say_stream; }"));
-    r = kit_talk(&k, "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello");
+    r = kit_talk(
+        &k, "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello");
     end_with(r, "hello");
-    r = kit_talk(&k, "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
+    r = kit_talk(
+        &k,
+        "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
     assert_non_null(strstr(r, "Transfer-Encoding: chunked\r\n"));
     end_with(r, "3\r\nabc\r\n0\r\n\r\n");
     kit_stop(&k);
@@ -232,18 +266,30 @@ static void body_limits(void **state)
     const char *r;
 
     (void)state;
-    kit_start(&k, SERVER("client_max_body_size 4; location / { say_body; } location /b { client_max_body_size 9; say_body; }"
-                         "location /e { error_page 413 = /big; say_body; } location /big { say big; } location /s { say_stream; }"));
+    kit_start(
+        &k,
+        SERVER(
+            "client_max_body_size 4; location / { say_body; } location /b { client_max_body_size 9; say_body; }"
+            "location /e { error_page 413 = /big; say_body; } location /big { say big; } location /s { say_stream; }"));
     r = kit_talk(&k, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello");
     assert_int_equal(kit_status(r), 413);
     assert_non_null(strstr(r, "Connection: close"));
-    r = kit_talk(&k, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
+    r = kit_talk(
+        &k,
+        "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
     assert_int_equal(kit_status(r), 413);
-    end_with(kit_talk(&k, "POST /b HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello"), "hello");
-    r = kit_talk(&k, "POST /e HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello");
+    end_with(
+        kit_talk(
+            &k,
+            "POST /b HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello"),
+        "hello");
+    r = kit_talk(
+        &k, "POST /e HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello");
     end_with(r, "big");
     assert_int_equal(kit_status(r), 200);
-    r = kit_talk(&k, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n0\r\n\r\n");
+    r = kit_talk(
+        &k,
+        "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n0\r\n\r\n");
     assert_int_equal(kit_status(r), 400);
     kit_stop(&k);
 }
@@ -309,7 +355,9 @@ static void discarded_body(void **state)
     kit_send(fd, "GET /2 HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_int_equal(kit_read(&k, fd, buf, sizeof(buf), "</2>", 1000), 1);
     /* A body that is here already does not end the connection, not even behind an error. */
-    kit_send(fd, "POST /e HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabcGET /3 HTTP/1.1\r\nHost: x\r\n\r\n");
+    kit_send(
+        fd,
+        "POST /e HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabcGET /3 HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_int_equal(kit_read(&k, fd, buf, sizeof(buf), "</3>", 1000), 1);
     /* One that is not does (issue 2, section 5). */
     kit_send(fd, "POST /e HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n");
@@ -327,15 +375,22 @@ static void limit_rate(void **state)
 
     (void)state;
     memset(body, 'x', sizeof(body) - 1);
-    kit_start(&k, SERVER("limit_rate 100k; limit_rate_after 10k; location / { say_body; } location /v { limit_rate $t_arg_r; say_body; }"));
-    (void)snprintf(request, sizeof(request),
-                   "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 30000\r\n\r\n%s", body);
+    kit_start(
+        &k,
+        SERVER(
+            "limit_rate 100k; limit_rate_after 10k; location / { say_body; } location /v { limit_rate $t_arg_r; say_body; }"));
+    (void)snprintf(
+        request, sizeof(request),
+        "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 30000\r\n\r\n%s", body);
     began = wr_clock_mono_us();
     r = kit_talk(&k, request);
     end_with(r, body);
-    assert_true(wr_clock_mono_us() - began > 60000); /* 30000 - 10240 - 12800 bytes at 100k: 68 ms */
-    (void)snprintf(request, sizeof(request),
-                   "POST /v?r=0 HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 30000\r\n\r\n%s", body);
+    assert_true(wr_clock_mono_us() - began >
+                60000); /* 30000 - 10240 - 12800 bytes at 100k: 68 ms */
+    (void)snprintf(
+        request, sizeof(request),
+        "POST /v?r=0 HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 30000\r\n\r\n%s",
+        body);
     end_with(kit_talk(&k, request), body);
     kit_stop(&k);
 }
@@ -393,7 +448,8 @@ static void address_taken_away(void **state) /* U14.9 */
     int fd;
 
     (void)state;
-    kit_start(&k, "http { server { listen 127.0.0.1:1; listen 127.0.0.1:2; location / { say one; } } }");
+    kit_start(
+        &k, "http { server { listen 127.0.0.1:1; listen 127.0.0.1:2; location / { say one; } } }");
     fd = kit_connect(&k, 1);
     kit_send(fd, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_int_equal(kit_read(&k, fd, buf, sizeof(buf), "one", 1000), 1);
@@ -500,10 +556,17 @@ static void many_requests_leave_nothing(void **state) /* U8.3 */
     size_t mem = 0;
 
     (void)state;
-    kit_start(&k, SERVER("location / { say \"$t_uri\"; } location /b { say_body; } location /f { say_fail 503; }"));
+    kit_start(
+        &k,
+        SERVER(
+            "location / { say \"$t_uri\"; } location /b { say_body; } location /f { say_fail 503; }"));
     for (int i = 0; i < 300; i++) {
         end_with(kit_get(&k, "/x"), "/x");
-        end_with(kit_talk(&k, "POST /b HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"), "ok");
+        end_with(
+            kit_talk(
+                &k,
+                "POST /b HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"),
+            "ok");
         assert_int_equal(kit_status(kit_get(&k, "/f")), 503);
         if (i == 20) {
             mem = wr_mem_in_use();
@@ -518,8 +581,11 @@ static void many_requests_leave_nothing(void **state) /* U8.3 */
 static void memory_runs_out(void **state)
 {
     (void)state;
-    kit_start(&k, SERVER("error_page 503 /e$t_arg_x; location / { say \"$t_uri\"; } location /b { say_body; } location /f { say_fail 503; }"
-                         "location /e { say page; }"));
+    kit_start(
+        &k,
+        SERVER(
+            "error_page 503 /e$t_arg_x; location / { say \"$t_uri\"; } location /b { say_body; } location /f { say_fail 503; }"
+            "location /e { say page; }"));
     for (uint64_t n = 1; n < 120; n += 1) {
         static const char *const requests[] = {
             "GET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
