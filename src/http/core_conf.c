@@ -923,10 +923,10 @@ static enum wr_status build_servers(struct wr_conf *cf, struct wr_http *h)
 static enum wr_status done_core(struct wr_conf *cf)
 {
     struct wr_http *h = cf->gen->data;
-    enum wr_status st = wr_vars_check(main_of(cf)->http->vars, cf->diags);
+    enum wr_status st;
 
-    if (!h || st == WR_ENOMEM) {
-        return st;
+    if (!h) {
+        return WR_OK;
     }
     st = build_servers(cf, h);
     return st == WR_OK ? wr_core_build_ports(cf, h) : st;

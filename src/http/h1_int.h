@@ -61,12 +61,11 @@ struct h1_tx {
     struct wr_pipe *out; /* consumer end */
     uint64_t left; /* LENGTH: body bytes still to go; CHUNKED: of the chunk that was announced */
     struct wr_chunk *end_buf; /* end of a chunked body with trailers */
-    struct wr_str end;        /* CHUNKED, is_ended: what follows the last chunk, unsent part */
-    char frame[H1_FRAME_MAX]; /* size line, with the line end of the chunk before */
+    struct wr_str end;        /* CHUNKED: what follows the chunk's data, unsent part */
+    char frame[H1_FRAME_MAX]; /* size line */
     uint8_t frame_len, frame_off;
     uint8_t framing; /* enum wr_framing; CLOSE for tunnels too */
     bool is_written; /* the final head is in `head` */
-    bool has_chunks;
     bool is_ended;
     bool is_blocked; /* a send came short; until WR_IO_WRITABLE */
     bool is_dead;    /* a send failed */

@@ -452,7 +452,7 @@ static size_t head_left(const struct h1_tx *tx)
     return tx->head ? tx->head->fill - tx->head_off : 0;
 }
 
-/* What follows the data of the last chunk: RFC 9112 7.1. */
+/* What follows the data of the last chunk, what is left of its line end first: RFC 9112 7.1. */
 static enum wr_status write_end(struct h1_xchg *x)
 {
     struct h1_tx *tx = &x->tx;
@@ -461,7 +461,7 @@ static enum wr_status write_end(struct h1_xchg *x)
     enum wr_status st;
 
     if (!t || t->cnt == 0) {
-        tx->end = tx->has_chunks ? WR_STR("\r\n0\r\n\r\n") : WR_STR("0\r\n\r\n");
+        tx->end = wr_str_sub(WR_STR("\r\n0\r\n\r\n"), 2 - tx->end.len, SIZE_MAX);
         return WR_OK;
     }
     tx->end_buf = wr_chunk_new(WR_CHUNK_16K);
@@ -469,7 +469,8 @@ static enum wr_status write_end(struct h1_xchg *x)
         return WR_ENOMEM;
     }
     wr_strbuf_init_fixed(&b, tx->end_buf->data, tx->end_buf->cap);
-    wr_strbuf_add_z(&b, tx->has_chunks ? "\r\n0\r\n" : "0\r\n");
+    wr_strbuf_add_str(&b, tx->end);
+    wr_strbuf_add_z(&b, "0\r\n");
     st = wr_h1_write_fields(&b, t);
     if (st != WR_OK) {
         return st;
@@ -479,7 +480,10 @@ static enum wr_status write_end(struct h1_xchg *x)
     return WR_OK;
 }
 
-/* Announces the next chunk when the last one is out: one size line for all that is queued now. */
+/*
+ * Announces the next chunk when the last one is out: one size line for all that is queued now. Its
+ * line end goes with its data: a client may wait for it before it looks at an event.
+ */
 static enum wr_status frame_chunk(struct h1_xchg *x)
 {
     struct h1_tx *tx = &x->tx;
@@ -488,18 +492,11 @@ static enum wr_status frame_chunk(struct h1_xchg *x)
     if (tx->is_ended) {
         return WR_OK;
     }
-    if (tx->left == 0 && queued > 0 && tx->frame_off == tx->frame_len) {
-        size_t n = 0;
-
-        if (tx->has_chunks) {
-            memcpy(tx->frame, "\r\n", 2);
-            n = 2;
-        }
-        n += wr_h1_chunk_write_head(tx->frame + n, queued);
-        tx->frame_len = (uint8_t)n;
+    if (tx->left == 0 && queued > 0 && tx->frame_off == tx->frame_len && tx->end.len == 0) {
+        tx->frame_len = (uint8_t)wr_h1_chunk_write_head(tx->frame, queued);
         tx->frame_off = 0;
         tx->left = queued;
-        tx->has_chunks = true;
+        tx->end = WR_STR("\r\n");
     }
     if ((!tx->out || tx->out->state == WR_PIPE_EOF) && queued == tx->left) {
         tx->is_ended = true;

@@ -204,9 +204,9 @@ static enum wr_status read_size_option(struct wr_conf *cf, const struct wr_node 
 }
 
 static enum wr_status read_int_option(struct wr_conf *cf, const struct wr_node *n, uint32_t i,
-                                      struct wr_str v, const char *name, uint32_t min, int *ret)
+                                      struct wr_str v, const char *name, int *ret)
 {
-    uint64_t num = 0;
+    uint64_t num = 0, min = wr_str_eq_z(wr_str_z(name), "backlog");
 
     if (wr_num_parse_u64(v, INT32_MAX, &num) != WR_OK || num < min) {
         return bad_value(cf, n, i, name);
@@ -223,7 +223,7 @@ static enum wr_status read_keyed(struct wr_conf *cf, const struct wr_node *n, ui
     struct wr_str v;
 
     if (wr_arg_has_key(n, i, "backlog", &v)) {
-        return read_int_option(cf, n, i, v, "backlog", 1, &o->backlog);
+        return read_int_option(cf, n, i, v, "backlog", &o->backlog);
     }
     if (wr_arg_has_key(n, i, "rcvbuf", &v)) {
         return read_size_option(cf, n, i, v, "rcvbuf", &o->rcvbuf);
@@ -232,7 +232,7 @@ static enum wr_status read_keyed(struct wr_conf *cf, const struct wr_node *n, ui
         return read_size_option(cf, n, i, v, "sndbuf", &o->sndbuf);
     }
     if (wr_arg_has_key(n, i, "fastopen", &v)) {
-        return read_int_option(cf, n, i, v, "fastopen", 0, &o->fastopen);
+        return read_int_option(cf, n, i, v, "fastopen", &o->fastopen);
     }
     if (wr_arg_has_key(n, i, "so_keepalive", &v)) {
         return read_so_keepalive(cf, n, i, v, o);

@@ -10,6 +10,9 @@
  * handler (r->timer); DRAIN has its own. Owner thread only, all from the request's task but
  * wr_req_cancel, wr_req_abort.
  */
+#include "http/req.h"
+
+#include <errno.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -607,6 +610,9 @@ static enum req_state step_start(struct wr_reqx *x)
     if (r->host.len == 0) {
         r->host = r->server->name;
     }
+    if (r->head->hdrs.cnt > wr_core_srv_of(r)->max_headers) {
+        return refuse(x, 400, "client sent too many header lines");
+    }
     r->body_state = WR_BODY_WAITING;
     if (r->head->framing == WR_FRAMING_NONE || (wr_req_has_body(r, &len) && len == 0)) {
         r->body_state = WR_BODY_NONE;
@@ -741,7 +747,7 @@ static enum req_state step_log(struct wr_reqx *x)
     leave_limit(x);
     wr_timer_disarm(&r->timer);
     if (r->cancel == WR_REASON_SEND_TIMEOUT) {
-        wr_log_errno(&r->log, WR_LOG_INFO, 110, "client timed out");
+        wr_log_errno(&r->log, WR_LOG_INFO, ETIMEDOUT, "client timed out");
     }
     if (!r->is_responded && r->status == 0) {
         r->status = (uint16_t)wr_reason_status(r->cancel != 0 ? (enum wr_reason)r->cancel
@@ -859,6 +865,11 @@ void wr_req_open(struct wr_stream *s, struct wr_listen_ctx *lc)
     r->start_wall_ms = wr_clock_wall_ms();
     r->conn_requests = c ? wr_h1_server_requests(c) : 1;
     wr_conn_peer_addr(s->conn, &r->peer);
+    if (r->peer.len == 0) {
+        /* A unix socket's client has no address, but a family: "unix:". */
+        r->peer.u.sa.sa_family = AF_UNIX;
+        r->peer.len = sizeof(r->peer.u.sa.sa_family);
+    }
     r->log = (struct wr_log){.conn_no = s->conn->no, .context = write_context, .data = r};
     wr_server_enter(x, lc);
     wr_stat_inc(WR_CNT_REQ_STARTED);

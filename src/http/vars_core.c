@@ -599,6 +599,16 @@ GETTER(get_hostname)
 /* ---- the response -------------------------------------------------------------------------------
  */
 
+static struct wr_str connection_of(const struct wr_req *r)
+{
+    if (r->out.status == 101) {
+        return WR_STR("upgrade");
+    }
+    return r->stream->want_close || (r->head->flags & WR_MSG_KEEP_ALIVE) == 0
+               ? WR_STR("close")
+               : WR_STR("keep-alive");
+}
+
 /* Fields that are not in the list: the codec writes them, or the last filter has not run yet. */
 static enum wr_status sent_special(struct wr_req *r, struct wr_str name, struct wr_str *ret)
 {
@@ -611,9 +621,7 @@ static enum wr_status sent_special(struct wr_req *r, struct wr_str name, struct 
         return put_or_absent(r->out_type, ret);
     }
     if (wr_str_eq(name, WR_STR("connection"))) {
-        *ret = r->out.status == 101    ? WR_STR("upgrade")
-               : r->stream->want_close ? WR_STR("close")
-                                       : WR_STR("keep-alive");
+        *ret = connection_of(r);
         return WR_OK;
     }
     if (wr_str_eq(name, WR_STR("transfer_encoding")) && r->out.status != 0 &&

@@ -267,3 +267,13 @@ enum wr_status wr_file_write(struct wr_file *f, uint64_t off, const void *buf, s
     }
     return WR_OK;
 }
+
+enum wr_status wr_file_truncate(struct wr_file *f)
+{
+    wr_obj_check(f, FILE_MAGIC);
+    if (ftruncate(f->fd, 0) != 0) {
+        return WR_ESYS;
+    }
+    f->size = 0;
+    return WR_OK;
+}

@@ -55,4 +55,7 @@ enum wr_status wr_file_read(struct wr_file *f, uint64_t off, void *buf, size_t n
 enum wr_status wr_file_write(struct wr_file *f, uint64_t off, const void *buf, size_t n,
                              int *ret_errno) WR_MUST_CHECK;
 
+/* To no bytes. What was sent by sendfile keeps its pages. WR_ESYS. */
+enum wr_status wr_file_truncate(struct wr_file *f) WR_MUST_CHECK;
+
 #endif

@@ -46,7 +46,12 @@ static enum wr_status prepare_file(struct wr_spill *s, int *ret_errno)
 
     if (s->file && s->queued == 0 && s->end != 0) {
         s->end = 0;
-        if (s->file->refs > 1) {
+        /*
+         * Pages that sendfile gave to a socket are referred to, not copied, until they are on the
+         * wire: writing over them would change what the client gets. Truncation lets the file have
+         * new ones.
+         */
+        if (s->file->refs > 1 || wr_file_truncate(s->file) != WR_OK) {
             wr_file_unref(s->file);
             s->file = NULL;
         }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bundle.h: everything the supervisor read for a configuration, in one sealed memfd, so that the worker
- * builds the very same generation without reading a file or asking a resolver (it may have no right to, and the
- * file may have changed meanwhile).
+ * bundle.h: everything the supervisor read for a configuration, in one sealed memfd, so that the
+ * worker builds the very same generation without reading a file or asking a resolver (it may have
+ * no right to, and the file may have changed meanwhile).
  *
  *   header | record | record ...      record = {kind, err, name_len, data_len} name data
  *
@@ -11,7 +11,8 @@
  *   HOST  name: host name             data: struct wr_addr array; err: not found
  *   FACT  name: key                   data: text (path, prefix, command line ... of the load)
  *
- * The first record of a (kind, name) counts. Written by the supervisor, then immutable; any number of readers.
+ * The first record of a (kind, name) counts. Written by the supervisor, then immutable; any number
+ * of readers.
  */
 #ifndef WR_MAIN_BUNDLE_H
 #define WR_MAIN_BUNDLE_H
@@ -20,8 +21,8 @@
 #include <stdint.h>
 
 #include "base/arena.h"
-#include "base/map.h"
 #include "base/compiler.h"
+#include "base/map.h"
 #include "base/status.h"
 #include "base/str.h"
 
@@ -45,8 +46,8 @@ struct wr_bundle_writer {
 
 enum wr_status wr_bundle_begin(struct wr_bundle_writer *w) WR_MUST_CHECK;
 /* Errors stick and are told by wr_bundle_end. A second record of the same name is dropped. */
-void wr_bundle_add(struct wr_bundle_writer *w, enum wr_bundle_kind kind, struct wr_str name, int err,
-                   struct wr_str data);
+void wr_bundle_add(struct wr_bundle_writer *w, enum wr_bundle_kind kind, struct wr_str name,
+                   int err, struct wr_str data);
 /* Seals. WR_OK: *ret_fd is the caller's. The writer is spent in every case. */
 enum wr_status wr_bundle_end(struct wr_bundle_writer *w, int *ret_fd) WR_MUST_CHECK;
 /* Gives up what was written. Idempotent. */
@@ -64,8 +65,8 @@ struct wr_bundle {
 enum wr_status wr_bundle_open(struct wr_bundle *b, int fd) WR_MUST_CHECK;
 void wr_bundle_close(struct wr_bundle *b);
 /* False: no such record. Slices live as long as b. */
-bool wr_bundle_find(const struct wr_bundle *b, enum wr_bundle_kind kind, struct wr_str name, int *ret_err,
-                    struct wr_str *ret_data);
+bool wr_bundle_find(const struct wr_bundle *b, enum wr_bundle_kind kind, struct wr_str name,
+                    int *ret_err, struct wr_str *ret_data);
 /* Text of a FACT; empty when it is not there. */
 struct wr_str wr_bundle_fact(const struct wr_bundle *b, const char *key);
 

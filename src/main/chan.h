@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * chan.h: messages with descriptors between the supervisor and its worker, over a socket pair of type
- * SEQPACKET: a message is whole or not there. Each end is used by one thread.
+ * chan.h: messages with descriptors between the supervisor and its worker, over a socket pair of
+ * type SEQPACKET: a message is whole or not there. Each end is used by one thread.
  *
  *   supervisor -> worker   LOG name fd       the file behind an error_log or access_log
  *                          LISTEN text fd    a listening socket, number no of those of its address

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cmdline.h: what the command line asks for. Parsing has no effects; texts are the arguments themselves, which
- * live as long as the process.
+ * cmdline.h: what the command line asks for. Parsing has no effects; texts are the arguments
+ * themselves, which live as long as the process.
  */
 #ifndef WR_MAIN_CMDLINE_H
 #define WR_MAIN_CMDLINE_H

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * demo.h: `weir demo`: servers of its own behind weir, and commands worth trying. Ends by Ctrl-C, leaves nothing.
+ * demo.h: `weir demo`: servers of its own behind weir, and commands worth trying. Ends by Ctrl-C,
+ * leaves nothing.
  */
 #ifndef WR_MAIN_DEMO_H
 #define WR_MAIN_DEMO_H

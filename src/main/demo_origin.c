@@ -69,7 +69,7 @@ static bool read_head(struct wr_demo_conn *c)
         if (c->have == sizeof(c->buf)) {
             return false;
         }
-        n = recv(c->fd, c->buf + c->have, sizeof(c->buf) - c->have, 0);
+        n = read(c->fd, c->buf + c->have, sizeof(c->buf) - c->have);
         if (n <= 0) {
             return false;
         }

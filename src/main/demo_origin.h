@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * demo_origin.h: the servers behind `weir demo`: a process of its own with a few listening sockets on loopback,
- * each a peer with a name. Simple on purpose: a thread a connection, blocking calls, at most
- * WR_DEMO_CONNS_MAX connections.
+ * demo_origin.h: the servers behind `weir demo`: a process of its own with a few listening sockets
+ * on loopback, each a peer with a name. Simple on purpose: a thread a connection, blocking calls,
+ * at most WR_DEMO_CONNS_MAX connections.
  *
  *   /                 who answered, and what it received
  *   /slow?ms=         a body that comes in ten pieces over that time (3000)
@@ -29,7 +29,8 @@ struct wr_demo_origin {
     uint16_t ports[WR_DEMO_PEERS]; /* on 127.0.0.1 */
 };
 
-/* The process ends with this one, whatever happens. WR_ESYS: errno is set. Before any thread is started. */
+/* The process ends with this one, whatever happens. WR_ESYS: errno is set. Before any thread is
+ * started. */
 enum wr_status wr_demo_origin_start(struct wr_demo_origin *o) WR_MUST_CHECK;
 /* Idempotent. */
 void wr_demo_origin_stop(struct wr_demo_origin *o);

@@ -8,8 +8,8 @@
 
 #include <stdint.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/codec.h"
 #include "base/num.h"
@@ -44,7 +44,7 @@ bool wr_demo_send(struct wr_demo_conn *c, const void *p, size_t n)
     const char *at = p;
 
     while (n > 0) {
-        ssize_t done = send(c->fd, at, n, MSG_NOSIGNAL);
+        ssize_t done = write(c->fd, at, n);
 
         if (done <= 0) {
             return false;
@@ -149,7 +149,7 @@ static bool fill(struct wr_demo_conn *c, size_t from)
     if (c->have == sizeof(c->buf)) {
         c->have = from; /* what was there has been looked at */
     }
-    n = recv(c->fd, c->buf + c->have, sizeof(c->buf) - c->have, 0);
+    n = read(c->fd, c->buf + c->have, sizeof(c->buf) - c->have);
     if (n <= 0) {
         return false;
     }

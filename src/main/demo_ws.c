@@ -7,7 +7,7 @@
 #include "main/demo_ws.h"
 
 #include <string.h>
-#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/codec.h"
 #include "base/strbuf.h"
@@ -132,7 +132,7 @@ static bool take(struct wr_demo_conn *c, char *to, size_t n)
             n -= m;
             continue;
         }
-        got = recv(c->fd, to, n, 0);
+        got = read(c->fd, to, n);
         if (got <= 0) {
             return false;
         }

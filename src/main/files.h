@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * files.h: tables of open descriptors by name: logs and listening sockets, in the supervisor and in the
- * worker's control thread. A descriptor keeps its number as long as its entry lives (a reopened log is put
- * under the same number by dup3), so others may hold the number.
+ * files.h: tables of open descriptors by name: logs and listening sockets, in the supervisor and in
+ * the worker's control thread. A descriptor keeps its number as long as its entry lives (a reopened
+ * log is put under the same number by dup3), so others may hold the number.
  *
  *   name                       no                  fd
  *   "/var/log/weir/error.log"  0                   5

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hosts.h: addresses of host names at start and reload, by the system's resolver. Blocks its caller, so
- * only the supervisor calls it; the worker reads the answers from the bundle.
+ * hosts.h: addresses of host names at start and reload, by the system's resolver. Blocks its
+ * caller, so only the supervisor calls it; the worker reads the answers from the bundle.
  */
 #ifndef WR_MAIN_HOSTS_H
 #define WR_MAIN_HOSTS_H

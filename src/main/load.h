@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * load.h: how the program was started, and the supervisor's dry run of a configuration: read from the disk,
- * check everything, and note what was read in a bundle. Supervisor's thread.
+ * load.h: how the program was started, and the supervisor's dry run of a configuration: read from
+ * the disk, check everything, and note what was read in a bundle. Supervisor's thread.
  */
 #ifndef WR_MAIN_LOAD_H
 #define WR_MAIN_LOAD_H
@@ -25,7 +25,7 @@ struct wr_start {
     bool is_foreground;      /* whatever `daemon` says */
     struct wr_str overlay;   /* text of the main file that is on no disk; empty: none */
     char *const *argv;
-    int self_fd;             /* our own program, for exec; -1: unknown */
+    int self_fd;                  /* our own program, for exec; -1: unknown */
     void (*on_ready)(void *data); /* once, when the first worker serves; may be NULL */
     void *data;
 };
@@ -36,8 +36,8 @@ struct wr_loaded {
 };
 
 /*
- * The configuration as it is on the disk now; messages are said. no: number of the generation. with_bundle:
- * makes *ret->bundle_fd. WR_ECONFIG, WR_ENOMEM, WR_ESYS: said.
+ * The configuration as it is on the disk now; messages are said. no: number of the generation.
+ * with_bundle: makes *ret->bundle_fd. WR_ECONFIG, WR_ENOMEM, WR_ESYS: said.
  */
 enum wr_status wr_load_disk(const struct wr_start *s, uint64_t no, bool with_bundle,
                             struct wr_loaded *ret) WR_MUST_CHECK;

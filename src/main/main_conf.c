@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * main_conf.c: the rows of the main level and of events{}, and their setters. What other methods of
- * waiting, accept mutexes or dynamic modules would do is accepted and said so in the doc lines: their
- * presence changes nothing that a client sees. Control thread or supervisor, while a generation is built.
+ * waiting, accept mutexes or dynamic modules would do is accepted and said so in the doc lines:
+ * their presence changes nothing that a client sees. Control thread or supervisor, while a
+ * generation is built.
  */
 #include "main/main_conf.h"
 
@@ -38,7 +39,8 @@ static bool copy_z(struct wr_str s, char *buf, size_t size)
     return true;
 }
 
-static enum wr_status find_group(struct wr_conf *cf, const struct wr_node *node, struct wr_main_conf *mc)
+static enum wr_status find_group(struct wr_conf *cf, const struct wr_node *node,
+                                 struct wr_main_conf *mc)
 {
     char name[NAME_MAX_LEN];
     const struct group *gr = NULL;
@@ -55,8 +57,8 @@ static enum wr_status find_group(struct wr_conf *cf, const struct wr_node *node,
     return WR_OK;
 }
 
-static enum wr_status set_user(struct wr_conf *cf, const struct wr_dir *dir, const struct wr_node *node,
-                               void *conf)
+static enum wr_status set_user(struct wr_conf *cf, const struct wr_dir *dir,
+                               const struct wr_node *node, void *conf)
 {
     struct wr_main_conf *mc = conf;
     char name[NAME_MAX_LEN];
@@ -171,7 +173,8 @@ static enum wr_status set_affinity(struct wr_conf *cf, const struct wr_dir *dir,
         a->is_auto = true;
         i = 1;
         if (node->arg_cnt > 2) {
-            return wr_conf_err(cf, node, "invalid number of arguments in \"worker_cpu_affinity\" directive");
+            return wr_conf_err(cf, node,
+                               "invalid number of arguments in \"worker_cpu_affinity\" directive");
         }
     }
     for (; i < node->arg_cnt; i++) {
@@ -184,8 +187,8 @@ static enum wr_status set_affinity(struct wr_conf *cf, const struct wr_dir *dir,
     return WR_OK;
 }
 
-static enum wr_status set_env(struct wr_conf *cf, const struct wr_dir *dir, const struct wr_node *node,
-                              void *conf)
+static enum wr_status set_env(struct wr_conf *cf, const struct wr_dir *dir,
+                              const struct wr_node *node, void *conf)
 {
     struct wr_str s = wr_node_arg(node, 0);
 
@@ -207,8 +210,8 @@ static enum wr_status set_events(struct wr_conf *cf, const struct wr_dir *dir,
     return st == WR_OK ? wr_conf_apply(cf, node, s) : st;
 }
 
-static enum wr_status set_use(struct wr_conf *cf, const struct wr_dir *dir, const struct wr_node *node,
-                              void *conf)
+static enum wr_status set_use(struct wr_conf *cf, const struct wr_dir *dir,
+                              const struct wr_node *node, void *conf)
 {
     struct wr_str s = wr_node_arg(node, 0);
 
@@ -234,7 +237,8 @@ static enum wr_status set_connections(struct wr_conf *cf, const struct wr_dir *d
 
     (void)dir; /* one row */
     if (wr_num_parse_u64(s, INT32_MAX, &n) != WR_OK || n == 0) {
-        return wr_conf_err_arg(cf, node, 0, "invalid number \"%.*s\" in \"worker_connections\" directive",
+        return wr_conf_err_arg(cf, node, 0,
+                               "invalid number \"%.*s\" in \"worker_connections\" directive",
                                WR_STR_ARG(s));
     }
     ((struct wr_main_conf *)conf)->worker_connections = (uint32_t)n;
@@ -266,7 +270,8 @@ static enum wr_status set_thread_pool(struct wr_conf *cf, const struct wr_dir *d
     return WR_OK;
 }
 
-static enum wr_status created(struct wr_conf *cf, struct wr_scope *s, enum wr_conf_kind kind, void *conf)
+static enum wr_status created(struct wr_conf *cf, struct wr_scope *s, enum wr_conf_kind kind,
+                              void *conf)
 {
     struct wr_main_conf *mc = conf;
 
@@ -318,61 +323,68 @@ const struct wr_main_conf *wr_main_conf_of(const struct wr_gen *g)
 static const struct wr_bounds at_least_one = {.min = 1, .max = INT32_MAX};
 static const struct wr_path_opts from_prefix = {.base = WR_PATH_PREFIX};
 
-#define MAIN_ROW(nm, lo, hi)   .name = nm, .contexts = WR_CTX_MAIN, .min = lo, .max = hi
-#define EVENTS_ROW(nm, lo, hi) .name = nm, .contexts = WR_CTX_EVENTS, .min = lo, .max = hi
-#define FIELD(f)               WR_DIR_FIELD(MAIN, struct wr_main_conf, f)
-#define ACCEPTED               .kind = WR_KIND_NONE, .flags = WR_DIR_IGNORED, .set = wr_set_ignore
+/* clang-format 14 dies of the rows when it sees their braces. */
+#define ROW(ctx, nm, lo, hi, ...)                                                                  \
+    {                                                                                              \
+        .name = (nm), .contexts = (ctx), .min = (lo), .max = (hi), __VA_ARGS__                     \
+    }
+#define MAIN_ROW(nm, lo, hi, ...)   ROW(WR_CTX_MAIN, nm, lo, hi, __VA_ARGS__)
+#define EVENTS_ROW(nm, lo, hi, ...) ROW(WR_CTX_EVENTS, nm, lo, hi, __VA_ARGS__)
+#define FIELD(f)                    WR_DIR_FIELD(MAIN, struct wr_main_conf, f)
+#define ACCEPTED                    .kind = WR_KIND_NONE, .flags = WR_DIR_IGNORED, .set = wr_set_ignore
 
 static const struct wr_dir main_dirs[] = {
-    {MAIN_ROW("user", 1, 2), WR_DIR_CONF(MAIN), .set = set_user,
-     .doc = "User and group that the worker runs as."},
-    {MAIN_ROW("worker_processes", 1, 1), FIELD(threads), .set = set_threads, .def = "1",
-     .doc = "Threads of the worker process; auto: as many as there are CPUs to use."},
-    {MAIN_ROW("worker_priority", 1, 1), WR_DIR_CONF(MAIN), .set = set_priority,
-     .doc = "Scheduling priority of the worker, -20 to 20, as of nice."},
-    {MAIN_ROW("worker_cpu_affinity", 1, WR_ARGS_ANY), WR_DIR_CONF(MAIN), .set = set_affinity,
-     .doc = "CPUs of each thread: a mask a thread, or auto."},
-    {MAIN_ROW("worker_rlimit_nofile", 1, 1), FIELD(rlimit_nofile), .set = wr_set_num,
-     .data = &at_least_one, .doc = "Most open files of the worker."},
-    {MAIN_ROW("worker_rlimit_core", 1, 1), WR_DIR_CONF(MAIN), .set = set_rlimit_core,
-     .doc = "Largest core file of the worker."},
-    {MAIN_ROW("worker_shutdown_timeout", 1, 1), FIELD(shutdown_timeout_ms), .set = wr_set_msec,
-     .doc = "Time after which a graceful end closes what is still open."},
-    {MAIN_ROW("working_directory", 1, 1), FIELD(working_directory), .set = wr_set_path,
-     .data = &from_prefix, .doc = "Current folder of the worker."},
-    {MAIN_ROW("pid", 1, 1), FIELD(pid), .set = wr_set_path, .data = &from_prefix, .def = WR_PID_PATH,
-     .doc = "File with the process number of the supervisor."},
-    {MAIN_ROW("daemon", 1, 1), FIELD(daemon), .set = wr_set_flag, .def = "on",
-     .doc = "Goes on in the background once it serves."},
-    {MAIN_ROW("master_process", 1, 1), FIELD(master_process), .set = wr_set_flag, .def = "on",
-     .doc = "off: one process without a supervisor, for debugging."},
-    {MAIN_ROW("env", 1, 1), .flags = WR_DIR_REPEAT, FIELD(env), .set = set_env, .def = "TZ",
-     .doc = "An environment variable that the worker keeps or gets."},
-    {MAIN_ROW("events", 0, 0), .flags = WR_DIR_BLOCK, WR_DIR_CONF(MAIN), .set = set_events,
-     .doc = "Connections and how they are waited for."},
-    {MAIN_ROW("thread_pool", 2, 3), .flags = WR_DIR_REPEAT, .kind = WR_KIND_NONE,
-     .set = set_thread_pool, .doc = "Accepted; one pool does all blocking work."},
-    {MAIN_ROW("pcre_jit", 1, 1), ACCEPTED, .doc = "Accepted; regular expressions are always compiled."},
-    {MAIN_ROW("timer_resolution", 1, 1), ACCEPTED, .doc = "Accepted; the clock is read once a turn."},
-    {MAIN_ROW("lock_file", 1, 1), ACCEPTED, .doc = "Accepted; there are no locks between processes."},
-    {MAIN_ROW("debug_points", 1, 1), ACCEPTED, .doc = "Accepted; assertions are always on."},
-    {MAIN_ROW("ssl_engine", 1, 1), ACCEPTED, .doc = "Accepted; there is no TLS yet."},
-    {EVENTS_ROW("worker_connections", 1, 1), FIELD(worker_connections), .set = set_connections,
-     .def = "512",
-     .doc = "Connections of each thread, to clients and to peers together."},
-    {EVENTS_ROW("use", 1, 1), .kind = WR_KIND_NONE, .set = set_use,
-     .doc = "Method of waiting; epoll is the only one."},
-    {EVENTS_ROW("multi_accept", 1, 1), FIELD(multi_accept), .set = wr_set_flag, .def = "off",
-     .doc = "Accepted; all connections that wait are taken at once."},
-    {EVENTS_ROW("accept_mutex", 1, 1), FIELD(accept_mutex), .set = wr_set_flag, .def = "off",
-     .doc = "Accepted; the kernel chooses the thread."},
-    {EVENTS_ROW("accept_mutex_delay", 1, 1), FIELD(accept_mutex_delay_ms), .set = wr_set_msec,
-     .def = "500ms", .doc = "Accepted, see accept_mutex."},
-    {EVENTS_ROW("debug_connection", 1, 1), .flags = WR_DIR_IGNORED | WR_DIR_REPEAT,
-     .kind = WR_KIND_NONE, .set = wr_set_ignore,
-     .doc = "Accepted; the level of error_log decides for all connections."},
-    {EVENTS_ROW("worker_aio_requests", 1, 1), FIELD(worker_aio_requests), .set = wr_set_num,
-     .data = &at_least_one, .def = "32", .doc = "Accepted; aio goes through a pool of threads."},
+    MAIN_ROW("user", 1, 2, WR_DIR_CONF(MAIN), .set = set_user,
+             .doc = "User and group that the worker runs as."),
+    MAIN_ROW("worker_processes", 1, 1, FIELD(threads), .set = set_threads, .def = "1",
+             .doc = "Threads of the worker process; auto: as many as there are CPUs to use."),
+    MAIN_ROW("worker_priority", 1, 1, WR_DIR_CONF(MAIN), .set = set_priority,
+             .doc = "Scheduling priority of the worker, -20 to 20, as of nice."),
+    MAIN_ROW("worker_cpu_affinity", 1, WR_ARGS_ANY, WR_DIR_CONF(MAIN), .set = set_affinity,
+             .doc = "CPUs of each thread: a mask a thread, or auto."),
+    MAIN_ROW("worker_rlimit_nofile", 1, 1, FIELD(rlimit_nofile), .set = wr_set_num,
+             .data = &at_least_one, .doc = "Most open files of the worker."),
+    MAIN_ROW("worker_rlimit_core", 1, 1, WR_DIR_CONF(MAIN), .set = set_rlimit_core,
+             .doc = "Largest core file of the worker."),
+    MAIN_ROW("worker_shutdown_timeout", 1, 1, FIELD(shutdown_timeout_ms), .set = wr_set_msec,
+             .doc = "Time after which a graceful end closes what is still open."),
+    MAIN_ROW("working_directory", 1, 1, FIELD(working_directory), .set = wr_set_path,
+             .data = &from_prefix, .doc = "Current folder of the worker."),
+    MAIN_ROW("pid", 1, 1, FIELD(pid), .set = wr_set_path, .data = &from_prefix, .def = WR_PID_PATH,
+             .doc = "File with the process number of the supervisor."),
+    MAIN_ROW("daemon", 1, 1, FIELD(daemon), .set = wr_set_flag, .def = "on",
+             .doc = "Goes on in the background once it serves."),
+    MAIN_ROW("master_process", 1, 1, FIELD(master_process), .set = wr_set_flag, .def = "on",
+             .doc = "off: one process without a supervisor, for debugging."),
+    MAIN_ROW("env", 1, 1, .flags = WR_DIR_REPEAT, FIELD(env), .set = set_env, .def = "TZ",
+             .doc = "An environment variable that the worker keeps or gets."),
+    MAIN_ROW("events", 0, 0, .flags = WR_DIR_BLOCK, WR_DIR_CONF(MAIN), .set = set_events,
+             .doc = "Connections and how they are waited for."),
+    MAIN_ROW("thread_pool", 2, 3, .flags = WR_DIR_REPEAT, .kind = WR_KIND_NONE,
+             .set = set_thread_pool, .doc = "Accepted; one pool does all blocking work."),
+    MAIN_ROW("pcre_jit", 1, 1, ACCEPTED,
+             .doc = "Accepted; regular expressions are always compiled."),
+    MAIN_ROW("timer_resolution", 1, 1, ACCEPTED, .doc = "Accepted; the clock is read once a turn."),
+    MAIN_ROW("lock_file", 1, 1, ACCEPTED, .doc = "Accepted; there are no locks between processes."),
+    MAIN_ROW("debug_points", 1, 1, ACCEPTED, .doc = "Accepted; assertions are always on."),
+    MAIN_ROW("ssl_engine", 1, 1, ACCEPTED, .doc = "Accepted; there is no TLS yet."),
+    EVENTS_ROW("worker_connections", 1, 1, FIELD(worker_connections), .set = set_connections,
+               .def = "512",
+               .doc = "Connections of each thread, to clients and to peers together."),
+    EVENTS_ROW("use", 1, 1, .kind = WR_KIND_NONE, .set = set_use,
+               .doc = "Method of waiting; epoll is the only one."),
+    EVENTS_ROW("multi_accept", 1, 1, FIELD(multi_accept), .set = wr_set_flag, .def = "off",
+               .doc = "Accepted; all connections that wait are taken at once."),
+    EVENTS_ROW("accept_mutex", 1, 1, FIELD(accept_mutex), .set = wr_set_flag, .def = "off",
+               .doc = "Accepted; the kernel chooses the thread."),
+    EVENTS_ROW("accept_mutex_delay", 1, 1, FIELD(accept_mutex_delay_ms), .set = wr_set_msec,
+               .def = "500ms", .doc = "Accepted, see accept_mutex."),
+    EVENTS_ROW("debug_connection", 1, 1, .flags = WR_DIR_IGNORED | WR_DIR_REPEAT,
+               .kind = WR_KIND_NONE, .set = wr_set_ignore,
+               .doc = "Accepted; the level of error_log decides for all connections."),
+    EVENTS_ROW("worker_aio_requests", 1, 1, FIELD(worker_aio_requests), .set = wr_set_num,
+               .data = &at_least_one, .def = "32",
+               .doc = "Accepted; aio goes through a pool of threads."),
     WR_DIR_END};
 
 struct wr_conf_module wr_main_conf_module = {.name = "main",

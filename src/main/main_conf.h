@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * main_conf.h: directives outside of http{}: those of the process (user, pid, daemon, worker_*) and of
- * events{}. One struct of kind MAIN holds both. Memory of the generation; complete after the load.
+ * main_conf.h: directives outside of http{}: those of the process (user, pid, daemon, worker_*) and
+ * of events{}. One struct of kind MAIN holds both. Memory of the generation; complete after the
+ * load.
  *
- * User and group names are looked up by the supervisor only (struct wr_main_load), which is who uses them.
+ * User and group names are looked up by the supervisor only (struct wr_main_load), which is who
+ * uses them.
  */
 #ifndef WR_MAIN_MAIN_CONF_H
 #define WR_MAIN_MAIN_CONF_H
@@ -39,17 +41,17 @@ struct wr_main_conf {
     uid_t uid;                 /* supervisor only, when has_user */
     gid_t gid;
     bool has_user;
-    uint32_t threads;          /* 1 ... WR_THREADS_MAX: `auto` is resolved */
+    uint32_t threads;                   /* 1 ... WR_THREADS_MAX: `auto` is resolved */
     const struct wr_node *threads_node; /* NULL: default */
-    uint64_t rlimit_nofile;    /* 0: not given */
-    uint64_t rlimit_core;      /* UINT64_MAX: not given */
+    uint64_t rlimit_nofile;             /* 0: not given */
+    uint64_t rlimit_core;               /* UINT64_MAX: not given */
     struct wr_str working_directory;
-    int32_t priority;          /* WR_MAIN_UNSET_NUM: not given */
+    int32_t priority; /* WR_MAIN_UNSET_NUM: not given */
     struct wr_main_affinity affinity;
     uint32_t shutdown_timeout_ms; /* 0: none */
     struct wr_str pid;
     bool daemon, master_process;
-    struct wr_strs env;        /* NAME or NAME=value */
+    struct wr_strs env; /* NAME or NAME=value */
     bool has_events;
     /* events{} */
     uint32_t worker_connections; /* of each thread */

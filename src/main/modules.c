@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * modules.c: the registry of modules. Nothing but modules.def names a concrete module, balancer or protocol;
- * a missing symbol fails the link, two rows of one name fail the start with both named.
+ * modules.c: the registry of modules. Nothing but modules.def names a concrete module, balancer or
+ * protocol; a missing symbol fails the link, two rows of one name fail the start with both named.
  */
 #include "main/modules.h"
 
@@ -17,7 +17,7 @@
 
 #define OWN(name)
 #define MODULE(name) extern const struct wr_module name;
-#include "main/modules.def"
+#include "main/modules.def" /* allow(path): a list, no header */
 #undef OWN
 #undef MODULE
 
@@ -35,7 +35,7 @@ static struct wr_module upstream_module = {.conf = &wr_group_conf,
 static const struct wr_module *const modules[] = {
 #define OWN(name)    &(name),
 #define MODULE(name) &(name),
-#include "main/modules.def"
+#include "main/modules.def" /* allow(path): a list, no header */
 #undef OWN
 #undef MODULE
 };

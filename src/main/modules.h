@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * modules.h: all modules of the program (modules.def) and the registry of their directives. Made once at the
- * start, before any thread; read-only then.
+ * modules.h: all modules of the program (modules.def) and the registry of their directives. Made
+ * once at the start, before any thread; read-only then.
  */
 #ifndef WR_MAIN_MODULES_H
 #define WR_MAIN_MODULES_H

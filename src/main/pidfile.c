@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pidfile.c: see pidfile.h. flock and not fcntl: the lock belongs to the open file, survives the fork of
- * the daemon, and is not lost when some library opens and closes the same path. The descriptor is
- * close-on-exec, so that a worker never holds it.
+ * pidfile.c: see pidfile.h. flock and not fcntl: the lock belongs to the open file, survives the
+ * fork of the daemon, and is not lost when some library opens and closes the same path. The
+ * descriptor is close-on-exec, so that a worker never holds it.
  */
 #include "main/pidfile.h"
 

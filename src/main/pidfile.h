@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pidfile.h: the file with the supervisor's process number. The supervisor holds an exclusive lock (flock)
- * on it as long as it lives; who wants to signal it tries the lock first, so that a number left behind by a
- * dead weir, which some other process may have by now, is never signalled.
+ * pidfile.h: the file with the supervisor's process number. The supervisor holds an exclusive lock
+ * (flock) on it as long as it lives; who wants to signal it tries the lock first, so that a number
+ * left behind by a dead weir, which some other process may have by now, is never signalled.
  */
 #ifndef WR_MAIN_PIDFILE_H
 #define WR_MAIN_PIDFILE_H
@@ -31,8 +31,8 @@ enum wr_status wr_pidfile_rewrite(struct wr_pidfile *p) WR_MUST_CHECK;
 void wr_pidfile_close(struct wr_pidfile *p);
 
 /*
- * Number of the running weir that the file names. WR_ESYS: fault says why. WR_EPROTO: no number in it.
- * WR_EPEERGONE: nobody holds the lock, whatever the number says.
+ * Number of the running weir that the file names. WR_ESYS: fault says why. WR_EPROTO: no number in
+ * it. WR_EPEERGONE: nobody holds the lock, whatever the number says.
  */
 enum wr_status wr_pidfile_find(const char *path, pid_t *ret_pid,
                                struct wr_pidfile_fault *ret_fault) WR_MUST_CHECK;

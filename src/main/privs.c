@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * privs.c: see privs.h. The order is the one that works: what needs root first (limits, priority), then the
- * groups, the group, the user; the folder last, seen with the user's rights.
+ * privs.c: see privs.h. The order is the one that works: what needs root first (limits, priority),
+ * then the groups, the group, the user; the folder last, seen with the user's rights.
  */
 #include "main/privs.h"
 
@@ -38,7 +38,8 @@ static enum wr_status become_user(const struct wr_main_conf *mc)
         return WR_ESYS;
     }
     if (initgroups(user, mc->gid) == -1) {
-        wr_log_errno(NULL, WR_LOG_EMERG, errno, "initgroups(%s, %u) failed", user, (unsigned)mc->gid);
+        wr_log_errno(NULL, WR_LOG_EMERG, errno, "initgroups(%s, %u) failed", user,
+                     (unsigned)mc->gid);
         return WR_ESYS;
     }
     if (setuid(mc->uid) == -1) {

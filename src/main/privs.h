@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * privs.h: who the worker is and what it may use: limits, priority, user, group, folder. Called in the child
- * between fork and exec, where there is one thread and root's rights are still there.
+ * privs.h: who the worker is and what it may use: limits, priority, user, group, folder. Called in
+ * the child between fork and exec, where there is one thread and root's rights are still there.
  */
 #ifndef WR_MAIN_PRIVS_H
 #define WR_MAIN_PRIVS_H

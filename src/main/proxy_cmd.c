@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * proxy_cmd.c: makes a configuration of the flags and runs it as any other, without a pid file, with logs on
- * the terminal. Temporary files have no names: they are in $TMPDIR or /tmp, or, where not everybody may make
- * files there, in a private folder that goes away at the end.
+ * proxy_cmd.c: makes a configuration of the flags and runs it as any other, without a pid file,
+ * with logs on the terminal. Temporary files have no names: they are in $TMPDIR or /tmp, or, where
+ * not everybody may make files there, in a private folder that goes away at the end.
  *
- * Texts from the command line end up between quotes in the configuration: those that could end a word are
- * refused, so no flag can smuggle in a directive.
+ * Texts from the command line end up between quotes in the configuration: those that could end a
+ * word are refused, so no flag can smuggle in a directive.
  */
 #include "main/proxy_cmd.h"
 
@@ -62,7 +62,8 @@ static enum wr_status parse_target(const char *url, struct target *ret, struct w
     ret->path = wr_str_sub(rest, slash, rest.len);
     if (wr_str_find(ret->path, '?') < ret->path.len ||
         wr_hostport_parse(ret->authority, &hp, &why) != WR_OK || hp.is_unix) {
-        wr_strbuf_printf(err, "--to %s: %s", url, why[0] != '\0' ? why : "it must be http://HOST[:PORT][/PATH]");
+        wr_strbuf_printf(err, "--to %s: %s", url,
+                         why[0] != '\0' ? why : "it must be http://HOST[:PORT][/PATH]");
         return WR_ECONFIG;
     }
     return WR_OK;
@@ -154,8 +155,9 @@ static void say_ready(void *data)
 {
     const struct wr_cmdline *c = data;
 
-    (void)fprintf(stderr, "weir: %s -> %s%s; Ctrl-C ends\n", c->listen != NULL ? c->listen : "http://" DFLT_LISTEN,
-                  c->targets[0], c->target_cnt > 1 ? " and others" : "");
+    (void)fprintf(stderr, "weir: %s -> %s%s; Ctrl-C ends\n",
+                  c->listen != NULL ? c->listen : "http://" DFLT_LISTEN, c->targets[0],
+                  c->target_cnt > 1 ? " and others" : "");
 }
 
 int wr_proxy_run(const struct wr_cmdline *c, const struct wr_start *base)
@@ -173,7 +175,8 @@ int wr_proxy_run(const struct wr_cmdline *c, const struct wr_start *base)
     }
     wr_strbuf_init(&b, CONF_MAX);
     wr_strbuf_init(&err, CONF_MAX);
-    if (wr_proxy_write_conf(c, tmp.path[0] != '\0' ? tmp.path : wr_tmpdir_base(), &b, &err) == WR_OK) {
+    if (wr_proxy_write_conf(c, tmp.path[0] != '\0' ? tmp.path : wr_tmpdir_base(), &b, &err) ==
+        WR_OK) {
         s.conf = WR_STR("/weir-proxy");
         s.overlay = wr_strbuf_str(&b);
         s.error_log = WR_STR("");

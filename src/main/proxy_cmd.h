@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * proxy_cmd.h: `weir proxy --to URL ... [--listen ADDRESS]`: a proxy from one command line, in the foreground.
+ * proxy_cmd.h: `weir proxy --to URL ... [--listen ADDRESS]`: a proxy from one command line, in the
+ * foreground.
  */
 #ifndef WR_MAIN_PROXY_CMD_H
 #define WR_MAIN_PROXY_CMD_H

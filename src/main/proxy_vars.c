@@ -6,8 +6,8 @@
 
 #include "http/req.h"
 
-static enum wr_status get_connection_upgrade(struct wr_req *r, const struct wr_var *v, struct wr_str rest,
-                                             struct wr_str *ret)
+static enum wr_status get_connection_upgrade(struct wr_req *r, const struct wr_var *v,
+                                             struct wr_str rest, struct wr_str *ret)
 {
     const struct wr_hdr *h = wr_hdrs_get(&r->head->hdrs, WR_HDR_UPGRADE);
 
@@ -31,5 +31,5 @@ static enum wr_status get_host(struct wr_req *r, const struct wr_var *v, struct 
 
 const struct wr_var wr_proxy_cmd_vars[WR_PROXY_CMD_VARS] = {
     {"weir_connection_upgrade", get_connection_upgrade, 0, 0},
-    {"weir_host", get_host, 0, 0},
+    {"weir_host",               get_host,               0, 0},
 };

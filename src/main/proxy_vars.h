@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * proxy_vars.h: variables that the configurations of `weir proxy` and `weir demo` need: what `map` would say.
+ * proxy_vars.h: variables that the configurations of `weir proxy` and `weir demo` need: what `map`
+ * would say.
  *
  *   $weir_connection_upgrade  "upgrade" when the client asks for one, else empty
  *   $weir_host                the client's Host field as it came, else the server's name

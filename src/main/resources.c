@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * resources.c: see resources.h. Addresses with a socket a thread (docs: several threads, SO_REUSEPORT) are
- * tried once without it first, since SO_REUSEPORT would hide that somebody else has the port. A socket
- * that is there keeps its options of the day it was made, but for those that may change (retune).
+ * resources.c: see resources.h. Addresses with a socket a thread (docs: several threads,
+ * SO_REUSEPORT) are tried once without it first, since SO_REUSEPORT would hide that somebody else
+ * has the port. A socket that is there keeps its options of the day it was made, but for those that
+ * may change (retune).
  */
 #include "main/resources.h"
 
@@ -52,7 +53,8 @@ int wr_resources_open_log(const char *path)
 static enum wr_status say_no_log(struct wr_str path, int err, bool is_default)
 {
     if (is_default) {
-        wr_say(WR_LOG_WARN, err, "open() \"%.*s\" failed, nothing is logged there", WR_STR_ARG(path));
+        wr_say(WR_LOG_WARN, err, "open() \"%.*s\" failed, nothing is logged there",
+               WR_STR_ARG(path));
         return WR_OK;
     }
     wr_say(WR_LOG_EMERG, err, "open() \"%.*s\" failed", WR_STR_ARG(path));
@@ -77,7 +79,8 @@ static enum wr_status prepare_log(void *data, struct wr_str path, int *fd, bool 
     return WR_OK;
 }
 
-/* Makes a folder and those above it, as they are named in the configuration; the last one private. */
+/* Makes a folder and those above it, as they are named in the configuration; the last one private.
+ */
 static enum wr_status make_folder(const struct wr_main_conf *mc, struct wr_str path)
 {
     char room[4096];
@@ -97,7 +100,8 @@ static enum wr_status make_folder(const struct wr_main_conf *mc, struct wr_str p
             errno = ENOTDIR;
             return WR_ESYS;
         }
-        /* One of the user before, or of root, must be the worker's; /tmp and its like are everybody's. */
+        /* One of the user before, or of root, must be the worker's; /tmp and its like are
+         * everybody's. */
         return mc->has_user && st.st_uid != mc->uid && (st.st_mode & S_IWOTH) == 0
                    ? wr_privs_chown(mc, room)
                    : WR_OK;
@@ -118,7 +122,8 @@ static enum wr_status prepare_folders(const struct wr_gen *g)
         }
         if (d->node == NULL || d->node->file == NULL) {
             /* Nobody named it: only what does not fit into memory will miss it. */
-            wr_say(WR_LOG_WARN, errno, "mkdir() \"%.*s\" failed, large bodies cannot be put on the disk",
+            wr_say(WR_LOG_WARN, errno,
+                   "mkdir() \"%.*s\" failed, large bodies cannot be put on the disk",
                    WR_STR_ARG(path));
             continue;
         }
@@ -167,7 +172,8 @@ static enum wr_status bind_port(struct wr_resources *r, const struct wr_listen_o
     return WR_OK;
 }
 
-static enum wr_status prepare_port(struct wr_resources *r, const struct wr_port *p, uint32_t threads)
+static enum wr_status prepare_port(struct wr_resources *r, const struct wr_port *p,
+                                   uint32_t threads)
 {
     char text[WR_ADDR_TEXT_MAX];
     struct wr_str name = wr_str(text, wr_addr_write(&p->opts.addr, text));

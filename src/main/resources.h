@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * resources.h: what the supervisor opens for its worker: logs, listening sockets, temporary folders. A new
- * configuration is prepared beside the running one: what is there already is kept, the rest opened; then
- * either committed (what is no longer named is closed) or rolled back (what was opened is closed again).
- * Supervisor's thread.
+ * resources.h: what the supervisor opens for its worker: logs, listening sockets, temporary
+ * folders. A new configuration is prepared beside the running one: what is there already is kept,
+ * the rest opened; then either committed (what is no longer named is closed) or rolled back (what
+ * was opened is closed again). Supervisor's thread.
  */
 #ifndef WR_MAIN_RESOURCES_H
 #define WR_MAIN_RESOURCES_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * say.c: see say.h. These few flags are the only state of the program outside of structures; they are set by
- * the supervisor's thread and read by it.
+ * say.c: see say.h. These few flags are the only state of the program outside of structures; they
+ * are set by the supervisor's thread and read by it.
  */
 #include "main/say.h"
 
@@ -14,9 +14,9 @@
 #define SAY_MAX   4096
 #define DIAGS_MAX ((size_t)1 << 20)
 
-static bool to_stderr = true; /* supervisor's thread */
-static bool to_log;           /* supervisor's thread */
-static int say_fd = STDERR_FILENO; /* supervisor's thread */
+static bool to_stderr = true;                       /* supervisor's thread */
+static bool to_log;                                 /* supervisor's thread */
+static int say_fd = STDERR_FILENO;                  /* supervisor's thread */
 static enum wr_log_level least_level = WR_LOG_WARN; /* supervisor's thread */
 
 void wr_say_to(int fd)
@@ -61,10 +61,11 @@ void wr_say(enum wr_log_level level, int err, const char *fmt, ...)
         int n;
 
         if (err != 0) {
-            n = snprintf(line, sizeof(line), WR_LOG_PROGRAM ": [%s] %s (%d: %s)\n", wr_log_level_name(level),
-                         text, err, wr_log_errno_text(err));
+            n = snprintf(line, sizeof(line), WR_LOG_PROGRAM ": [%s] %s (%d: %s)\n",
+                         wr_log_level_name(level), text, err, wr_log_errno_text(err));
         } else {
-            n = snprintf(line, sizeof(line), WR_LOG_PROGRAM ": [%s] %s\n", wr_log_level_name(level), text);
+            n = snprintf(line, sizeof(line), WR_LOG_PROGRAM ": [%s] %s\n", wr_log_level_name(level),
+                         text);
         }
         wr_log_raw(say_fd, line, WR_MIN((size_t)(n < 0 ? 0 : n), sizeof(line) - 1));
     }

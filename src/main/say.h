@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * say.h: messages of the program itself. While it starts (and for one-shot commands) they go to standard error
- * as `weir: [emerg] ...`, on a terminal with excerpts and hints, and into the error log when that is a file.
- * Once it serves they go to the error log only. Supervisor's thread.
+ * say.h: messages of the program itself. While it starts (and for one-shot commands) they go to
+ * standard error as `weir: [emerg] ...`, on a terminal with excerpts and hints, and into the error
+ * log when that is a file. Once it serves they go to the error log only. Supervisor's thread.
  */
 #ifndef WR_MAIN_SAY_H
 #define WR_MAIN_SAY_H
@@ -17,7 +17,8 @@
 void wr_say_on_stderr(bool is_on);
 /* Takes fd, which is told in place of standard error (then STDERR_FILENO again); -1: nobody. */
 void wr_say_to(int fd);
-/* Standard error is told only what is at least so severe (WR_LOG_ERROR with -q); WR_LOG_WARN at the start. */
+/* Standard error is told only what is at least so severe (WR_LOG_ERROR with -q); WR_LOG_WARN at the
+ * start. */
 void wr_say_least(enum wr_log_level least);
 /* The error log, at present the default of base/log.h, is a file of its own: tell it, too. */
 void wr_say_on_log(bool is_on);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * source_bundle.c: read, glob and resolve from a bundle. A name that is not in the bundle is answered with
- * ENOENT: the dry run of the supervisor asked for the same names, so this would be a bug of ours.
+ * source_bundle.c: read, glob and resolve from a bundle. A name that is not in the bundle is
+ * answered with ENOENT: the dry run of the supervisor asked for the same names, so this would be a
+ * bug of ours.
  */
 #include "main/source_bundle.h"
 
@@ -21,8 +22,9 @@ static const char *call_of(struct wr_str s)
     return "open";
 }
 
-static enum wr_status read_bundle(const struct wr_conf_source *s, struct wr_arena *a, struct wr_str path,
-                                  size_t max, struct wr_str *ret_bytes, struct wr_conf_fault *ret_fault)
+static enum wr_status read_bundle(const struct wr_conf_source *s, struct wr_arena *a,
+                                  struct wr_str path, size_t max, struct wr_str *ret_bytes,
+                                  struct wr_conf_fault *ret_fault)
 {
     struct wr_str data;
     int err;
@@ -41,8 +43,8 @@ static enum wr_status read_bundle(const struct wr_conf_source *s, struct wr_aren
     return wr_arena_dup(a, data, ret_bytes);
 }
 
-static enum wr_status glob_bundle(const struct wr_conf_source *s, struct wr_arena *a, struct wr_str pattern,
-                                  struct wr_str **ret_paths, size_t *ret_cnt,
+static enum wr_status glob_bundle(const struct wr_conf_source *s, struct wr_arena *a,
+                                  struct wr_str pattern, struct wr_str **ret_paths, size_t *ret_cnt,
                                   struct wr_conf_fault *ret_fault)
 {
     struct wr_str data, *paths;
@@ -74,8 +76,9 @@ static enum wr_status glob_bundle(const struct wr_conf_source *s, struct wr_aren
     return WR_OK;
 }
 
-static enum wr_status resolve_bundle(const struct wr_conf_source *s, struct wr_arena *a, struct wr_str host,
-                                     struct wr_addr **ret_addrs, size_t *ret_cnt)
+static enum wr_status resolve_bundle(const struct wr_conf_source *s, struct wr_arena *a,
+                                     struct wr_str host, struct wr_addr **ret_addrs,
+                                     size_t *ret_cnt)
 {
     struct wr_addr *at;
     struct wr_str data;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * source_bundle.h: a source of configurations that reads a bundle: what the supervisor found is found again, and
- * nothing else is. For the worker's control thread.
+ * source_bundle.h: a source of configurations that reads a bundle: what the supervisor found is
+ * found again, and nothing else is. For the worker's control thread.
  */
 #ifndef WR_MAIN_SOURCE_BUNDLE_H
 #define WR_MAIN_SOURCE_BUNDLE_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * source_disk.c: read, glob and resolve of the supervisor, see conf/source.h for what each gives. Only
- * regular files (and what reads like one, such as a pipe of a shell) are read; a folder is an error.
+ * source_disk.c: read, glob and resolve of the supervisor, see conf/source.h for what each gives.
+ * Only regular files (and what reads like one, such as a pipe of a shell) are read; a folder is an
+ * error.
  */
 #include "main/source_disk.h"
 
@@ -47,7 +48,8 @@ static enum wr_status read_all(int fd, struct wr_strbuf *b, struct wr_conf_fault
     }
 }
 
-static enum wr_status read_path(const char *path, struct wr_strbuf *b, struct wr_conf_fault *ret_fault)
+static enum wr_status read_path(const char *path, struct wr_strbuf *b,
+                                struct wr_conf_fault *ret_fault)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     enum wr_status status;
@@ -75,8 +77,9 @@ static void note_fault(struct wr_source_disk *d, struct wr_str path, const struc
     }
 }
 
-static enum wr_status read_disk(const struct wr_conf_source *s, struct wr_arena *a, struct wr_str path,
-                                size_t max, struct wr_str *ret_bytes, struct wr_conf_fault *ret_fault)
+static enum wr_status read_disk(const struct wr_conf_source *s, struct wr_arena *a,
+                                struct wr_str path, size_t max, struct wr_str *ret_bytes,
+                                struct wr_conf_fault *ret_fault)
 {
     struct wr_source_disk *d = s->data;
     enum wr_status st = WR_OK;
@@ -124,8 +127,8 @@ static enum wr_status copy_names(struct wr_arena *a, const glob_t *g, struct wr_
     return all->status;
 }
 
-static enum wr_status glob_disk(const struct wr_conf_source *s, struct wr_arena *a, struct wr_str pattern,
-                                struct wr_str **ret_paths, size_t *ret_cnt,
+static enum wr_status glob_disk(const struct wr_conf_source *s, struct wr_arena *a,
+                                struct wr_str pattern, struct wr_str **ret_paths, size_t *ret_cnt,
                                 struct wr_conf_fault *ret_fault)
 {
     struct wr_source_disk *d = s->data;
@@ -155,8 +158,8 @@ static enum wr_status glob_disk(const struct wr_conf_source *s, struct wr_arena 
     return st == WR_ELIMIT ? WR_ENOMEM : st;
 }
 
-static enum wr_status resolve_disk(const struct wr_conf_source *s, struct wr_arena *a, struct wr_str host,
-                                   struct wr_addr **ret_addrs, size_t *ret_cnt)
+static enum wr_status resolve_disk(const struct wr_conf_source *s, struct wr_arena *a,
+                                   struct wr_str host, struct wr_addr **ret_addrs, size_t *ret_cnt)
 {
     struct wr_source_disk *d = s->data;
     enum wr_status st = wr_hosts_resolve(a, host, ret_addrs, ret_cnt);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * source_disk.h: a source of configurations on the disk, for the supervisor. It notes everything it gives in a
- * bundle when there is one, failures included. One file may be overlaid by a text that is on no disk (the
- * configurations that `weir proxy` makes).
+ * source_disk.h: a source of configurations on the disk, for the supervisor. It notes everything it
+ * gives in a bundle when there is one, failures included. One file may be overlaid by a text that
+ * is on no disk (the configurations that `weir proxy` makes).
  */
 #ifndef WR_MAIN_SOURCE_DISK_H
 #define WR_MAIN_SOURCE_DISK_H

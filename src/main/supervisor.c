@@ -4,9 +4,10 @@
  *
  *   load -> logs, folders, sockets -> background -> pid file -> worker -> READY: serving
  *
- * HUP loads the new file beside the running one; only when the worker says READY does it become what a
- * restarted worker gets, and only then are sockets closed that it no longer names. Any failure before that
- * leaves everything as it was. One thread, one loop; loads and look-ups of names block it, nothing else.
+ * HUP loads the new file beside the running one; only when the worker says READY does it become
+ * what a restarted worker gets, and only then are sockets closed that it no longer names. Any
+ * failure before that leaves everything as it was. One thread, one loop; loads and look-ups of
+ * names block it, nothing else.
  */
 #include "main/supervisor.h"
 
@@ -47,7 +48,8 @@ static void reload(struct wr_supervisor *s)
     s->gen_no++;
     new = wr_main_conf_of(s->coming.gen);
     if (new->threads != old->threads) {
-        wr_say(WR_LOG_WARN, 0, "worker_processes is %u now, and takes effect when weir is started again; %u go on",
+        wr_say(WR_LOG_WARN, 0,
+               "worker_processes is %u now, and takes effect when weir is started again; %u go on",
                new->threads, old->threads);
     }
     if (wr_resources_prepare(&s->res, s->coming.gen) != WR_OK ||
@@ -108,8 +110,8 @@ void wr_supervisor_note_ready(struct wr_supervisor *s, uint64_t no)
 
 void wr_supervisor_note_failed(struct wr_supervisor *s, uint64_t no, struct wr_str why)
 {
-    wr_say(WR_LOG_EMERG, 0, "the worker did not take configuration %llu: %.*s", (unsigned long long)no,
-           WR_STR_ARG(why));
+    wr_say(WR_LOG_EMERG, 0, "the worker did not take configuration %llu: %.*s",
+           (unsigned long long)no, WR_STR_ARG(why));
     if (s->coming.gen != NULL && s->coming.gen->no == no) {
         wr_resources_rollback(&s->res);
         wr_loaded_end(&s->coming);
@@ -174,7 +176,8 @@ static void end(struct wr_supervisor *s, enum wr_chan_type how)
         return;
     }
     if (wr_child_send(s, how) != WR_OK && s->child.pid > 0) {
-        (void)kill(s->child.pid, how == WR_CHAN_QUIT ? SIGQUIT : SIGTERM); /* it may be gone already */
+        (void)kill(s->child.pid,
+                   how == WR_CHAN_QUIT ? SIGQUIT : SIGTERM); /* it may be gone already */
     }
     /* The kernel must not take connections for a socket that no thread serves. */
     while (how == WR_CHAN_QUIT && (e = wr_files_next(&s->res.listeners, NULL)) != NULL) {
@@ -219,8 +222,8 @@ static void run_signals(struct wr_task *t)
     while (wr_signals_take(&s->signals, &signo, &pid)) {
         const char *name = sigabbrev_np(signo);
 
-        wr_log(NULL, signo == SIGCHLD ? WR_LOG_INFO : WR_LOG_NOTICE, "signal %d (SIG%s) received from %d",
-               signo, name != NULL ? name : "?", pid);
+        wr_log(NULL, signo == SIGCHLD ? WR_LOG_INFO : WR_LOG_NOTICE,
+               "signal %d (SIG%s) received from %d", signo, name != NULL ? name : "?", pid);
         obey(s, signo);
     }
 }
@@ -266,7 +269,8 @@ static void open_default_log(struct wr_supervisor *s)
 
 static void set_signals(sigset_t *set)
 {
-    static const int all[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGCHLD};
+    static const int all[] = {SIGHUP,  SIGINT,  SIGQUIT,  SIGTERM,
+                              SIGUSR1, SIGUSR2, SIGWINCH, SIGCHLD};
 
     (void)sigemptyset(set);
     for (size_t i = 0; i < WR_ARRAY_LEN(all); i++) {
@@ -285,7 +289,8 @@ static enum wr_status open_pidfile(struct wr_supervisor *s)
     }
     st = wr_pidfile_open(&s->pidfile, mc->pid.ptr, &f);
     if (st == WR_ELIMIT) {
-        wr_say(WR_LOG_EMERG, 0, "another weir runs with the pid file \"%.*s\"", WR_STR_ARG(mc->pid));
+        wr_say(WR_LOG_EMERG, 0, "another weir runs with the pid file \"%.*s\"",
+               WR_STR_ARG(mc->pid));
     } else if (st != WR_OK) {
         wr_say(WR_LOG_EMERG, f.err, "%s() \"%.*s\" failed", f.call, WR_STR_ARG(mc->pid));
     }

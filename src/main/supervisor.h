@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * supervisor.h: the first process: reads the configuration, opens what needs rights, keeps one worker alive,
- * obeys signals. It never sees a byte of traffic.
+ * supervisor.h: the first process: reads the configuration, opens what needs rights, keeps one
+ * worker alive, obeys signals. It never sees a byte of traffic.
  */
 #ifndef WR_MAIN_SUPERVISOR_H
 #define WR_MAIN_SUPERVISOR_H

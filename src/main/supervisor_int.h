@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * supervisor_int.h: the supervisor's state, shared by supervisor.c (start, signals, end) and child.c (the worker
- * process and its channel).
+ * supervisor_int.h: the supervisor's state, shared by supervisor.c (start, signals, end) and
+ * child.c (the worker process and its channel).
  */
 #ifndef WR_MAIN_SUPERVISOR_INT_H
 #define WR_MAIN_SUPERVISOR_INT_H
@@ -23,8 +23,8 @@
 #define WR_BACKOFF_MAX_MS 30000
 
 struct wr_child {
-    pid_t pid;  /* 0: none; -1: a thread of this process (master_process off) */
-    int chan;   /* -1: closed */
+    pid_t pid; /* 0: none; -1: a thread of this process (master_process off) */
+    int chan;  /* -1: closed */
     struct wr_io io;
     struct wr_task task;
     struct wr_thread thread;
@@ -60,7 +60,8 @@ void wr_child_init(struct wr_supervisor *s);
 /* A new worker with everything of s->now. WR_ESYS: said. */
 enum wr_status wr_child_start(struct wr_supervisor *s) WR_MUST_CHECK;
 /* Sends descriptors that the worker has not, and the bundle. */
-enum wr_status wr_child_send_load(struct wr_supervisor *s, const struct wr_loaded *l, bool all) WR_MUST_CHECK;
+enum wr_status wr_child_send_load(struct wr_supervisor *s, const struct wr_loaded *l,
+                                  bool all) WR_MUST_CHECK;
 enum wr_status wr_child_send(struct wr_supervisor *s, enum wr_chan_type type) WR_MUST_CHECK;
 void wr_child_send_reopen(struct wr_supervisor *s);
 /* SIGCHLD: collects the worker if it ended. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tmpdir.c: see tmpdir.h. Removal walks with nftw(3), children first, never through links or into other
- * file systems.
+ * tmpdir.c: see tmpdir.h. Removal walks with nftw(3), children first, never through links or into
+ * other file systems.
  */
 #include "main/tmpdir.h"
 

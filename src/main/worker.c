@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * worker.c: life of the worker: messages of the supervisor, signals, the orderly end. A worker whose
- * supervisor is gone takes no new connections and ends when the running requests have. Control thread.
+ * worker.c: life of the worker: messages of the supervisor, signals, the orderly end. A worker
+ * whose supervisor is gone takes no new connections and ends when the running requests have.
+ * Control thread.
  */
 #include "main/worker.h"
 
@@ -35,7 +36,8 @@ static void end_worker(struct wr_worker *w, enum wr_worker_end how)
         wr_loop_stop(wr_loop_get()); /* nothing serves */
         return;
     }
-    if (how == WR_WORKER_QUIT && w->gen != NULL && wr_main_conf_of(w->gen)->shutdown_timeout_ms != 0) {
+    if (how == WR_WORKER_QUIT && w->gen != NULL &&
+        wr_main_conf_of(w->gen)->shutdown_timeout_ms != 0) {
         wr_timer_arm(&w->shutdown, wr_now_ms() + wr_main_conf_of(w->gen)->shutdown_timeout_ms);
     }
     wr_worker_post_end(w, how);
@@ -130,7 +132,8 @@ static void run_chan(struct wr_task *t)
     wr_io_close(&w->io, WR_IO_CLOSE_FIN);
     w->chan = -1;
     if (!w->is_quitting) {
-        wr_log(NULL, WR_LOG_ALERT, "the supervisor is gone, the worker ends when its requests have");
+        wr_log(NULL, WR_LOG_ALERT,
+               "the supervisor is gone, the worker ends when its requests have");
         end_worker(w, WR_WORKER_QUIT);
     }
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * worker_gen.c: building a generation from a bundle beside the running one, giving it its descriptors, and
- * publishing it to all threads. One at a time: the supervisor waits for READY or FAILED. Control thread.
+ * worker_gen.c: building a generation from a bundle beside the running one, giving it its
+ * descriptors, and publishing it to all threads. One at a time: the supervisor waits for READY or
+ * FAILED. Control thread.
  *
- * An entry of the tables of descriptors stays open while a generation that uses it lives (refs), because a
- * request of an old generation may still write to its log; wr_worker_sweep closes the others.
+ * An entry of the tables of descriptors stays open while a generation that uses it lives (refs),
+ * because a request of an old generation may still write to its log; wr_worker_sweep closes the
+ * others.
  */
 #include "main/worker_int.h"
 
@@ -20,8 +22,8 @@
 #include "main/modules.h"
 #include "main/source_bundle.h"
 
-#define DIAGS_CAP ((size_t)4 << 20)
-#define SWEEP_MS  2000
+#define DIAGS_CAP      ((size_t)4 << 20)
+#define SWEEP_MS       2000
 #define SWEEP_LATER_MS 60000 /* for what a very long request still held */
 
 void wr_worker_tell(struct wr_worker *w, enum wr_chan_type type, uint64_t no, struct wr_str text)
@@ -117,7 +119,8 @@ static enum wr_status give_files(struct wr_worker *w, struct wr_gen *g)
     return st;
 }
 
-static enum wr_status build(struct wr_worker *w, uint64_t no, struct wr_bundle *b, struct wr_gen **ret_gen)
+static enum wr_status build(struct wr_worker *w, uint64_t no, struct wr_bundle *b,
+                            struct wr_gen **ret_gen)
 {
     static struct wr_main_load kind = {.is_worker = true}; /* outlives the load */
     struct wr_gen *gen = NULL, *failed = NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * worker_int.h: the control thread's state, shared by worker.c (life, messages), worker_gen.c (building and
- * publishing generations) and worker_thread.c (the threads that serve).
+ * worker_int.h: the control thread's state, shared by worker.c (life, messages), worker_gen.c
+ * (building and publishing generations) and worker_thread.c (the threads that serve).
  */
 #ifndef WR_MAIN_WORKER_INT_H
 #define WR_MAIN_WORKER_INT_H
@@ -21,7 +21,8 @@
 #include "main/files.h"
 #include "main/main_conf.h"
 
-#define WR_QUIT_GRACE_MS 1000 /* in which a late request on an idle connection is still served (U14.9) */
+#define WR_QUIT_GRACE_MS                                                                           \
+    1000 /* in which a late request on an idle connection is still served (U14.9) */
 
 struct wr_worker;
 
@@ -44,7 +45,7 @@ struct wr_worker {
     struct wr_task task;
     struct wr_signals signals;
     struct wr_task signal_task;
-    bool has_signals; /* a process of its own */
+    bool has_signals;         /* a process of its own */
     struct wr_timer shutdown; /* worker_shutdown_timeout */
     struct wr_task shutdown_task;
     struct wr_timer sweep;
@@ -55,14 +56,15 @@ struct wr_worker {
     struct wr_fixtures fixtures;
     struct wr_worker_thread *threads;
     unsigned thread_cnt, up_cnt, down_cnt;
-    struct wr_gen *gen;        /* published; one reference; NULL before the first */
-    struct wr_gen *coming;     /* being published */
-    unsigned adopted_cnt;      /* threads that answered for `coming` */
+    struct wr_gen *gen;    /* published; one reference; NULL before the first */
+    struct wr_gen *coming; /* being published */
+    unsigned adopted_cnt;  /* threads that answered for `coming` */
     enum wr_status adopt_status;
     bool is_quitting, is_stopping, has_failed;
 };
 
-/* worker_gen.c: builds from a bundle, and publishes once all threads are up. Failures are told to the supervisor. */
+/* worker_gen.c: builds from a bundle, and publishes once all threads are up. Failures are told to
+ * the supervisor. */
 void wr_worker_load(struct wr_worker *w, uint64_t no, int bundle_fd);
 void wr_worker_publish(struct wr_worker *w);
 /* A thread answered. */
@@ -72,10 +74,16 @@ void wr_worker_sweep(struct wr_worker *w);
 void wr_worker_tell(struct wr_worker *w, enum wr_chan_type type, uint64_t no, struct wr_str text);
 
 /* worker_thread.c */
-enum wr_status wr_worker_start_threads(struct wr_worker *w, const struct wr_main_conf *mc) WR_MUST_CHECK;
+enum wr_status wr_worker_start_threads(struct wr_worker *w,
+                                       const struct wr_main_conf *mc) WR_MUST_CHECK;
 /* A mail to each: serve g; end. */
 void wr_worker_post_adopt(struct wr_worker *w, struct wr_gen *g);
-enum wr_worker_end { WR_WORKER_QUIT, WR_WORKER_STOP };
+
+enum wr_worker_end {
+    WR_WORKER_QUIT,
+    WR_WORKER_STOP
+};
+
 void wr_worker_post_end(struct wr_worker *w, enum wr_worker_end how);
 
 /* worker.c: a thread is up; is down. */

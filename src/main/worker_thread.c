@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * worker_thread.c: a thread that serves: its loop, and the mails it gets. A mail's memory is the receiver's: the
- * thread sends the same one back as its answer, and the control thread frees it.
+ * worker_thread.c: a thread that serves: its loop, and the mails it gets. A mail's memory is the
+ * receiver's: the thread sends the same one back as its answer, and the control thread frees it.
  *
- * The end: http is told to quit (or stop), then the thread looks every few milliseconds whether its last
- * connection is gone. It says so (down), and leaves its loop when the control thread answers (leave): then
- * no mail for it can be on its way.
+ * The end: http is told to quit (or stop), then the thread looks every few milliseconds whether its
+ * last connection is gone. It says so (down), and leaves its loop when the control thread answers
+ * (leave): then no mail for it can be on its way.
  */
 #include "main/worker_int.h"
 
@@ -18,8 +18,8 @@
 #include "base/mem.h"
 #include "event/loop.h"
 #include "http/server.h"
-#include "up/idle.h"
 #include "observe/access_log.h"
+#include "up/idle.h"
 
 #define END_LOOK_MS 20
 
@@ -135,6 +135,7 @@ static void run_thread(void *data)
     t->mailbox = wr_mailbox_of_loop();
     wr_mailbox_post(t->worker->mailbox, &t->up);
     wr_loop_run(loop);
+    wr_http_stop(); /* lets the generation go */
     wr_idle_thread_end();
     /* What closed in the last turn is freed; nothing new can come. */
     for (int i = 0; i < 4; i++) {
@@ -153,7 +154,8 @@ enum wr_status wr_worker_start_threads(struct wr_worker *w, const struct wr_main
         struct wr_worker_thread *t = &w->threads[i];
         enum wr_status st;
 
-        *t = (struct wr_worker_thread){.worker = w, .no = i, .up = {.run = run_up}, .down = {.run = run_down}};
+        *t = (struct wr_worker_thread){
+            .worker = w, .no = i, .up = {.run = run_up}, .down = {.run = run_down}};
         st = wr_thread_start(&t->thread, i, "weir worker", run_thread, t);
         if (st != WR_OK) {
             wr_log(NULL, WR_LOG_EMERG, "thread %u could not be started: %s", i, wr_status_name(st));

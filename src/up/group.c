@@ -14,6 +14,7 @@
 #include "base/hash.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "base/vec.h"
 #include "conf/scope.h"
 #include "conf/types.h"
@@ -234,12 +235,12 @@ static enum wr_status set_keepalive(struct wr_conf *cf, const struct wr_dir *dir
                                     const struct wr_node *node, void *conf)
 {
     struct group_conf *gc = conf;
-    struct wr_bounds b = {.min = 0, .max = 1000000};
     uint64_t n;
 
     (void)dir;
-    if (wr_arg_num(cf, node, 0, &b, &n) != WR_OK) {
-        return WR_ECONFIG;
+    if (wr_num_parse_u64(wr_node_arg(node, 0), 1000000, &n) != WR_OK) {
+        return wr_conf_err(cf, node, "invalid value \"%.*s\" in \"keepalive\" directive",
+                           WR_STR_ARG(wr_node_arg(node, 0)));
     }
     if (node->arg_cnt == 2) {
         if (!wr_str_eq(wr_node_arg(node, 1), WR_STR("local"))) {
@@ -483,6 +484,18 @@ static enum wr_status fill_members(struct wr_conf *cf, struct wr_members *m,
     return st;
 }
 
+/* proxy_pass http://a:80 beside upstream a {}: neither the group nor a host is meant for sure. */
+static bool is_group_with_port(struct wr_conf *cf, const struct group_def *d)
+{
+    const struct group_def *named;
+
+    if (d->scope != NULL || !d->hp.has_port) {
+        return false;
+    }
+    named = wr_map_get(&groups_of(cf)->by_name, d->hp.host);
+    return named != NULL && named->scope != NULL;
+}
+
 static enum wr_status build_group(struct wr_conf *cf, struct group_def *d)
 {
     struct wr_members *m = d->members;
@@ -495,6 +508,10 @@ static enum wr_status build_group(struct wr_conf *cf, struct group_def *d)
     struct server_lines lines = {.at = &one, .cnt = 1};
     struct group_conf *gc;
 
+    if (is_group_with_port(cf, d)) {
+        return wr_conf_err(cf, m->node, "upstream \"%.*s\" may not have port %u",
+                           WR_STR_ARG(d->hp.host), (unsigned)d->hp.port);
+    }
     if (d->scope != NULL) {
         gc = wr_scope_get(d->scope, &wr_group_conf, WR_KIND_GROUP);
         lines = gc->servers;

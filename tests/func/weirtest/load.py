@@ -66,10 +66,11 @@ def mark_of(data):
 
 
 def pieces(size):
-    """A large body of so many bytes, in pieces of at most 1 MB; no two pieces are alike."""
+    """A large body of so many bytes, in pieces of at most 1 MB. No part of it comes again at another place where a
+    multiple of 4 KB lies between: what is moved or repeated by a server is seen."""
     for number in range((size + len(PATTERN) - 1) // len(PATTERN)):
-        piece = number.to_bytes(8, "big") + PATTERN[8:]
-        yield piece[:size - number * len(PATTERN)]
+        turn = number * 4099 % len(PATTERN)
+        yield (PATTERN[turn:] + PATTERN[:turn])[:size - number * len(PATTERN)]
 
 
 def digest_of(size):

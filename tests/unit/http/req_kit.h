@@ -99,27 +99,21 @@ static void say_text(struct say *c)
 static void say_body(struct say *c)
 {
     struct wr_req *r = c->content.req;
+    enum wr_status st;
 
     if (r->is_responded) {
         return;
     }
-    switch (wr_req_body_read(r)) {
-    case WR_OK:
+    st = wr_req_body_read(r);
+    if (st == WR_OK) {
         r->out.status = 200;
         r->out.content_length = r->body_len;
         r->out_pipe = wr_take(&r->body);
         if (wr_req_respond(r) == WR_OK) {
             wr_req_end(r);
         }
-        return;
-    case WR_EPROTO:
-        wr_req_fail(r, r->body_status);
-        return;
-    case WR_AGAIN:
-        return;
-    default:
-        wr_req_fail(r, 500);
-        return;
+    } else if (st != WR_AGAIN) {
+        wr_req_fail(r, st == WR_EPROTO ? r->body_status : 500);
     }
 }
 
@@ -297,7 +291,12 @@ static const struct wr_dir say_dirs[] = {
     SAY("say_body", 0, 0), SAY("say_stream", 0, 0), SAY("say_late", 1, 1),
     SAY("say_to", 2, 2),   SAY("say_hold", 0, 0),   WR_DIR_END};
 
-static struct wr_conf_module say_conf = {.name = "say", .dirs = say_dirs};
+static enum wr_status say_done(struct wr_conf *cf)
+{
+    return wr_vars_check(wr_http_building(cf)->vars, cf->diags);
+}
+
+static struct wr_conf_module say_conf = {.name = "say", .dirs = say_dirs, .done = say_done};
 
 static enum wr_status get_uri(struct wr_req *r, const struct wr_var *v, struct wr_str rest,
                               struct wr_str *ret)

@@ -2,22 +2,26 @@
 /* test_location.c: which location takes a path; the expectations were watched at nginx 1.22. */
 #include "req_kit.h"
 
-#define LEVELS                                                                                                \
-    "location / { say root; } location = / { say =root; } location = /exact { say exact; }"                   \
-    "location /exact { say pexact; } location /images/ { say images; }"                                       \
-    "location ^~ /images/fast/ { say fast; } location ~ \\.(gif|jpg)$ { say re; }"                            \
-    "location ~* \\.PNG$ { say png; } location /documents/ { say documents; }"                                \
-    "location /documents/private { say private; } location \"/a b\" { say space; }"                           \
-    "location /nest/ { say nest;"                                                                             \
-    "  location /nest/in/ { say in; location = /nest/in/exact { say in-exact; }"                              \
-    "    location ~ \\.in$ { say in-re; } }"                                                                  \
-    "  location ~ \\.gif$ { say nest-gif; } }"                                                                \
-    "location ^~ /stop/ { say stop; location ~ \\.gif$ { say stop-gif; } location /stop/d/ { say stop-d; } }" \
-    "location /na/ { say a; location ^~ /na/b/ { say ab; } location ~ in$ { say ain; } }"                     \
-    "location ~ ^/r { say r; location ~ x$ { say rx; } }"                                                     \
-    "location /auto/ { say_go /x; } location /auto2/ { say_go /x; } location = /auto2 { say exact2; }"        \
-    "location /auto3/ { say_go /x; } location /auto3 { say prefix3; }"                                        \
+/* clang-format off */
+#define LEVELS \
+    "location / { say root; } location = / { say =root; } location = /exact { say exact; }" \
+    "location /exact { say pexact; } location /images/ { say images; }" \
+    "location ^~ /images/fast/ { say fast; } location ~ \\.(gif|jpg)$ { say re; }" \
+    "location ~* \\.PNG$ { say png; } location /documents/ { say documents; }" \
+    "location /documents/private { say private; } location \"/a b\" { say space; }" \
+    "location /nest/ { say nest;" \
+    "  location /nest/in/ { say in; location = /nest/in/exact { say in-exact; }" \
+    "    location ~ \\.in$ { say in-re; } }" \
+    "  location ~ \\.gif$ { say nest-gif; } }" \
+    "location ^~ /stop/ { say stop; location ~ \\.gif$ { say stop-gif; } " \
+    "  location /stop/d/ { say stop-d; } }" \
+    "location /na/ { say a; location ^~ /na/b/ { say ab; } location ~ in$ { say ain; } }" \
+    "location ~ ^/r { say r; location ~ x$ { say rx; } }" \
+    "location /auto/ { say_go /x; } location /auto2/ { say_go /x; } location = /auto2 { say exact2; }" \
+    "location /auto3/ { say_go /x; } location /auto3 { say prefix3; }" \
     "location ~ auto$ { say re-auto; } location @named { say named; } location @named2 { say n2; }"
+
+/* clang-format on */
 
 static const struct {
     const char *path, *want; /* what the location says; "301 ..." a redirect to its slash */

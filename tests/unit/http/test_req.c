@@ -105,6 +105,64 @@ static void bad_requests_are_answered(void **state)
     assert_int_equal(say_logged, WR_ARRAY_LEN(cases));
 }
 
+static void fields_are_counted(void **state) /* U14.2 */
+{
+    (void)state;
+    kit_start(&k, "http { max_headers 3; server { listen 127.0.0.1:1; location / { say x; } } }");
+    end_with(kit_talk(&k, "GET / HTTP/1.1\r\nHost: x\r\nA: b\r\nConnection: close\r\n\r\n"), "x");
+    assert_int_equal(
+        kit_status(kit_talk(&k, "GET / HTTP/1.1\r\nHost: x\r\nA: b\r\nC: d\r\nE: f\r\n\r\n")), 400);
+    kit_stop(&k);
+}
+
+static void keepalive_can_be_refused(void **state)
+{
+    static const struct {
+        const char *agent, *method;
+        bool keeps;
+    } cases[] = {
+        {"Mozilla/4.0 (compatible; MSIE 6.0)", "POST", false},
+        {"Mozilla/4.0 (compatible; MSIE 6.0)", "GET",  true },
+        {"Mozilla/4.0 (compatible; MSIE 7.0)", "POST", true },
+        {"curl/8",                             "POST", true },
+    };
+
+    (void)state;
+    kit_start(&k, SERVER("location / { say end; } location /0 { keepalive_timeout 0; say end; }"));
+    for (size_t i = 0; i < WR_ARRAY_LEN(cases); i++) {
+        char request[256], buf[1024] = "";
+        int fd = kit_connect(&k, 0);
+
+        (void)snprintf(request, sizeof(request),
+                       "%s / HTTP/1.1\r\nHost: x\r\nUser-Agent: %s\r\n\r\n", cases[i].method,
+                       cases[i].agent);
+        kit_send(fd, request);
+        assert_int_equal(kit_read(&k, fd, buf, sizeof(buf), "\r\n\r\nend", 1000), 1);
+        assert_int_equal(strstr(buf, "Connection: keep-alive") != NULL, cases[i].keeps);
+        (void)close(fd);
+    }
+    end_with(kit_talk(&k, "GET /0 HTTP/1.1\r\nHost: x\r\n\r\n"), "end");
+    kit_stop(&k);
+}
+
+static void length_can_be_unknown(void **state)
+{
+    const char *r;
+
+    (void)state;
+    kit_start(
+        &k,
+        SERVER(
+            "location / { say_stream; } location /off { chunked_transfer_encoding off; say_stream; }"));
+    r = kit_talk(
+        &k,
+        "POST /off HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
+    assert_null(strstr(r, "chunked"));
+    assert_non_null(strstr(r, "Connection: close"));
+    end_with(r, "abc");
+    kit_stop(&k);
+}
+
 static void host_and_port_choose_a_server(void **state)
 {
     (void)state;
@@ -613,6 +671,9 @@ int main(void)
         cmocka_unit_test(keeps_alive_and_pipelines),
         cmocka_unit_test(head_and_204_have_no_body),
         cmocka_unit_test(bad_requests_are_answered),
+        cmocka_unit_test(fields_are_counted),
+        cmocka_unit_test(keepalive_can_be_refused),
+        cmocka_unit_test(length_can_be_unknown),
         cmocka_unit_test(host_and_port_choose_a_server),
         cmocka_unit_test(wildcard_tells_addresses_apart),
         cmocka_unit_test(waits_for_a_timer),

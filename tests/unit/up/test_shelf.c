@@ -11,18 +11,20 @@
 #include <sched.h>
 #include <semaphore.h>
 
+#include "base/stat.h"
 #include "base/sync.h"
 #include "conf/gen.h"
+#include "event/handle.h"
 #include "event/mailbox.h"
 #include "event/thread.h"
 #include "net/conn.h"
 #include "unit/http/h1_kit.h"
 #include "up/idle.h"
-#include "up/shelf.h"
+#include "up/shelf.c"
 
 enum {
     ACTORS_MAX = 4,
-    PEERS = 2
+    PEERS = 3
 };
 
 /* ---- the clock ------------------------------------------------------------------------------ */
@@ -46,6 +48,7 @@ struct world {
     struct wr_peer peers[PEERS];
     struct wr_member members[PEERS];
     int fds; /* descriptors open before the test */
+    uint64_t warnings;
 };
 
 static int count_fds(void)
@@ -66,6 +69,7 @@ static struct world *world_new(uint32_t threads)
     struct world *w = wr_mem_alloc(sizeof(*w));
 
     w->fds = count_fds();
+    w->warnings = wr_stat_sum(WR_CNT_WARN_ON);
     wr_store_rel(&clock_us, 1000000000);
     wr_fixtures_init(&w->fixtures);
     w->gen = wr_gen_new(1, 0);
@@ -79,7 +83,7 @@ static struct world *world_new(uint32_t threads)
     assert_int_equal(wr_idle_group_get(&w->fixtures, w->gen, WR_STR("other"), &w->other.group),
                      WR_OK);
     for (unsigned i = 0; i < PEERS; i++) {
-        w->peers[i].id = 100 + i;
+        w->peers[i].id = i < 2 ? 100 + i : 100 + SHELF_BUCKETS;
         assert_int_equal(
             wr_addr_parse_ip(WR_STR("192.0.2.1"), (uint16_t)(8000 + i), &w->peers[i].addr), WR_OK);
         w->members[i].peer = &w->peers[i];
@@ -96,6 +100,7 @@ static void world_free(struct world *w)
     wr_gen_unref(w->gen);
     wr_fixtures_fini(&w->fixtures);
     assert_int_equal(count_fds(), w->fds);
+    assert_int_equal(wr_stat_sum(WR_CNT_WARN_ON), w->warnings);
     wr_mem_free(w);
 }
 
@@ -108,6 +113,7 @@ struct actor {
     struct count_task user;
     struct kit_cli cli;
     char got[256];
+    uint32_t io_cnt; /* at the end */
 };
 
 static struct actor actors[ACTORS_MAX];
@@ -194,6 +200,7 @@ static void run_actor(void *data)
     wr_idle_thread_end();
     turn_idle(l, 4);
     wr_task_cancel(&a->user.task);
+    a->io_cnt = l->poll->io_cnt;
     wr_loop_free(l);
 }
 
@@ -223,6 +230,7 @@ static void stop_actor(unsigned no)
     /* Nobody is in the mailbox any more. */
     sem_post(&actors[no].bye);
     wr_thread_join(&actors[no].thread);
+    assert_int_equal(actors[no].io_cnt, 1); /* the mailbox */
     sem_destroy(&actors[no].up);
     sem_destroy(&actors[no].bye);
 }
@@ -458,7 +466,8 @@ static void test_only_the_same(void **state)
     assert_int_equal(wr_shelf_cnt(w->m.group->shelf), 2);
     assert_int_equal(take(1, &w->m, &w->members[0], 0, NULL), 0);
     assert_int_equal(take(1, &w->m, &w->members[1], 1, NULL), 0);
-    assert_int_equal(take(1, &w->m, &w->members[0], 1 + 1024, NULL), 0);
+    assert_int_equal(take(1, &w->m, &w->members[0], 1 + SHELF_BUCKETS, NULL), 0);
+    assert_int_equal(take(1, &w->m, &w->members[2], 1, NULL), 0);
     assert_int_equal(take(1, &w->other, &w->members[0], 1, NULL), 0);
     assert_int_equal(wr_shelf_cnt(w->m.group->shelf), 2);
     assert_int_equal(take(1, &w->m, &w->members[1], 0, &pc), 21);
@@ -468,6 +477,36 @@ static void test_only_the_same(void **state)
     close(fd[0]);
     close(fd[1]);
     stop_actors(3);
+    world_free(w);
+}
+
+/* Two groups whose entries lie in one bucket. */
+static void test_shelves_are_apart(void **state)
+{
+    struct world *w = world_new(2);
+    /* Side by side: each number of a bucket is that of one of them. */
+    static struct wr_shelf many[SHELF_BUCKETS];
+    struct wr_shelf *mine = w->m.group->shelf, *first = w->other.group->shelf;
+    struct wr_shelf *theirs = many;
+    struct wr_pconn *pc = NULL;
+    int fd;
+
+    (void)state;
+    while (peer_bucket(mine, 0, 0) != peer_bucket(theirs, 0, 0)) {
+        theirs++;
+        assert_true(theirs < many + SHELF_BUCKETS);
+    }
+    start_actors(2);
+    fd = put(0, &w->m, &w->members[0], 1, 25);
+    advance(2, 1000);
+    w->other.group->shelf = theirs;
+    wr_store_rlx(&theirs->cnt, 1); /* so that it is looked at */
+    assert_int_equal(take(1, &w->other, &w->members[0], 1, NULL), 0);
+    w->other.group->shelf = first;
+    assert_int_equal(take(1, &w->m, &w->members[0], 1, &pc), 25);
+    close_taken(1, pc);
+    close(fd);
+    stop_actors(2);
     world_free(w);
 }
 
@@ -774,6 +813,89 @@ static void test_no_memory(void **state)
     world_free(w);
 }
 
+enum {
+    HANDLES_MAX = 65536
+};
+
+/* Shelves while the loop has no room for one handle more. */
+static void do_put_full(struct order *o)
+{
+    static wr_handle handles[HANDLES_MAX];
+    struct wr_shelved it = {.codec = &wr_h1_codec,
+                            .seed = o->seed,
+                            .peer_id = o->member->peer->id,
+                            .identity = o->identity,
+                            .expires_ms = wr_now_ms() + 60000};
+    uint32_t n = 0;
+    enum wr_status st = WR_OK;
+
+    while (n < HANDLES_MAX && st == WR_OK) {
+        wr_mem_fault_set(1);
+        st = wr_handle_open(o, &handles[n]);
+        n += st == WR_OK;
+    }
+    o->is_ready = st == WR_ENOMEM;
+    wr_mem_fault_set(2);
+    wr_shelf_put(o->m->group->shelf, &it, 8);
+    wr_mem_fault_set(0);
+    while (n > 0) {
+        wr_handle_close(handles[--n]);
+    }
+}
+
+/* A thread that cannot be the keeper: what ended is found by who takes, then another keeps. */
+static void test_no_keeper(void **state)
+{
+    struct world *w = world_new(2);
+    struct wr_pconn *pc = NULL;
+    int pair[2][2], fd;
+
+    (void)state;
+    start_actors(2);
+    for (uint32_t i = 0; i < 2; i++) {
+        struct order o = {.m = &w->m, .member = &w->members[0], .identity = 1};
+
+        make_unix_pair(pair[i]);
+        o.seed = (struct wr_pconn_seed){.fd = pair[i][0], .served = 110 + i, .since_ms = 1};
+        give(0, &o, do_put_full);
+        assert_true(o.is_ready);
+    }
+    assert_int_equal(wr_shelf_cnt(w->m.group->shelf), 2);
+    close(pair[1][1]);
+    settle(0);
+    settle(1);
+    assert_int_equal(wr_shelf_cnt(w->m.group->shelf), 2);
+    assert_int_equal(take(1, &w->m, &w->members[0], 1, &pc), 110);
+    close_taken(1, pc);
+    assert_int_equal(wr_shelf_cnt(w->m.group->shelf), 0);
+    close(pair[0][1]);
+    fd = put(1, &w->m, &w->members[0], 1, 112);
+    advance(2, 1000);
+    assert_int_equal(wr_shelf_cnt(w->m.group->shelf), 1);
+    close(fd);
+    wait_for_cnt(w, 0);
+    stop_actors(2);
+    world_free(w);
+}
+
+/* Connected on a thread whose clock is a few milliseconds ahead: it is young, not old. */
+static void test_clock_ahead(void **state)
+{
+    struct world *w = world_new(2);
+    struct order o = {.m = &w->m, .member = &w->members[0], .identity = 1};
+    int pair[2];
+
+    (void)state;
+    start_actors(2);
+    make_unix_pair(pair);
+    o.seed = (struct wr_pconn_seed){.fd = pair[0], .since_ms = 1000000 + 5};
+    give(0, &o, do_put);
+    assert_int_equal(stashed(0), 1);
+    close(pair[1]);
+    stop_actors(2);
+    world_free(w);
+}
+
 /* Bytes that the loop has received, or an end it has seen, keep a connection from leaving. */
 static void do_detach(struct order *o)
 {
@@ -996,7 +1118,7 @@ static void test_stress(void **state)
                   wr_load_acq(&parked), wr_load_acq(&taken), wr_load_acq(&moved));
     assert_int_equal(wr_load_acq(&doubled), 0);
     assert_int_equal(wr_load_acq(&mixed), 0);
-    assert_true(wr_load_acq(&parked) >= 20000 && wr_load_acq(&taken) >= 18000);
+    assert_true(wr_load_acq(&parked) >= 20000 && wr_load_acq(&taken) >= 15000);
     assert_true(wr_load_acq(&moved) > 0);
     world_free(w);
 }
@@ -1007,6 +1129,7 @@ int main(void)
         cmocka_unit_test(test_another_thread_takes),
         cmocka_unit_test(test_only_unused_leave),
         cmocka_unit_test(test_only_the_same),
+        cmocka_unit_test(test_shelves_are_apart),
         cmocka_unit_test(test_ended_is_dropped),
         cmocka_unit_test(test_ended_is_not_taken),
         cmocka_unit_test(test_expiry),
@@ -1015,6 +1138,8 @@ int main(void)
         cmocka_unit_test(test_group_lives),
         cmocka_unit_test(test_next_keeper),
         cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_no_keeper),
+        cmocka_unit_test(test_clock_ahead),
         cmocka_unit_test(test_detach),
         cmocka_unit_test(test_stress),
     };
