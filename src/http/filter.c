@@ -183,8 +183,8 @@ static enum wr_status complete_location(struct wr_req *r)
     struct wr_str host;
     bool is_v6;
 
-    if (!f || r->is_proxied || !lc->absolute_redirect || f->value.len == 0 ||
-        f->value.ptr[0] != '/') {
+    if (!f || (r->is_proxied && !r->is_location_ours) || !lc->absolute_redirect ||
+        f->value.len == 0 || f->value.ptr[0] != '/') {
         return WR_OK;
     }
     host = redirect_host(r, lc, room);

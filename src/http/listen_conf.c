@@ -590,6 +590,17 @@ static void put_wildcard(struct wr_trie *t, struct wr_str key, struct wr_server 
     *ret_clash = *ret_clash || (old && old != v);
 }
 
+/* A '*' is the first or the last label, or nothing. */
+static bool is_wild_inside(struct wr_str s)
+{
+    if (wr_str_has_prefix(s, WR_STR("*."))) {
+        s = wr_str_sub(s, 1, s.len);
+    } else if (wr_str_has_suffix(s, WR_STR(".*"))) {
+        s.len--;
+    }
+    return wr_str_find(s, '*') < s.len;
+}
+
 static enum wr_status add_name(struct wr_conf *cf, struct wr_port *p, const struct wr_core_name *n,
                                struct wr_server *v)
 {
@@ -668,7 +679,15 @@ static enum wr_status fill_port(struct wr_conf *cf, struct wr_port *p, struct si
     }
     for (struct site_server *v = t->first; v && st == WR_OK; v = v->next) {
         for (uint32_t i = 0; i < v->srv->names.cnt && st == WR_OK; i++) {
-            st = add_name(cf, p, &v->srv->names.at[i], v->srv->server);
+            const struct wr_core_name *n = &v->srv->names.at[i];
+
+            /* An address of one server looks at no name, so nginx lets it pass there. */
+            if (!n->re && t->first != t->last && is_wild_inside(n->text)) {
+                (void)wr_conf_err(cf, NULL, "invalid server name or wildcard \"%.*s\" on %.*s",
+                                  WR_STR_ARG(n->text), WR_STR_ARG(p->text));
+                continue;
+            }
+            st = add_name(cf, p, n, v->srv->server);
         }
     }
     fill_h1_opts(&p->h1, t->deflt,

@@ -600,6 +600,10 @@ static enum req_state step_start(struct wr_reqx *x)
         return WR_REQ_LOG;
     }
     if (s->bad != 0) {
+        /* What is known of the URI is for the log only. */
+        if (r->head->target.len > 0 && read_uri(r) != WR_OK) {
+            r->uri = r->client_uri = (struct wr_uri){.raw = r->head->target};
+        }
         return refuse(x, s->bad, bad_text(s->bad));
     }
     st = read_host(r);

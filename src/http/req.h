@@ -106,8 +106,8 @@ struct wr_req {
         *location; /* never NULL after FIND_LOCATION; before: the server's own level */
     const struct wr_scope *scope; /* of the location, else of the server: where confs are found */
     struct wr_listen_ctx *listen;
-    struct wr_addr peer;      /* client's address when the request began; unix: family only */
-    uint32_t conn_requests;   /* $connection_requests when it began */
+    struct wr_addr peer;    /* client's address when the request began; unix: family only */
+    uint32_t conn_requests; /* $connection_requests when it began */
     struct wr_log log;
     struct wr_msg *head;   /* stream->head_in */
     enum wr_method method; /* may change: error_page, X-Accel-Redirect */
@@ -126,6 +126,7 @@ struct wr_req {
     bool no_server, no_date; /* the FINAL filter adds no Server, no Date of ours */
     bool is_proxied;         /* the answer came from a peer: no 304/412 by our own checks (U5.10) */
     struct wr_pipe *out_pipe; /* response body, consumer end ours until respond; NULL: none */
+    bool is_location_ours;    /* Location of a peer was rewritten: it may be made absolute */
     struct wr_content *content;
     /* request body */
     struct wr_pipe *body; /* NULL: none, or handed over. Whole when body_state says so */
@@ -140,7 +141,7 @@ struct wr_req {
     struct wr_str up_phase; /* error log: "connecting to upstream" ...; empty: none */
     /* error log: upstream: "http://" "1.2.3.4:80" "/x"; up_url empty: none */
     struct wr_str up_scheme, up_url, up_uri;
-    uint64_t limit_rate;    /* bytes/s to the client; 0: none */
+    uint64_t limit_rate; /* bytes/s to the client; 0: none */
     uint64_t limit_rate_after;
     uint64_t start_wall_ms;
     uint64_t id;         /* number in the process */

@@ -60,7 +60,7 @@ static enum wr_status parse_target(const char *url, struct target *ret, struct w
     slash = wr_str_find(rest, '/');
     ret->authority = wr_str_sub(rest, 0, slash);
     ret->path = wr_str_sub(rest, slash, rest.len);
-    if (wr_str_find(ret->path, '?') < ret->path.len ||
+    if (wr_str_find(rest, '?') < rest.len ||
         wr_hostport_parse(ret->authority, &hp, &why) != WR_OK || hp.is_unix) {
         wr_strbuf_printf(err, "--to %s: %s", url,
                          why[0] != '\0' ? why : "it must be http://HOST[:PORT][/PATH]");

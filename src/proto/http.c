@@ -61,6 +61,24 @@ static enum wr_status target_uri(struct wr_req *r, const struct proxy_pass *p, s
     return p->has_uri ? make_uri(r, p->uri, p->location_len, ret) : whole_uri(r, ret);
 }
 
+/* A group's name, an address; WR_EOF: a name that only a resolver could tell. */
+static enum wr_status find_members(struct wr_req *r, const struct wr_hostport *hp,
+                                   struct wr_str host, const struct wr_members **ret)
+{
+    uint16_t port = hp->has_port ? hp->port : 80;
+    const struct wr_members *m = wr_group_find(r->gen, hp->host, port, hp->has_port);
+    struct wr_addr addr;
+
+    if (m != NULL) {
+        *ret = m;
+        return WR_OK;
+    }
+    if (wr_addr_parse_ip(hp->host, port, &addr) != WR_OK) {
+        return WR_EOF;
+    }
+    return wr_group_literal(r->arena, host, &addr, ret);
+}
+
 /* A URL made of variables (U1.5): a group, an address; names need a resolver. status: what to
  * answer. */
 static enum wr_status eval_pass(struct wr_req *r, const struct proxy_pass *p, struct proxy_ctx *px,
@@ -69,6 +87,7 @@ static enum wr_status eval_pass(struct wr_req *r, const struct proxy_pass *p, st
     struct wr_str url, rest, host;
     struct wr_hostport hp;
     const char *err = NULL;
+    enum wr_status st;
     size_t n;
 
     *ret_status = 500;
@@ -88,8 +107,11 @@ static enum wr_status eval_pass(struct wr_req *r, const struct proxy_pass *p, st
                WR_STR_ARG(host));
         return WR_EPROTO;
     }
-    start->members = wr_group_find(r->gen, hp.host, hp.has_port ? hp.port : 80, hp.has_port);
-    if (start->members == NULL) {
+    st = find_members(r, &hp, host, &start->members);
+    if (st != WR_OK && st != WR_EOF) {
+        return st;
+    }
+    if (st == WR_EOF) {
         wr_log(&r->log, WR_LOG_ERROR, "no resolver defined to resolve %.*s", WR_STR_ARG(hp.host));
         *ret_status = 502;
         return WR_EPROTO;

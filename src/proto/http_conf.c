@@ -223,6 +223,7 @@ static enum wr_status merged(struct wr_conf *cf, struct wr_scope *s, enum wr_con
                                            WR_STR_INIT("X-Accel-Charset")};
     struct wr_proxy_loc *lc = conf;
     const struct wr_proxy_loc *pl = parent;
+    struct wr_up_given given;
 
     if (kind != WR_KIND_LOC) {
         return WR_OK;
@@ -239,7 +240,12 @@ static enum wr_status merged(struct wr_conf *cf, struct wr_scope *s, enum wr_con
     if (lc->redirects.cnt == 0 && !lc->redirect_off) {
         lc->redirect_default = true;
     }
-    if (wr_up_conf_merged(cf, s, &lc->up, "proxy", hidden, WR_ARRAY_LEN(hidden)) != WR_OK) {
+    given.buffer_size = wr_conf_is_given(&wr_proxy_conf, kind, cf->registry, lc,
+                                         offsetof(struct wr_proxy_loc, up.buffer_size));
+    given.buffers = wr_conf_is_given(&wr_proxy_conf, kind, cf->registry, lc,
+                                     offsetof(struct wr_proxy_loc, up.buffers));
+    if (wr_up_conf_merged(cf, s, &lc->up, "proxy", given,
+                          (struct wr_up_hidden){hidden, WR_ARRAY_LEN(hidden)}) != WR_OK) {
         return WR_ECONFIG;
     }
     return make_fields(cf, lc);

@@ -81,7 +81,7 @@ void wr_attempt_begin(struct wr_up *u, enum wr_attempt_flags how)
 
     *a = (struct wr_attempt){.state = WR_ATTEMPT_NONE, .began_ms = wr_now_ms()};
     wr_stat_inc(WR_CNT_UP_TRIES);
-    if (how != WR_ATTEMPT_FRESH) {
+    if (how != WR_ATTEMPT_FRESH && u->start.members->keepalive != 0) {
         a->pc = wr_idle_take(u->start.members, m->peer, u->start.identity, &u->req->task);
     }
     if (a->pc != NULL) {
@@ -166,10 +166,13 @@ void wr_attempt_step(struct wr_up *u)
         return;
     }
     wr_up_send_step(u);
-    if (a->state == WR_ATTEMPT_ACTIVE && s->head_in == NULL && wr_stream_is_reset(s)) {
-        wr_attempt_end(u, cause_of(s, false), s->err);
-    } else if (a->state == WR_ATTEMPT_ACTIVE && s->rx == WR_HALF_RESET) {
-        wr_attempt_end(u, cause_of(s, true), s->err);
+    if (a->state != WR_ATTEMPT_ACTIVE) {
+        return;
+    }
+    /* A head that is whole is looked at first, whatever came behind it (U6.5). */
+    if (s->head_in == NULL ? wr_stream_is_reset(s) : a->is_accepted && s->rx == WR_HALF_RESET) {
+        a->reason = s->reason;
+        wr_attempt_end(u, cause_of(s, a->is_accepted), s->err);
     }
 }
 

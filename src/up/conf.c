@@ -11,6 +11,8 @@
 #include "base/chars.h"
 #include "conf/scope.h"
 
+#define PAGE_SIZE_MIN 4096u /* what an unset size counts as in checks: nginx's default */
+
 const struct wr_word wr_up_next_words[] = {
     {"error",          WR_UP_NEXT_ERROR         },
     {"timeout",        WR_UP_NEXT_TIMEOUT       },
@@ -103,11 +105,13 @@ static enum wr_status make_hidden(struct wr_conf *cf, struct wr_up_conf *c,
 }
 
 enum wr_status wr_up_conf_merged(struct wr_conf *cf, struct wr_scope *s, struct wr_up_conf *c,
-                                 const char *prefix, const struct wr_str *hidden_by_default,
-                                 size_t cnt)
+                                 const char *prefix, struct wr_up_given given,
+                                 struct wr_up_hidden hidden)
 {
     uint64_t total = (uint64_t)c->buffers.num * c->buffers.size;
-    uint64_t least = WR_MAX(c->buffer_size, (uint64_t)c->buffers.size);
+    uint64_t head = given.buffer_size ? c->buffer_size : PAGE_SIZE_MIN;
+    uint64_t one = given.buffers ? c->buffers.size : PAGE_SIZE_MIN;
+    uint64_t least = WR_MAX(head, one);
 
     if ((c->next_upstream & WR_UP_NEXT_OFF) != 0) {
         c->next_upstream = WR_UP_NEXT_OFF;
@@ -137,5 +141,5 @@ enum wr_status wr_up_conf_merged(struct wr_conf *cf, struct wr_scope *s, struct 
         .where = c->temp_path,
         .max = c->max_temp_file_size,
         .write_size = (uint32_t)WR_MIN(WR_MAX(c->temp_file_write_size, 4096u), 1u << 20)};
-    return make_hidden(cf, c, hidden_by_default, cnt);
+    return make_hidden(cf, c, hidden.at, hidden.cnt);
 }

@@ -84,11 +84,23 @@ extern const struct wr_bounds wr_up_buffer_bounds;
 extern const struct wr_buffers_bounds wr_up_buffers_bounds;
 wr_dir_set_fn wr_set_up_bind;
 
-/* Checks and derived values; hidden_by_default: names that are not passed unless pass_headers has
- * them. */
+/*
+ * Checks and derived values. given: which of buffer_size and buffers the user set: our larger
+ * defaults must not refuse a file that nginx takes. hidden: names that are not passed unless
+ * pass_headers has them.
+ */
+struct wr_up_given {
+    bool buffer_size, buffers;
+};
+
+struct wr_up_hidden {
+    const struct wr_str *at;
+    size_t cnt;
+};
+
 enum wr_status wr_up_conf_merged(struct wr_conf *cf, struct wr_scope *s, struct wr_up_conf *c,
-                                 const char *prefix, const struct wr_str *hidden_by_default,
-                                 size_t cnt) WR_MUST_CHECK;
+                                 const char *prefix, struct wr_up_given given,
+                                 struct wr_up_hidden hidden) WR_MUST_CHECK;
 
 #define WR_UP_ROW(p, nm, lo, hi, T, field, setter, dflt, text)                                     \
     {                                                                                              \

@@ -70,6 +70,8 @@ static step_fn *const steps[] = {
 #undef X
 };
 
+static void report_client_gone(struct wr_up *u);
+
 static bool is_client_gone(const struct wr_up *u)
 {
     const struct wr_stream *s = u->req->stream;
@@ -271,14 +273,13 @@ static enum wr_up_state accel_redirect(struct wr_up *u, const struct wr_msg *hea
     if (wr_up_head_keep(u, head) != WR_OK) {
         return fail_with(u, 500);
     }
-    if (to.len == 0 || (to.ptr[0] != '/' && to.ptr[0] != '@') || !wr_uri_is_safe(path)) {
+    if (to.ptr[0] != '@' && (to.ptr[0] != '/' || !wr_uri_is_safe(path))) {
         return fail_with(u, 404);
     }
     if (to.ptr[0] == '/' && r->method != WR_METHOD_HEAD) {
         r->method = WR_METHOD_GET;
         r->method_name = wr_method_name(WR_METHOD_GET);
     }
-    wr_up_log_get(r)->next_is_redirect = true;
     wr_req_redirect(r, to.ptr[0] == '@' ? to : path, args);
     return WR_UP_DONE;
 }
@@ -336,6 +337,16 @@ static enum wr_up_state relay_head(struct wr_up *u, const struct wr_msg *head,
     return WR_UP_RELAY;
 }
 
+/* U14.3: a 101 is for the protocol that the client asked for, or it is no answer. */
+static bool is_asked_upgrade(const struct wr_up *u, const struct wr_msg *head)
+{
+    const struct wr_hdr *asked = wr_hdrs_get(&u->req->head->hdrs, WR_HDR_UPGRADE);
+    const struct wr_hdr *got = wr_hdrs_get(&head->hdrs, WR_HDR_UPGRADE);
+
+    return u->wants_upgrade && asked != NULL && got != NULL &&
+           wr_str_list_has(asked->value, wr_str_trim(got->value));
+}
+
 static enum wr_up_state step_head(struct wr_up *u)
 {
     struct wr_stream *s = u->attempt.stream;
@@ -345,6 +356,10 @@ static enum wr_up_state step_head(struct wr_up *u)
     note_head(u, head);
     if (wants_next_peer(u, head)) {
         wr_attempt_end(u, WR_CAUSE_STATUS, 0);
+        return WR_UP_RETRY;
+    }
+    if (head->status == 101 && !is_asked_upgrade(u, head)) {
+        wr_attempt_end(u, WR_CAUSE_BAD_HEAD, 0);
         return WR_UP_RETRY;
     }
     if (head->status == 101) {
@@ -404,6 +419,10 @@ static enum wr_up_state step_retry(struct wr_up *u)
         wr_stat_inc(WR_CNT_UP_FAILED);
     }
     wr_peer_slot_release(&u->slot, out.outcome, wr_now_ms());
+    if (out.outcome == WR_OUTCOME_FAILED && again.members->has_accounting &&
+        !wr_peer_is_healthy(again.member, wr_now_ms())) {
+        wr_up_report_disabled(u);
+    }
     switch (out.action) {
     case WR_RETRY_NEXT:
         return WR_UP_PICK;
@@ -434,22 +453,26 @@ static enum wr_up_state finish_attempt(struct wr_up *u)
     return WR_UP_DONE;
 }
 
+static void report_client_gone(struct wr_up *u)
+{
+    wr_log(&u->req->log, WR_LOG_INFO,
+           "client prematurely closed connection, so upstream connection is closed too");
+}
+
 static enum wr_up_state step_relay(struct wr_up *u)
 {
     struct wr_stream *s = u->attempt.stream;
 
-    if (is_client_gone(u)) {
-        u->attempt.cause = WR_CAUSE_CANCELED;
+    wr_up_report_spill(u);
+    wr_attempt_step(u);
+    if (u->attempt.state == WR_ATTEMPT_RESULT) {
+        /* Before the client: its side was cut because of this (U6.5). */
+        wr_up_report(u, (enum wr_cause)u->attempt.cause);
         return WR_UP_ABORT;
     }
-    wr_up_report_spill(u);
-    if (u->attempt.state == WR_ATTEMPT_ACTIVE) {
-        wr_up_send_step(u);
-        s = u->attempt.stream;
-    }
-    if (s == NULL || s->rx == WR_HALF_RESET) {
-        wr_attempt_step(u);
-        wr_up_report(u, (enum wr_cause)u->attempt.cause);
+    if (is_client_gone(u)) {
+        report_client_gone(u);
+        u->attempt.cause = WR_CAUSE_CANCELED;
         return WR_UP_ABORT;
     }
     if (s->rx != WR_HALF_DONE) {
@@ -484,6 +507,7 @@ static enum wr_up_state step_fail(struct wr_up *u)
 {
     wr_peer_slot_release(&u->slot, WR_OUTCOME_NEUTRAL, wr_now_ms());
     if (u->fail_status == 499) {
+        report_client_gone(u);
         wr_req_cancel(u->req, WR_REASON_CLIENT_GONE);
     } else {
         wr_req_fail(u->req, u->fail_status);
@@ -568,9 +592,13 @@ static const struct wr_content_ops up_ops = {.name = "upstream", .step = run, .c
 enum wr_status wr_up_new(struct wr_req *r, const struct wr_up_start *start, struct wr_up **ret)
 {
     struct wr_up *u = wr_arena_zalloc(r->arena, sizeof(*u));
+    struct wr_up_log *l = r->up_log;
 
     if (u == NULL) {
         return WR_ENOMEM;
+    }
+    if (l != NULL && l->first != NULL) {
+        l->next_is_redirect = true; /* a second upstream request: behind an internal redirect */
     }
     u->content.ops = &up_ops;
     u->content.req = r;

@@ -69,6 +69,12 @@ enum wr_status wr_group_refer(struct wr_conf *cf, const struct wr_node *node,
  * case-insensitive. NULL. */
 const struct wr_members *wr_group_find(const struct wr_gen *g, struct wr_str host, uint16_t port,
                                        bool has_port);
+/*
+ * At run time: a group of one address, made in the request's arena: a literal out of variables
+ * (U1.5). It keeps no failure state and no idle connections. WR_ENOMEM.
+ */
+enum wr_status wr_group_literal(struct wr_arena *a, struct wr_str name, const struct wr_addr *addr,
+                                const struct wr_members **ret) WR_MUST_CHECK;
 /* For directives of balancing methods: sets the method of the upstream{} being built (once; before
  * keepalive). */
 enum wr_status wr_group_set_lb(struct wr_conf *cf, const struct wr_node *node,

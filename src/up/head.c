@@ -130,6 +130,9 @@ static enum wr_status copy_field(struct wr_up *u, const struct wr_msg *head, con
         if (st != WR_OK && st != WR_EOF) {
             return st;
         }
+        if (st == WR_OK && rule == RULE_REDIRECT) {
+            u->req->is_location_ours = true;
+        }
     }
     return wr_hdrs_push(&u->req->out.hdrs, h->name, v, (enum wr_hdr_id)h->id);
 }

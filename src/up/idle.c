@@ -27,7 +27,7 @@
 
 #define BUCKETS 64
 
-/* How many shelves' owners there are; set before they start. */
+/* Threads with a loop, as main said before they started. */
 static wr_atomic_u32 loop_threads;
 
 struct wr_stash {
@@ -37,8 +37,7 @@ struct wr_stash {
     struct wr_list all; /* in the thread's list of stashes */
     uint32_t cnt;
     uint32_t thread_no;
-    uint32_t
-        shelf_max; /* as the group said when it last put; 0: `local`, or nobody to share with */
+    uint32_t shelf_max; /* as of the last put; 0: `local`, or nobody to share with */
     struct wr_task task;
     struct wr_timer timer;
 };

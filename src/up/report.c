@@ -77,8 +77,11 @@ void wr_up_report(struct wr_up *u, enum wr_cause cause)
                "upstream sent too big header while reading response header from upstream");
         return;
     case WR_CAUSE_BAD_HEAD:
-        wr_log(log, WR_LOG_ERROR,
-               "upstream sent invalid header while reading response header from upstream");
+        wr_log(
+            log, WR_LOG_ERROR,
+            a->reason == WR_REASON_NOT_HTTP
+                ? "upstream sent no valid HTTP/1.0 header while reading response header from upstream"
+                : "upstream sent invalid header while reading response header from upstream");
         return;
     case WR_CAUSE_OURS:
         wr_log_errno(log, WR_LOG_CRIT, a->err,
@@ -91,6 +94,11 @@ void wr_up_report(struct wr_up *u, enum wr_cause cause)
 void wr_up_report_no_live(struct wr_up *u)
 {
     wr_log(&u->req->log, WR_LOG_ERROR, "no live upstreams while connecting to upstream");
+}
+
+void wr_up_report_disabled(struct wr_up *u)
+{
+    wr_log(&u->req->log, WR_LOG_WARN, "upstream server temporarily disabled while %s", phase_of(u));
 }
 
 void wr_up_report_spill(struct wr_up *u)

@@ -13,6 +13,8 @@ struct wr_up;
 /* What ended the attempt, once. Nothing for OK and CANCELED. */
 void wr_up_report(struct wr_up *u, enum wr_cause cause);
 void wr_up_report_no_live(struct wr_up *u);
+/* The peer has reached max_fails and is left out for fail_timeout. */
+void wr_up_report_disabled(struct wr_up *u);
 /* "an upstream response is buffered to a temporary file", once, at the first spill (U6.3). */
 void wr_up_report_spill(struct wr_up *u);
 

@@ -148,8 +148,10 @@ static void collect_ended(struct wr_list *dead)
         for (size_t i = 0; i < n; i++) {
             struct shelf_entry *e = find_no(no[i]);
 
-            if (!WR_WARN_ON(e == NULL)) {
+            if (e) {
                 condemn(e, dead);
+            } else {
+                (void)WR_WARN_ON(!e);
             }
         }
     } while (n == SHELF_BATCH);

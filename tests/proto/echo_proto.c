@@ -24,17 +24,19 @@ static enum wr_status echo_create(struct wr_proto_req *q, struct wr_strbuf *out)
     struct echo_ctx *e = q->ctx;
     uint64_t len = 0;
 
-    e->creates++;
     e->left = 0;
     e->is_open = e->is_last = false;
     q->no_body = e->is_body_left_out;
     if (q->req == NULL) { /* a test without an engine */
         wr_strbuf_add_z(out, "/test 0\n");
-        return out->status;
+    } else {
+        wr_strbuf_add_str(out, q->req->client_uri.raw);
+        (void)wr_req_has_body(q->req, &len); /* false: len stays 0 */
+        wr_strbuf_add_char(out, ' ');
+        wr_strbuf_add_u64(out, q->no_body ? 0 : len);
+        wr_strbuf_add_char(out, '\n');
     }
-    wr_strbuf_add_str(out, q->req->client_uri.raw);
-    (void)wr_req_has_body(q->req, &len); /* false: len stays 0 */
-    wr_strbuf_printf(out, " %llu\n", (unsigned long long)(q->no_body ? 0 : len));
+    e->creates += out->status == WR_OK;
     return out->status;
 }
 
@@ -66,6 +68,7 @@ static enum wr_proto_result echo_head(struct wr_proto_req *q, const char *p, siz
     struct echo_ctx *e = q->ctx;
     struct wr_str line = wr_str_sub(wr_str(p, n), 0, wr_str_find(wr_str(p, n), '\n')), status, len,
                   word;
+    enum wr_proto_result res = WR_PROTO_DONE;
     uint64_t v = 0;
 
     e->heads++;
@@ -82,14 +85,10 @@ static enum wr_proto_result echo_head(struct wr_proto_req *q, const char *p, siz
         wr_num_parse_u64(len, UINT64_MAX - 1, &q->length) != WR_OK) {
         return WR_PROTO_INVALID;
     }
-    while (wr_str_split(&line, ' ', &word)) {
-        enum wr_proto_result res = echo_word(q, word);
-
-        if (res != WR_PROTO_DONE) {
-            return res;
-        }
+    while (res == WR_PROTO_DONE && wr_str_split(&line, ' ', &word)) {
+        res = echo_word(q, word);
     }
-    return v == 599 ? WR_PROTO_FAILED : WR_PROTO_DONE;
+    return v == 599 ? WR_PROTO_FAILED : res;
 }
 
 static enum wr_status echo_filter_init(struct wr_proto_req *q)

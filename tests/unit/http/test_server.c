@@ -225,6 +225,8 @@ static void errors(void **state)
         {"server { server_name ~; }",                                                 "empty regex in server name \"~\" in "                     },
         {"server { server_name *; }",                                                 "server name \"*\" is invalid in "                         },
         {"server { server_name *a.b; }",                                              "server name \"*a.b\" is invalid in "                      },
+        {"server { server_name a*b; } server { server_name c; }",
+         "invalid server name or wildcard \"a*b\" on 0.0.0.0:80"                                                                                 },
         {"listen 80;",                                                                "\"listen\" directive is not allowed here in "             },
     };
 

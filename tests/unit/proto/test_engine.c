@@ -71,9 +71,10 @@ static enum wr_status echo_merged(struct wr_conf *cf, struct wr_scope *s, enum w
                                   const void *parent, void *conf)
 {
     (void)parent;
-    return kind == WR_KIND_LOC
-               ? wr_up_conf_merged(cf, s, &((struct echo_loc *)conf)->up, "echo", NULL, 0)
-               : WR_OK;
+    return kind != WR_KIND_LOC
+               ? WR_OK
+               : wr_up_conf_merged(cf, s, &((struct echo_loc *)conf)->up, "echo",
+                                   (struct wr_up_given){0}, (struct wr_up_hidden){NULL, 0});
 }
 
 #define ECHO_DIR(nm)                                                                               \
@@ -564,6 +565,32 @@ static void cancel_at_each_step(void **state)
     finish();
 }
 
+/* Each allocation of an exchange fails in turn: an answer or a cut, never a leak. */
+static void every_allocation_may_fail(void **state)
+{
+    static const char *const how[] = {"", "echo_request_buffering off;"};
+
+    (void)state;
+    for (int k = 0; k < 2; k++) {
+        uint64_t seen_allocs, n = 0;
+
+        do {
+            const char *r;
+
+            begin("echo_lines_pass g", how[k]);
+            peers[0].answer = peers[1].answer = "200 * keep\n3 abc\n2 de\n0 \n";
+            wr_mem_fault_set(++n);
+            r = ask(POST("4") "body");
+            seen_allocs = wr_mem_fault_count();
+            wr_mem_fault_set(0);
+            assert_true(r[0] == '\0' || kit_status(r) == 200 || kit_status(r) == 500 ||
+                        kit_status(r) == 502);
+            finish();
+        } while (seen_allocs >= n);
+        assert_in_range(n, 10, 1000);
+    }
+}
+
 int main(void)
 {
     static struct wr_conf_module *confs[WR_ARRAY_LEN(modules)];
@@ -580,6 +607,7 @@ int main(void)
         cmocka_unit_test(a_bad_streamed_body_ends_it),
         cmocka_unit_test(silence_is_504),
         cmocka_unit_test(cancel_at_each_step),
+        cmocka_unit_test(every_allocation_may_fail),
     };
     const char *err = NULL;
     struct wr_strbuf b;

@@ -23,6 +23,7 @@ struct world {
     struct wr_group group;
     struct wr_peer *peers;
     wr_atomic_u32 *effective;
+    void *atomics[2]; /* their memory */
 };
 
 /* cnt peers of weight 1, max_fails 1, fail_timeout 10 s, round robin, with accounting. */
@@ -33,9 +34,9 @@ static inline struct world *world_new(uint32_t cnt)
     (void)wr_local_get();
     w = wr_mem_alloc(sizeof(*w));
     w->peers = wr_mem_alloc(cnt * sizeof(*w->peers));
-    w->effective = wr_mem_alloc(cnt * sizeof(*w->effective));
+    w->effective = w->atomics[0] = wr_mem_alloc(cnt * sizeof(*w->effective));
     w->m.at = wr_mem_alloc(cnt * sizeof(*w->m.at));
-    w->m.thread_state = wr_mem_alloc(WR_THREADS_MAX * sizeof(*w->m.thread_state));
+    w->m.thread_state = w->atomics[1] = wr_mem_alloc(WR_THREADS_MAX * sizeof(*w->m.thread_state));
     w->m.cnt = w->m.primary_cnt = w->m.up_cnt = cnt;
     w->m.has_accounting = cnt > 1;
     w->m.group = &w->group;
@@ -72,9 +73,9 @@ static inline void world_free(struct world *w)
         wr_mem_free(wr_load_acq(&w->m.thread_state[i]));
     }
     wr_mutex_fini(&w->group.lock);
-    wr_mem_free((void *)w->m.thread_state);
+    wr_mem_free(w->atomics[1]);
     wr_mem_free(w->m.at);
-    wr_mem_free((void *)w->effective);
+    wr_mem_free(w->atomics[0]);
     wr_mem_free(w->peers);
     wr_mem_free(w);
 }
