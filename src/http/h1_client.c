@@ -167,7 +167,7 @@ static void fail_client(struct h1_client *c, enum wr_reason why, int err)
     if (c->ans) {
         h1_rx_fail(&c->ans->x, why, err);
     }
-    end_client(c, why, err, WR_IO_CLOSE_RESET);
+    end_client(c, why, err, WR_IO_CLOSE_FIN);
 }
 
 /* Both halves are DONE. */
@@ -857,7 +857,7 @@ static void close_client(struct wr_pconn *pc, enum wr_reason why)
     if (c->ans) {
         h1_rx_fail(&c->ans->x, why, 0);
     }
-    end_client(c, why, 0, c->ans ? WR_IO_CLOSE_RESET : WR_IO_CLOSE_FIN);
+    end_client(c, why, 0, WR_IO_CLOSE_FIN);
     wr_grave_bury(&c->grave, free_client);
 }
 

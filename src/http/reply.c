@@ -43,6 +43,7 @@ static const struct page pages[] = {
     {414, 414, NULL, NULL},
     {415, 415, NULL, NULL},
     {416, 416, NULL, NULL},
+    {417, 417, NULL, NULL},
     {421, 421, NULL, NULL},
     {429, 429, NULL, NULL},
     {431, 431, NULL, NULL},

@@ -580,8 +580,13 @@ static enum req_state check_method(struct wr_reqx *x)
 
     if (r->method == WR_METHOD_TRACE || r->method == WR_METHOD_CONNECT) {
         wr_log(&r->log, WR_LOG_INFO, "client sent %.*s method", WR_STR_ARG(r->method_name));
+        x->is_keepable = false;
         wr_req_fail(r, 405);
         return settle(x);
+    }
+    if (r->head->version >= 11 && (r->head->flags & WR_MSG_EXPECT) == 0 &&
+        wr_hdrs_has(&r->head->hdrs, WR_HDR_EXPECT)) {
+        return refuse(x, 417, "client sent an unknown expectation"); /* RFC 9110 10.1.1 */
     }
     return WR_REQ_PHASES;
 }
@@ -751,7 +756,8 @@ static enum req_state step_log(struct wr_reqx *x)
     leave_limit(x);
     wr_timer_disarm(&r->timer);
     if (r->cancel == WR_REASON_SEND_TIMEOUT) {
-        wr_log_errno(&r->log, WR_LOG_INFO, ETIMEDOUT, "client timed out");
+        wr_log(&r->log, WR_LOG_INFO, "client timed out (%d: %s) while sending to client", ETIMEDOUT,
+               wr_log_errno_text(ETIMEDOUT));
     }
     if (!r->is_responded && r->status == 0) {
         r->status = (uint16_t)wr_reason_status(r->cancel != 0 ? (enum wr_reason)r->cancel

@@ -331,6 +331,9 @@ static void spill_last(struct wr_pipe *p, bool all)
     }
     st = wr_spill_write(p->spill, slice_bytes(last), (size_t)last->len, &on_disk.off,
                         &p->spill_errno);
+    if (!p->is_spilled || p->spill_errno != 0) {
+        wr_task_wake_opt(p->watcher);
+    }
     if (st != WR_OK) {
         return;
     }

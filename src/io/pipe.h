@@ -84,6 +84,7 @@ struct wr_pipe {
     size_t high, low;
     struct wr_task *producer, *consumer; /* woken; NULL: nobody */
     struct wr_spill *spill;
+    struct wr_task *watcher; /* woken at the first spill, and when the file fails; NULL: nobody */
     struct wr_chunk
         *_tail; /* chunk of the last slice if this pipe fills it; no reference of its own */
     struct wr_chunk *_res; /* handed out by reserve, one reference; NULL: none */

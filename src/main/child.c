@@ -9,8 +9,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/close_range.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -143,6 +144,8 @@ WR_NORETURN static void become_worker(struct wr_supervisor *s, int chan)
     } else if (dup2(chan, WORKER_FD) == -1) {
         _exit(2);
     }
+    /* Whatever else whoever started us left open stays behind; older kernels cannot. */
+    (void)close_range(WORKER_FD + 1, UINT_MAX, CLOSE_RANGE_CLOEXEC);
     (void)fexecve(self, argv, env);
     wr_log_errno(NULL, WR_LOG_EMERG, errno, "execve() of the worker failed");
     _exit(2);

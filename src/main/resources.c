@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -46,6 +47,14 @@ void wr_resources_fini(struct wr_resources *r)
 
 int wr_resources_open_log(const char *path)
 {
+    /* Opened by name they fail when they are sockets, and write over each other when they are
+     * files. */
+    if (strcmp(path, "/dev/stdout") == 0) {
+        return fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    }
+    if (strcmp(path, "/dev/stderr") == 0) {
+        return fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    }
     return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644);
 }
 

@@ -28,9 +28,23 @@
 #include "main/say.h"
 #include "main/supervisor_int.h"
 
-#define GOOD_RUN_MS 60000 /* a worker that lived so long is restarted at once again */
+#define STOP_WAIT_MS 5000  /* a worker that does not stop by then is killed */
+#define GOOD_RUN_MS  60000 /* a worker that lived so long is restarted at once again */
 
 /* --- reload --- */
+
+/* What a running worker cannot take on. */
+static void say_what_waits(const struct wr_main_conf *old, const struct wr_main_conf *new)
+{
+    if (new->threads != old->threads) {
+        wr_say(WR_LOG_WARN, 0,
+               "worker_processes is %u now, and takes effect when weir is started again; %u go on",
+               new->threads, old->threads);
+    }
+    if (new->uid != old->uid || new->gid != old->gid) {
+        wr_say(WR_LOG_WARN, 0, "\"user\" has changed, and takes effect when weir is started again");
+    }
+}
 
 static void reload(struct wr_supervisor *s)
 {
@@ -47,11 +61,7 @@ static void reload(struct wr_supervisor *s)
     }
     s->gen_no++;
     new = wr_main_conf_of(s->coming.gen);
-    if (new->threads != old->threads) {
-        wr_say(WR_LOG_WARN, 0,
-               "worker_processes is %u now, and takes effect when weir is started again; %u go on",
-               new->threads, old->threads);
-    }
+    say_what_waits(old, new);
     if (wr_resources_prepare(&s->res, s->coming.gen) != WR_OK ||
         wr_child_send_load(s, &s->coming, false) != WR_OK) {
         wr_resources_rollback(&s->res);
@@ -158,6 +168,11 @@ static void run_restart(struct wr_task *t)
 {
     struct wr_supervisor *s = wr_container_of(t, struct wr_supervisor, restart_task);
 
+    if (s->is_ending && s->child.pid > 0) {
+        wr_log(NULL, WR_LOG_ALERT, "worker process %d does not stop, it is killed",
+               (int)s->child.pid);
+        (void)kill(s->child.pid, SIGKILL); /* SIGCHLD tells the rest */
+    }
     if (!s->is_ending && s->child.pid == 0 && wr_child_start(s) != WR_OK) {
         arm_restart(s);
     }
@@ -174,6 +189,9 @@ static void end(struct wr_supervisor *s, enum wr_chan_type how)
     if (s->child.pid == 0) {
         wr_loop_stop(wr_loop_get());
         return;
+    }
+    if (how == WR_CHAN_STOP) {
+        wr_timer_arm(&s->restart, wr_now_ms() + STOP_WAIT_MS);
     }
     if (wr_child_send(s, how) != WR_OK && s->child.pid > 0) {
         (void)kill(s->child.pid,

@@ -146,30 +146,31 @@ static void end_exchange(struct simple_pconn *c)
 
 /* ---- the task ------------------------------------------------------------------------------- */
 
+/* 0: it does not run. It begins anew with each step forward. */
+static uint64_t next_deadline(uint64_t at_ms, bool has_moved, uint32_t timeout_ms)
+{
+    if (timeout_ms == 0) {
+        return 0;
+    }
+    return at_ms == 0 || has_moved ? wr_now_ms() + timeout_ms : at_ms;
+}
+
 /* U4.6: the read deadline from when the request is out, or once an answer has begun. Arms the
  * nearer one. */
 static void arm_deadlines(struct simple_pconn *c, bool wants_in)
 {
     struct simple_xchg *x = c->x;
     struct wr_stream *s = &x->s;
-    bool rx_runs = wants_in && s->rx < WR_HALF_DONE && s->rx_timeout_ms != 0 &&
-                   (s->tx >= WR_HALF_DONE || x->is_dead || s->got_bytes);
-    bool tx_runs = x->is_blocked && s->tx_timeout_ms != 0;
-    uint64_t now = wr_now_ms(), at;
+    bool is_out = s->tx >= WR_HALF_DONE || x->is_dead || s->got_bytes;
+    uint64_t at;
 
-    if (!rx_runs) {
-        x->rx_at_ms = 0;
-    } else if (x->rx_at_ms == 0 || x->got_in) {
-        x->rx_at_ms = now + s->rx_timeout_ms;
-    }
-    if (!tx_runs) {
-        x->tx_at_ms = 0;
-    } else if (x->tx_at_ms == 0 || x->got_out) {
-        x->tx_at_ms = now + s->tx_timeout_ms;
-    }
+    x->rx_at_ms = next_deadline(x->rx_at_ms, x->got_in, wants_in && is_out ? s->rx_timeout_ms : 0);
+    x->tx_at_ms = next_deadline(x->tx_at_ms, x->got_out, x->is_blocked ? s->tx_timeout_ms : 0);
     x->got_in = x->got_out = false;
-    at = x->rx_at_ms == 0 || (x->tx_at_ms != 0 && x->tx_at_ms < x->rx_at_ms) ? x->tx_at_ms
-                                                                             : x->rx_at_ms;
+    at = x->rx_at_ms;
+    if (at == 0 || (x->tx_at_ms != 0 && x->tx_at_ms < at)) {
+        at = x->tx_at_ms;
+    }
     if (at == 0) {
         wr_timer_disarm(&c->pc.conn->timer);
     } else {

@@ -17,6 +17,7 @@
 #ifndef WR_PROTO_SIMPLE_H
 #define WR_PROTO_SIMPLE_H
 
+#include "base/compiler.h"
 #include "http/codec.h"
 #include "up/proto.h"
 
@@ -37,13 +38,15 @@ struct wr_proto_req *wr_simple_req(struct wr_up *u);
 /* For the macros below only. */
 enum wr_status wr_simple_dial(const struct wr_codec *codec, const struct wr_addr *to,
                               const struct wr_connect_opts *opts, struct wr_task *user,
-                              struct wr_pconn **ret, int *ret_errno);
+                              struct wr_pconn **ret, int *ret_errno) WR_MUST_CHECK;
 enum wr_status wr_simple_open(struct wr_pconn *pc, struct wr_arena *a, struct wr_task *user,
-                              struct wr_stream **ret);
+                              struct wr_stream **ret) WR_MUST_CHECK;
 void wr_simple_close(struct wr_pconn *pc, enum wr_reason why);
-enum wr_status wr_simple_create(struct wr_up *u, struct wr_stream *s);
-enum wr_status wr_simple_redirect(struct wr_up *u, struct wr_str value, struct wr_str *ret);
-enum wr_status wr_simple_cookie(struct wr_up *u, struct wr_str value, struct wr_str *ret);
+enum wr_status wr_simple_create(struct wr_up *u, struct wr_stream *s) WR_MUST_CHECK;
+enum wr_status wr_simple_redirect(struct wr_up *u, struct wr_str value,
+                                  struct wr_str *ret) WR_MUST_CHECK;
+enum wr_status wr_simple_cookie(struct wr_up *u, struct wr_str value,
+                                struct wr_str *ret) WR_MUST_CHECK;
 void wr_simple_reinit(struct wr_up *u);
 void wr_simple_abort(struct wr_up *u);
 void wr_simple_finalize(struct wr_up *u, unsigned status);
@@ -51,7 +54,8 @@ void wr_simple_finalize(struct wr_up *u, unsigned status);
  * Puts a request on a stream that wr_simple_open made, without an engine: q->head is set, `bytes`
  * stay until the stream is released. Part of wr_simple_create; for tests of the codec.
  */
-enum wr_status wr_simple_attach(struct wr_stream *s, struct wr_proto_req *q, struct wr_str bytes);
+enum wr_status wr_simple_attach(struct wr_stream *s, struct wr_proto_req *q,
+                                struct wr_str bytes) WR_MUST_CHECK;
 
 #define WR_SIMPLE_CODEC_INIT(tbl)                                                                  \
     {                                                                                              \

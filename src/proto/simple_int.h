@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * simple_int.h: what simple.c (connections), simple_io.c (bytes) and simple_req.c (towards the
- * engine) share.
+ * simple_int.h: what simple.c (connections), simple_io.c (answers), simple_send.c (requests) and
+ * simple_req.c (towards the engine) share.
  *
  *   struct simple_pconn {wr_pconn} -- struct simple_link {wr_conn} -- struct simple_xchg
  * {wr_stream}
@@ -75,11 +75,16 @@ void simple_end_rx(struct simple_pconn *c);
 
 /* Our end of the body: its EOF when why is NONE, else it fails. */
 void simple_leave_in(struct simple_xchg *x, enum wr_reason why);
-void simple_leave_out(struct simple_xchg *x);
 void simple_drop_rest(struct simple_pconn *c);
 /* Uses what is received, as far as the user has room. *ret_wants: bytes are awaited and none are
  * here. */
 bool simple_pump_in(struct simple_pconn *c, bool *ret_wants);
+
+/* --- simple_send.c --- */
+
+/* Our end of the client's body, and what was not sent of the request. */
+void simple_leave_out(struct simple_xchg *x);
+/* Sends what is here, as far as the peer takes it. */
 bool simple_pump_out(struct simple_pconn *c);
 
 #endif

@@ -1,26 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * simple_io.c: bytes of one exchange with a table: the head in one piece, the body by filter,
- * length or close, the request with the client's body behind it.
+ * simple_io.c: the answer of one exchange with a table: the head in one piece, the body by filter,
+ * length or close.
  *
  *   connection -> rest -> process_header -> rest -> input_filter -> stream->in
- *   [request bytes][stream->out: memory or file] -> connection
  *
  * While a head is gathered, `rest` is a chunk of our own that grows, and the message's slices
  * follow. What the table gives back is checked: it may be a third party's. Owner thread only.
  */
 #include "proto/simple_int.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "base/chars.h"
 #include "base/obj.h"
 #include "event/loop.h"
 #include "http/h1_write.h"
-
-#define IOV_CNT       32
-#define SEND_FILE_MAX (1u << 30)
 
 void simple_leave_in(struct simple_xchg *x, enum wr_reason why)
 {
@@ -35,17 +30,6 @@ void simple_leave_in(struct simple_xchg *x, enum wr_reason why)
         wr_pipe_fail(in, why);
     }
     wr_pipe_leave_producer(in);
-}
-
-void simple_leave_out(struct simple_xchg *x)
-{
-    struct wr_pipe *out = wr_take(&x->out);
-
-    wr_chunk_unref(wr_take(&x->file_buf));
-    x->head_out = WR_STR_NULL;
-    if (out != NULL) {
-        wr_pipe_leave_consumer(out);
-    }
 }
 
 void simple_drop_rest(struct simple_pconn *c)
@@ -188,7 +172,7 @@ static bool parse_head(struct simple_pconn *c)
 static bool push_body(struct simple_pconn *c, const char *p, size_t n)
 {
     struct simple_xchg *x = c->x;
-    struct wr_slice sl = {.kind = WR_SLICE_CHUNK, .off = (uint64_t)(p - c->rest->data), .len = n};
+    struct wr_slice sl = {.kind = WR_SLICE_CHUNK, .len = n};
     enum wr_status st;
 
     x->s.rx_body_bytes += n;
@@ -196,41 +180,51 @@ static bool push_body(struct simple_pconn *c, const char *p, size_t n)
         return true;
     }
     sl.u.chunk = wr_chunk_ref(c->rest);
+    sl.off = (uint64_t)(p - c->rest->data);
     st = wr_pipe_push(x->in, sl);
     /* With nobody there the wire is read on to the end, so that the connection stays usable. */
     x->is_dropping = st == WR_EPEERGONE;
     return st == WR_OK || x->is_dropping;
 }
 
+/* Did the filter go on, and stay within what it was given? A third party's may not. */
+static bool is_fair(enum wr_proto_result res, struct wr_str in, size_t used, struct wr_str data)
+{
+    if (used > in.len || (used == 0 && res != WR_PROTO_DONE)) {
+        return false;
+    }
+    return data.len == 0 || ((uintptr_t)data.ptr >= (uintptr_t)in.ptr && data.len <= used &&
+                             (uintptr_t)data.ptr - (uintptr_t)in.ptr <= used - data.len);
+}
+
 static bool feed_filter(struct simple_pconn *c, size_t n)
 {
     struct simple_xchg *x = c->x;
-    const char *p = c->rest->data + c->off;
-    struct wr_str data = WR_STR_NULL;
+    struct wr_str in = wr_str(c->rest->data + c->off, n), data = WR_STR_NULL;
     size_t used = 0;
-    enum wr_proto_result res = x->table->input_filter(x->q, p, n, &used, &data);
+    enum wr_proto_result res = x->table->input_filter(x->q, in.ptr, n, &used, &data);
+    bool is_known = x->body_len != WR_LENGTH_UNKNOWN;
 
-    if (res == WR_PROTO_INVALID || res == WR_PROTO_FAILED) {
-        return simple_fail(c, res == WR_PROTO_INVALID ? WR_REASON_BAD_BODY : WR_REASON_INTERNAL, 0);
+    if (res == WR_PROTO_INVALID) {
+        return simple_fail(c, WR_REASON_BAD_BODY, 0);
     }
-    if (!WR_ASSERT_REQ(used <= n && (used > 0 || res == WR_PROTO_DONE)) ||
-        !WR_ASSERT_REQ(data.len == 0 ||
-                       (data.ptr >= p && data.len <= used - (size_t)(data.ptr - p)))) {
+    if (res == WR_PROTO_FAILED || !WR_ASSERT_REQ(is_fair(res, in, used, data))) {
         return simple_fail(c, WR_REASON_INTERNAL, 0);
     }
-    if (x->body_len != WR_LENGTH_UNKNOWN && data.len > x->body_len - x->s.rx_body_bytes) {
+    if (is_known && data.len > x->body_len - x->s.rx_body_bytes) {
         return simple_fail(c, WR_REASON_BAD_BODY, 0);
     }
     if (!push_body(c, data.ptr, data.len)) {
         return simple_fail(c, WR_REASON_NOMEM, 0);
     }
     skip_rest(c, used);
-    if (res == WR_PROTO_DONE) {
-        if (x->body_len != WR_LENGTH_UNKNOWN && x->s.rx_body_bytes < x->body_len) {
-            return simple_fail(c, WR_REASON_TRUNCATED, 0);
-        }
-        simple_end_rx(c);
+    if (res != WR_PROTO_DONE) {
+        return true;
     }
+    if (is_known && x->s.rx_body_bytes < x->body_len) {
+        return simple_fail(c, WR_REASON_TRUNCATED, 0);
+    }
+    simple_end_rx(c);
     return true;
 }
 
@@ -373,166 +367,4 @@ bool simple_pump_in(struct simple_pconn *c, bool *ret_wants)
         }
     }
     return true;
-}
-
-/* ---- sending -------------------------------------------------------------------------------- */
-
-static void account(struct simple_xchg *x, size_t n)
-{
-    size_t m = WR_MIN(n, x->head_out.len);
-
-    x->s.tx_bytes += n;
-    x->got_out = x->got_out || n > 0;
-    x->head_out = wr_str_sub(x->head_out, m, x->head_out.len);
-    n -= m;
-    if (n == 0) {
-        return;
-    }
-    x->s.tx_body_bytes += n;
-    if (x->file_buf != NULL) {
-        x->file_off += (uint32_t)n;
-        if (x->file_off == x->file_buf->fill) {
-            wr_chunk_unref(wr_take(&x->file_buf));
-        }
-    }
-    wr_pipe_consume(x->out, n);
-}
-
-/* Without send_file the front of a file slice goes through a buffer. */
-static enum wr_status read_file(struct simple_xchg *x, const struct wr_slice *f)
-{
-    struct wr_chunk *b = wr_chunk_new(WR_CHUNK_64K);
-    size_t n = 0;
-
-    if (b == NULL) {
-        return WR_ENOMEM;
-    }
-    if (wr_file_read(f->u.file, f->off, b->data, (size_t)WR_MIN(f->len, (uint64_t)b->cap), &n) !=
-            WR_OK ||
-        n == 0) {
-        wr_chunk_unref(b);
-        return WR_ECANCELED;
-    }
-    b->fill = (uint32_t)n;
-    x->file_buf = b;
-    x->file_off = 0;
-    return WR_OK;
-}
-
-static int plan(struct simple_xchg *x, struct iovec *iov, size_t *ret_total)
-{
-    union {
-        const char *in;
-        void *out; /* a send does not write there */
-    } u = {.in = x->head_out.ptr};
-
-    size_t n = 0;
-    int cnt = 0;
-
-    if (x->head_out.len > 0) {
-        iov[cnt++] = (struct iovec){u.out, x->head_out.len};
-    }
-    if (x->file_buf != NULL) {
-        n = x->file_buf->fill - x->file_off;
-        iov[cnt++] = (struct iovec){x->file_buf->data + x->file_off, n};
-    } else if (x->out != NULL) {
-        cnt += wr_pipe_peek(x->out, iov + cnt, IOV_CNT - cnt, SIZE_MAX, &n);
-    }
-    *ret_total = x->head_out.len + n;
-    return cnt;
-}
-
-/* One send. WR_OK: look for more; WR_EOF: nothing is here; WR_AGAIN: the peer takes no more now. */
-static enum wr_status send_once(struct simple_xchg *x, struct wr_conn *conn)
-{
-    const struct wr_slice *f = x->out == NULL || x->file_buf != NULL ? NULL : wr_pipe_front(x->out);
-    struct iovec iov[IOV_CNT];
-    size_t total = 0, n = 0;
-    enum wr_status st = WR_OK;
-    int cnt;
-
-    if (f != NULL && f->kind == WR_SLICE_FILE && conn->link->ops->send_file != NULL &&
-        x->head_out.len == 0) {
-        total = (size_t)WR_MIN(f->len, (uint64_t)SEND_FILE_MAX);
-        st = conn->link->ops->send_file(conn->link, f->u.file, f->off, total, &n);
-        st = st == WR_EOF ? WR_ECANCELED : st; /* the file became shorter */
-    } else {
-        if (f != NULL && f->kind == WR_SLICE_FILE && conn->link->ops->send_file == NULL) {
-            st = read_file(x, f);
-        }
-        cnt = st == WR_OK ? plan(x, iov, &total) : 0;
-        if (cnt > 0) {
-            st = wr_conn_send(conn, iov, cnt, &n);
-        } else if (st == WR_OK) {
-            return WR_EOF;
-        }
-    }
-    if (st != WR_OK) {
-        return st;
-    }
-    account(x, n);
-    return n < total ? WR_AGAIN : WR_OK;
-}
-
-/* Nothing is left to send now. */
-static bool end_or_wait(struct simple_pconn *c)
-{
-    struct simple_xchg *x = c->x;
-
-    if (x->out != NULL && !wr_pipe_is_spent(x->out)) {
-        return true;
-    }
-    if (x->out != NULL && x->out->state != WR_PIPE_EOF) {
-        enum wr_reason why = (enum wr_reason)x->out->reason;
-
-        return simple_fail(c, why != WR_REASON_NONE ? why : WR_REASON_CANCELED, 0);
-    }
-    simple_leave_out(x);
-    wr_stream_set_tx(&x->s, WR_HALF_DONE);
-    wr_task_wake_opt(x->s.user);
-    return true;
-}
-
-/* No byte of ours goes out any more, but an answer may still come (U4.5). */
-static bool survive_send_failure(struct simple_pconn *c)
-{
-    struct simple_xchg *x = c->x;
-    bool wants;
-
-    x->is_dead = true;
-    x->tx_err = c->pc.conn->io.err != 0 ? c->pc.conn->io.err : EPIPE;
-    simple_leave_out(x);
-    return simple_pump_in(c, &wants);
-}
-
-bool simple_pump_out(struct simple_pconn *c)
-{
-    struct simple_xchg *x = c->x;
-    struct wr_conn *conn = c->pc.conn;
-    enum wr_status st;
-
-    if (x->s.tx >= WR_HALF_DONE || x->is_dead) {
-        return true;
-    }
-    if ((conn->io.facts & WR_IO_WRITABLE) != 0) {
-        conn->io.facts &= (uint16_t)~WR_IO_WRITABLE;
-        x->is_blocked = false;
-    }
-    if (x->is_blocked) {
-        return true;
-    }
-    do {
-        st = send_once(x, conn);
-    } while (st == WR_OK);
-    if (st == WR_EOF) {
-        return end_or_wait(c);
-    }
-    if (st == WR_AGAIN) {
-        x->is_blocked = true;
-        return true;
-    }
-    if (st == WR_ENOMEM || st == WR_ECANCELED) {
-        return simple_fail(c, st == WR_ENOMEM ? WR_REASON_NOMEM : WR_REASON_CANCELED, 0);
-    }
-    return survive_send_failure(c);
 }

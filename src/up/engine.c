@@ -299,6 +299,7 @@ static enum wr_status wire_body(struct wr_up *u)
     if (!u->is_buffered) {
         wr_pipe_set_marks(r->out_pipe, (size_t)c->buffer_size, 0);
     } else if (c->max_temp_file_size != 0) {
+        r->out_pipe->watcher = &r->task; /* pushes end with the attempt, before the request */
         return wr_pipe_set_spill(r->out_pipe, &c->spill);
     }
     return WR_OK;
@@ -453,8 +454,20 @@ static enum wr_up_state finish_attempt(struct wr_up *u)
     return WR_UP_DONE;
 }
 
+/* The client's end, with the first reason there was: it left, or it did not take what we have. */
+static void cancel_by_client(struct wr_up *u)
+{
+    const struct wr_stream *s = u->req->stream;
+
+    wr_req_cancel(u->req, s->reason == WR_REASON_SEND_TIMEOUT ? WR_REASON_SEND_TIMEOUT
+                                                              : WR_REASON_CLIENT_GONE);
+}
+
 static void report_client_gone(struct wr_up *u)
 {
+    if (u->req->stream->reason == WR_REASON_SEND_TIMEOUT) {
+        return; /* the request tells that */
+    }
     wr_log(&u->req->log, WR_LOG_INFO,
            "client prematurely closed connection, so upstream connection is closed too");
 }
@@ -522,7 +535,7 @@ static enum wr_up_state step_abort(struct wr_up *u)
     wr_attempt_end(u, by_client ? WR_CAUSE_CANCELED : WR_CAUSE_TRUNCATED, 0);
     wr_peer_slot_release(&u->slot, by_client ? WR_OUTCOME_NEUTRAL : WR_OUTCOME_BROKE, wr_now_ms());
     if (by_client) {
-        wr_req_cancel(u->req, WR_REASON_CLIENT_GONE);
+        cancel_by_client(u);
     }
     /* Else the failed pipe cuts the client behind what came before (U6.5). */
     return WR_UP_DONE;

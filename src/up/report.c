@@ -118,7 +118,7 @@ void wr_up_report_spill(struct wr_up *u)
     } else if (p->is_spilled) {
         u->is_spill_told = true;
         wr_log(&u->req->log, WR_LOG_WARN,
-               "an upstream response is buffered to a temporary file in %.*s",
+               "an upstream response is buffered to a temporary file %.*s",
                WR_STR_ARG(u->start.conf->temp_path->dir));
     }
 }

@@ -23,12 +23,16 @@ from weirtest.server import Server  # noqa: E402
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "weir_only(reason): our specification differs from nginx 1.22 here")
+    config.addinivalue_line("markers", "later(what): weir has not this yet and says so; skipped on weir, run on nginx")
     if not os.access(server_module.BINARY, os.X_OK):
         pytest.exit(f"no program {server_module.BINARY}: build weir or set WEIR_BIN", 2)
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
+        later = item.get_closest_marker("later")
+        if later and not server_module.IS_NGINX:
+            item.add_marker(pytest.mark.skip(reason="not yet: " + later.args[0]))
         mark = item.get_closest_marker("weir_only")
         if mark is None:
             continue

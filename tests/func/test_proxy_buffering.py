@@ -180,6 +180,7 @@ def test_buffered_gives_the_client_what_is_there(weir, origin):  # U6.3: a partl
     assert resp.body == b"partthe rest"
 
 
+@pytest.mark.later("proxy_limit_rate")
 def test_proxy_limit_rate(weir, origin):  # U6.6
     data = b"r" * 120000
     up = origin(lambda c: (c.read_request(), c.send(OK + b"Content-Length: %d\r\n\r\n" % len(data) + data)))

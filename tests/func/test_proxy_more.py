@@ -43,6 +43,7 @@ def test_force_ranges(weir, origin):  # U6.7
     assert (resp.status, resp.body, resp.headers["Content-Range"]) == (206, b"345", "bytes 2-4/9")
 
 
+@pytest.mark.later("proxy_cookie_*")
 def test_cookie_rewriting(weir, origin):  # U5.7
     up = origin(OK + b"Set-Cookie: a=1; Domain=peer.example; Path=/x/y\r\nSet-Cookie: b=2\r\nContent-Length: 0\r\n\r\n")
     server = weir("proxy_cookie_domain peer.example front.example; proxy_cookie_path /x/ /; proxy_cookie_flags b secure httponly samesite=lax;" + PASS,
@@ -59,6 +60,7 @@ def test_refresh_is_rewritten(weir, origin):
     assert server.get("/x/").headers["Refresh"] == "5; url=/x/z"
 
 
+@pytest.mark.later("proxy_pass_trailers")
 @pytest.mark.weir_only("proxy_pass_trailers is newer than nginx 1.22")
 def test_trailers_pass_when_asked(weir, origin):  # U5.7
     up = origin(OK + b"Trailer: X-T\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-T: v\r\n\r\n")
@@ -69,6 +71,7 @@ def test_trailers_pass_when_asked(weir, origin):  # U5.7
     assert server.access(1)[0] == "v"
 
 
+@pytest.mark.later("early_hints")
 @pytest.mark.weir_only("early_hints is newer than nginx 1.22")
 def test_early_hints(weir, origin):  # U5.4
     up = origin(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + GOOD)

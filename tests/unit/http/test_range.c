@@ -245,6 +245,24 @@ static void do_nothing(struct wr_task *t)
     (void)t;
 }
 
+/* What is behind the range is taken and dropped. */
+static void push_rest(struct wr_loop *loop, struct wr_pipe *in, const char *p, size_t n)
+{
+    for (int i = 0; i < 200 && n > 0; i++) {
+        size_t part = WR_MIN((size_t)600, n);
+
+        if (wr_pipe_can_push(in)) {
+            assert_int_equal(wr_pipe_push_copy(in, p, part), WR_OK);
+            p += part;
+            n -= part;
+        }
+        wr_loop_turn(loop, 0);
+    }
+    assert_int_equal(n, 0);
+    wr_pipe_eof(in);
+    wr_loop_turn(loop, 0);
+}
+
 /* Pushes data in random pieces, reads random pieces: what comes out of [from, to). */
 static void cut_in_pieces(struct wr_loop *loop, uint64_t from, uint64_t to, bool fail_early)
 {
@@ -291,17 +309,9 @@ static void cut_in_pieces(struct wr_loop *loop, uint64_t from, uint64_t to, bool
             wr_pipe_consume(r.out_pipe, n);
         }
     }
-    for (int i = 0; i < 200 && !is_ended; i++) { /* the rest is dropped */
-        size_t n = WR_MIN((size_t)600, end - pushed);
-
-        if (n == 0) {
-            is_ended = true;
-            wr_pipe_eof(in);
-        } else if (wr_pipe_can_push(in)) {
-            assert_int_equal(wr_pipe_push_copy(in, data + pushed, n), WR_OK);
-            pushed += n;
-        }
-        wr_loop_turn(loop, 0);
+    if (!is_ended) {
+        push_rest(loop, in, data + pushed, end - pushed);
+        pushed = end;
     }
     assert_int_equal(pushed, end);
     assert_int_equal(r.out_pipe->state, fail_early ? WR_PIPE_FAILED : WR_PIPE_EOF);

@@ -90,6 +90,8 @@ static void bad_requests_are_answered(void **state)
         {"GET /../x HTTP/1.1\r\nHost: x\r\n\r\n",                  400},
         {"G<T / HTTP/1.1\r\nHost: x\r\n\r\n",                      400},
         {"GET / HTTP/2.5\r\nHost: x\r\n\r\n",                      505},
+        {"TRACE / HTTP/1.1\r\nHost: x\r\n\r\n",                    405},
+        {"GET / HTTP/1.1\r\nHost: x\r\nExpect: 200-maybe\r\n\r\n", 417},
         {"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n", 400},
     };
 

@@ -102,8 +102,8 @@ static const char *ask(const char *fmt, const char *request)
 static void both_ways_are_equal(void **state)
 {
     static const char *const requests[] = {
-        "GET /a%20b?x=\"y HTTP/1.1\r\nHost: H:1\r\nUser-Agent: ua\r\nUser-Agent: 2\r\nCookie: a\r\nCookie: b\r\nReferer: q\"\r\n"
-        "Authorization: Basic dXNlcjpwYXNz\r\nConnection: close\r\n\r\n",
+        ("GET /a%20b?x=\"y HTTP/1.1\r\nHost: H:1\r\nUser-Agent: ua\r\nUser-Agent: 2\r\nCookie: a\r\nCookie: b\r\nReferer: q\"\r\n"
+         "Authorization: Basic dXNlcjpwYXNz\r\nConnection: close\r\n\r\n"),
         "HEAD / HTTP/1.0\r\n\r\n",
         "GET /\r\n",
         "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc",
@@ -159,22 +159,22 @@ static void escapes(void **state)
     static const struct {
         const char *fmt, *line;
     } cases[] = {
-        {"'[$http_x|$http_none|$arg_a]'",      "[q\\x22b\\x5C\\xE9\\x7F|-|-]"},
-        {"json '[$http_x|$http_none|$arg_a]'", "[q\\\"b\\\\\xe9\x7f||]"      },
-        {"none '[$http_x|$http_none|$arg_a]'", "[q\"b\\\xe9\x7f||]"          },
-        {"'$uri'",                             "/a\\x0Ab\\x0D\\x1F"          },
-        {"json '$uri'",                        "/a\\nb\\r\\u001F"            },
-        {"none '$uri'",                        "/a\\x0Ab\\x0D\x1f"           },
-        {"'plain text'",                       "plain text"                  },
-        {"''",                                 ""                            },
-        {"'a${status}b$status.c'",             "a200b200.c"                  },
+        {"'[$http_x|$http_none|$arg_a]'",      "[q\\x22b\\x5C\\xE9|-|-]"},
+        {"json '[$http_x|$http_none|$arg_a]'", "[q\\\"b\\\\\xe9||]"     },
+        {"none '[$http_x|$http_none|$arg_a]'", "[q\"b\\\xe9||]"         },
+        {"'$uri'",                             "/a\\x0Ab\\x0D\\x1F"     },
+        {"json '$uri'",                        "/a\\nb\\r\\u001F"       },
+        {"none '$uri'",                        "/a\\x0Ab\\x0D\x1f"      },
+        {"'plain text'",                       "plain text"             },
+        {"''",                                 ""                       },
+        {"'a${status}b$status.c'",             "a200b200.c"             },
     };
 
     (void)state;
     for (size_t i = 0; i < WR_ARRAY_LEN(cases); i++) {
         assert_string_equal(
             ask(cases[i].fmt,
-                "GET /a%0ab%0d%1f HTTP/1.1\r\nHost: x\r\nX: q\"b\\\xe9\x7f\r\nConnection: close\r\n\r\n"),
+                "GET /a%0ab%0d%1f HTTP/1.1\r\nHost: x\r\nX: q\"b\\\xe9\r\nConnection: close\r\n\r\n"),
             cases[i].line);
     }
 }

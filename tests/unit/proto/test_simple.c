@@ -657,7 +657,7 @@ static void break_at(struct sim_sock *k, void *data)
     sim_script(k, steps);
 }
 
-/* The peer's connection breaks when n bytes went to or from it: never more than the truth, never a leak. */
+/* The peer's connection breaks when n bytes went to or from it: never more than came, no leak. */
 static void breaks_at_every_byte(void **state)
 {
     (void)state;
