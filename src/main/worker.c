@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "event/loop.h"
 #include "main/worker_int.h"
+#include "up/idle.h"
 
 static void end_worker(struct wr_worker *w, enum wr_worker_end how)
 {
@@ -196,6 +197,7 @@ static void close_worker(struct wr_worker *w)
     for (unsigned i = 0; i < w->thread_cnt; i++) {
         wr_thread_join(&w->threads[i].thread);
     }
+    wr_idle_process_end();
     wr_timer_fini(&w->shutdown);
     wr_timer_fini(&w->sweep);
     if (w->has_signals) {

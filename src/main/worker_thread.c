@@ -149,6 +149,7 @@ static void run_thread(void *data)
 
 enum wr_status wr_worker_start_threads(struct wr_worker *w, const struct wr_main_conf *mc)
 {
+    wr_idle_set_threads(mc->threads);
     w->threads = wr_mem_alloc(mc->threads * sizeof(*w->threads));
     for (unsigned i = 0; i < mc->threads; i++) {
         struct wr_worker_thread *t = &w->threads[i];

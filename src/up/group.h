@@ -27,7 +27,7 @@ struct wr_group {
     struct wr_fixture fixture;                /* kind "group", name of the group, shape 0 */
     struct wr_mutex lock;                     /* WR_RANK_GROUP: the exact cursor */
     struct wr_stash *stashes[WR_THREADS_MAX]; /* each written by its thread only */
-    struct wr_shelf *shelf;                   /* up/idle.c; shared by the threads */
+    struct wr_shelf *shelf;                   /* up/shelf.c; shared by the threads */
 };
 
 /* What an upstream{} block says; also of implicit groups. Immutable, in the generation's arena. */
