@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* reason.c: names, texts and statuses of tbl/reason.h. Constant data, any thread. */
+/*
+ * reason.c: names, texts and statuses of tbl/reason.h.
+ * Constant data, any thread.
+ */
 #include "base/reason.h"
 
 #include "base/compiler.h"

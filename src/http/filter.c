@@ -173,6 +173,20 @@ static unsigned local_port(struct wr_req *r)
     return local.len == 0 ? 0 : wr_addr_port(&local);
 }
 
+static enum wr_status write_location(struct wr_req *r, struct wr_hdr *f, struct wr_str host,
+                                     unsigned port)
+{
+    bool is_v6 = host.len > 0 && host.ptr[0] != '[' && wr_str_find(host, ':') < host.len;
+    const char *open = is_v6 ? "[" : "", *end = is_v6 ? "]" : "";
+
+    if (port == 0 || port == 80) {
+        return wr_arena_printf(r->arena, &f->value, "http://%s%.*s%s%.*s", open, WR_STR_ARG(host),
+                               end, WR_STR_ARG(f->value));
+    }
+    return wr_arena_printf(r->arena, &f->value, "http://%s%.*s%s:%u%.*s", open, WR_STR_ARG(host),
+                           end, port, WR_STR_ARG(f->value));
+}
+
 /* absolute_redirect: "/x" becomes "http://host:port/x". Only for answers of ours. */
 static enum wr_status complete_location(struct wr_req *r)
 {
@@ -181,23 +195,16 @@ static enum wr_status complete_location(struct wr_req *r)
     char room[WR_ADDR_TEXT_MAX];
     unsigned port = 0;
     struct wr_str host;
-    bool is_v6;
 
     if (!f || (r->is_proxied && !r->is_location_ours) || !lc->absolute_redirect ||
         f->value.len == 0 || f->value.ptr[0] != '/') {
         return WR_OK;
     }
     host = redirect_host(r, lc, room);
-    is_v6 = host.len > 0 && host.ptr[0] != '[' && wr_str_find(host, ':') < host.len;
     if (lc->port_in_redirect) {
         port = local_port(r);
     }
-    if (port == 0 || port == 80) {
-        return wr_arena_printf(r->arena, &f->value, "http://%s%.*s%s%.*s", is_v6 ? "[" : "",
-                               WR_STR_ARG(host), is_v6 ? "]" : "", WR_STR_ARG(f->value));
-    }
-    return wr_arena_printf(r->arena, &f->value, "http://%s%.*s%s:%u%.*s", is_v6 ? "[" : "",
-                           WR_STR_ARG(host), is_v6 ? "]" : "", port, WR_STR_ARG(f->value));
+    return write_location(r, f, host, port);
 }
 
 static enum wr_status final_filter(struct wr_req *r)

@@ -797,6 +797,7 @@ static enum wr_status dial(const struct wr_codec *codec, const struct wr_addr *t
                            const struct wr_connect_opts *opts, struct wr_task *user,
                            struct wr_pconn **ret, int *ret_errno)
 {
+    static const struct wr_conn_owner owner = {sizeof(struct h1_link), run_client, "h1 client"};
     struct h1_client *c = wr_slab_alloc(sizeof(*c));
     struct wr_conn *conn;
     enum wr_status st;
@@ -804,7 +805,7 @@ static enum wr_status dial(const struct wr_codec *codec, const struct wr_addr *t
     if (!c) {
         return WR_ENOMEM;
     }
-    st = wr_conn_dial(to, opts, sizeof(struct h1_link), run_client, "h1 client", &conn, ret_errno);
+    st = wr_conn_dial(to, opts, &owner, &conn, ret_errno);
     if (st != WR_OK && st != WR_AGAIN) {
         wr_slab_free(c, sizeof(*c));
         return st;

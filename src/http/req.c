@@ -591,12 +591,36 @@ static enum req_state check_method(struct wr_reqx *x)
     return WR_REQ_PHASES;
 }
 
+/* The codec could not use the head. What is known of the URI is for the log only. */
+static enum req_state refuse_head(struct wr_reqx *x)
+{
+    struct wr_req *r = &x->r;
+
+    if (r->head->target.len > 0 && read_uri(r) != WR_OK) {
+        r->uri = r->client_uri = (struct wr_uri){.raw = r->head->target};
+    }
+    return refuse(x, r->stream->bad, bad_text(r->stream->bad));
+}
+
+/* Server by name; is there a body? */
+static void choose_server(struct wr_req *r, const struct wr_port *p)
+{
+    uint64_t len = 0;
+
+    wr_req_use_server(r, wr_port_find(p, r->host, r, &r->server_name));
+    if (r->host.len == 0) {
+        r->host = r->server->name;
+    }
+    r->body_state = WR_BODY_WAITING;
+    if (r->head->framing == WR_FRAMING_NONE || (wr_req_has_body(r, &len) && len == 0)) {
+        r->body_state = WR_BODY_NONE;
+    }
+}
+
 static enum req_state step_start(struct wr_reqx *x)
 {
     struct wr_req *r = &x->r;
     const struct wr_port *p = wr_server_port(r);
-    struct wr_stream *s = r->stream;
-    uint64_t len = 0;
     enum wr_status st;
 
     wr_req_use_server(r, p->deflt);
@@ -604,27 +628,16 @@ static enum req_state step_start(struct wr_reqx *x)
     if (r->cancel != 0 || is_stream_dead(r)) {
         return WR_REQ_LOG;
     }
-    if (s->bad != 0) {
-        /* What is known of the URI is for the log only. */
-        if (r->head->target.len > 0 && read_uri(r) != WR_OK) {
-            r->uri = r->client_uri = (struct wr_uri){.raw = r->head->target};
-        }
-        return refuse(x, s->bad, bad_text(s->bad));
+    if (r->stream->bad != 0) {
+        return refuse_head(x);
     }
     st = read_host(r);
     if (st != WR_OK) {
         return refuse(x, st == WR_ENOMEM ? 500 : 400, "client sent invalid host header");
     }
-    wr_req_use_server(r, wr_port_find(p, r->host, r, &r->server_name));
-    if (r->host.len == 0) {
-        r->host = r->server->name;
-    }
+    choose_server(r, p);
     if (r->head->hdrs.cnt > wr_core_srv_of(r)->max_headers) {
         return refuse(x, 400, "client sent too many header lines");
-    }
-    r->body_state = WR_BODY_WAITING;
-    if (r->head->framing == WR_FRAMING_NONE || (wr_req_has_body(r, &len) && len == 0)) {
-        r->body_state = WR_BODY_NONE;
     }
     if (r->method == WR_METHOD_CONNECT) {
         return check_method(x);

@@ -91,7 +91,8 @@ struct wr_stream {
     bool is_reused;  /* client role: the connection had served before */
     bool got_bytes;  /* client role: at least one byte of an answer came on this exchange */
     bool is_tunnel;
-    bool is_pipelined; /* server role: its first bytes came while the request before it was served */
+    /* server role: its first bytes came while the request before it was served */
+    bool is_pipelined;
     uint8_t reason; /* enum wr_reason: why a half is RESET; first one wins */
     uint16_t bad;   /* server role: not 0: head_in is not usable, answer this status (400, 408, 414
                        ...);   client role: enum wr_h1_bad for the log */

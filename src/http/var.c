@@ -230,12 +230,21 @@ static enum wr_status number_of(struct wr_vars *v, struct wr_str name, uint32_t 
 
 enum wr_status wr_vars_number(struct wr_vars *v, struct wr_str name, uint32_t *ret_no)
 {
-    enum wr_status st = number_of(v, name, ret_no);
+    uint32_t no = 0;
+    enum wr_status st = number_of(v, name, &no);
+    struct var_entry *e;
 
-    if (st == WR_OK) {
-        v->at[*ret_no].is_defined = true;
+    if (st != WR_OK) {
+        return st;
     }
-    return st;
+    e = &v->at[no];
+    if (e->row && (e->row->flags & WR_VAR_PREFIX) == 0) {
+        return WR_ECONFIG;
+    }
+    e->row = NULL; /* it hides what a prefix would give */
+    e->is_defined = true;
+    *ret_no = no;
+    return WR_OK;
 }
 
 enum wr_status wr_vars_use(struct wr_vars *v, struct wr_str name, const struct wr_pos *pos,

@@ -67,15 +67,17 @@ enum wr_status wr_vars_register(const struct wr_var *rows, size_t cnt,
 /* A generation's numbering. NULL when memory is out. */
 struct wr_vars *wr_vars_new(struct wr_arena *a);
 /*
- * Number of a variable by name without '$'. A name that no row knows becomes a variable of this
- * generation, without a value until wr_var_set gives it one: for `set`, map, captures by name.
- * Names are compared in lower case. WR_ECONFIG: it is no name, or there are WR_VARS_MAX already.
+ * Defines a variable of this generation by name without '$', without a value until wr_var_set gives
+ * it one: for `set`, map, captures by name; the same name gives the same number again. Names are
+ * compared in lower case. WR_ECONFIG: it is no name, a row has it, or there are WR_VARS_MAX
+ * already.
  */
 enum wr_status wr_vars_number(struct wr_vars *v, struct wr_str name,
                               uint32_t *ret_no) WR_MUST_CHECK;
 /*
- * The same for a text that uses the variable: an unknown name is noted with its place (pos may be
- * NULL) and may be defined later by wr_vars_number; wr_vars_check tells of those that were not.
+ * Number of a variable for a text that uses it: of a row, of a prefix, or of one that is or will be
+ * defined by wr_vars_number; pos (may be NULL) is kept for wr_vars_check, which tells of those that
+ * were not.
  */
 enum wr_status wr_vars_use(struct wr_vars *v, struct wr_str name, const struct wr_pos *pos,
                            uint32_t *ret_no) WR_MUST_CHECK;

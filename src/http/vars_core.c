@@ -26,6 +26,7 @@
 #include "http/h1_conn.h"
 #include "http/module.h"
 #include "http/path.h"
+#include "http/req_int.h"
 #include "http/server.h"
 #include "http/var.h"
 #include "net/conn.h"
@@ -377,13 +378,23 @@ GETTER(get_realpath_root)
 /* ---- the connection ----------------------------------------------------------------------------
  */
 
+/* Where the client connected to; without the connection, or for a unix socket, that of the
+ * listener. */
 static bool local_addr(struct wr_req *r, struct wr_addr *ret)
 {
-    if (!r->stream->conn) {
+    const struct wr_port *port = wr_server_port(r);
+
+    if (r->stream->conn) {
+        wr_conn_local_addr(r->stream->conn, ret);
+        if (ret->len != 0 && ret->u.sa.sa_family != AF_UNIX) {
+            return true;
+        }
+    }
+    if (!port || wr_addr_is_any(&port->opts.addr)) {
         return false;
     }
-    wr_conn_local_addr(r->stream->conn, ret);
-    return ret->len != 0;
+    *ret = port->opts.addr;
+    return true;
 }
 
 enum addr_var {
@@ -406,7 +417,15 @@ GETTER(get_addr)
     if (v->data == ADDR_REMOTE) {
         return put_host(r, &r->peer, ret);
     }
-    return local_addr(r, &a) ? put_host(r, &a, ret) : WR_EOF;
+    if (!local_addr(r, &a)) {
+        return WR_EOF;
+    }
+    if (a.u.sa.sa_family == AF_UNIX) {
+        char text[WR_ADDR_TEXT_MAX];
+
+        return wr_arena_dup(r->arena, wr_str(text, wr_addr_write(&a, text)), ret);
+    }
+    return put_host(r, &a, ret);
 }
 
 GETTER(get_port)
@@ -721,24 +740,7 @@ static const struct wr_var rows[] = {
 /* ---- texts of a configuration
  * -------------------------------------------------------------------- */
 
-static enum wr_status look_up(const struct wr_template_env *env, struct wr_str name,
-                              const struct wr_pos *pos, uint32_t *ret_index)
-{
-    return wr_vars_use(env->data, name, pos, ret_index);
-}
-
-/* Behind the core module's init, which made the numbering: names may be used before they are
- * defined. */
-static enum wr_status init_vars(struct wr_conf *cf)
-{
-    struct wr_http *h = wr_http_building(cf);
-
-    if (h) {
-        cf->vars = (struct wr_template_env){look_up, h->vars};
-    }
-    return WR_OK;
-}
-
+/* All that defines variables was read: those that are used must be there. */
 static enum wr_status done_vars(struct wr_conf *cf)
 {
     struct wr_http *h = wr_http_building(cf);
@@ -746,7 +748,7 @@ static enum wr_status done_vars(struct wr_conf *cf)
     return h ? wr_vars_check(h->vars, cf->diags) : WR_OK;
 }
 
-static struct wr_conf_module vars_conf = {.name = "vars", .init = init_vars, .done = done_vars};
+static struct wr_conf_module vars_conf = {.name = "vars", .done = done_vars};
 
 const struct wr_module wr_vars_core_module = {
     .conf = &vars_conf, .vars = rows, .var_cnt = WR_ARRAY_LEN(rows)};

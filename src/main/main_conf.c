@@ -331,7 +331,9 @@ static const struct wr_path_opts from_prefix = {.base = WR_PATH_PREFIX};
 #define MAIN_ROW(nm, lo, hi, ...)   ROW(WR_CTX_MAIN, nm, lo, hi, __VA_ARGS__)
 #define EVENTS_ROW(nm, lo, hi, ...) ROW(WR_CTX_EVENTS, nm, lo, hi, __VA_ARGS__)
 #define FIELD(f)                    WR_DIR_FIELD(MAIN, struct wr_main_conf, f)
-#define ACCEPTED                    .kind = WR_KIND_NONE, .flags = WR_DIR_IGNORED, .set = wr_set_ignore
+
+/* Checked for place and number of arguments, then forgotten. */
+#define ACCEPTED .kind = WR_KIND_NONE, .flags = WR_DIR_IGNORED, .set = wr_set_ignore
 
 static const struct wr_dir main_dirs[] = {
     MAIN_ROW("user", 1, 2, WR_DIR_CONF(MAIN), .set = set_user,

@@ -66,8 +66,8 @@ static enum wr_phase_result go_to_index(struct wr_req *r, struct wr_str name)
     return WR_PHASE_DONE;
 }
 
-/* Is the folder itself there? Asked once, when the first name was not found. */
-static enum wr_phase_result check_folder(struct wr_req *r, struct wr_str folder)
+/* Is the folder itself there? Asked once, when the first name was not found in it. */
+static enum wr_phase_result check_folder(struct wr_req *r, struct wr_str folder, struct wr_str name)
 {
     struct wr_file *f;
     int err = 0;
@@ -88,7 +88,8 @@ static enum wr_phase_result check_folder(struct wr_req *r, struct wr_str folder)
     }
     if (err == ENOENT || err == ENOTDIR || err == ENAMETOOLONG) {
         if (wr_core_loc_of(r)->log_not_found) {
-            wr_log_errno(&r->log, WR_LOG_ERROR, err, "\"%.*s\" is not found", WR_STR_ARG(folder));
+            wr_log_errno(&r->log, WR_LOG_ERROR, err, "\"%.*s%.*s\" is not found",
+                         WR_STR_ARG(folder), WR_STR_ARG(name));
         }
         return fail(r, 404);
     }
@@ -122,9 +123,12 @@ static enum index_found look_for(struct wr_req *r, struct wr_str file)
     if (err == ENOENT || err == ENOTDIR || err == ENAMETOOLONG) {
         return INDEX_MISSING;
     }
-    wr_log_errno(&r->log, err == EACCES ? WR_LOG_ERROR : WR_LOG_CRIT, err, "\"%.*s\" failed",
-                 WR_STR_ARG(file));
-    return err == EACCES ? INDEX_NO_ACCESS : INDEX_ERROR;
+    if (err == EACCES) {
+        wr_log_errno(&r->log, WR_LOG_ERROR, err, "\"%.*s\" is forbidden", WR_STR_ARG(file));
+        return INDEX_NO_ACCESS;
+    }
+    wr_log_errno(&r->log, WR_LOG_CRIT, err, "open() \"%.*s\" failed", WR_STR_ARG(file));
+    return INDEX_ERROR;
 }
 
 /* NEXT: this name is not there. */
@@ -185,7 +189,7 @@ static enum wr_phase_result run_index(struct wr_req *r)
         res = try_index(r, folder, name);
         if (res == WR_PHASE_NEXT && !is_checked) {
             is_checked = true;
-            res = check_folder(r, folder);
+            res = check_folder(r, folder, name);
         }
         if (res != WR_PHASE_NEXT) {
             return res;

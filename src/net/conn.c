@@ -125,10 +125,9 @@ enum wr_status wr_conn_open(int fd, const struct wr_addr *peer, size_t size, wr_
 }
 
 enum wr_status wr_conn_dial(const struct wr_addr *to, const struct wr_connect_opts *opts,
-                            size_t size, wr_task_fn *run, const char *name, struct wr_conn **ret,
-                            int *ret_errno)
+                            const struct wr_conn_owner *owner, struct wr_conn **ret, int *ret_errno)
 {
-    struct wr_conn *c = make_conn(to, size, run, name);
+    struct wr_conn *c = make_conn(to, owner->size, owner->run, owner->name);
     enum wr_status st;
 
     if (!c) {

@@ -55,12 +55,20 @@ struct wr_conn {
  */
 enum wr_status wr_conn_open(int fd, const struct wr_addr *peer, size_t size, wr_task_fn *run,
                             const char *name, struct wr_conn **ret) WR_MUST_CHECK;
+
+/* Who a dialed connection is for: as size, run, name of wr_conn_open. */
+struct wr_conn_owner {
+    size_t size;
+    wr_task_fn *run;
+    const char *name;
+};
+
 /*
  * Starts a connection to a peer. WR_OK or WR_AGAIN: *ret is set (look at wr_conn_is_connected when
  * the task runs). WR_ESYS: *ret_errno says why, nothing was made. WR_ENOMEM.
  */
 enum wr_status wr_conn_dial(const struct wr_addr *to, const struct wr_connect_opts *opts,
-                            size_t size, wr_task_fn *run, const char *name, struct wr_conn **ret,
+                            const struct wr_conn_owner *owner, struct wr_conn **ret,
                             int *ret_errno) WR_MUST_CHECK;
 /* Still connecting: false. Refused and so on: facts ERR with io.err. */
 bool wr_conn_is_connected(const struct wr_conn *c);

@@ -367,6 +367,8 @@ enum wr_status wr_simple_dial(const struct wr_codec *codec, const struct wr_addr
                               const struct wr_connect_opts *opts, struct wr_task *user,
                               struct wr_pconn **ret, int *ret_errno)
 {
+    static const struct wr_conn_owner owner = {sizeof(struct simple_link), run_pconn,
+                                               "simple peer"};
     struct simple_pconn *c = wr_slab_alloc(sizeof(*c));
     struct wr_conn *conn;
     enum wr_status st;
@@ -374,8 +376,7 @@ enum wr_status wr_simple_dial(const struct wr_codec *codec, const struct wr_addr
     if (c == NULL) {
         return WR_ENOMEM;
     }
-    st = wr_conn_dial(to, opts, sizeof(struct simple_link), run_pconn, "simple peer", &conn,
-                      ret_errno);
+    st = wr_conn_dial(to, opts, &owner, &conn, ret_errno);
     if (st != WR_OK && st != WR_AGAIN) {
         wr_slab_free(c, sizeof(*c));
         return st;

@@ -180,12 +180,16 @@ static void note_stream(struct wr_up *u, const struct wr_stream *s)
 {
     struct wr_attempt *a = &u->attempt;
     struct wr_up_try *t = u->try;
+    struct wr_up_log *l = u->req->up_log;
 
     a->sent = a->sent || s->tx_bytes != 0;
     a->got_bytes = s->got_bytes;
     t->bytes_sent += s->tx_bytes;
     t->bytes_received += s->rx_bytes;
     t->response_length = s->rx_body_bytes;
+    if (l != NULL && s->head_in != NULL && l->head == s->head_in) {
+        l->trailers = s->trailers_in; /* they come behind the body */
+    }
 }
 
 /* Our ends of the pipes; `in` is NULL once it was handed to the client's side. */
@@ -195,8 +199,18 @@ static void leave_pipes(struct wr_stream *s)
         wr_pipe_leave_consumer(wr_take(&s->in));
     }
     if (s->out != NULL) {
+        if (!s->is_started) {
+            wr_pipe_leave_consumer(s->out); /* the codec never took its end */
+        }
         wr_pipe_leave_producer(wr_take(&s->out));
     }
+}
+
+/* U12.1: client, timeout or shutdown ended a started attempt. */
+static bool is_abort(enum wr_cause cause)
+{
+    return cause == WR_CAUSE_CANCELED || cause == WR_CAUSE_READ_TIMEOUT ||
+           cause == WR_CAUSE_SEND_TIMEOUT;
 }
 
 void wr_attempt_end(struct wr_up *u, enum wr_cause cause, int err)
@@ -208,6 +222,9 @@ void wr_attempt_end(struct wr_up *u, enum wr_cause cause, int err)
 
     if (a->state == WR_ATTEMPT_RESULT) {
         return;
+    }
+    if (s != NULL && u->is_created && is_abort(cause) && u->start.proto->abort_request != NULL) {
+        u->start.proto->abort_request(u);
     }
     if (s != NULL) {
         is_clean = cause == WR_CAUSE_OK && wr_stream_is_over(s) && !wr_stream_is_reset(s);

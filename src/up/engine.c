@@ -586,9 +586,6 @@ static void close_up(struct wr_content *c)
     wr_obj_check(u, WR_UP_MAGIC);
     wr_timer_fini(&u->timer);
     if (u->attempt.state != WR_ATTEMPT_NONE && u->attempt.state != WR_ATTEMPT_RESULT) {
-        if (u->start.proto->abort_request != NULL) {
-            u->start.proto->abort_request(u);
-        }
         wr_attempt_end(u, WR_CAUSE_CANCELED, 0);
     }
     wr_peer_slot_release(&u->slot, WR_OUTCOME_NEUTRAL, wr_now_ms());

@@ -9,8 +9,13 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+struct result {
+    char *out;
+    size_t len, used;
+};
+
 static enum wr_h1_chunk_result decode(struct wr_hdrs *h, const char *in, size_t n, size_t step,
-                                      char *out, size_t *ret_out, size_t *ret_used)
+                                      struct result *ret)
 {
     struct wr_h1_chunk_decoder d;
     enum wr_h1_chunk_result res = WR_H1_CHUNK_MORE;
@@ -26,14 +31,14 @@ static enum wr_h1_chunk_result decode(struct wr_hdrs *h, const char *in, size_t 
         WR_ASSERT(res != WR_H1_CHUNK_DONE || used >= wants);
         if (res == WR_H1_CHUNK_DATA) {
             WR_ASSERT(data_len > 0 && p >= in + off && p + data_len == in + off + used);
-            memcpy(out + len, p, data_len);
+            memcpy(ret->out + len, p, data_len);
             len += data_len;
         }
         off += used;
     }
     WR_ASSERT(d.total == len);
-    *ret_out = len;
-    *ret_used = off;
+    ret->len = len;
+    ret->used = off;
     return res;
 }
 
@@ -41,27 +46,27 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct wr_arena a;
     struct wr_hdrs h1, h2;
-    char *o1 = wr_mem_alloc(size + 1), *o2 = wr_mem_alloc(size + 1);
-    size_t n1, n2, u1, u2;
+    struct result x1 = {.out = wr_mem_alloc(size + 1)}, x2 = {.out = wr_mem_alloc(size + 1)};
 
     if (size >= 1) {
         const char *in = (const char *)data + 1;
         wr_arena_init(&a, 1 << 20);
         wr_hdrs_init(&h1, &a, 10);
         wr_hdrs_init(&h2, &a, 10);
-        enum wr_h1_chunk_result r1 = decode(&h1, in, size - 1, size, o1, &n1, &u1);
-        enum wr_h1_chunk_result r2 = decode(&h2, in, size - 1, data[0] + 1u, o2, &n2, &u2);
+        enum wr_h1_chunk_result r1 = decode(&h1, in, size - 1, size, &x1);
+        enum wr_h1_chunk_result r2 = decode(&h2, in, size - 1, data[0] + 1u, &x2);
         bool is_open1 = r1 == WR_H1_CHUNK_DATA || r1 == WR_H1_CHUNK_MORE;
         bool is_open2 = r2 == WR_H1_CHUNK_DATA || r2 == WR_H1_CHUNK_MORE;
         WR_ASSERT(is_open1 == is_open2 && (is_open1 || r1 == r2));
-        WR_ASSERT(n1 == n2 && memcmp(o1, o2, n1) == 0 && u1 == u2 && h1.cnt == h2.cnt);
+        WR_ASSERT(x1.len == x2.len && memcmp(x1.out, x2.out, x1.len) == 0);
+        WR_ASSERT(x1.used == x2.used && h1.cnt == h2.cnt);
         for (uint32_t i = 0; i < h1.cnt; i++) {
             WR_ASSERT(wr_str_eq(h1.at[i].name, h2.at[i].name));
             WR_ASSERT(wr_str_eq(h1.at[i].value, h2.at[i].value));
         }
         wr_arena_fini(&a);
     }
-    wr_mem_free(o1);
-    wr_mem_free(o2);
+    wr_mem_free(x1.out);
+    wr_mem_free(x2.out);
     return 0;
 }

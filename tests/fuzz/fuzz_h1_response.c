@@ -12,12 +12,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct wr_h1_limits limits = {512, 2048, 20};
 
-static enum wr_h1_result parse(struct wr_h1_parser *p, struct wr_msg *m, struct wr_arena *a,
-                               unsigned how, struct wr_str in, size_t step, char **keep)
+static enum wr_h1_result parse(struct wr_h1_parser *p, struct wr_msg *m, unsigned how,
+                               struct wr_str in, size_t step, char **keep)
 {
     enum wr_h1_result res = WR_H1_MORE;
 
-    wr_msg_init(m, a, 20);
     wr_h1_parser_init(p, WR_H1_RESPONSE, &limits, how & 3, m);
     p->request_method = (how & 4) != 0 ? WR_METHOD_HEAD : WR_METHOD_GET;
     for (size_t n = WR_MIN(step, in.len);; n = WR_MIN(n + step, in.len)) {
@@ -57,7 +56,8 @@ static void write_again(const struct wr_msg *m, struct wr_arena *a, unsigned how
 
     wr_strbuf_init(&b, 8192);
     WR_ASSERT(wr_h1_write_response(&b, m) == WR_OK);
-    enum wr_h1_result res = parse(&p, &again, a, how, wr_strbuf_str(&b), b.len, keep);
+    wr_msg_init(&again, a, 20);
+    enum wr_h1_result res = parse(&p, &again, how, wr_strbuf_str(&b), b.len, keep);
     /* Blanks put in may push a line over its limit, and an absolute form lost its authority. */
     WR_ASSERT(res == WR_H1_DONE || p.bad >= WR_H1_BAD_LINE_TOO_LONG ||
               (m->flags & WR_MSG_ABSOLUTE) != 0);
@@ -79,8 +79,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     wr_arena_init(&a, 1 << 20);
     struct wr_str in = wr_str((const char *)data + 1, size - 1);
-    enum wr_h1_result r1 = parse(&p1, &m1, &a, data[0], in, size, &k1);
-    enum wr_h1_result r2 = parse(&p2, &m2, &a, data[0], in, (data[0] >> 3) + 1u, &k2);
+    wr_msg_init(&m1, &a, 20);
+    enum wr_h1_result r1 = parse(&p1, &m1, data[0], in, size, &k1);
+    wr_msg_init(&m2, &a, 20);
+    enum wr_h1_result r2 = parse(&p2, &m2, data[0], in, (data[0] >> 3) + 1u, &k2);
     WR_ASSERT(r1 == r2 && p1.bad == p2.bad && p1.head_len == p2.head_len);
     WR_ASSERT(r1 != WR_H1_NOMEM && p1.dropped_fields == p2.dropped_fields);
     if (r1 == WR_H1_DONE) {

@@ -106,12 +106,44 @@ static void end_pipe(struct wr_pipe *p)
     wr_pipe_leave_producer(p);
 }
 
+/* One step: two bytes say what. */
+static void play(struct wr_pipe *a, struct wr_pipe *b, const uint8_t *what)
+{
+    size_t k = (size_t)what[1] * ((what[0] & 64) != 0 ? 270 : 9);
+    uint64_t n;
+
+    /* Now and then there is no memory. */
+    wr_mem_fault_set((what[0] & 128) != 0 ? 1 + what[1] % 3 : 0);
+    switch (what[0] % 6) {
+    case 0:
+    case 1:
+    case 2:
+        if (wr_pipe_can_push(a)) {
+            push_some(a, what[0] % 6, k);
+        }
+        break;
+    case 3:
+        (void)!wr_pipe_move(b, a, k);
+        break;
+    case 4:
+        pull_some(b, k);
+        break;
+    default:
+        /* Replay: what is shared is what lies there. */
+        if (a->_cnt > 0 && a->out_total == b->in_total && b->_cnt == 0 &&
+            wr_pipe_share(b, a, 0, k, &n) == WR_OK) {
+            wr_pipe_consume(a, n);
+        }
+        break;
+    }
+    wr_mem_fault_set(0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct wr_temp_path where = {WR_STR_INIT("/tmp"), {0}};
     static const struct wr_spill_conf spill = {&where, 300000, 8192};
     struct wr_pipe *a, *b;
-    uint64_t n;
 
     if (size < 3) {
         return 0;
@@ -123,33 +155,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         WR_UNREACHABLE();
     }
     for (size_t i = 3; i + 1 < size && i < 2000; i += 2) {
-        size_t k = (size_t)data[i + 1] * ((data[i] & 64) != 0 ? 270 : 9);
-
-        /* Now and then there is no memory. */
-        wr_mem_fault_set((data[i] & 128) != 0 ? 1 + data[i + 1] % 3 : 0);
-        switch (data[i] % 6) {
-        case 0:
-        case 1:
-        case 2:
-            if (wr_pipe_can_push(a)) {
-                push_some(a, data[i] % 6, k);
-            }
-            break;
-        case 3:
-            (void)!wr_pipe_move(b, a, k);
-            break;
-        case 4:
-            pull_some(b, k);
-            break;
-        default:
-            /* Replay: what is shared is what lies there. */
-            if (a->_cnt > 0 && a->out_total == b->in_total && b->_cnt == 0 &&
-                wr_pipe_share(b, a, 0, k, &n) == WR_OK) {
-                wr_pipe_consume(a, n);
-            }
-            break;
-        }
-        wr_mem_fault_set(0);
+        play(a, b, data + i);
     }
     wr_pipe_eof(a);
     while (!wr_pipe_is_spent(b)) {

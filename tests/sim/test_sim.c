@@ -157,7 +157,9 @@ static void start_relay(struct relay_server *server, int fd, const struct wr_add
     r = wr_mem_alloc(sizeof(*r));
     r->server = server;
     r->half[0] = wr_container_of(c, struct half, conn);
-    st = wr_conn_dial(&server->peer, NULL, sizeof(struct half), run_half, "relay peer", &c, &err);
+    st = wr_conn_dial(&server->peer, NULL,
+                      &(struct wr_conn_owner){sizeof(struct half), run_half, "relay peer"}, &c,
+                      &err);
     if (st != WR_OK && st != WR_AGAIN) {
         server->dial_failed++;
         server->closed++;

@@ -185,79 +185,82 @@ static void options(void **state)
     wr_gen_unref(g);
 }
 
+/* clang-format off */
+static const struct {
+    const char *http, *want;
+} bad[] = {
+    {"server { listen 81 default_server; } server { listen 81 default_server; }",
+     "a duplicate default server for 0.0.0.0:81 in "                                                                                         },
+    {"server { listen 81; listen 81; }",                                          "a duplicate listen 0.0.0.0:81 in "                        },
+    {"server { listen 81 backlog=5; } server { listen 81 backlog=6; }",
+     "duplicate listen options for 0.0.0.0:81 in "                                                                                           },
+    {"server { listen 81 foo; }",                                                 "invalid parameter \"foo\" in "                            },
+    {"server { listen 81 backlog=x; }",                                           "invalid backlog \"backlog=x\" in "                        },
+    {"server { listen 81 backlog=0; }",                                           "invalid backlog \"backlog=0\" in "                        },
+    {"server { listen 81 rcvbuf=x; }",                                            "invalid rcvbuf \"rcvbuf=x\" in "                          },
+    {"server { listen 81 sndbuf=; }",                                             "invalid sndbuf \"sndbuf=\" in "                           },
+    {"server { listen 81 so_keepalive=x; }",                                      "invalid so_keepalive value: \"x\" in "                    },
+    {"server { listen 81 so_keepalive=::; }",                                     "invalid so_keepalive value: \"::\" in "                   },
+    {"server { listen 81 so_keepalive=1m:x:5; }",                                 "invalid so_keepalive value: \"1m:x:5\" in "               },
+    {"server { listen [::]:81 ipv6only=x; }",                                     "invalid parameter \"ipv6only=x\" in "                     },
+    {"server { listen foo:81; }",
+     "host not found in \"foo:81\" of the \"listen\" directive in "                                                                          },
+    {"server { listen 70000; }",                                                  "invalid port in \"70000\" of the \"listen\" directive in "},
+    {"server { listen 0; }",                                                      "invalid port in \"0\" of the \"listen\" directive in "    },
+    {"server { listen :80; }",                                                    "no host in \":80\" of the \"listen\" directive in "       },
+    {"server { listen \"*:80 \"; }",
+     "invalid port in \"*:80 \" of the \"listen\" directive in "                                                                             },
+    {"server { listen unix:; }",
+     "no path in the unix domain socket in \"unix:\" of the \"listen\" directive in "                                                        },
+    {"server { listen 127.0.0.1:83-81; }",
+     "invalid port range in \"127.0.0.1:83-81\" of the \"listen\" directive in "                                                             },
+    {"server { listen 127.0.0.1:83/x; }",
+     "invalid host in \"127.0.0.1:83/x\" of the \"listen\" directive in "                                                                    },
+    {"server { listen 81 fastopen=x; }",                                          "invalid fastopen \"fastopen=x\" in "                      },
+    {"server { listen 81 ssl; }",
+     "the \"ssl\" parameter of \"listen\" is not supported yet in "                                                                          },
+    {"server { server_name ~(; }",
+     "pcre2_compile() failed: missing closing parenthesis in \"(\" in "                                                                      },
+    {"server { server_name ~; }",                                                 "empty regex in server name \"~\" in "                     },
+    {"server { server_name *; }",                                                 "server name \"*\" is invalid in "                         },
+    {"server { server_name *a.b; }",                                              "server name \"*a.b\" is invalid in "                      },
+    {"server { server_name a*b; } server { server_name c; }",
+     "invalid server name or wildcard \"a*b\" on 0.0.0.0:80"                                                                                 },
+    {"listen 80;",                                                                "\"listen\" directive is not allowed here in "             },
+};
+
+static const struct {
+    const char *http, *want; /* NULL: no word */
+} fine[] = {
+    {"server { server_name x; } server { server_name X; }",
+     "[warn] conflicting server name \"x\" on 0.0.0.0:80, ignored"                                                           },
+    {"server { server_name x x; }",                                   NULL                                                   },
+    {"server { server_name *.x .x; }",                                NULL                                                   },
+    {"server { server_name *.x; } server { server_name .x; }",
+     "conflicting server name \".x\" on 0.0.0.0:80, ignored"                                                                 },
+    {"server { server_name .x; } server { server_name x; }",
+     "conflicting server name \"x\" on 0.0.0.0:80, ignored"                                                                  },
+    {"server { server_name x.*; } server { server_name x.*; }",
+     "conflicting server name \"x.*\" on 0.0.0.0:80, ignored"                                                                },
+    {"server { server_name ~x; } server { server_name ~x; }",         NULL                                                   },
+    {"server { } server { }",                                         "conflicting server name \"\" on 0.0.0.0:80, ignored"  },
+    {"server { server_name a/b; }",                                   "[warn] server name \"a/b\" has suspicious symbols in "},
+    {"server { server_name a*b a.*.b \"a b\"; }",                     NULL                                                   },
+    {"server { listen 81 deferred fastopen=3 bind default; }",        NULL                                                   },
+    {"server { listen 81 ipv6only=on; }",                             NULL                                                   },
+    {"server { listen 81 http2; }",
+     "[warn] the \"http2\" parameter of \"listen\" is not supported yet, ignored in "                                        },
+    {"server { listen 81 setfib=1 accept_filter=x; }",
+     "not supported on this platform, ignored in "                                                                           },
+    {"server { server_name $hostname; }",                             NULL                                                   },
+    {"server { listen unix:/tmp/s; } server { listen unix:/tmp/s; }",
+     "conflicting server name \"\" on unix:/tmp/s, ignored"                                                                  },
+};
+
+/* clang-format on */
+
 static void errors(void **state)
 {
-    static const struct {
-        const char *http, *want;
-    } bad[] = {
-        {"server { listen 81 default_server; } server { listen 81 default_server; }",
-         "a duplicate default server for 0.0.0.0:81 in "                                                                                         },
-        {"server { listen 81; listen 81; }",                                          "a duplicate listen 0.0.0.0:81 in "                        },
-        {"server { listen 81 backlog=5; } server { listen 81 backlog=6; }",
-         "duplicate listen options for 0.0.0.0:81 in "                                                                                           },
-        {"server { listen 81 foo; }",                                                 "invalid parameter \"foo\" in "                            },
-        {"server { listen 81 backlog=x; }",                                           "invalid backlog \"backlog=x\" in "                        },
-        {"server { listen 81 backlog=0; }",                                           "invalid backlog \"backlog=0\" in "                        },
-        {"server { listen 81 rcvbuf=x; }",                                            "invalid rcvbuf \"rcvbuf=x\" in "                          },
-        {"server { listen 81 sndbuf=; }",                                             "invalid sndbuf \"sndbuf=\" in "                           },
-        {"server { listen 81 so_keepalive=x; }",                                      "invalid so_keepalive value: \"x\" in "                    },
-        {"server { listen 81 so_keepalive=::; }",                                     "invalid so_keepalive value: \"::\" in "                   },
-        {"server { listen 81 so_keepalive=1m:x:5; }",                                 "invalid so_keepalive value: \"1m:x:5\" in "               },
-        {"server { listen [::]:81 ipv6only=x; }",                                     "invalid parameter \"ipv6only=x\" in "                     },
-        {"server { listen foo:81; }",
-         "host not found in \"foo:81\" of the \"listen\" directive in "                                                                          },
-        {"server { listen 70000; }",                                                  "invalid port in \"70000\" of the \"listen\" directive in "},
-        {"server { listen 0; }",                                                      "invalid port in \"0\" of the \"listen\" directive in "    },
-        {"server { listen :80; }",                                                    "no host in \":80\" of the \"listen\" directive in "       },
-        {"server { listen \"*:80 \"; }",
-         "invalid port in \"*:80 \" of the \"listen\" directive in "                                                                             },
-        {"server { listen unix:; }",
-         "no path in the unix domain socket in \"unix:\" of the \"listen\" directive in "                                                        },
-        {"server { listen 127.0.0.1:83-81; }",
-         "invalid port range in \"127.0.0.1:83-81\" of the \"listen\" directive in "                                                             },
-        {"server { listen 127.0.0.1:83/x; }",
-         "invalid host in \"127.0.0.1:83/x\" of the \"listen\" directive in "                                                                    },
-        {"server { listen 81 fastopen=x; }",                                          "invalid fastopen \"fastopen=x\" in "                      },
-        {"server { listen 81 ssl; }",
-         "the \"ssl\" parameter of \"listen\" is not supported yet in "                                                                          },
-        {"server { server_name ~(; }",
-         "pcre2_compile() failed: missing closing parenthesis in \"(\" in "                                                                      },
-        {"server { server_name ~; }",                                                 "empty regex in server name \"~\" in "                     },
-        {"server { server_name *; }",                                                 "server name \"*\" is invalid in "                         },
-        {"server { server_name *a.b; }",                                              "server name \"*a.b\" is invalid in "                      },
-        {"server { server_name a*b; } server { server_name c; }",
-         "invalid server name or wildcard \"a*b\" on 0.0.0.0:80"                                                                                 },
-        {"listen 80;",                                                                "\"listen\" directive is not allowed here in "             },
-    };
-
-    static const struct {
-        const char *http, *want; /* NULL: no word */
-    } fine[] = {
-        {"server { server_name x; } server { server_name X; }",
-         "[warn] conflicting server name \"x\" on 0.0.0.0:80, ignored"                                                           },
-        {"server { server_name x x; }",                                   NULL                                                   },
-        {"server { server_name *.x .x; }",                                NULL                                                   },
-        {"server { server_name *.x; } server { server_name .x; }",
-         "conflicting server name \".x\" on 0.0.0.0:80, ignored"                                                                 },
-        {"server { server_name .x; } server { server_name x; }",
-         "conflicting server name \"x\" on 0.0.0.0:80, ignored"                                                                  },
-        {"server { server_name x.*; } server { server_name x.*; }",
-         "conflicting server name \"x.*\" on 0.0.0.0:80, ignored"                                                                },
-        {"server { server_name ~x; } server { server_name ~x; }",         NULL                                                   },
-        {"server { } server { }",                                         "conflicting server name \"\" on 0.0.0.0:80, ignored"  },
-        {"server { server_name a/b; }",                                   "[warn] server name \"a/b\" has suspicious symbols in "},
-        {"server { server_name a*b a.*.b \"a b\"; }",                     NULL                                                   },
-        {"server { listen 81 deferred fastopen=3 bind default; }",        NULL                                                   },
-        {"server { listen 81 ipv6only=on; }",                             NULL                                                   },
-        {"server { listen 81 http2; }",
-         "[warn] the \"http2\" parameter of \"listen\" is not supported yet, ignored in "                                        },
-        {"server { listen 81 setfib=1 accept_filter=x; }",
-         "not supported on this platform, ignored in "                                                                           },
-        {"server { server_name $hostname; }",                             NULL                                                   },
-        {"server { listen unix:/tmp/s; } server { listen unix:/tmp/s; }",
-         "conflicting server name \"\" on unix:/tmp/s, ignored"                                                                  },
-    };
-
     char text[512];
 
     (void)state;

@@ -192,6 +192,19 @@ static void undefined_names_are_told(void **state)
     assert_int_equal(wr_vars_check(f.vars, &d), WR_OK);
 }
 
+static void rows_cannot_be_defined(void **state)
+{
+    uint32_t no = 77, used = use("v_pre_x");
+
+    (void)state;
+    assert_int_equal(wr_vars_number(f.vars, WR_STR("V_A"), &no), WR_ECONFIG);
+    assert_int_equal(no, 77);
+    /* Under a prefix they can, as in nginx. */
+    assert_int_equal(wr_vars_number(f.vars, WR_STR("v_pre_x"), &no), WR_OK);
+    assert_int_equal(no, used);
+    check_value(no, "", false);
+}
+
 static void there_is_a_limit(void **state)
 {
     char name[32];
@@ -376,6 +389,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(names_get_numbers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(prefixes_take_the_longest, set_up, tear_down),
         cmocka_unit_test_setup_teardown(undefined_names_are_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(rows_cannot_be_defined, set_up, tear_down),
         cmocka_unit_test_setup_teardown(there_is_a_limit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(values_are_kept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(values_can_be_set, set_up, tear_down),

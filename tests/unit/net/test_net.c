@@ -297,7 +297,9 @@ static void test_conn(void **state)
     uint64_t no;
 
     assert_true(sizeof(struct wr_conn) <= 360);
-    assert_int_equal(wr_conn_dial(&a, NULL, sizeof(struct echo), run_echo, "client", &c, &err),
+    assert_int_equal(wr_conn_dial(&a, NULL,
+                                  &(struct wr_conn_owner){sizeof(struct echo), run_echo, "client"},
+                                  &c, &err),
                      WR_AGAIN);
     client = wr_container_of(c, struct echo, conn);
     assert_false(wr_conn_is_connected(c));
@@ -352,7 +354,8 @@ static void test_conn_without_memory(void **state)
     mem = wr_mem_in_use();
     for (uint64_t n = 1; !c; n++) {
         wr_mem_fault_set(n);
-        st = wr_conn_dial(&a, NULL, sizeof(struct echo), run_echo, "client", &c, &err);
+        st = wr_conn_dial(
+            &a, NULL, &(struct wr_conn_owner){sizeof(struct echo), run_echo, "client"}, &c, &err);
         wr_mem_fault_set(0);
         assert_true(st == WR_ENOMEM || st == WR_AGAIN);
         tries++;
@@ -391,7 +394,9 @@ static void test_dial_refused(void **state)
 
     (void)state;
     assert_int_equal(wr_addr_parse_unix(WR_STR("unix:/nonexistent/s"), &a), WR_OK);
-    assert_int_equal(wr_conn_dial(&a, NULL, sizeof(struct echo), run_echo, "client", &c, &err),
+    assert_int_equal(wr_conn_dial(&a, NULL,
+                                  &(struct wr_conn_owner){sizeof(struct echo), run_echo, "client"},
+                                  &c, &err),
                      WR_ESYS);
     assert_int_equal(err, ENOENT);
     assert_null(c);

@@ -151,22 +151,31 @@ static bool has_request(const struct epeer *p)
     return sp != NULL && p->len >= (size_t)(nl + 1 - p->got) + strtoul(sp + 1, NULL, 10);
 }
 
+/* False: nobody is there. */
+static bool peer_accept(struct epeer *p)
+{
+    if (p->fd >= 0) {
+        return true;
+    }
+    p->fd = accept4(p->lfd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (p->fd < 0) {
+        return false;
+    }
+    p->accepted++;
+    p->len = p->sent = 0;
+    if (p->is_rude) {
+        peer_drop(p);
+    }
+    return p->fd >= 0;
+}
+
 static void peer_step(struct epeer *p)
 {
     size_t total = strlen(p->answer), n;
     ssize_t got;
 
-    if (p->fd < 0) {
-        p->fd = accept4(p->lfd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (p->fd < 0) {
-            return;
-        }
-        p->accepted++;
-        p->len = p->sent = 0;
-        if (p->is_rude) {
-            peer_drop(p);
-            return;
-        }
+    if (!peer_accept(p)) {
+        return;
     }
     got = recv(p->fd, p->got + p->len, sizeof(p->got) - 1 - p->len, 0);
     if (got == 0 || (got < 0 && errno != EAGAIN)) {

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Directives of the main level and of events{}, loaded with the whole program's registry. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "event/thread.h"
+#include "main/main_conf.h"
+#include "main/modules.h"
+#include "up/group.h"
+
+static struct wr_main_load kind;
+
+/* NULL: refused, the first message is in err. */
+static struct wr_gen *load(const char *text, const char *cmdline, char *err, size_t size)
+{
+    const struct wr_conf_text file = {.path = "/t/weir.conf", .text = text};
+    const struct wr_conf_texts texts = {&file, 1};
+    struct wr_gen *gen = NULL, *failed = NULL;
+    struct wr_conf_source source;
+    struct wr_conf_opts o = {.registry = wr_modules_registry(),
+                             .source = &source,
+                             .path = WR_STR("/t/weir.conf"),
+                             .prefix = WR_STR("/prefix/"),
+                             .cmdline = wr_str_z(cmdline),
+                             .data = &kind,
+                             .gen_no = 1};
+    struct wr_diags diags;
+    struct wr_strbuf b;
+    struct wr_arena a;
+    enum wr_status st;
+
+    wr_conf_source_texts(&source, &texts);
+    wr_arena_init(&a, 1 << 20);
+    wr_diags_init(&diags, &a);
+    st = wr_conf_load(&o, &diags, &gen, &failed);
+    wr_strbuf_init_fixed(&b, err, size);
+    if (diags.head != NULL) {
+        wr_diag_write_text(diags.head, &b);
+    }
+    err[b.len] = '\0';
+    wr_gen_unref(failed);
+    wr_arena_fini(&a);
+    return st == WR_OK ? gen : NULL;
+}
+
+static void test_defaults(void **state)
+{
+    char err[512];
+    struct wr_gen *g = load("events {}\n", "", err, sizeof(err));
+    const struct wr_main_conf *mc;
+
+    (void)state;
+    assert_non_null(g);
+    mc = wr_main_conf_of(g);
+    assert_int_equal(mc->threads, 1);
+    assert_null(mc->threads_node);
+    assert_int_equal(mc->worker_connections, 512);
+    assert_true(mc->daemon && mc->master_process);
+    assert_true(wr_str_eq_z(mc->pid, WR_PID_PATH));
+    assert_int_equal(mc->priority, WR_MAIN_UNSET_NUM);
+    assert_true(mc->rlimit_core == UINT64_MAX);
+    assert_int_equal(mc->rlimit_nofile, 0);
+    assert_int_equal(mc->env.cnt, 1);
+    assert_true(wr_str_eq_z(mc->env.at[0], "TZ"));
+    wr_gen_unref(g);
+}
+
+static void test_values(void **state)
+{
+    static const char text[] =
+        "worker_processes 3; worker_priority -5; worker_cpu_affinity 0001 0110;\n"
+        "worker_rlimit_nofile 1000; worker_rlimit_core 1g; worker_shutdown_timeout 10s;\n"
+        "working_directory /w; pid run/x.pid; daemon off; env A; env B=c; pcre_jit on;\n"
+        "thread_pool default threads=4 max_queue=8; lock_file x; timer_resolution 10ms;\n"
+        "events { worker_connections 7; use epoll; multi_accept on; accept_mutex on;\n"
+        "         accept_mutex_delay 1s; debug_connection ::1; worker_aio_requests 4; }\n";
+    char err[512];
+    struct wr_gen *g = load(text, "master_process off;", err, sizeof(err));
+    const struct wr_main_conf *mc;
+
+    (void)state;
+    assert_string_equal(err, "");
+    assert_non_null(g);
+    mc = wr_main_conf_of(g);
+    assert_int_equal(mc->threads, 3);
+    assert_non_null(mc->threads_node);
+    assert_int_equal(mc->priority, -5);
+    assert_int_equal(mc->affinity.cnt, 2);
+    assert_true(CPU_ISSET(0, &mc->affinity.at[0]) && CPU_COUNT(&mc->affinity.at[0]) == 1);
+    assert_true(CPU_ISSET(1, &mc->affinity.at[1]) && CPU_ISSET(2, &mc->affinity.at[1]));
+    assert_int_equal(mc->rlimit_nofile, 1000);
+    assert_true(mc->rlimit_core == 1u << 30);
+    assert_int_equal(mc->shutdown_timeout_ms, 10000);
+    assert_true(wr_str_eq_z(mc->pid, "/prefix/run/x.pid"));
+    assert_false(mc->daemon);
+    assert_false(mc->master_process);
+    assert_int_equal(mc->env.cnt, 2);
+    assert_int_equal(mc->worker_connections, 7);
+    wr_gen_unref(g);
+}
+
+static void test_threads(void **state)
+{
+    char err[512];
+    struct wr_gen *g = load("worker_processes auto; events {}", "", err, sizeof(err));
+
+    (void)state;
+    assert_non_null(g);
+    assert_int_equal(wr_main_conf_of(g)->threads, wr_thread_cpus());
+    wr_gen_unref(g);
+    g = load("worker_processes 100000; events {}", "", err, sizeof(err));
+    assert_non_null(g);
+    assert_int_equal(wr_main_conf_of(g)->threads, WR_THREADS_MAX);
+    assert_string_equal(err, "128 threads are the most there can be in /t/weir.conf:1");
+    wr_gen_unref(g);
+}
+
+static void test_refused(void **state)
+{
+    static const struct {
+        const char *text, *err;
+    } table[] = {
+        {"daemon off;",                          "no \"events\" section in configuration"                    },
+        {"worker_processes x; events {}",
+         "\"worker_processes\" directive invalid value in /t/weir.conf:1"                                    },
+        {"worker_processes 0; events {}",
+         "\"worker_processes\" directive invalid value in /t/weir.conf:1"                                    },
+        {"worker_priority 21; events {}",        "invalid number \"21\" in /t/weir.conf:1"                   },
+        {"worker_cpu_affinity 012; events {}",   "invalid character in \"012\" in /t/weir.conf:1"            },
+        {"worker_rlimit_core x; events {}",
+         "\"worker_rlimit_core\" directive invalid value in /t/weir.conf:1"                                  },
+        {"env =x; events {}",                    "\"env\" directive invalid value in /t/weir.conf:1"         },
+        {"thread_pool a max_queue=1; events {}", "missing \"threads\" parameter in /t/weir.conf:1"           },
+        {"thread_pool a threads=0; events {}",   "invalid parameter \"threads=0\" in /t/weir.conf:1"         },
+        {"events { use kqueue; }",               "invalid event type \"kqueue\" in /t/weir.conf:1"           },
+        {"events { worker_connections 0; }",
+         "invalid number \"0\" in \"worker_connections\" directive in /t/weir.conf:1"                        },
+        {"events {} events {}",                  "\"events\" directive is duplicate in /t/weir.conf:1"       },
+        {"events { daemon on; }",                "\"daemon\" directive is not allowed here in /t/weir.conf:1"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < WR_ARRAY_LEN(table); i++) {
+        char err[512];
+
+        assert_null(load(table[i].text, "", err, sizeof(err)));
+        assert_string_equal(err, table[i].err);
+    }
+}
+
+static int boot(void **state)
+{
+    (void)state;
+    return wr_modules_boot() == WR_OK ? 0 : -1;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    wr_modules_end();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_refused),
+    };
+
+    return cmocka_run_group_tests(tests, boot, end);
+}
