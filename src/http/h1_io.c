@@ -276,7 +276,9 @@ static enum h1_fed feed_chunked(struct h1_xchg *x, struct h1_rest *r, size_t roo
         if (fed != H1_FED_MORE || res == WR_H1_CHUNK_DONE) {
             return res == WR_H1_CHUNK_DONE ? H1_FED_DONE : fed;
         }
-        if (x->s.body_max > 0 && x->rx.dec.total > x->s.body_max) {
+        /* What a size line announces counts at once. */
+        if (x->s.body_max > 0 &&
+            (x->rx.dec.total > x->s.body_max || x->rx.dec.left > x->s.body_max - x->rx.dec.total)) {
             return H1_FED_BIG;
         }
     }

@@ -249,6 +249,12 @@ static enum wr_h1_result end_simple_line(struct wr_h1_parser *p, struct request_
     return is_simple ? WR_H1_DONE : refuse(p, WR_H1_BAD_LINE);
 }
 
+/* RFC 9110 9.1 allows any token; as in nginx ours are of capitals, '-' and '_'. */
+static bool is_method_byte(unsigned char c)
+{
+    return (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
+}
+
 /*
  * line[0..n): a request line without its end; or, when !is_whole, as much of it as is here. DONE
  * only when whole.
@@ -258,7 +264,7 @@ static enum wr_h1_result scan_request_line(struct wr_h1_parser *p, const char *l
 {
     size_t i = 0;
 
-    while (i < n && wr_char_is((unsigned char)line[i], WR_CH_TOKEN)) {
+    while (i < n && is_method_byte((unsigned char)line[i])) {
         i++;
     }
     if (i == n) {
@@ -398,28 +404,31 @@ enum name_verdict {
 };
 
 /*
- * A name that is none of the known ones. A blank in it is never forgiven: the peers around us do
- * not agree what "Length : 1" is (RFC 9112 5.1). Control bytes were refused before.
+ * A name that is none of the known ones. A byte that no name may have is never forgiven: the peers
+ * around us do not agree what "Length : 1" is (RFC 9112 5.1). In a request other bytes than
+ * letters, digits, '-' (and '_' where it is allowed) make a name that ignore_invalid_headers drops.
  */
 static enum name_verdict judge_name(const struct wr_h1_parser *p, struct wr_str name)
 {
     unsigned all = WR_CH_TOKEN;
-    bool has_underscore = false;
+    bool is_usual = true;
 
     if (name.len == 0) {
         return NAME_BAD;
     }
     for (size_t i = 0; i < name.len; i++) {
-        all &= wr_char_classes[(unsigned char)name.ptr[i]];
-        has_underscore |= name.ptr[i] == '_';
+        unsigned char c = (unsigned char)name.ptr[i];
+
+        all &= wr_char_classes[c];
+        is_usual &= wr_char_is(c, WR_CH_ALPHA | WR_CH_DIGIT) || c == '-' ||
+                    (c == '_' && (p->options & WR_H1_UNDERSCORES) != 0);
     }
-    if (all != 0 && (!has_underscore || (p->options & WR_H1_UNDERSCORES) != 0)) {
-        return NAME_GOOD;
-    }
-    if (memchr(name.ptr, ' ', name.len) != NULL || memchr(name.ptr, '\t', name.len) != NULL) {
+    if (all == 0) {
         return NAME_BAD;
     }
-    return (p->options & WR_H1_DROP_INVALID_FIELDS) != 0 ? NAME_DROP : NAME_BAD;
+    return is_usual || p->role == WR_H1_RESPONSE || (p->options & WR_H1_DROP_INVALID_FIELDS) == 0
+               ? NAME_GOOD
+               : NAME_DROP;
 }
 
 /* DONE: the line was taken. line[0..n) is whole, without its end, n > 0. */

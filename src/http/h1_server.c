@@ -265,6 +265,7 @@ static void enter_idle(struct wr_h1_server *c)
 static bool step_idle(struct wr_h1_server *c)
 {
     const struct wr_h1_opts *o;
+    bool is_pipelined = c->requests > 0 && c->rest.len > 0;
 
     if (c->rest.len == 0) {
         enum wr_status st = h1_rest_fill(&c->rest, &c->conn, H1_RECV_ALL);
@@ -287,6 +288,7 @@ static bool step_idle(struct wr_h1_server *c)
         close_plainly(c, WR_REASON_NOMEM);
         return false;
     }
+    c->req->x.s.is_pipelined = is_pipelined;
     set_state(c, H1_SERVER_HEAD);
     o = opts_of(c);
     c->at_ms = o->header_timeout_ms > 0 ? wr_now_ms() + o->header_timeout_ms : 0;

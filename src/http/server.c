@@ -267,19 +267,27 @@ static void sink_closed(struct wr_h1_sink *k, struct wr_h1_server *c)
 
 /* ---- accepting ------------------------------------------------------------------------------ */
 
+/* How many idle ones are closed at a time: an eighth of what there may be. */
+static unsigned reuse_max(void)
+{
+    uint32_t limit = thread.cur && thread.cur->http ? thread.cur->http->worker_connections : 0;
+
+    return limit == 0 ? REUSE_MAX : WR_MIN(WR_MAX(limit / 8, 1u), REUSE_MAX);
+}
+
 /* Closes idle connections of one address, those that were looked at longest ago first. */
 static unsigned close_idle(struct wr_listen_ctx *lc, unsigned *scan)
 {
-    unsigned closed = 0;
+    unsigned closed = 0, max = reuse_max();
 
-    for (uint32_t left = lc->conn_cnt; left > 0 && *scan > 0 && closed < REUSE_MAX; left--) {
+    for (uint32_t left = lc->conn_cnt; left > 0 && *scan > 0 && closed < max; left--) {
         struct wr_list *n = lc->conns.next;
         struct wr_h1_server *c = wr_h1_server_of_node(n);
 
         (*scan)--;
         wr_list_remove(n);
         wr_list_push(&lc->conns, n);
-        if (wr_h1_server_is_idle(c) && wr_h1_server_requests(c) > 0) {
+        if (wr_h1_server_is_idle(c)) {
             closed++;
             wr_h1_server_close(c, WR_REASON_SHUTDOWN);
         }
@@ -294,7 +302,7 @@ static bool make_room(void)
 
     WR_LIST_FOREACH_SAFE (n, t, &thread.listens) {
         closed += close_idle(wr_container_of(n, struct wr_listen_ctx, node), &scan);
-        if (closed >= REUSE_MAX || scan == 0) {
+        if (closed >= reuse_max() || scan == 0) {
             break;
         }
     }

@@ -18,10 +18,17 @@
 #include "main/worker_int.h"
 #include "up/idle.h"
 
-static void end_worker(struct wr_worker *w, enum wr_worker_end how)
+void wr_worker_close_listeners(struct wr_worker *w)
 {
     struct wr_file_entry *e;
 
+    while ((e = wr_files_next(&w->listeners, NULL)) != NULL) {
+        wr_files_remove(e);
+    }
+}
+
+static void end_worker(struct wr_worker *w, enum wr_worker_end how)
+{
     if (w->is_stopping || (how == WR_WORKER_QUIT && w->is_quitting)) {
         return;
     }
@@ -30,10 +37,10 @@ static void end_worker(struct wr_worker *w, enum wr_worker_end how)
     }
     w->is_quitting = true;
     w->is_stopping = how == WR_WORKER_STOP;
-    while ((e = wr_files_next(&w->listeners, NULL)) != NULL) {
-        wr_files_remove(e);
+    if (w->coming == NULL) {
+        wr_worker_close_listeners(w); /* else a thread may be about to duplicate them */
     }
-    if (w->up_cnt == 0 || w->down_cnt == w->thread_cnt) {
+    if (w->down_cnt == w->thread_cnt) {
         wr_loop_stop(wr_loop_get()); /* nothing serves */
         return;
     }
@@ -47,13 +54,10 @@ static void end_worker(struct wr_worker *w, enum wr_worker_end how)
 void wr_worker_note_up(struct wr_worker *w)
 {
     w->up_cnt++;
-    if (w->up_cnt < w->thread_cnt) {
-        return;
-    }
     if (w->is_quitting) {
-        /* It was told to end before it served. */
+        /* It was told to end before this thread was there. Those that know it do not mind. */
         wr_worker_post_end(w, w->is_stopping ? WR_WORKER_STOP : WR_WORKER_QUIT);
-    } else if (w->coming != NULL) {
+    } else if (w->up_cnt == w->thread_cnt && w->coming != NULL) {
         wr_worker_publish(w);
     }
 }

@@ -220,6 +220,10 @@ void wr_worker_note_adopted(struct wr_worker *w, enum wr_status st)
     wr_gen_unref(w->gen);
     w->gen = w->coming;
     w->coming = NULL;
+    if (w->is_quitting) {
+        wr_worker_close_listeners(w);
+        return;
+    }
     /* Every thread has its own duplicates now, of the new ones only. */
     for (e = wr_files_next(&w->listeners, NULL); e != NULL; e = next) {
         next = wr_files_next(&w->listeners, e);

@@ -86,7 +86,8 @@ enum wr_worker_end {
 
 void wr_worker_post_end(struct wr_worker *w, enum wr_worker_end how);
 
-/* worker.c: a thread is up; is down. */
+/* worker.c: the control thread's own descriptors; a thread is up; is down. */
+void wr_worker_close_listeners(struct wr_worker *w);
 void wr_worker_note_up(struct wr_worker *w);
 void wr_worker_note_down(struct wr_worker *w);
 

@@ -242,6 +242,9 @@ static enum wr_status merged(struct wr_conf *cf, struct wr_scope *s, enum wr_con
     }
     given.buffer_size = wr_conf_is_given(&wr_proxy_conf, kind, cf->registry, lc,
                                          offsetof(struct wr_proxy_loc, up.buffer_size));
+    given.temp_write_size =
+        wr_conf_is_given(&wr_proxy_conf, kind, cf->registry, lc,
+                         offsetof(struct wr_proxy_loc, up.temp_file_write_size));
     given.buffers = wr_conf_is_given(&wr_proxy_conf, kind, cf->registry, lc,
                                      offsetof(struct wr_proxy_loc, up.buffers));
     if (wr_up_conf_merged(cf, s, &lc->up, "proxy", given,

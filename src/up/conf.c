@@ -137,6 +137,13 @@ enum wr_status wr_up_conf_merged(struct wr_conf *cf, struct wr_scope *s, struct 
             "\"%s_buffers\"",
             prefix, prefix, prefix);
     }
+    if (given.temp_write_size && c->temp_file_write_size < least) {
+        return wr_conf_err(
+            cf, s->node,
+            "\"%s_temp_file_write_size\" must be equal to or greater than the maximum of the value "
+            "of \"%s_buffer_size\" and one of the \"%s_buffers\"",
+            prefix, prefix, prefix);
+    }
     c->spill = (struct wr_spill_conf){
         .where = c->temp_path,
         .max = c->max_temp_file_size,

@@ -90,7 +90,7 @@ wr_dir_set_fn wr_set_up_bind;
  * pass_headers has them.
  */
 struct wr_up_given {
-    bool buffer_size, buffers;
+    bool buffer_size, buffers, temp_write_size;
 };
 
 struct wr_up_hidden {

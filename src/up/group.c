@@ -132,6 +132,7 @@ static enum wr_status set_upstream(struct wr_conf *cf, const struct wr_dir *dir,
     struct group_def *d = wr_map_get(&g->by_name, name);
     struct wr_scope *s;
     struct group_conf *gc;
+    struct wr_pos pos;
     void *own;
 
     (void)dir, (void)conf; /* the block has no field of its own */
@@ -155,7 +156,12 @@ static enum wr_status set_upstream(struct wr_conf *cf, const struct wr_dir *dir,
         return WR_ENOMEM;
     }
     if (gc->servers.cnt == 0) {
-        return wr_conf_err(cf, node, "no servers are inside upstream");
+        /* Where nginx sees it: at the end of the block. */
+        pos = wr_node_pos(node);
+        pos.line = node->end_line;
+        pos.column = 0;
+        wr_diag_add(cf->diags, WR_LOG_EMERG, &pos, WR_STR_NULL, "no servers are inside upstream");
+        return WR_ECONFIG;
     }
     return WR_OK;
 }

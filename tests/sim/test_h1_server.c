@@ -285,7 +285,7 @@ static const struct talk talks[] = {
     {"longer than announced", GET, too_long,
      "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: keep-alive\r\n\r\nhel", LOG, CLOSED, ""},
     {"fails in chunked", GET, fails_chunked, /* U6.5 */
-     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n5\r\nhello",
+     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n5\r\nhello\r\n",
      "GET /x -> 200 DONE/RESET PEER_FAILED\n", CUT, ""},
     {"unsafe field", GET, unsafe_field, "", "GET /x -> 200 DONE/RESET INTERNAL\n", CUT, ""}, /* U14.1 */
     {"post read", POST "Content-Length: 4\r\n\r\nbody" GET, mode_read, KEEP KEEP, PLOG LOG, KEPT,

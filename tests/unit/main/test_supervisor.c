@@ -210,6 +210,25 @@ static void test_one_process(void **state)
     assert_int_equal(wait_exit(pid), 0);
 }
 
+/* A signal that comes while the worker or its threads are only starting. */
+static void test_ends_before_it_served(void **state)
+{
+    static const int signals[] = {SIGTERM, SIGQUIT, SIGINT, SIGQUIT, SIGTERM, SIGQUIT};
+
+    (void)state;
+    write_conf("worker_processes 4;", "$pid");
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+        pid_t pid = start();
+
+        for (size_t k = 0; k < i; k++) {
+            (void)poll(NULL, 0, 3); /* a different moment each time */
+        }
+        assert_int_equal(kill(pid, signals[i]), 0);
+        assert_int_equal(wait_exit(pid), 0);
+        assert_int_equal(access(sock_path, F_OK), -1);
+    }
+}
+
 static void test_bad_start(void **state)
 {
     (void)state;
@@ -248,6 +267,7 @@ int main(void)
         cmocka_unit_test(test_restarts_a_dead_worker),
         cmocka_unit_test(test_worker_ends_without_its_supervisor),
         cmocka_unit_test(test_one_process),
+        cmocka_unit_test(test_ends_before_it_served),
         cmocka_unit_test(test_bad_start),
     };
 
