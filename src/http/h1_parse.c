@@ -450,6 +450,9 @@ static enum wr_h1_result take_field(struct wr_h1_parser *p, const char *line, si
         }
         if (v == NAME_DROP) {
             p->dropped_fields++;
+            if (p->_msg->dropped.len == 0) {
+                p->_msg->dropped = wr_str(line, n);
+            }
             return WR_H1_DONE;
         }
     }

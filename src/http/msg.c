@@ -176,8 +176,8 @@ static void move_slice(struct wr_str *s, uintptr_t old, size_t len, const char *
 
 void wr_msg_rebase(struct wr_msg *m, const char *old, size_t len, const char *new_base)
 {
-    struct wr_str *slices[] = {&m->method_name, &m->target,       &m->authority,
-                               &m->scheme,      &m->request_line, &m->reason};
+    struct wr_str *slices[] = {&m->method_name,  &m->target, &m->authority, &m->scheme,
+                               &m->request_line, &m->reason, &m->dropped};
 
     for (size_t i = 0; i < WR_ARRAY_LEN(slices); i++) {
         move_slice(slices[i], (uintptr_t)old, len, new_base);

@@ -631,6 +631,11 @@ static enum req_state step_start(struct wr_reqx *x)
     if (r->stream->bad != 0) {
         return refuse_head(x);
     }
+    if (r->head->dropped.len > 0) {
+        wr_log(&r->log, WR_LOG_INFO,
+               "client sent invalid header line: \"%.*s\" while reading client request headers",
+               WR_STR_ARG(r->head->dropped));
+    }
     st = read_host(r);
     if (st != WR_OK) {
         return refuse(x, st == WR_ENOMEM ? 500 : 400, "client sent invalid host header");

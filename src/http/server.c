@@ -27,6 +27,7 @@
 
 #define REMOVED_GRACE_MS 1000u /* connections of an address that a reload took away (U14.9) */
 #define REUSE_SCAN       256u  /* connections looked at for idle ones when all are in use */
+#define SILENT_MS        1000u /* a connection that sent nothing so long may give way */
 #define REUSE_MAX        32u   /* idle ones closed at a time */
 #define FULL_PAUSE_MS    100u  /* all in use: after this, maybe one has become idle */
 
@@ -275,6 +276,13 @@ static unsigned reuse_max(void)
     return limit == 0 ? REUSE_MAX : WR_MIN(WR_MAX(limit / 8, 1u), REUSE_MAX);
 }
 
+/* Idle behind a request, or silent since it came. */
+static bool is_expendable(const struct wr_h1_server *c)
+{
+    return wr_h1_server_is_idle(c) && (wr_h1_server_requests(c) > 0 ||
+                                       wr_now_ms() - wr_h1_server_idle_since_ms(c) >= SILENT_MS);
+}
+
 /* Closes idle connections of one address, those that were looked at longest ago first. */
 static unsigned close_idle(struct wr_listen_ctx *lc, unsigned *scan)
 {
@@ -287,7 +295,7 @@ static unsigned close_idle(struct wr_listen_ctx *lc, unsigned *scan)
         (*scan)--;
         wr_list_remove(n);
         wr_list_push(&lc->conns, n);
-        if (wr_h1_server_is_idle(c)) {
+        if (is_expendable(c)) {
             closed++;
             wr_h1_server_close(c, WR_REASON_SHUTDOWN);
         }
