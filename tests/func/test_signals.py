@@ -132,7 +132,8 @@ def test_hup_keeps_peer_connections(weir, origin):
     reload(server, server.compose(location + TWO.replace("/", "/two"), http=group))
     wait_for(lambda: server.get("/two").text == "two", "the new configuration")
     server.get("/")
-    assert up.connections == 1
+    # a connection that another thread keeps is shared only once it was idle for a second
+    assert up.connections <= min(2, int(os.environ.get("WEIR_TEST_WORKERS", "1")))
 
 
 def test_requests_are_served_during_reloads(weir):
@@ -217,6 +218,14 @@ def test_quit_serves_a_late_request(weir):
     client = server.client()
     assert client.get("/").text == "one"
     server.signal("QUIT")
+
+    def refused():
+        try:
+            server.client().close()
+        except OSError:
+            return True
+        return False
+    wait_for(refused, "the listener to be closed")
     resp = client.get("/")
     assert resp.text == "one" and resp.headers["Connection"] == "close"
     client.expect_eof()
