@@ -10,6 +10,7 @@
 #include "event/poll.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -208,4 +209,14 @@ void wr_io_consume(struct wr_io *io, size_t n)
         wr_chunk_unref(wr_take(&io->rx));
         resume_receiving(io);
     }
+}
+
+int wr_poll_dup(int fd)
+{
+    struct wr_loop *l = wr_loop_get();
+
+    if (l && l->poll->ops->dup) {
+        return l->poll->ops->dup(l->poll, fd);
+    }
+    return fcntl(fd, F_DUPFD_CLOEXEC, 0);
 }

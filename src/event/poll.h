@@ -106,6 +106,8 @@ struct wr_poll_ops {
      */
     bool (*batch)(struct wr_poll *p);
     void (*free)(struct wr_poll *p);
+    /* Optional: a duplicate of a listening descriptor; NULL: the system's dup. */
+    int (*dup)(struct wr_poll *p, int fd);
 };
 
 /* Back ends embed this first. */
@@ -162,5 +164,9 @@ enum wr_status wr_io_take(struct wr_io *io, size_t max, struct wr_chunk **ret_c,
 const char *wr_io_peek(const struct wr_io *io, size_t *ret_len);
 /* The first n bytes of rx are done with. */
 void wr_io_consume(struct wr_io *io, size_t n);
+
+/* Another descriptor of a listening socket for this thread's loop, close-on-exec; -1: none is left.
+ */
+int wr_poll_dup(int fd);
 
 #endif

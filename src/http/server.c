@@ -416,7 +416,7 @@ static enum wr_status open_port(struct wr_gen_slot *slot, const struct wr_port *
 {
     struct wr_listen_ctx *lc;
     enum wr_status st;
-    int fd = wr_sock_dup(fd_of_port(p));
+    int fd = wr_poll_dup(fd_of_port(p));
 
     if (fd == -1) {
         return WR_ESYS;

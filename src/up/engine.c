@@ -29,7 +29,7 @@
 #define WR_UP_STATES(X)                                                                            \
     X(START, start, NONE, B(PICK) | B(FAIL) | B(DONE))                                             \
     X(PICK, pick, NONE, B(TRY) | B(FAIL) | B(DONE))                                                \
-    X(TRY, try, NONE, B(RELAY) | B(TUNNEL) | B(RETRY) | B(FAIL) | B(DONE))                         \
+    X(TRY, try, NONE, B(RELAY) | B(TUNNEL) | B(RETRY) | B(FAIL) | B(ABORT) | B(DONE))              \
     X(RETRY, retry, NONE, B(PICK) | B(TRY) | B(RELAY) | B(FAIL) | B(DONE))                         \
     X(RELAY, relay, NONE, B(DONE) | B(ABORT))                                                      \
     X(TUNNEL, tunnel, NONE, B(DONE))                                                               \

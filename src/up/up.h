@@ -6,7 +6,7 @@
  *
  *   START    target, request body                     -> PICK FAIL
  *   PICK     eligibility, balancer, slot              -> TRY FAIL
- *   TRY      the attempt until its head is accepted   -> RELAY TUNNEL RETRY FAIL DONE
+ *   TRY      the attempt until its head is accepted   -> RELAY TUNNEL RETRY FAIL ABORT DONE
  *   RETRY    account the failure, ask the policy      -> PICK TRY FAIL
  *   RELAY    bytes flow                               -> DONE ABORT
  *   TUNNEL   raw bytes both ways                      -> DONE

@@ -847,6 +847,13 @@ static void op_free(struct wr_poll *p)
     (void)p;
 }
 
+/* A listening socket has one user here: the duplicate is the descriptor itself. */
+static int op_dup(struct wr_poll *p, int fd)
+{
+    (void)p;
+    return fd;
+}
+
 static const struct wr_poll_ops sim_ops = {
     .name = "sim",
     .adopt = op_adopt,
@@ -861,6 +868,7 @@ static const struct wr_poll_ops sim_ops = {
     .wait = op_wait,
     .batch = op_batch,
     .free = op_free,
+    .dup = op_dup,
 };
 
 /* ---- life and run --------------------------------------------------------------------------- */

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * test_proxy.c: the whole proxy in the simulator: a configuration, a client, two peers, the real
+ * request engine, codec and upstream engine, on simulated sockets and clock. Played whole and by
+ * seeds with short reads and writes and delays; cut at every byte on each side; with time jumping
+ * over silent peers; with every allocation failing in turn. What a client may see is checked every
+ * time: the whole answer, an error page, or a cut; never a truncated answer as whole.
+ */
+/* cmocka wants these in front of it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "base/chunk.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "conf/gen.h"
+#include "http/core_conf.h"
+#include "http/module.h"
+#include "http/range.h"
+#include "http/server.h"
+#include "http/vars_core.h"
+#include "lb/rr.h"
+#include "sim/sim.h"
+#include "up/group.h"
+#include "up/idle.h"
+#include "up/up.h"
+
+extern const struct wr_module wr_proxy_module;
+
+static const struct wr_lb *const lbs[] = {&wr_lb_rr};
+static const struct wr_module core_module = {.conf = &wr_core_conf};
+static struct wr_module up_module = {.conf = &wr_group_conf, .balancers = lbs, .balancer_cnt = 1};
+static const struct wr_module *const modules[] = {&core_module, &up_module, &wr_vars_core_module,
+                                                  &wr_range_module, &wr_proxy_module};
+static struct wr_registry registry;
+static struct wr_gen *gen;
+static struct wr_fixtures fixtures;
+
+#define CONF                                                                                       \
+    "http { upstream u { server 10.0.0.2:80 max_fails=0; server 10.0.0.3:80 max_fails=0; }\n"      \
+    "server { listen 10.0.0.1:80; location / { proxy_pass http://u; proxy_read_timeout 5s;"        \
+    " proxy_connect_timeout 5s; proxy_next_upstream error timeout non_idempotent; }"               \
+    " location /off { proxy_request_buffering off; proxy_buffering off; proxy_pass http://u; } } }"
+
+static int boot(void **state)
+{
+    static struct wr_conf_module *confs[WR_ARRAY_LEN(modules)];
+    static const struct wr_conf_text text = {"/t/weir.conf", CONF, 0, 0};
+    static const struct wr_conf_texts texts = {&text, 1};
+    struct wr_conf_opts o = {
+        .registry = &registry, .path = WR_STR("/t/weir.conf"), .prefix = WR_STR("/tmp/")};
+    struct wr_conf_source source;
+    const char *err = NULL;
+    struct wr_diags diags;
+    struct wr_strbuf b;
+    struct wr_arena a;
+
+    (void)state;
+    up_module.var_cnt = wr_up_vars_cnt;
+    up_module.vars = wr_up_vars;
+    if (wr_modules_set(modules, WR_ARRAY_LEN(modules), &err) != WR_OK) {
+        return -1;
+    }
+    for (size_t i = 0; i < WR_ARRAY_LEN(modules); i++) {
+        confs[i] = modules[i]->conf != NULL ? modules[i]->conf : confs[0];
+    }
+    /* Modules without directives stand last in the list of confs. */
+    confs[2] = wr_vars_core_module.conf;
+    confs[3] = wr_proxy_module.conf;
+    wr_strbuf_init(&b, 4096);
+    if (wr_registry_init(&registry, confs, 4, &b) != WR_OK) {
+        print_message("%.*s\n", WR_STR_ARG(wr_strbuf_str(&b)));
+        return -1;
+    }
+    wr_strbuf_fini(&b);
+    wr_conf_source_texts(&source, &texts);
+    wr_fixtures_init(&fixtures);
+    o.source = &source;
+    o.fixtures = &fixtures;
+    wr_arena_init(&a, 1 << 20);
+    wr_diags_init(&diags, &a);
+    if (wr_conf_load(&o, &diags, &gen, NULL) != WR_OK) {
+        wr_strbuf_init(&b, 65536);
+        wr_diags_write(&diags, WR_DIAG_PLAIN, &b);
+        print_message("%.*s\n", WR_STR_ARG(wr_strbuf_str(&b)));
+        return -1;
+    }
+    wr_arena_fini(&a);
+    return 0;
+}
+
+static int shutdown_all(void **state)
+{
+    (void)state;
+    wr_idle_process_end();
+    wr_gen_unref(gen);
+    (void)wr_fixtures_sweep(&fixtures);
+    wr_fixtures_fini(&fixtures);
+    wr_registry_fini(&registry);
+    return 0;
+}
+
+/* --- one exchange --- */
+
+struct play {
+    struct sim_conf conf;
+    const struct sim_step *client, *peer2, *peer3;
+    enum sim_dir cut_dir;
+    uint64_t cut_at; /* the client's connection is reset there; 0: not */
+    char got[1 << 16];
+    size_t got_len;
+    bool is_torture;
+};
+
+static struct wr_addr at(unsigned host)
+{
+    return sim_addr(host, 80);
+}
+
+static void run_play(void *data)
+{
+    struct play *p = data;
+    struct sim *s = sim_new(&p->conf);
+    struct wr_addr front = at(1), p2 = at(2), p3 = at(3);
+    struct wr_http *h = wr_http_of(gen);
+    int fd = sim_listen(s, &front);
+    struct sim_sock *c;
+    const char *got;
+
+    h->ports[0].fds = &fd;
+    h->ports[0].fd_cnt = 1;
+    if (p->peer2 != NULL) {
+        sim_serve_script(s, &p2, p->peer2);
+    }
+    if (p->peer3 != NULL) {
+        sim_serve_script(s, &p3, p->peer3);
+    }
+    p->got_len = 0;
+    if (wr_http_adopt(gen, 0) == WR_OK) {
+        c = sim_dial(s, &front);
+        if (c != NULL) {
+            if (p->cut_at != 0) {
+                sim_reset_at(c, p->cut_dir, p->cut_at);
+            }
+            sim_script(c, p->client);
+            (void)sim_run_for(s, 30000);
+            got = sim_received(c, &p->got_len);
+            p->got_len = WR_MIN(p->got_len, sizeof(p->got) - 1);
+            if (p->got_len > 0) {
+                memcpy(p->got, got, p->got_len);
+            }
+        }
+    }
+    p->got[p->got_len] = '\0';
+    wr_http_stop();
+    (void)sim_run_for(s, 100);
+    wr_idle_thread_end();
+    (void)sim_run_for(s, 100);
+    assert_int_equal(wr_http_req_cnt(), 0);
+    assert_int_equal(wr_http_conn_cnt(), 0);
+    sim_free(s);
+}
+
+#define HEAD_OK "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"
+
+static const struct sim_step get_client[] = {
+    SIM_SEND("GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"), SIM_DRAIN, SIM_CLOSE};
+static const struct sim_step post_client[] = {
+    SIM_SEND(
+        "POST /off HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n"
+        "hello\r\n6\r\n world\r\n0\r\n\r\n"),
+    SIM_DRAIN, SIM_CLOSE};
+static const struct sim_step good_peer[] = {SIM_UNTIL("\r\n\r\n"), SIM_SEND(HEAD_OK "0123456789"),
+                                            SIM_LOOP};
+static const struct sim_step post_peer[] = {SIM_UNTIL("0\r\n\r\n"), SIM_SEND(HEAD_OK "0123456789"),
+                                            SIM_LOOP};
+static const struct sim_step silent_peer[] = {SIM_UNTIL("\r\n\r\n"), SIM_DRAIN, SIM_CLOSE};
+static const struct sim_step short_peer[] = {SIM_UNTIL("\r\n\r\n"), SIM_SEND(HEAD_OK "01234"),
+                                             SIM_CLOSE};
+
+/* The body is whole only behind a whole head, else the answer is an error of ours, or was cut. */
+static bool is_whole(const struct play *p)
+{
+    const char *body = strstr(p->got, "\r\n\r\n");
+
+    return strncmp(p->got, "HTTP/1.1 200 OK\r\n", 17) == 0 && body != NULL &&
+           strcmp(body + 4, "0123456789") == 0;
+}
+
+static void check_never_false(const struct play *p)
+{
+    const char *body = strstr(p->got, "\r\n\r\n");
+
+    /* U6.5: a shorter body is never framed as whole. */
+    if (body != NULL && strncmp(p->got, "HTTP/1.1 200", 12) == 0 && strlen(body + 4) < 10) {
+        assert_non_null(strstr(p->got, "Content-Length: 10"));
+    }
+}
+
+/* U3 U4 U5 U6: whole exchanges by seed */
+static void by_seeds(void **state)
+{
+    static struct play p;
+
+    (void)state;
+    for (uint64_t seed = 1; seed <= 120; seed++) {
+        p = (struct play){
+            .conf = {.seed = seed, .short_io = seed > 1, .delays = seed % 2 == 0},
+            .client = seed % 3 == 0 ? post_client : get_client,
+            .peer2 = seed % 3 == 0 ? post_peer : good_peer,
+            .peer3 = seed % 3 == 0 ? post_peer : good_peer
+        };
+        run_play(&p);
+        if (!is_whole(&p)) {
+            fail_msg("seed %d: %s", (int)seed, p.got);
+        }
+    }
+}
+
+/* U7: a refused, a silent and a cut peer: the next one answers, or the client is cut */
+static void next_peer(void **state)
+{
+    static struct play p;
+
+    (void)state;
+    p = (struct play){.conf = {.seed = 7}, .client = get_client, .peer3 = good_peer};
+    run_play(&p);
+    assert_true(is_whole(&p));
+    p = (struct play){
+        .conf = {.seed = 8}, .client = get_client, .peer2 = silent_peer, .peer3 = good_peer};
+    run_play(&p);
+    assert_true(is_whole(&p)); /* 5 s of simulated time passed */
+    p = (struct play){
+        .conf = {.seed = 9}, .client = get_client, .peer2 = silent_peer, .peer3 = silent_peer};
+    run_play(&p);
+    assert_int_equal(strncmp(p.got, "HTTP/1.1 504", 12), 0);
+    p = (struct play){.conf = {.seed = 10}, .client = get_client};
+    run_play(&p);
+    assert_int_equal(strncmp(p.got, "HTTP/1.1 502", 12), 0);
+    p = (struct play){
+        .conf = {.seed = 11}, .client = get_client, .peer2 = short_peer, .peer3 = short_peer};
+    run_play(&p);
+    assert_false(is_whole(&p));
+    assert_non_null(strstr(p.got, "\r\n\r\n01234"));
+    check_never_false(&p);
+}
+
+/* U8: the client is reset at every byte of either direction; nothing is left behind */
+static void client_cut_at_every_byte(void **state)
+{
+    static struct play p;
+
+    (void)state;
+    for (uint64_t n = 1; n < 170; n++) {
+        for (int dir = 0; dir < 2; dir++) {
+            p = (struct play){
+                .conf = {.seed = n, .short_io = true},
+                .client = n % 2 != 0 ? get_client : post_client,
+                .peer2 = n % 2 != 0 ? good_peer : post_peer,
+                .peer3 = n % 2 != 0 ? good_peer : post_peer,
+                .cut_dir = dir == 0 ? SIM_TX : SIM_RX,
+                .cut_at = n
+            };
+            run_play(&p);
+            check_never_false(&p);
+        }
+    }
+}
+
+/* U6.5: the peer closes behind every byte of its answer */
+static void peer_cut_at_every_byte(void **state)
+{
+    static const char answer[] = HEAD_OK "0123456789";
+    static struct play p;
+    char part[sizeof(answer)];
+
+    (void)state;
+    for (size_t n = 0; n < sizeof(answer); n++) {
+        const struct sim_step cut[] = {SIM_UNTIL("\r\n\r\n"), SIM_SEND(part), SIM_CLOSE};
+
+        memcpy(part, answer, n);
+        part[n] = '\0';
+        p = (struct play){
+            .conf = {.seed = n + 1, .short_io = true},
+            .client = get_client,
+            .peer2 = cut,
+            .peer3 = cut
+        };
+        run_play(&p);
+        check_never_false(&p);
+        if (n == sizeof(answer) - 1) {
+            assert_true(is_whole(&p));
+        } else if (strncmp(p.got, "HTTP/1.1 502", 12) != 0) {
+            assert_false(is_whole(&p));
+        }
+    }
+}
+
+/* Every allocation fails in turn: an answer, an error or a cut, and nothing leaks (sim_torture
+ * checks) */
+static void allocations(void **state)
+{
+    static struct play p;
+
+    (void)state;
+    p = (struct play){
+        .conf = {.seed = 3}, .client = get_client, .peer2 = good_peer, .peer3 = good_peer};
+    assert_true(sim_torture(run_play, &p) > 10);
+    assert_true(is_whole(&p));
+    p = (struct play){
+        .conf = {.seed = 3}, .client = post_client, .peer2 = post_peer, .peer3 = post_peer};
+    assert_true(sim_torture(run_play, &p) > 10);
+    assert_true(is_whole(&p));
+}
+
+int main(void)
+{
+    static const struct wr_log_sink quiet = {.fd = 2, .level = WR_LOG_EMERG};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(by_seeds),
+        cmocka_unit_test(next_peer),
+        cmocka_unit_test(client_cut_at_every_byte),
+        cmocka_unit_test(peer_cut_at_every_byte),
+        cmocka_unit_test(allocations),
+    };
+
+    wr_log_set_default(&quiet);
+    return cmocka_run_group_tests(tests, boot, shutdown_all);
+}
