@@ -751,7 +751,7 @@ static const struct wr_dir core_dirs[] = {
     {.name = "max_ranges", .contexts = ALL, .min = 1, .max = 1, .set = wr_set_num, .data = &u31_bounds,
      WR_DIR_FIELD(LOC, struct wr_core_loc, max_ranges), .doc = "Most ranges of a request; 0: none. Without it: no limit."},
     {.name = "sendfile", .contexts = ALL_IF, .min = 1, .max = 1, .set = wr_set_flag,
-     WR_DIR_FIELD(LOC, struct wr_core_loc, sendfile), .def = "off", .doc = "Send files without copying them?"},
+     WR_DIR_FIELD(LOC, struct wr_core_loc, sendfile), .def = "on", .doc = "Send files without copying them?"},
     LOC_ROW("sendfile_max_chunk", sendfile_max_chunk, wr_set_size, NULL, "2m", "Most bytes of one sendfile call; 0: no limit."),
     LOC_ROW("directio", directio, wr_set_offset, &directio_bounds, "off", "Accepted."),
     LOC_ROW("directio_alignment", directio_alignment, wr_set_offset, NULL, "512", "Accepted."),

@@ -651,7 +651,7 @@ static enum wr_status send_once(struct h1_xchg *x, struct wr_conn *c, bool *ret_
     int cnt;
 
     *ret_is_idle = false;
-    if (file && !c->link->ops->send_file) {
+    if (file && (!c->link->ops->send_file || x->s.no_sendfile)) {
         st = read_file(tx, file, body_allowed(tx));
         if (st != WR_OK) {
             return st;

@@ -87,6 +87,7 @@ void wr_req_use_location(struct wr_req *r, const struct wr_location *l)
     s->tx_timeout_ms = lc->send_timeout_ms;
     s->rx_timeout_ms = lc->body_timeout_ms;
     s->body_max = lc->body_max;
+    s->no_sendfile = !lc->sendfile;
 }
 
 void wr_req_use_server(struct wr_req *r, const struct wr_server *v)

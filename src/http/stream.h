@@ -91,6 +91,7 @@ struct wr_stream {
     bool is_reused;  /* client role: the connection had served before */
     bool got_bytes;  /* client role: at least one byte of an answer came on this exchange */
     bool is_tunnel;
+    bool no_sendfile; /* set by the user: file slices go through a buffer */
     /* server role: its first bytes came while the request before it was served */
     bool is_pipelined;
     uint8_t reason; /* enum wr_reason: why a half is RESET; first one wins */

@@ -13,6 +13,7 @@
 #include "base/obj.h"
 #include "base/stat.h"
 #include "event/timer.h"
+#include "http/core_conf.h"
 #include "up/idle.h"
 #include "up/send.h"
 #include "up/up.h"
@@ -65,6 +66,7 @@ static void go_active(struct wr_up *u)
     }
     a->stream->rx_timeout_ms = c->read_timeout_ms;
     a->stream->tx_timeout_ms = c->send_timeout_ms;
+    a->stream->no_sendfile = !wr_core_loc_of(u->req)->sendfile;
     a->stream->head_max = (uint32_t)c->buffer_size;
     a->stream->in_high =
         c->buffering ? (size_t)c->buffers.num * c->buffers.size : (size_t)c->buffer_size;

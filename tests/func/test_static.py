@@ -296,3 +296,14 @@ def test_index_is_an_internal_redirect(weir):
 
 def test_etag_form(server):
     assert re.match(r'"[0-9a-f]+-[0-9a-f]+"\Z', server.get("/a.txt").headers["ETag"])
+
+
+@pytest.mark.parametrize("sendfile", ["on", "off"])
+def test_large_file_by_either_way(weir, sendfile):
+    data = bytes(range(256)) * 12000
+    server = weir("sendfile " + sendfile + "; location / { root {prefix}/www; }".replace("{prefix}", "."))
+    os.makedirs(server.path("www"), exist_ok=True)
+    server.write("www/big.bin", data)
+    assert server.get("/big.bin").body == data
+    part = server.get("/big.bin", {"Range": "bytes=70000-140000"})
+    assert part.status == 206 and part.body == data[70000:140001]

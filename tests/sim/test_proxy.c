@@ -17,93 +17,18 @@
 
 #include <string.h>
 
-#include "base/chunk.h"
-#include "base/log.h"
-#include "base/mem.h"
-#include "conf/gen.h"
-#include "http/core_conf.h"
-#include "http/module.h"
-#include "http/range.h"
-#include "http/server.h"
-#include "http/vars_core.h"
-#include "lb/rr.h"
-#include "sim/sim.h"
-#include "up/group.h"
-#include "up/idle.h"
-#include "up/up.h"
-
-extern const struct wr_module wr_proxy_module;
-
-static const struct wr_lb *const lbs[] = {&wr_lb_rr};
-static const struct wr_module core_module = {.conf = &wr_core_conf};
-static struct wr_module up_module = {.conf = &wr_group_conf, .balancers = lbs, .balancer_cnt = 1};
-static const struct wr_module *const modules[] = {&core_module, &up_module, &wr_vars_core_module,
-                                                  &wr_range_module, &wr_proxy_module};
-static struct wr_registry registry;
-static struct wr_gen *gen;
-static struct wr_fixtures fixtures;
-
-#define CONF                                                                                       \
-    "http { upstream u { server 10.0.0.2:80 max_fails=0; server 10.0.0.3:80 max_fails=0; }\n"      \
-    "server { listen 10.0.0.1:80; location / { proxy_pass http://u; proxy_read_timeout 5s;"        \
-    " proxy_connect_timeout 5s; proxy_next_upstream error timeout non_idempotent; }"               \
-    " location /off { proxy_request_buffering off; proxy_buffering off; proxy_pass http://u; } } }"
+#include "sim/proxy_kit.h"
 
 static int boot(void **state)
 {
-    static struct wr_conf_module *confs[WR_ARRAY_LEN(modules)];
-    static const struct wr_conf_text text = {"/t/weir.conf", CONF, 0, 0};
-    static const struct wr_conf_texts texts = {&text, 1};
-    struct wr_conf_opts o = {
-        .registry = &registry, .path = WR_STR("/t/weir.conf"), .prefix = WR_STR("/tmp/")};
-    struct wr_conf_source source;
-    const char *err = NULL;
-    struct wr_diags diags;
-    struct wr_strbuf b;
-    struct wr_arena a;
-
     (void)state;
-    up_module.var_cnt = wr_up_vars_cnt;
-    up_module.vars = wr_up_vars;
-    if (wr_modules_set(modules, WR_ARRAY_LEN(modules), &err) != WR_OK) {
-        return -1;
-    }
-    for (size_t i = 0; i < WR_ARRAY_LEN(modules); i++) {
-        confs[i] = modules[i]->conf != NULL ? modules[i]->conf : confs[0];
-    }
-    /* Modules without directives stand last in the list of confs. */
-    confs[2] = wr_vars_core_module.conf;
-    confs[3] = wr_proxy_module.conf;
-    wr_strbuf_init(&b, 4096);
-    if (wr_registry_init(&registry, confs, 4, &b) != WR_OK) {
-        print_message("%.*s\n", WR_STR_ARG(wr_strbuf_str(&b)));
-        return -1;
-    }
-    wr_strbuf_fini(&b);
-    wr_conf_source_texts(&source, &texts);
-    wr_fixtures_init(&fixtures);
-    o.source = &source;
-    o.fixtures = &fixtures;
-    wr_arena_init(&a, 1 << 20);
-    wr_diags_init(&diags, &a);
-    if (wr_conf_load(&o, &diags, &gen, NULL) != WR_OK) {
-        wr_strbuf_init(&b, 65536);
-        wr_diags_write(&diags, WR_DIAG_PLAIN, &b);
-        print_message("%.*s\n", WR_STR_ARG(wr_strbuf_str(&b)));
-        return -1;
-    }
-    wr_arena_fini(&a);
-    return 0;
+    return proxy_boot();
 }
 
 static int shutdown_all(void **state)
 {
     (void)state;
-    wr_idle_process_end();
-    wr_gen_unref(gen);
-    (void)wr_fixtures_sweep(&fixtures);
-    wr_fixtures_fini(&fixtures);
-    wr_registry_fini(&registry);
+    proxy_end();
     return 0;
 }
 

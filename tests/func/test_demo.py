@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`weir demo`: every command that it prints works as printed, and Ctrl-C leaves nothing behind."""
+import os
+import re
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+from weirtest import server as server_module
+
+pytestmark = pytest.mark.weir_only("the demonstration is weir's")
+
+
+def read_intro(process):
+    text = ""
+    for line in process.stdout:
+        text += line
+        if "Ctrl-C" in line:
+            return text
+    raise AssertionError("the demonstration ended: " + text)
+
+
+def test_printed_commands_work():
+    if not shutil.which("curl"):
+        pytest.skip("curl is not installed")
+    process = subprocess.Popen([server_module.BINARY, "demo"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        intro = read_intro(process)
+        folder = os.path.dirname(re.search(r"configuration: (\S+)", intro).group(1))
+        commands = [line.strip() for line in intro.splitlines() if line.startswith("  ") and "curl" in line]
+        assert len(commands) == 5
+        out = []
+        for command in commands:
+            done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=60)
+            assert done.returncode == 0, (command, done.stdout[-500:], done.stderr[-500:])
+            out.append(done.stdout.decode("latin-1"))
+        assert "peer" in out[0].lower()
+        assert re.search(r"10[0-9]{7} bytes", out[2]), out[2]
+        assert out[3].count("data:") == 5
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert not os.path.exists(folder)
