@@ -112,9 +112,6 @@ static void write_context(const struct wr_log *log, struct wr_strbuf *b)
     const struct wr_hdr *host, *referer;
     char text[WR_ADDR_TEXT_MAX];
 
-    if (r->up_phase.len > 0) {
-        wr_strbuf_printf(b, " while %.*s", WR_STR_ARG(r->up_phase));
-    }
     wr_strbuf_printf(b, ", client: %.*s, server: %.*s", (int)wr_addr_write_host(&r->peer, text),
                      text, WR_STR_ARG(r->server ? r->server->name : WR_STR_NULL));
     add_field(b, "request", r->head->request_line);

@@ -138,7 +138,6 @@ struct wr_req {
     uint32_t captures_cnt;
     void **ctx;   /* per-module contexts, by module number; reset by an internal redirect */
     void *up_log; /* up/vars.c: what $upstream_* tell; survives redirects */
-    struct wr_str up_phase; /* error log: "connecting to upstream" ...; empty: none */
     /* error log: upstream: "http://" "1.2.3.4:80" "/x"; up_url empty: none */
     struct wr_str up_scheme, up_url, up_uri;
     uint64_t limit_rate; /* bytes/s to the client; 0: none */

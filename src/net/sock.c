@@ -231,11 +231,6 @@ enum wr_status wr_sock_tcpinfo(int fd, struct wr_sock_tcpinfo *ret)
     return WR_OK;
 }
 
-int wr_sock_dup(int fd)
-{
-    return fcntl(fd, F_DUPFD_CLOEXEC, 3);
-}
-
 void wr_sock_close(int fd)
 {
     if (fd != -1) {

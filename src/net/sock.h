@@ -51,7 +51,6 @@ struct wr_sock_tcpinfo {
 };
 enum wr_status wr_sock_tcpinfo(int fd, struct wr_sock_tcpinfo *ret) WR_MUST_CHECK;
 /* Close-on-exec; -1 with errno. */
-int wr_sock_dup(int fd);
 /* Accepts -1. */
 void wr_sock_close(int fd);
 

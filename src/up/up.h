@@ -94,7 +94,7 @@ struct wr_up {
 /* Content of a request: from a location's content handler. Begins at the first step. */
 enum wr_status wr_up_new(struct wr_req *r, const struct wr_up_start *start,
                          struct wr_up **ret) WR_MUST_CHECK;
-/* "GET http://..." text of where this attempt goes, for logs. */
+/* The list of tries of this request, made at the first call; NULL without memory. */
 struct wr_up_log *wr_up_log_get(struct wr_req *r);
 
 extern const struct wr_var wr_up_vars[];
