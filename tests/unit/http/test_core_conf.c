@@ -63,8 +63,8 @@ static void has_defaults(void **state)
     assert_int_equal(lc->if_modified_since, WR_IMS_EXACT);
     assert_true(lc->etag && lc->tcp_nodelay && lc->chunked && lc->absolute_redirect &&
                 lc->port_in_redirect && lc->log_not_found);
-    assert_false(lc->sendfile || lc->tcp_nopush || lc->server_name_in_redirect ||
-                 lc->reset_timedout);
+    assert_true(lc->sendfile);
+    assert_false(lc->tcp_nopush || lc->server_name_in_redirect || lc->reset_timedout);
     assert_int_equal(lc->sendfile_max_chunk, 2 << 20);
     assert_true(lc->directio == UINT64_MAX);
     assert_int_equal(lc->limit_rate.value, 0);
