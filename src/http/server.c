@@ -27,6 +27,7 @@
 
 #define REMOVED_GRACE_MS 1000u /* connections of an address that a reload took away (U14.9) */
 #define REUSE_SCAN       256u  /* connections looked at for idle ones when all are in use */
+#define ACCEPT_LAST_MAX  4096u /* connections taken from the queue of a listener that closes */
 #define SILENT_MS        1000u /* a connection that sent nothing so long may give way */
 #define REUSE_MAX        32u   /* idle ones closed at a time */
 #define FULL_PAUSE_MS    100u  /* all in use: after this, maybe one has become idle */
@@ -449,12 +450,27 @@ static enum wr_status open_port(struct wr_gen_slot *slot, const struct wr_port *
     return WR_OK;
 }
 
+/* Those that wait in the queue would be reset when the listener closes: they are served as well. */
+static void accept_waiting(struct wr_listen_ctx *lc)
+{
+    for (unsigned i = 0; i < ACCEPT_LAST_MAX && !is_at_limit(); i++) {
+        struct wr_addr peer = {.len = 0};
+        int fd = -1, err = 0;
+
+        if (wr_listener_pull(&lc->listener, &fd, &peer, &err) != WR_OK) {
+            return;
+        }
+        serve(lc, fd, &peer);
+    }
+}
+
 /* No more accepting; connections end gracefully. */
 static void close_ctx(struct wr_listen_ctx *lc, uint32_t grace_ms)
 {
     struct wr_list *n, *t;
 
     if (lc->is_open) {
+        accept_waiting(lc);
         lc->is_open = false;
         wr_listener_close(&lc->listener);
         wr_task_cancel(&lc->task);
