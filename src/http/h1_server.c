@@ -78,10 +78,12 @@ struct wr_h1_server {
     uint64_t end_ms;     /* LINGER: in all */
     uint64_t idle_at_ms; /* when it became IDLE */
     uint32_t requests;
-    uint32_t keepalive_ms; /* of the last exchange */
-    uint32_t grace_ms;     /* of quit */
-    uint8_t state;         /* enum h1_server_state, by set_state only */
-    uint8_t why;           /* enum wr_reason of the end */
+    uint32_t keepalive_ms;                            /* of the last exchange */
+    uint32_t grace_ms;                                /* of quit */
+    uint32_t lingering_time_ms, lingering_timeout_ms; /* as the last exchange said */
+    uint8_t lingering;
+    uint8_t state; /* enum h1_server_state, by set_state only */
+    uint8_t why;   /* enum wr_reason of the end */
     bool is_quitting;
     bool is_in_on;   /* what the poller was told */
     bool is_eof;     /* the client will send no more, all it sent is here */
@@ -171,6 +173,10 @@ static struct h1_request *make_request(struct wr_h1_server *c)
     q->x.s.arena = &q->arena;
     q->x.s.began_us = h1_now_us();
     q->x.s.tx_timeout_ms = o->send_timeout_ms;
+    q->x.s.reset_timedout = o->reset_timedout;
+    q->x.s.lingering = o->lingering;
+    q->x.s.lingering_time_ms = o->lingering_time_ms;
+    q->x.s.lingering_timeout_ms = o->lingering_timeout_ms;
     wr_msg_init(&q->head, &q->arena, H1_FIELDS_MAX);
     wr_h1_parser_init(&q->x.parser, WR_H1_REQUEST, &lim, o->parse_options, &q->head);
     return q;
@@ -224,9 +230,9 @@ static void close_plainly(struct wr_h1_server *c, enum wr_reason why)
 
 /* Might the client be sending still? Closing then would destroy the response on its way (RFC
  * 9112 9.6). */
-static bool want_lingering(struct wr_h1_server *c)
+static bool want_lingering(const struct wr_h1_server *c)
 {
-    uint8_t mode = opts_of(c)->lingering;
+    uint8_t mode = c->lingering;
 
     if (c->want_reset || c->is_eof || c->is_broken || mode == 0) {
         return false;
@@ -236,7 +242,6 @@ static bool want_lingering(struct wr_h1_server *c)
 
 static void enter_linger(struct wr_h1_server *c)
 {
-    const struct wr_h1_opts *o = opts_of(c);
     uint64_t now = wr_now_ms();
 
     set_state(c, H1_SERVER_LINGER);
@@ -244,8 +249,8 @@ static void enter_linger(struct wr_h1_server *c)
     /* If it fails the connection is broken and the next receive tells. */
     (void)c->conn.link->ops->shutdown(c->conn.link);
     c->conn.io.rx_max = 0;
-    c->end_ms = now + o->lingering_time_ms;
-    set_deadline(c, WR_MIN(c->end_ms, now + o->lingering_timeout_ms));
+    c->end_ms = now + c->lingering_time_ms;
+    set_deadline(c, WR_MIN(c->end_ms, now + c->lingering_timeout_ms));
     want_in(c, true);
 }
 
@@ -745,7 +750,7 @@ static void check_deadlines(struct wr_h1_server *c, bool wants_body)
     }
     if (x->s.tx < WR_HALF_DONE && x->tx.is_blocked && !x->got_out &&
         wr_deadline_is_due(x->tx_at_ms, now)) {
-        c->want_reset = opts_of(c)->reset_timedout;
+        c->want_reset = x->s.reset_timedout;
         fail_tx(c, WR_REASON_SEND_TIMEOUT, 0);
     }
 }
@@ -776,6 +781,9 @@ static bool go_on(struct wr_h1_server *c)
     bool can_go_on = may_continue(c);
 
     c->keepalive_ms = s->keepalive_ms;
+    c->lingering = s->lingering;
+    c->lingering_time_ms = s->lingering_time_ms;
+    c->lingering_timeout_ms = s->lingering_timeout_ms;
     if (s->tx == WR_HALF_RESET && !c->was_bad) {
         leave_request(c);
         close_plainly(c, why);
@@ -861,7 +869,7 @@ static bool step_linger(struct wr_h1_server *c)
         return false;
     }
     if (got) {
-        c->at_ms = WR_MIN(c->end_ms, now + opts_of(c)->lingering_timeout_ms);
+        c->at_ms = WR_MIN(c->end_ms, now + c->lingering_timeout_ms);
     }
     arm(c, c->at_ms);
     return false;

@@ -88,6 +88,10 @@ void wr_req_use_location(struct wr_req *r, const struct wr_location *l)
     s->rx_timeout_ms = lc->body_timeout_ms;
     s->body_max = lc->body_max;
     s->no_sendfile = !lc->sendfile;
+    s->reset_timedout = lc->reset_timedout;
+    s->lingering = (uint8_t)lc->lingering;
+    s->lingering_time_ms = lc->lingering_time_ms;
+    s->lingering_timeout_ms = lc->lingering_timeout_ms;
 }
 
 void wr_req_use_server(struct wr_req *r, const struct wr_server *v)

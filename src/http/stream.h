@@ -91,6 +91,10 @@ struct wr_stream {
     bool is_reused;  /* client role: the connection had served before */
     bool got_bytes;  /* client role: at least one byte of an answer came on this exchange */
     bool is_tunnel;
+    /* server role: of the default server until the user says what its location wants */
+    bool reset_timedout; /* reset_timedout_connection */
+    uint8_t lingering;   /* lingering_close: 0 off, 1 on, 2 always */
+    uint32_t lingering_time_ms, lingering_timeout_ms;
     bool no_sendfile; /* set by the user: file slices go through a buffer */
     /* server role: its first bytes came while the request before it was served */
     bool is_pipelined;

@@ -155,6 +155,14 @@ def test_lingering_close_off(weir):
     client.wait_closed()
 
 
+@pytest.mark.weir_only("the documentation says that off never waits; nginx waits for lingering_timeout here")
+def test_lingering_close_off_of_a_location(weir):
+    client = weir("client_max_body_size 1k; lingering_timeout 30s; location / { lingering_close off; return 200 x; }").client()
+    client.send(build_request("POST", "/", {"Content-Length": "400000"}))
+    assert client.read_response().status == 413
+    client.wait_closed()
+
+
 # time
 
 def test_client_header_timeout(weir):
