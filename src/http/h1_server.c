@@ -833,7 +833,11 @@ static bool step_busy(struct wr_h1_server *c)
     bool wants_body;
 
     if (x->want_cut) {
-        close_server(c, x->s.reason, WR_IO_CLOSE_RESET);
+        /* No answer at all (444): earlier ones may still be on their way, a RST would destroy them.
+         */
+        bool is_silent = x->s.reason == WR_REASON_DONE && !x->tx.is_written;
+
+        close_server(c, x->s.reason, is_silent ? WR_IO_CLOSE_FIN : WR_IO_CLOSE_RESET);
         return false;
     }
     wants_body = pump_in(c);
