@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * syslog.h: where lines for a syslog server go, as access_log and error_log name it:
+ *
+ *   syslog:server=ADDR[:PORT]|unix:PATH[,facility=NAME][,severity=NAME][,tag=TEXT][,nohostname]
+ *
+ * RFC 3164 lines over UDP (port 514) or a datagram socket: "<PRI>Mon dd hh:mm:ss host tag: text".
+ * A datagram that cannot leave at once is dropped and counted; nothing ever waits.
+ */
+#ifndef WR_NET_SYSLOG_H
+#define WR_NET_SYSLOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/arena.h"
+#include "base/compiler.h"
+#include "base/status.h"
+#include "base/str.h"
+
+#define WR_SYSLOG_TAG_MAX  32   /* letters, digits, '_' */
+#define WR_SYSLOG_LINE_MAX 2048 /* bytes of a datagram; longer lines are cut */
+
+/* What one directive says; immutable; strings live in the arena it was parsed into. */
+struct wr_syslog {
+    struct wr_addr addr; /* of a literal; else has_addr is false and host is a name */
+    struct wr_str host;  /* as written, without the port */
+    uint16_t port;       /* 514 unless written */
+    bool has_addr, no_hostname;
+    uint8_t facility;  /* 0 ... 23, local7 by default */
+    uint8_t severity;  /* 0 ... 7, info by default; of access logs, error logs have their own */
+    struct wr_str tag; /* "weir" by default */
+};
+
+/*
+ * s: all behind "syslog:". WR_ECONFIG: *ret_what says what is wrong, in nginx's words (memory of
+ * a). WR_ENOMEM.
+ */
+enum wr_status wr_syslog_parse(struct wr_str s, struct wr_arena *a, struct wr_syslog *ret,
+                               struct wr_str *ret_what) WR_MUST_CHECK;
+
+/*
+ * Sends one line (no line end) with this severity to d->addr. Thread: any, at once; sockets are
+ * the thread's or process's own and stay open. False: it was dropped (counted).
+ */
+bool wr_syslog_send(const struct wr_syslog *d, unsigned severity, struct wr_str line);
+
+#endif
