@@ -12,6 +12,8 @@
 
 /* Takes NOTIFY_SOCKET out of the environment; the worker never sees it. */
 void wr_notify_init(void);
+/* "NOTIFY_SOCKET=..." for the environment of a new supervisor (upgrade); NULL: there is none. */
+const char *wr_notify_env(void);
 /* READY=1, MAINPID and a status text; the first time, and after each RELOADING. */
 void wr_notify_ready(uint64_t generation);
 /* RELOADING=1 with MONOTONIC_USEC. Ends with wr_notify_ready, also when the reload failed. */
