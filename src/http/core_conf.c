@@ -812,6 +812,7 @@ static enum wr_status init_core(struct wr_conf *cf)
         return wr_conf_nomem(cf);
     }
     h->worker_connections = WORKER_CONNECTIONS;
+    h->threads = 1;
     m->http = h;
     cf->vars = (struct wr_template_env){lookup_var, h->vars};
     return WR_OK;

@@ -393,19 +393,14 @@ static void run_listen(struct wr_task *t)
 
 /* ---- addresses ------------------------------------------------------------------------------ */
 
-static int fd_of_port(const struct wr_port *p)
-{
-    return p->fd_cnt == 0 ? -1 : p->fds[p->fd_cnt > 1 ? thread.no % p->fd_cnt : 0];
-}
-
-static struct wr_listen_ctx *find_open(const struct wr_port *p)
+static struct wr_listen_ctx *find_open(const struct wr_port *p, int source_fd)
 {
     struct wr_list *n;
 
     WR_LIST_FOREACH (n, &thread.listens) {
         struct wr_listen_ctx *lc = wr_container_of(n, struct wr_listen_ctx, node);
 
-        if (lc->is_open && !lc->is_kept && lc->source_fd == fd_of_port(p) &&
+        if (lc->is_open && !lc->is_kept && lc->source_fd == source_fd &&
             wr_str_eq(lc->port->text, p->text)) {
             return lc;
         }
@@ -413,11 +408,11 @@ static struct wr_listen_ctx *find_open(const struct wr_port *p)
     return NULL;
 }
 
-static enum wr_status open_port(struct wr_gen_slot *slot, const struct wr_port *p)
+static enum wr_status open_port(struct wr_gen_slot *slot, const struct wr_port *p, int source_fd)
 {
     struct wr_listen_ctx *lc;
     enum wr_status st;
-    int fd = wr_poll_dup(fd_of_port(p));
+    int fd = wr_poll_dup(source_fd);
 
     if (fd == -1) {
         return WR_ESYS;
@@ -430,7 +425,7 @@ static enum wr_status open_port(struct wr_gen_slot *slot, const struct wr_port *
     lc->sink = (struct wr_h1_sink){.opts = sink_opts, .open = sink_open, .closed = sink_closed};
     lc->port = p;
     lc->slot = slot;
-    lc->source_fd = fd_of_port(p);
+    lc->source_fd = source_fd;
     lc->is_open = lc->is_kept = true;
     wr_list_init(&lc->conns);
     wr_list_init(&lc->node);
@@ -481,6 +476,39 @@ static void close_ctx(struct wr_listen_ctx *lc, uint32_t grace_ms)
     bury_if_done(lc);
 }
 
+/* The listener of this socket serves the generation from now on; there may be none yet. */
+static enum wr_status keep_or_open(struct wr_gen_slot *slot, const struct wr_port *p, int source_fd)
+{
+    struct wr_listen_ctx *lc = find_open(p, source_fd);
+    struct wr_gen_slot *old;
+
+    if (!lc) {
+        return open_port(slot, p, source_fd);
+    }
+    old = lc->slot;
+    lc->is_kept = true;
+    lc->port = p;
+    lc->slot = slot;
+    pin(slot);
+    unpin(old);
+    return WR_OK;
+}
+
+/* Of the sockets that share the address this thread's; no socket is without a thread. */
+static enum wr_status open_sockets(struct wr_gen_slot *slot, const struct wr_port *p)
+{
+    unsigned i = thread.no, step = slot->http->threads;
+    enum wr_status st = WR_OK;
+
+    if (p->fd_cnt <= thread.no) {
+        return p->fd_cnt == 0 ? WR_ESYS : keep_or_open(slot, p, p->fds[thread.no % p->fd_cnt]);
+    }
+    for (; i < p->fd_cnt && st == WR_OK; i += step) {
+        st = keep_or_open(slot, p, p->fds[i]);
+    }
+    return st;
+}
+
 /* All ports of the generation have a listener of this thread, or none was changed. */
 static enum wr_status open_ports(struct wr_gen_slot *slot)
 {
@@ -490,21 +518,8 @@ static enum wr_status open_ports(struct wr_gen_slot *slot)
         wr_container_of(n, struct wr_listen_ctx, node)->is_kept = false;
     }
     for (size_t i = 0; slot->http && i < slot->http->port_cnt; i++) {
-        const struct wr_port *p = &slot->http->ports[i];
-        struct wr_listen_ctx *lc = find_open(p);
-        enum wr_status st = WR_OK;
+        enum wr_status st = open_sockets(slot, &slot->http->ports[i]);
 
-        if (lc) {
-            struct wr_gen_slot *old = lc->slot;
-
-            lc->is_kept = true;
-            lc->port = p;
-            lc->slot = slot;
-            pin(slot);
-            unpin(old);
-        } else {
-            st = open_port(slot, p);
-        }
         if (st != WR_OK) {
             return st;
         }

@@ -62,7 +62,8 @@ struct wr_port {
     size_t regex_cnt;
     struct wr_h1_opts h1; /* of the default server */
     const struct wr_node *node;
-    int *fds; /* sockets handed by the supervisor: one, or one a thread (reuseport) */
+    int *fds; /* sockets handed by the supervisor: one, or several that share the address
+                 (reuseport); thread i serves i, i + threads ..., or i modulo their number */
     unsigned fd_cnt;
 };
 
@@ -74,6 +75,7 @@ struct wr_http {
     size_t server_cnt;
     struct wr_vars *vars;        /* exists from the init hook of wr_core_conf on */
     uint32_t worker_connections; /* of one thread; main/ may set it in its `done` hook. 512 */
+    uint32_t threads;            /* that serve; likewise. 1 */
 };
 
 /* Of a generation; NULL when the file has no http{}. */

@@ -19,7 +19,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/strbuf.h"
 #include "event/loop.h"
 #include "main/privs.h"
 #include "main/say.h"
@@ -33,13 +32,12 @@ extern char **environ;
 static void run_chan(struct wr_task *t)
 {
     struct wr_child *c = wr_container_of(t, struct wr_child, task);
-    struct wr_supervisor *s = wr_container_of(c, struct wr_supervisor, child);
     struct wr_chan_msg msg;
     enum wr_status st;
 
     while (c->chan != -1 && (st = wr_chan_recv(c->chan, &msg)) != WR_AGAIN) {
         if (st != WR_OK) {
-            wr_child_end(s);
+            wr_child_end(c); /* may free it */
             return;
         }
         if (msg.fd != -1) {
@@ -47,18 +45,12 @@ static void run_chan(struct wr_task *t)
         }
         if (msg.type == WR_CHAN_READY) {
             c->is_ready = true;
-            wr_supervisor_note_ready(s, msg.no);
+            wr_supervisor_note_ready(c, msg.no);
         } else if (msg.type == WR_CHAN_FAILED) {
-            wr_supervisor_note_failed(s, msg.no, msg.text);
+            wr_supervisor_note_failed(c, msg.no, msg.text);
         }
     }
     c->io.facts &= (uint16_t)~WR_IO_READABLE;
-}
-
-void wr_child_init(struct wr_supervisor *s)
-{
-    s->child = (struct wr_child){.chan = -1};
-    wr_task_init(&s->child.task, run_chan, "worker's messages");
 }
 
 /* --- environment of the worker: what `env` names, and what the tools around us need --- */
@@ -122,11 +114,17 @@ static void make_env(const struct wr_main_conf *mc, char *channel, char **ret)
 
 /* --- starting --- */
 
-WR_NORETURN static void become_worker(struct wr_supervisor *s, int chan)
+void wr_child_close_others(int keep_to)
+{
+    /* Whatever else whoever started us left open stays behind; older kernels cannot. */
+    (void)close_range((unsigned)keep_to + 1, UINT_MAX, CLOSE_RANGE_CLOEXEC);
+}
+
+WR_NORETURN static void become_worker(struct wr_supervisor *s, const struct wr_loaded *l, int chan)
 {
     static char title[] = "weir: worker process";
     static char channel[] = WR_WORKER_ENV "=3";
-    const struct wr_main_conf *mc = wr_main_conf_of(s->now.gen);
+    const struct wr_main_conf *mc = wr_main_conf_of(l->gen);
     char *argv[] = {title, NULL};
     char *env[ENV_MAX];
     int self = s->start->self_fd;
@@ -144,8 +142,7 @@ WR_NORETURN static void become_worker(struct wr_supervisor *s, int chan)
     } else if (dup2(chan, WORKER_FD) == -1) {
         _exit(2);
     }
-    /* Whatever else whoever started us left open stays behind; older kernels cannot. */
-    (void)close_range(WORKER_FD + 1, UINT_MAX, CLOSE_RANGE_CLOEXEC);
+    wr_child_close_others(WORKER_FD);
     (void)fexecve(self, argv, env);
     wr_log_errno(NULL, WR_LOG_EMERG, errno, "execve() of the worker failed");
     _exit(2);
@@ -158,18 +155,24 @@ static void run_in_thread(void *data)
     c->thread_code = wr_worker_run(c->thread_chan);
 }
 
-static enum wr_status spawn(struct wr_supervisor *s, int there)
+/* Takes `there`. */
+static enum wr_status spawn(struct wr_child *c, const struct wr_loaded *l, int there)
 {
-    struct wr_child *c = &s->child;
+    if (c->s->is_solo) {
+        enum wr_status st;
 
-    if (s->is_solo) {
         c->thread_chan = there;
         c->pid = -1;
-        return wr_thread_start(&c->thread, UINT32_MAX, "weir control", run_in_thread, c);
+        st = wr_thread_start(&c->thread, UINT32_MAX, "weir control", run_in_thread, c);
+        if (st != WR_OK) {
+            c->pid = 0;
+            (void)close(there);
+        }
+        return st;
     }
     c->pid = fork();
     if (c->pid == 0) {
-        become_worker(s, there);
+        become_worker(c->s, l, there);
     }
     (void)close(there);
     if (c->pid == -1) {
@@ -181,86 +184,6 @@ static enum wr_status spawn(struct wr_supervisor *s, int there)
     return WR_OK;
 }
 
-enum wr_status wr_child_start(struct wr_supervisor *s)
-{
-    struct wr_child *c = &s->child;
-    int here, there;
-
-    if (wr_chan_open(&here, &there) != WR_OK) {
-        wr_say(WR_LOG_ALERT, errno, "socketpair() failed");
-        return WR_ESYS;
-    }
-    c->chan = here;
-    c->is_ready = false;
-    c->started_ms = wr_now_ms();
-    wr_io_init(&c->io, WR_IO_NOTIFY, &c->task);
-    if (wr_io_adopt(&c->io, here) != WR_OK) {
-        (void)close(there);
-        wr_io_close(&c->io, WR_IO_CLOSE_FIN);
-        c->chan = -1;
-        return WR_ESYS;
-    }
-    if (spawn(s, there) != WR_OK) {
-        wr_child_end(s);
-        return WR_ESYS;
-    }
-    return wr_child_send_load(s, &s->now, true);
-}
-
-/* --- sending --- */
-
-static enum wr_status send_files(struct wr_supervisor *s, struct wr_files *t,
-                                 enum wr_chan_type type, bool all)
-{
-    struct wr_file_entry *e = NULL;
-    enum wr_status st = WR_OK;
-
-    while (st == WR_OK && (e = wr_files_next(t, e)) != NULL) {
-        if (all || e->is_new) {
-            st = wr_chan_send(s->child.chan, type, e->no, e->name, e->fd);
-        }
-    }
-    return st;
-}
-
-enum wr_status wr_child_send_load(struct wr_supervisor *s, const struct wr_loaded *l, bool all)
-{
-    enum wr_status st;
-
-    if (s->child.chan == -1) {
-        return WR_EPEERGONE;
-    }
-    st = send_files(s, &s->res.logs, WR_CHAN_LOG, all);
-    if (st == WR_OK) {
-        st = send_files(s, &s->res.listeners, WR_CHAN_LISTEN, all);
-    }
-    if (st == WR_OK) {
-        st = wr_chan_send(s->child.chan, WR_CHAN_LOAD, l->gen->no, WR_STR(""), l->bundle_fd);
-    }
-    if (st != WR_OK) {
-        wr_log(NULL, WR_LOG_ALERT, "sending the configuration to the worker failed: %s",
-               wr_status_name(st));
-    }
-    return st;
-}
-
-enum wr_status wr_child_send(struct wr_supervisor *s, enum wr_chan_type type)
-{
-    if (s->child.chan == -1) {
-        return WR_EPEERGONE;
-    }
-    return wr_chan_send(s->child.chan, type, 0, WR_STR(""), -1);
-}
-
-void wr_child_send_reopen(struct wr_supervisor *s)
-{
-    if (s->child.chan != -1 && send_files(s, &s->res.logs, WR_CHAN_REOPEN, true) != WR_OK) {
-        wr_log(NULL, WR_LOG_ALERT, "sending the logs to the worker failed");
-    }
-}
-
-/* --- ending --- */
-
 static void close_chan(struct wr_child *c)
 {
     if (c->chan != -1) {
@@ -269,45 +192,169 @@ static void close_chan(struct wr_child *c)
     }
 }
 
-void wr_child_end(struct wr_supervisor *s)
+static void free_child(struct wr_grave *g)
 {
-    struct wr_child *c = &s->child;
+    wr_mem_free(wr_container_of(g, struct wr_child, grave));
+}
 
+/* At the end of the loop's turn it is freed. */
+static void bury(struct wr_child *c)
+{
+    close_chan(c);
+    wr_task_cancel(&c->task);
+    wr_list_remove(&c->node);
+    wr_grave_bury(&c->grave, free_child);
+}
+
+struct wr_child *wr_child_start(struct wr_supervisor *s, const struct wr_loaded *l,
+                                enum wr_child_role role)
+{
+    struct wr_child *c = wr_mem_alloc(sizeof(*c));
+    int there;
+
+    *c = (struct wr_child){.s = s, .role = role, .chan = -1, .started_ms = wr_now_ms()};
+    wr_list_push(&s->children, &c->node);
+    wr_task_init(&c->task, run_chan, "worker's messages");
+    wr_io_init(&c->io, WR_IO_NOTIFY, &c->task);
+    if (wr_chan_open(&c->chan, &there) != WR_OK) {
+        wr_say(WR_LOG_ALERT, errno, "socketpair() failed");
+        bury(c);
+        return NULL;
+    }
+    if (wr_io_adopt(&c->io, c->chan) != WR_OK) {
+        wr_say(WR_LOG_ALERT, errno, "epoll_ctl() failed");
+        (void)close(there);
+        bury(c);
+        return NULL;
+    }
+    if (spawn(c, l, there) != WR_OK) {
+        bury(c);
+        return NULL;
+    }
+    if (wr_child_send_load(c, l, true) != WR_OK) {
+        wr_child_tell_end(c, WR_CHAN_STOP); /* its end is noticed as any other */
+    }
+    return c;
+}
+
+/* --- sending --- */
+
+static enum wr_status send_files(struct wr_child *c, struct wr_files *t, enum wr_chan_type type,
+                                 bool all)
+{
+    struct wr_file_entry *e = NULL;
+    enum wr_status st = WR_OK;
+
+    while (st == WR_OK && (e = wr_files_next(t, e)) != NULL) {
+        if (all || e->is_new) {
+            st = wr_chan_send(c->chan, type, e->no, e->name, e->fd);
+        }
+    }
+    return st;
+}
+
+enum wr_status wr_child_send_load(struct wr_child *c, const struct wr_loaded *l, bool all)
+{
+    enum wr_status st = WR_EPEERGONE;
+
+    if (c->chan != -1) {
+        st = send_files(c, &c->s->res.logs, WR_CHAN_LOG, all);
+    }
+    if (st == WR_OK) {
+        st = send_files(c, &c->s->res.listeners, WR_CHAN_LISTEN, all);
+    }
+    if (st == WR_OK) {
+        st = wr_chan_send(c->chan, WR_CHAN_LOAD, l->gen->no, WR_STR(""), l->bundle_fd);
+    }
+    if (st != WR_OK) {
+        wr_log(NULL, WR_LOG_ALERT, "sending the configuration to the worker failed: %s",
+               wr_status_name(st));
+    }
+    return st;
+}
+
+void wr_child_tell_end(struct wr_child *c, enum wr_chan_type how)
+{
+    if (c->chan != -1 && wr_chan_send(c->chan, how, 0, WR_STR(""), -1) == WR_OK) {
+        return;
+    }
+    if (c->pid > 0) {
+        (void)kill(c->pid, how == WR_CHAN_QUIT ? SIGQUIT : SIGTERM); /* it may be gone already */
+    }
+}
+
+void wr_children_reopen(struct wr_supervisor *s)
+{
+    struct wr_list *n;
+
+    WR_LIST_FOREACH (n, &s->children) {
+        struct wr_child *c = wr_container_of(n, struct wr_child, node);
+
+        if (c->chan != -1 && send_files(c, &s->res.logs, WR_CHAN_REOPEN, true) != WR_OK) {
+            wr_log(NULL, WR_LOG_ALERT, "sending the logs to worker process %d failed", (int)c->pid);
+        }
+    }
+}
+
+/* --- ending --- */
+
+void wr_child_end(struct wr_child *c)
+{
     close_chan(c);
     if (c->pid == -1) {
         wr_thread_join(&c->thread);
-        c->pid = 0;
-        s->exit_code = c->thread_code;
-        wr_supervisor_note_exit(s);
+        c->s->exit_code = c->thread_code;
+        wr_supervisor_note_exit(c);
+        bury(c);
     }
 }
 
-static void log_end(pid_t pid, int status, bool is_expected)
+static void log_end(const struct wr_child *c, int status)
 {
+    bool is_expected = c->role == WR_CHILD_LEAVES || c->s->is_ending || c->s->is_winched;
+
     if (WIFSIGNALED(status)) {
-        wr_log(NULL, WR_LOG_ALERT, "worker process %d exited on signal %d%s", (int)pid,
+        wr_log(NULL, WR_LOG_ALERT, "worker process %d exited on signal %d%s", (int)c->pid,
                WTERMSIG(status), WCOREDUMP(status) ? " (core dumped)" : "");
     } else {
         wr_log(NULL, is_expected && WEXITSTATUS(status) == 0 ? WR_LOG_NOTICE : WR_LOG_ALERT,
-               "worker process %d exited with code %d", (int)pid, WEXITSTATUS(status));
+               "worker process %d exited with code %d", (int)c->pid, WEXITSTATUS(status));
     }
 }
 
-void wr_child_reap(struct wr_supervisor *s)
+static struct wr_child *find_child(const struct wr_supervisor *s, pid_t pid)
+{
+    struct wr_list *n;
+
+    WR_LIST_FOREACH (n, &s->children) {
+        struct wr_child *c = wr_container_of(n, struct wr_child, node);
+
+        if (c->pid == pid) {
+            return c;
+        }
+    }
+    return NULL;
+}
+
+void wr_children_reap(struct wr_supervisor *s)
 {
     int status;
     pid_t pid;
 
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        if (pid != s->child.pid) {
-            continue; /* a resolver that was waited for, or a child we inherited */
+        struct wr_child *c = find_child(s, pid);
+
+        if (c == NULL) {
+            /* The other binary, a resolver that was waited for, a child we inherited. */
+            wr_upgrade_note_exit(s, pid, status);
+            continue;
         }
-        log_end(pid, status, s->is_ending);
+        log_end(c, status);
         if (s->is_ending && (WIFSIGNALED(status) || WEXITSTATUS(status) != 0)) {
             s->exit_code = 1;
         }
-        s->child.pid = 0;
-        close_chan(&s->child);
-        wr_supervisor_note_exit(s);
+        close_chan(c);
+        wr_supervisor_note_exit(c);
+        bury(c);
     }
 }

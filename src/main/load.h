@@ -25,7 +25,9 @@ struct wr_start {
     bool is_foreground;      /* whatever `daemon` says */
     struct wr_str overlay;   /* text of the main file that is on no disk; empty: none */
     char *const *argv;
-    int self_fd;                  /* our own program, for exec; -1: unknown */
+    const char
+        *program; /* path of the binary as the user named it, for an upgrade; NULL: unknown */
+    int self_fd;  /* our own program, for exec; -1: unknown */
     void (*on_ready)(void *data); /* once, when the first worker serves; may be NULL */
     void *data;
 };

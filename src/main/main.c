@@ -26,6 +26,7 @@
 #include "main/resources.h"
 #include "main/say.h"
 #include "main/supervisor.h"
+#include "main/title.h"
 #include "main/worker.h"
 
 #define TEXT_MAX ((size_t)4 << 20)
@@ -136,14 +137,43 @@ static int open_early_log(const struct wr_start *s)
     return sink.fd;
 }
 
+/*
+ * Path of our binary as the user named it, so that a link or file put in its place is what an
+ * upgrade starts. Empty: unknown.
+ */
+static struct wr_str find_program(struct wr_arena *a, const char *name)
+{
+    const char *path = getenv("PATH");
+    struct wr_str rest = wr_str_z(path != NULL ? path : ""), s;
+
+    if (strchr(name, '/') != NULL) {
+        return make_absolute(a, WR_STR(""), name, false);
+    }
+    while (rest.len > 0) {
+        size_t n = wr_str_find(rest, ':');
+        struct wr_str dir = wr_str_sub(rest, 0, n);
+
+        rest = wr_str_sub(rest, WR_MIN(n + 1, rest.len), rest.len);
+        if (dir.len > 0 && dir.ptr[0] == '/' &&
+            wr_arena_printf(a, &s, "%.*s/%s", WR_STR_ARG(dir), name) == WR_OK &&
+            access(s.ptr, X_OK) == 0) {
+            return s;
+        }
+    }
+    return WR_STR("");
+}
+
 static int run_command(const struct wr_cmdline *c, char *const *argv)
 {
     struct wr_start s = {.argv = argv, .self_fd = open("/proc/self/exe", O_PATH | O_CLOEXEC)};
+    struct wr_str program;
     struct wr_arena a;
     int code, log_fd;
 
     wr_arena_init(&a, TEXT_MAX);
     make_start(c, &a, &s);
+    program = find_program(&a, argv[0]);
+    s.program = program.len > 0 ? program.ptr : NULL;
     log_fd = open_early_log(&s);
     if (c->cmd == WR_CMD_TEST) {
         code = wr_supervisor_test(&s, c->is_dump, c->is_quiet);
@@ -191,12 +221,14 @@ static int print(const struct wr_cmdline *c)
 
 int main(int argc, char **argv)
 {
-    const char *channel = getenv(WR_WORKER_ENV);
+    const char *channel;
     struct wr_cmdline c;
     struct wr_strbuf err;
     enum wr_status st;
     int code = 1;
 
+    argv = wr_title_init(argc, argv);
+    channel = getenv(WR_WORKER_ENV);
     open_standard_fds();
     set_signals();
     if (channel != NULL) {

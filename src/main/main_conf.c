@@ -311,6 +311,7 @@ static enum wr_status done(struct wr_conf *cf)
     }
     if (http != NULL) {
         http->worker_connections = mc->worker_connections;
+        http->threads = mc->threads;
     }
     return WR_OK;
 }

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -81,6 +82,59 @@ void wr_pidfile_close(struct wr_pidfile *p)
     p->fd = -1;
 }
 
+/* Does a running weir hold the file of this name? */
+static bool is_held(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    bool is;
+
+    if (fd == -1) {
+        return false;
+    }
+    is = flock(fd, LOCK_SH | LOCK_NB) == -1 && errno == EWOULDBLOCK;
+    (void)close(fd);
+    return is;
+}
+
+static enum wr_status rename_to(struct wr_pidfile *p, const char *to, size_t len,
+                                struct wr_pidfile_fault *ret_fault)
+{
+    if (rename(p->path, to) == -1) {
+        return fail(ret_fault, "rename");
+    }
+    memcpy(p->path, to, len + 1);
+    return WR_OK;
+}
+
+enum wr_status wr_pidfile_move(struct wr_pidfile *p, const char *suffix,
+                               struct wr_pidfile_fault *ret_fault)
+{
+    char to[sizeof(p->path)];
+    size_t len = strlen(p->path), more = strlen(suffix);
+
+    if (len + more >= sizeof(to)) {
+        errno = ENAMETOOLONG;
+        return fail(ret_fault, "rename");
+    }
+    memcpy(to, p->path, len);
+    memcpy(to + len, suffix, more + 1);
+    if (is_held(to)) {
+        return WR_ELIMIT;
+    }
+    return rename_to(p, to, len + more, ret_fault);
+}
+
+enum wr_status wr_pidfile_move_back(struct wr_pidfile *p, const char *suffix,
+                                    struct wr_pidfile_fault *ret_fault)
+{
+    char to[sizeof(p->path)];
+    size_t len = strlen(p->path) - strlen(suffix);
+
+    memcpy(to, p->path, len);
+    to[len] = '\0';
+    return rename_to(p, to, len, ret_fault);
+}
+
 enum wr_status wr_pidfile_find(const char *path, pid_t *ret_pid, struct wr_pidfile_fault *ret_fault)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -88,13 +142,13 @@ enum wr_status wr_pidfile_find(const char *path, pid_t *ret_pid, struct wr_pidfi
     struct wr_str s;
     uint64_t pid;
     ssize_t n;
-    bool is_held;
+    bool is_locked;
 
     if (fd == -1) {
         return fail(ret_fault, "open");
     }
     n = pread(fd, text, sizeof(text), 0);
-    is_held = flock(fd, LOCK_SH | LOCK_NB) == -1 && errno == EWOULDBLOCK;
+    is_locked = flock(fd, LOCK_SH | LOCK_NB) == -1 && errno == EWOULDBLOCK;
     (void)close(fd);
     if (n == -1) {
         return fail(ret_fault, "read");
@@ -106,7 +160,7 @@ enum wr_status wr_pidfile_find(const char *path, pid_t *ret_pid, struct wr_pidfi
     if (wr_num_parse_u64(s, INT32_MAX, &pid) != WR_OK || pid == 0) {
         return WR_EPROTO;
     }
-    if (!is_held) {
+    if (!is_locked) {
         return WR_EPEERGONE;
     }
     *ret_pid = (pid_t)pid;

@@ -27,6 +27,14 @@ enum wr_status wr_pidfile_open(struct wr_pidfile *p, const char *path,
                                struct wr_pidfile_fault *ret_fault) WR_MUST_CHECK;
 /* The number has changed (after a fork); the lock came along. */
 enum wr_status wr_pidfile_rewrite(struct wr_pidfile *p) WR_MUST_CHECK;
+/*
+ * Another name: PATH -> PATH + suffix, and back. WR_ELIMIT: a running weir has that name. WR_ESYS:
+ * fault says why, nothing has changed.
+ */
+enum wr_status wr_pidfile_move(struct wr_pidfile *p, const char *suffix,
+                               struct wr_pidfile_fault *ret_fault) WR_MUST_CHECK;
+enum wr_status wr_pidfile_move_back(struct wr_pidfile *p, const char *suffix,
+                                    struct wr_pidfile_fault *ret_fault) WR_MUST_CHECK;
 /* Removes the file if it is still ours, and lets the lock go. Idempotent. */
 void wr_pidfile_close(struct wr_pidfile *p);
 

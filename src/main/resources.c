@@ -25,22 +25,23 @@ void wr_resources_init(struct wr_resources *r)
     wr_files_init(&r->listeners);
 }
 
-void wr_resources_drop_listener(struct wr_file_entry *e)
+void wr_resources_drop_listener(struct wr_file_entry *e, bool removes_path)
 {
     struct wr_str path = wr_str_sub(e->name, 5, e->name.len);
 
-    if (wr_str_has_prefix(e->name, WR_STR("unix:")) && path.len > 0 && path.ptr[0] == '/') {
+    if (removes_path && wr_str_has_prefix(e->name, WR_STR("unix:")) && path.len > 0 &&
+        path.ptr[0] == '/') {
         (void)unlink(path.ptr); /* ours: we bound it; whoever removed it first did no harm */
     }
     wr_files_remove(e);
 }
 
-void wr_resources_fini(struct wr_resources *r)
+void wr_resources_fini(struct wr_resources *r, bool removes_paths)
 {
     struct wr_file_entry *e;
 
     while ((e = wr_files_next(&r->listeners, NULL)) != NULL) {
-        wr_resources_drop_listener(e);
+        wr_resources_drop_listener(e, removes_paths);
     }
     wr_files_fini(&r->logs);
 }
@@ -234,31 +235,41 @@ enum wr_status wr_resources_prepare(struct wr_resources *r, struct wr_gen *g)
     return st;
 }
 
-/* Removes the entries that are (not) new, not wanted. */
-static void drop(struct wr_files *t, bool is_rollback, void (*remove)(struct wr_file_entry *e))
+/* Is e one to remove: of what was opened for nothing (rollback), or is no longer named? */
+static bool is_over(struct wr_file_entry *e, bool is_rollback)
 {
-    struct wr_file_entry *e = wr_files_next(t, NULL), *next;
+    bool is_over = is_rollback ? e->is_new : !e->is_wanted;
 
-    for (; e != NULL; e = next) {
-        next = wr_files_next(t, e);
-        if (is_rollback ? e->is_new : !e->is_wanted) {
-            remove(e);
-        } else {
-            e->is_new = false;
+    e->is_new = e->is_new && is_over;
+    return is_over;
+}
+
+static void drop(struct wr_resources *r, bool is_rollback, bool removes_paths)
+{
+    struct wr_file_entry *e, *next;
+
+    for (e = wr_files_next(&r->listeners, NULL); e != NULL; e = next) {
+        next = wr_files_next(&r->listeners, e);
+        if (is_over(e, is_rollback)) {
+            wr_resources_drop_listener(e, removes_paths);
+        }
+    }
+    for (e = wr_files_next(&r->logs, NULL); e != NULL; e = next) {
+        next = wr_files_next(&r->logs, e);
+        if (is_over(e, is_rollback)) {
+            wr_files_remove(e);
         }
     }
 }
 
-void wr_resources_commit(struct wr_resources *r)
+void wr_resources_commit(struct wr_resources *r, bool removes_paths)
 {
-    drop(&r->listeners, false, wr_resources_drop_listener);
-    drop(&r->logs, false, wr_files_remove);
+    drop(r, false, removes_paths);
 }
 
 void wr_resources_rollback(struct wr_resources *r)
 {
-    drop(&r->listeners, true, wr_resources_drop_listener);
-    drop(&r->logs, true, wr_files_remove);
+    drop(r, true, true); /* what we made just now is nobody else's */
 }
 
 void wr_resources_install_log(struct wr_resources *r, const struct wr_gen *g)

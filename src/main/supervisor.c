@@ -4,10 +4,8 @@
  *
  *   load -> logs, folders, sockets -> background -> pid file -> worker -> READY: serving
  *
- * HUP loads the new file beside the running one; only when the worker says READY does it become
- * what a restarted worker gets, and only then are sockets closed that it no longer names. Any
- * failure before that leaves everything as it was. One thread, one loop; loads and look-ups of
- * names block it, nothing else.
+ * A worker that dies is replaced: at once when it lived long, else 1, 2, 4 ... 30 s later. One
+ * thread, one loop; loads and look-ups of names block it, nothing else. Reloads are in reload.c.
  */
 #include "main/supervisor.h"
 
@@ -25,68 +23,17 @@
 #include "event/loop.h"
 #include "main/daemon.h"
 #include "main/gen_files.h"
+#include "main/notify.h"
 #include "main/say.h"
 #include "main/supervisor_int.h"
+#include "main/title.h"
 
 #define STOP_WAIT_MS 5000  /* a worker that does not stop by then is killed */
 #define GOOD_RUN_MS  60000 /* a worker that lived so long is restarted at once again */
 
-/* --- reload --- */
+/* --- a worker starts and ends --- */
 
-/* What a running worker cannot take on. */
-static void say_what_waits(const struct wr_main_conf *old, const struct wr_main_conf *new)
-{
-    if (new->threads != old->threads) {
-        wr_say(WR_LOG_WARN, 0,
-               "worker_processes is %u now, and takes effect when weir is started again; %u go on",
-               new->threads, old->threads);
-    }
-    if (new->uid != old->uid || new->gid != old->gid) {
-        wr_say(WR_LOG_WARN, 0, "\"user\" has changed, and takes effect when weir is started again");
-    }
-}
-
-static void reload(struct wr_supervisor *s)
-{
-    const struct wr_main_conf *old = wr_main_conf_of(s->now.gen), *new;
-
-    if (s->coming.gen != NULL || s->child.chan == -1 || !s->child.is_ready) {
-        s->want_reload = true; /* when the worker has answered */
-        return;
-    }
-    s->want_reload = false;
-    wr_say(WR_LOG_NOTICE, 0, "reconfiguring");
-    if (wr_load_disk(s->start, s->gen_no + 1, true, &s->coming) != WR_OK) {
-        return;
-    }
-    s->gen_no++;
-    new = wr_main_conf_of(s->coming.gen);
-    say_what_waits(old, new);
-    if (wr_resources_prepare(&s->res, s->coming.gen) != WR_OK ||
-        wr_child_send_load(s, &s->coming, false) != WR_OK) {
-        wr_resources_rollback(&s->res);
-        wr_loaded_end(&s->coming);
-    }
-}
-
-static void follow_pidfile(struct wr_supervisor *s, const struct wr_main_conf *mc)
-{
-    struct wr_pidfile fresh;
-    struct wr_pidfile_fault f;
-
-    if (s->start->has_no_pidfile || wr_str_eq_z(mc->pid, s->pidfile.path)) {
-        return;
-    }
-    if (wr_pidfile_open(&fresh, mc->pid.ptr, &f) != WR_OK) {
-        wr_say(WR_LOG_EMERG, f.err, "%s() \"%.*s\" failed, the old pid file stays", f.call,
-               WR_STR_ARG(mc->pid));
-        return;
-    }
-    wr_pidfile_close(&s->pidfile);
-    s->pidfile = fresh;
-}
-
-static void note_first_ready(struct wr_supervisor *s)
+void wr_supervisor_note_first_ready(struct wr_supervisor *s)
 {
     s->is_served = true;
     wr_say_on_stderr(false);
@@ -99,125 +46,157 @@ static void note_first_ready(struct wr_supervisor *s)
     }
 }
 
-void wr_supervisor_note_ready(struct wr_supervisor *s, uint64_t no)
+void wr_supervisor_ensure_worker(struct wr_supervisor *s)
 {
-    if (s->coming.gen != NULL && s->coming.gen->no == no) {
-        wr_loaded_end(&s->now);
-        s->now = s->coming;
-        s->coming = (struct wr_loaded){NULL, -1};
-        wr_resources_install_log(&s->res, s->now.gen);
-        wr_resources_commit(&s->res);
-        follow_pidfile(s, wr_main_conf_of(s->now.gen));
-    }
-    wr_log(NULL, WR_LOG_NOTICE, "configuration %llu is being served", (unsigned long long)no);
-    if (!s->is_served) {
-        note_first_ready(s);
-    }
-    if (s->want_reload && !s->is_ending) {
-        reload(s);
-    }
-}
-
-void wr_supervisor_note_failed(struct wr_supervisor *s, uint64_t no, struct wr_str why)
-{
-    wr_say(WR_LOG_EMERG, 0, "the worker did not take configuration %llu: %.*s",
-           (unsigned long long)no, WR_STR_ARG(why));
-    if (s->coming.gen != NULL && s->coming.gen->no == no) {
-        wr_resources_rollback(&s->res);
-        wr_loaded_end(&s->coming);
+    if (s->child != NULL || s->next != NULL || s->is_ending || s->is_winched || !s->is_served ||
+        wr_timer_is_armed(&s->restart)) {
         return;
     }
-    /* The first one: a worker without a configuration is of no use. */
-    if (wr_child_send(s, WR_CHAN_STOP) != WR_OK) {
-        wr_child_end(s); /* it ends when its channel does */
+    if (s->backoff_ms > 0) {
+        wr_log(NULL, WR_LOG_ALERT, "a new worker starts in %u ms", s->backoff_ms);
     }
-}
-
-/* --- the worker ends --- */
-
-static void arm_restart(struct wr_supervisor *s)
-{
-    if (wr_now_ms() - s->child.started_ms >= GOOD_RUN_MS) {
-        s->backoff_ms = 0;
-    }
-    s->backoff_ms = s->backoff_ms == 0 ? 1000 : WR_MIN(s->backoff_ms * 2, WR_BACKOFF_MAX_MS);
-    wr_log(NULL, WR_LOG_ALERT, "a new worker starts in %u ms", s->backoff_ms);
     wr_timer_arm(&s->restart, wr_now_ms() + s->backoff_ms);
+    s->backoff_ms = s->backoff_ms == 0 ? 1000 : WR_MIN(s->backoff_ms * 2, WR_BACKOFF_MAX_MS);
 }
 
-void wr_supervisor_note_exit(struct wr_supervisor *s)
+static void note_serving_exit(struct wr_child *c)
 {
-    if (s->coming.gen != NULL) {
-        wr_resources_rollback(&s->res);
-        wr_loaded_end(&s->coming);
-    }
-    if (s->is_ending || s->is_solo) {
-        wr_loop_stop(wr_loop_get());
-        return;
-    }
-    if (!s->is_served) {
+    struct wr_supervisor *s = c->s;
+
+    s->child = NULL;
+    if (s->is_solo) {
+        s->is_ending = true;
+    } else if (!s->is_served && !s->is_ending) {
         wr_say(WR_LOG_EMERG, 0, "the worker could not start");
         s->exit_code = 1;
-        wr_loop_stop(wr_loop_get());
-        return;
+        s->is_ending = true;
     }
-    arm_restart(s);
+    if (wr_now_ms() - c->started_ms >= GOOD_RUN_MS) {
+        s->backoff_ms = 0;
+    }
+    if (s->next == NULL) { /* else that one is about to serve */
+        wr_supervisor_give_up(s);
+        wr_supervisor_ensure_worker(s);
+    }
+}
+
+void wr_supervisor_note_exit(struct wr_child *c)
+{
+    struct wr_supervisor *s = c->s;
+
+    if (c == s->child) {
+        note_serving_exit(c);
+    } else if (c == s->next) {
+        s->next = NULL;
+        wr_supervisor_give_up(s);
+    }
+    if (s->is_ending && s->children.next == &c->node && s->children.prev == &c->node) {
+        wr_loop_stop(wr_loop_get()); /* it was the last one */
+    }
+}
+
+static void kill_all(struct wr_supervisor *s)
+{
+    struct wr_list *n;
+
+    WR_LIST_FOREACH (n, &s->children) {
+        struct wr_child *c = wr_container_of(n, struct wr_child, node);
+
+        if (c->pid > 0) {
+            wr_log(NULL, WR_LOG_ALERT, "worker process %d does not stop, it is killed",
+                   (int)c->pid);
+            (void)kill(c->pid, SIGKILL); /* SIGCHLD tells the rest */
+        }
+    }
 }
 
 static void run_restart(struct wr_task *t)
 {
     struct wr_supervisor *s = wr_container_of(t, struct wr_supervisor, restart_task);
 
-    if (s->is_ending && s->child.pid > 0) {
-        wr_log(NULL, WR_LOG_ALERT, "worker process %d does not stop, it is killed",
-               (int)s->child.pid);
-        (void)kill(s->child.pid, SIGKILL); /* SIGCHLD tells the rest */
-    }
-    if (!s->is_ending && s->child.pid == 0 && wr_child_start(s) != WR_OK) {
-        arm_restart(s);
+    if (s->is_ending) {
+        kill_all(s);
+    } else if (s->child == NULL && s->next == NULL && !s->is_winched) {
+        s->child = wr_child_start(s, &s->now, WR_CHILD_SERVES);
+        wr_supervisor_ensure_worker(s);
     }
 }
 
 /* --- signals --- */
+
+/* All workers. */
+static void tell_all(struct wr_supervisor *s, enum wr_chan_type how)
+{
+    struct wr_list *n;
+
+    WR_LIST_FOREACH (n, &s->children) {
+        wr_child_tell_end(wr_container_of(n, struct wr_child, node), how);
+    }
+}
 
 static void end(struct wr_supervisor *s, enum wr_chan_type how)
 {
     struct wr_file_entry *e;
 
     s->is_ending = true;
+    if (s->upgrade.child == 0) {
+        wr_notify_stopping();
+    } else {
+        wr_notify_main_pid(s->upgrade.child); /* the service goes on without us */
+    }
     wr_timer_disarm(&s->restart);
-    if (s->child.pid == 0) {
+    if (wr_list_is_empty(&s->children)) {
         wr_loop_stop(wr_loop_get());
         return;
     }
     if (how == WR_CHAN_STOP) {
         wr_timer_arm(&s->restart, wr_now_ms() + STOP_WAIT_MS);
     }
-    if (wr_child_send(s, how) != WR_OK && s->child.pid > 0) {
-        (void)kill(s->child.pid,
-                   how == WR_CHAN_QUIT ? SIGQUIT : SIGTERM); /* it may be gone already */
-    }
+    tell_all(s, how);
     /* The kernel must not take connections for a socket that no thread serves. */
     while (how == WR_CHAN_QUIT && (e = wr_files_next(&s->res.listeners, NULL)) != NULL) {
-        wr_resources_drop_listener(e);
+        wr_resources_drop_listener(e, !wr_upgrade_is_shared(s));
+    }
+    if (how == WR_CHAN_QUIT && s->upgrade.is_parked) {
+        wr_pidfile_close(&s->pidfile); /* the name is free for the next upgrade */
     }
 }
 
-static void obey(struct wr_supervisor *s, int signo)
+/* WINCH: the workers end, we and the sockets stay (until HUP, or QUIT). */
+static void winch(struct wr_supervisor *s)
+{
+    if (s->is_ending || s->is_winched || s->is_solo) {
+        return;
+    }
+    wr_timer_disarm(&s->restart);
+    s->is_winched = true;
+    tell_all(s, WR_CHAN_QUIT);
+}
+
+/* pid: who sent it; 0: the kernel. */
+static void obey(struct wr_supervisor *s, int signo, int pid)
 {
     switch (signo) {
     case SIGCHLD:
-        wr_child_reap(s);
+        wr_children_reap(s);
         break;
     case SIGHUP:
         if (!s->is_ending) {
-            reload(s);
+            wr_supervisor_reload(s);
         }
         break;
     case SIGUSR1:
         wr_log(NULL, WR_LOG_NOTICE, "reopening logs");
         wr_resources_reopen(&s->res, s->start);
-        wr_child_send_reopen(s);
+        wr_children_reopen(s);
+        break;
+    case SIGUSR2:
+        wr_upgrade_start(s);
+        break;
+    case SIGWINCH:
+        if (pid != 0) { /* else a terminal's size has changed */
+            winch(s);
+        }
         break;
     case SIGQUIT:
         end(s, WR_CHAN_QUIT);
@@ -227,7 +206,6 @@ static void obey(struct wr_supervisor *s, int signo)
         end(s, WR_CHAN_STOP);
         break;
     default:
-        wr_log(NULL, WR_LOG_NOTICE, "signal %d has no meaning yet, ignored", signo);
         break;
     }
 }
@@ -242,7 +220,7 @@ static void run_signals(struct wr_task *t)
 
         wr_log(NULL, signo == SIGCHLD ? WR_LOG_INFO : WR_LOG_NOTICE,
                "signal %d (SIG%s) received from %d", signo, name != NULL ? name : "?", pid);
-        obey(s, signo);
+        obey(s, signo, pid);
     }
 }
 
@@ -340,11 +318,14 @@ static enum wr_status prepare(struct wr_supervisor *s)
     s->is_solo = !mc->master_process;
     check_limits(mc);
     open_default_log(s);
+    if (wr_upgrade_inherit(s) != WR_OK) {
+        return WR_ESYS;
+    }
     if (wr_resources_prepare(&s->res, s->now.gen) != WR_OK) {
         return WR_ESYS;
     }
-    wr_resources_commit(&s->res);
-    if (mc->daemon && !s->start->is_foreground &&
+    wr_resources_commit(&s->res, !wr_upgrade_is_shared(s));
+    if (mc->daemon && !s->start->is_foreground && s->upgrade.parent == 0 &&
         wr_daemon_enter(stderr_of_daemon(s), &s->daemon_fd) != WR_OK) {
         return WR_ESYS;
     }
@@ -380,11 +361,10 @@ static void serve(struct wr_supervisor *s)
         return;
     }
     if (open_signals(s) == WR_OK) {
-        if (wr_child_start(s) == WR_OK) {
+        s->child = wr_child_start(s, &s->now, WR_CHILD_SERVES);
+        if (s->child != NULL) {
             s->exit_code = 0;
             wr_loop_run(loop);
-        } else if (s->child.pid != 0) {
-            wr_child_end(s); /* a worker without its channel ends by itself */
         }
     }
     wr_signals_close(&s->signals);
@@ -397,12 +377,16 @@ int wr_supervisor_run(const struct wr_start *start)
     struct wr_supervisor *s = wr_mem_alloc(sizeof(*s));
     int code = 1;
 
+    wr_notify_init();
     s->start = start;
     s->now.bundle_fd = s->coming.bundle_fd = -1;
     s->daemon_fd = s->pidfile.fd = -1;
     wr_resources_init(&s->res);
-    wr_child_init(s);
+    wr_list_init(&s->children);
     if (prepare(s) == WR_OK) {
+        if (!s->is_solo) {
+            wr_title_set_args("weir: master process", start->argv);
+        }
         wr_say_on_log(true);
         wr_resources_install_log(&s->res, s->now.gen);
         wr_log(NULL, WR_LOG_NOTICE, "weir/" WR_VERSION);
@@ -415,7 +399,7 @@ int wr_supervisor_run(const struct wr_start *start)
     }
     wr_pidfile_close(&s->pidfile);
     wr_log_set_default(NULL);
-    wr_resources_fini(&s->res);
+    wr_resources_fini(&s->res, !wr_upgrade_is_shared(s));
     wr_loaded_end(&s->coming);
     wr_loaded_end(&s->now);
     wr_mem_free(s);

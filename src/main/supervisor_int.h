@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * supervisor_int.h: the supervisor's state, shared by supervisor.c (start, signals, end) and
- * child.c (the worker process and its channel).
+ * supervisor_int.h: the supervisor's state, shared by supervisor.c (start, signals, end),
+ * child.c (worker processes and their channels), reload.c (a new configuration) and upgrade.c
+ * (another binary).
  */
 #ifndef WR_MAIN_SUPERVISOR_INT_H
 #define WR_MAIN_SUPERVISOR_INT_H
@@ -10,6 +11,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/list.h"
+#include "event/grave.h"
 #include "event/poll.h"
 #include "event/signals.h"
 #include "event/task.h"
@@ -22,8 +25,19 @@
 
 #define WR_BACKOFF_MAX_MS 30000
 
+/* What a worker process is for. */
+enum wr_child_role {
+    WR_CHILD_SERVES, /* s->child: takes connections */
+    WR_CHILD_COMES,  /* s->next: the second worker of a configuration the first cannot take on */
+    WR_CHILD_LEAVES  /* its requests end, then it does */
+};
+
 struct wr_child {
-    pid_t pid; /* 0: none; -1: a thread of this process (master_process off) */
+    struct wr_list node; /* of s->children */
+    struct wr_grave grave;
+    struct wr_supervisor *s;
+    enum wr_child_role role;
+    pid_t pid; /* -1: a thread of this process (master_process off) */
     int chan;  /* -1: closed */
     struct wr_io io;
     struct wr_task task;
@@ -34,44 +48,79 @@ struct wr_child {
     uint64_t started_ms;
 };
 
+/* The other binary of an upgrade (upgrade.c). */
+struct wr_upgrade {
+    pid_t child;    /* of the new one that we started; 0: none */
+    pid_t parent;   /* we were started by this old one; 0: not so */
+    bool is_parked; /* our pid file has the name with .oldbin */
+};
+
 struct wr_supervisor {
     const struct wr_start *start;
     struct wr_resources res;
     struct wr_loaded now;    /* the last good one: what a new worker gets */
-    struct wr_loaded coming; /* sent to the worker, which has not answered; gen NULL: none */
+    struct wr_loaded coming; /* sent to a worker, which has not answered; gen NULL: none */
     uint64_t gen_no;
     bool is_solo; /* master_process off */
     bool want_reload;
-    bool is_ending; /* QUIT or TERM: a worker that ends is not restarted */
-    bool is_served; /* a worker was ready once: the start has succeeded */
+    bool is_ending;  /* QUIT or TERM: a worker that ends is not restarted */
+    bool is_winched; /* WINCH: there is no worker until HUP */
+    bool is_served;  /* a worker was ready once: the start has succeeded */
     int exit_code;
-    struct wr_child child;
+    struct wr_list children;
+    struct wr_child *child; /* that serves; NULL: none at the moment */
+    struct wr_child *next;  /* that shall; NULL: none */
+    struct wr_upgrade upgrade;
     struct wr_pidfile pidfile;
     struct wr_signals signals;
     struct wr_task signal_task;
     struct wr_timer restart;
     struct wr_task restart_task;
-    uint32_t backoff_ms;
-    int daemon_fd; /* a byte to the process that the user started: it may end. -1: none */
+    uint32_t backoff_ms; /* until the next worker, should this one die soon; 0: at once */
+    int daemon_fd;       /* a byte to the process that the user started: it may end. -1: none */
 };
 
 /* child.c */
-void wr_child_init(struct wr_supervisor *s);
-/* A new worker with everything of s->now. WR_ESYS: said. */
-enum wr_status wr_child_start(struct wr_supervisor *s) WR_MUST_CHECK;
+/* A new worker with everything of l. NULL: said. */
+struct wr_child *wr_child_start(struct wr_supervisor *s, const struct wr_loaded *l,
+                                enum wr_child_role role) WR_MUST_CHECK;
 /* Sends descriptors that the worker has not, and the bundle. */
-enum wr_status wr_child_send_load(struct wr_supervisor *s, const struct wr_loaded *l,
+enum wr_status wr_child_send_load(struct wr_child *c, const struct wr_loaded *l,
                                   bool all) WR_MUST_CHECK;
-enum wr_status wr_child_send(struct wr_supervisor *s, enum wr_chan_type type) WR_MUST_CHECK;
-void wr_child_send_reopen(struct wr_supervisor *s);
-/* SIGCHLD: collects the worker if it ended. */
-void wr_child_reap(struct wr_supervisor *s);
+/* To end: by its channel, by a signal when it does not listen. */
+void wr_child_tell_end(struct wr_child *c, enum wr_chan_type how);
+/* All that live: put the same log under the same number. */
+void wr_children_reopen(struct wr_supervisor *s);
+/* SIGCHLD: collects what ended. */
+void wr_children_reap(struct wr_supervisor *s);
 /* Its channel is closed; it is waited for. */
-void wr_child_end(struct wr_supervisor *s);
+void wr_child_end(struct wr_child *c);
+/* For a process of ours: nothing but the three standard descriptors and `keep` stays open. */
+void wr_child_close_others(int keep_to);
 
-/* supervisor.c: news of the worker. */
-void wr_supervisor_note_ready(struct wr_supervisor *s, uint64_t no);
-void wr_supervisor_note_failed(struct wr_supervisor *s, uint64_t no, struct wr_str why);
-void wr_supervisor_note_exit(struct wr_supervisor *s);
+/* reload.c: HUP; news of a worker. */
+void wr_supervisor_reload(struct wr_supervisor *s);
+void wr_supervisor_note_ready(struct wr_child *c, uint64_t no);
+void wr_supervisor_note_failed(struct wr_child *c, uint64_t no, struct wr_str why);
+/* The configuration that was coming does not come. */
+void wr_supervisor_give_up(struct wr_supervisor *s);
+
+/* supervisor.c */
+void wr_supervisor_note_first_ready(struct wr_supervisor *s);
+/* c is about to be freed. */
+void wr_supervisor_note_exit(struct wr_child *c);
+/* If there is no worker, and should be one: it starts, now or after a while. */
+void wr_supervisor_ensure_worker(struct wr_supervisor *s);
+
+/* upgrade.c */
+/* At the start, before resources are made: takes over what an old binary hands on. WR_ESYS: said.
+ */
+enum wr_status wr_upgrade_inherit(struct wr_supervisor *s) WR_MUST_CHECK;
+/* USR2. */
+void wr_upgrade_start(struct wr_supervisor *s);
+/* A child that is no worker has ended. */
+void wr_upgrade_note_exit(struct wr_supervisor *s, pid_t pid, int status);
+/* Socket files belong to the other binary, too: they are not removed. */
+bool wr_upgrade_is_shared(const struct wr_supervisor *s);
 
 #endif

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "event/loop.h"
+#include "main/title.h"
 #include "main/worker_int.h"
 #include "up/idle.h"
 
@@ -34,6 +35,9 @@ static void end_worker(struct wr_worker *w, enum wr_worker_end how)
     }
     if (how == WR_WORKER_QUIT) {
         wr_log(NULL, WR_LOG_NOTICE, "gracefully shutting down");
+        if (w->has_signals) {
+            wr_title_set("weir: worker process is shutting down");
+        }
     }
     w->is_quitting = true;
     w->is_stopping = how == WR_WORKER_STOP;

@@ -60,12 +60,14 @@ class Bench:
         self.servers = []
         self.origins = []
 
-    def server(self, server=None, *, text=None, allow=(), start=True, files=None, wait=True, **more):
+    def server(self, server=None, *, text=None, allow=(), start=True, files=None, wait=True,
+               binary=None, **more):
         """Compose, write files, start. Other keyword arguments: those of compose(), else template names."""
         made = Server()
         self.servers.append(made)
         getattr(self.owner, "weir_servers", []).append(made)
         made.allowed = list(allow)
+        made.binary = binary or made.binary
         parts = {key: more.pop(key) for key in ("http", "main", "events", "workers", "connections") if key in more}
         made.names.update(more)
         for name, data in (files or {}).items():

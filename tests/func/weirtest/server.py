@@ -57,6 +57,7 @@ class Server:
         self.names = {"dir": self.dir}
         self.holders = []
         self.clients = []
+        self.binary = BINARY
         self.process = None
         self.exit_code = None
         self.allowed = []
@@ -117,7 +118,7 @@ class Server:
 
     def start(self, text, wait=True):
         text = self.write_conf(text)
-        argv = [BINARY, "-p", self.dir, "-c", self.conf, "-e", self.log_path]
+        argv = [self.binary, "-p", self.dir, "-c", self.conf, "-e", self.log_path]
         self.stderr = open(os.path.join(self.dir, "stderr.txt"), "wb")
         self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=self.stderr, stderr=self.stderr,
                                         start_new_session=True)
