@@ -16,6 +16,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/mem.h"
 #include "base/num.h"
 #include "base/stat.h"
 #include "base/strbuf.h"
@@ -229,6 +230,47 @@ void wr_syslog_set_addr(struct wr_syslog *d, const struct wr_addr *a)
     d->addr = *a;
     wr_addr_set_port(&d->addr, d->port);
     d->has_addr = true;
+}
+
+/* ---- those that stay ------------------------------------------------------------------------- */
+
+struct kept {
+    struct wr_syslog d;
+    char tag[WR_SYSLOG_TAG_MAX];
+    struct kept *next;
+};
+
+static struct wr_mutex kept_lock = WR_MUTEX_INIT(WR_RANK_LEAF);
+static struct kept *all_kept; /* kept_lock; one for each that was ever configured */
+
+static bool is_same(const struct wr_syslog *a, const struct wr_syslog *b)
+{
+    return a->has_addr == b->has_addr && (!a->has_addr || wr_addr_eq(&a->addr, &b->addr)) &&
+           a->no_hostname == b->no_hostname && a->facility == b->facility &&
+           a->severity == b->severity && a->port == b->port && wr_str_eq(a->tag, b->tag);
+}
+
+const struct wr_syslog *wr_syslog_keep(const struct wr_syslog *d)
+{
+    struct kept *p;
+
+    wr_mutex_lock(&kept_lock);
+    for (p = all_kept; p != NULL && !is_same(&p->d, d); p = p->next) {
+        continue;
+    }
+    if (p == NULL) {
+        p = wr_run_zalloc(sizeof(*p));
+        if (p != NULL) {
+            memcpy(p->tag, d->tag.ptr, d->tag.len);
+            p->d = *d;
+            p->d.tag = wr_str(p->tag, d->tag.len);
+            p->d.host = p->d.server = WR_STR(""); /* of the configuration's memory */
+            p->next = all_kept;
+            all_kept = p;
+        }
+    }
+    wr_mutex_unlock(&kept_lock);
+    return p != NULL ? &p->d : NULL;
 }
 
 /* ---- sending -------------------------------------------------------------------------------- */

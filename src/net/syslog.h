@@ -45,6 +45,12 @@ enum wr_status wr_syslog_parse(struct wr_str s, struct wr_arena *a, struct wr_sy
 void wr_syslog_set_addr(struct wr_syslog *d, const struct wr_addr *a);
 
 /*
+ * One that lives as long as the process, equal to d; asked again for an equal one it is the same.
+ * For who may outlive the configuration. NULL: out of memory. Thread: any.
+ */
+const struct wr_syslog *wr_syslog_keep(const struct wr_syslog *d) WR_MUST_CHECK;
+
+/*
  * Sends one line (no line end) with this severity to d->addr. Thread: any, at once; the sockets,
  * one for a family, are the process's and stay open. The time is that of the thread's loop turn.
  * False: it was dropped (counted in LOG_DROPPED), also when d has no address. errno is kept.
