@@ -75,9 +75,15 @@ void wr_log_want_debug(void);
 /* Not for others: a variable so that the question can be inline where each request passes. */
 extern wr_atomic_u32 wr_log_debug_wanted;
 
+/* May anybody want debug lines? For what must be prepared before wr_log_debug. */
+static inline bool wr_log_may_debug(void)
+{
+    return WR_UNLIKELY(wr_load_rlx(&wr_log_debug_wanted) != 0);
+}
+
 static inline bool wr_log_is_debug(const struct wr_log *log)
 {
-    return WR_UNLIKELY(wr_load_rlx(&wr_log_debug_wanted) != 0) && wr_log_is_on(log, WR_LOG_DEBUG);
+    return wr_log_may_debug() && wr_log_is_on(log, WR_LOG_DEBUG);
 }
 
 /* A debug line; its arguments are looked at only when somebody wants it. */
