@@ -6,6 +6,9 @@
  * Rate limit: each thread has SLOTS slots, found by the address of the format string, each with a
  * window of a second. What was suppressed is told, at its level and to the default sinks, by the
  * first record (of any format) that the thread writes after the window, and at the thread's end.
+ *
+ * Lost lines: log_loss.c keeps how many for each file (log_int.h); who writes the first line that
+ * fits again takes the number and says it, so it is said once.
  */
 #include "base/log.h"
 
@@ -17,6 +20,7 @@
 #include "base/clock.h"
 #include "base/codec.h"
 #include "base/local_int.h"
+#include "base/log_int.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/stat.h"
@@ -40,8 +44,9 @@ struct wr_log_cache {
     uint32_t owing; /* slots with more != 0 */
 };
 
-static const struct wr_log_sink stderr_sink = {STDERR_FILENO, WR_LOG_NOTICE, NULL};
+static const struct wr_log_sink stderr_sink = {.fd = STDERR_FILENO, .level = WR_LOG_NOTICE};
 static wr_atomic_ptr default_sinks; /* NULL: stderr_sink */
+wr_atomic_u32 wr_log_debug_wanted;
 
 static const char *const level_names[] = {"stderr", "emerg",  "alert", "crit", "error",
                                           "warn",   "notice", "info",  "debug"};
@@ -79,7 +84,12 @@ static bool is_on(const struct wr_log_sink *s, enum wr_log_level level)
 
 bool wr_log_is_on(const struct wr_log *log, enum wr_log_level level)
 {
-    return is_on(sinks_of(log), level);
+    return (log != NULL && log->is_debug) || is_on(sinks_of(log), level);
+}
+
+void wr_log_want_debug(void)
+{
+    wr_store_rlx(&wr_log_debug_wanted, 1);
 }
 
 /* The time of this record: the loop's turn, or now where no loop keeps the clock. */
@@ -138,19 +148,84 @@ static bool add_escaped(struct wr_strbuf *b, struct wr_str text)
     return false;
 }
 
-static void write_sinks(const struct wr_log_sink *s, enum wr_log_level level, struct wr_str line)
+/* What base/log_loss.c knows a sink by; those of one file share it. */
+static uint32_t key_of(const struct wr_log_sink *s)
 {
-    for (; s != NULL; s = s->next) {
-        ssize_t n;
+    uintptr_t p = (uintptr_t)(s->put != NULL ? s->data : NULL);
 
-        if (s->level < level) {
-            continue;
+    return s->put == NULL ? (uint32_t)s->fd : 0x80000000u | (uint32_t)(p >> 4);
+}
+
+/* line ends in '\n'. False: *ret_err says why. */
+static bool write_fd(int fd, struct wr_str line, int *ret_err)
+{
+    ssize_t n;
+
+    do {
+        n = write(fd, line.ptr, line.len);
+    } while (n == -1 && errno == EINTR);
+    *ret_err = n == -1 ? errno : ENOSPC; /* a file takes a part when the disk gets full */
+    if (n > 0 && n < (ssize_t)line.len) {
+        wr_log_loss_cut((uint32_t)fd);
+    }
+    return n == (ssize_t)line.len;
+}
+
+/* A line to one sink; false: it is lost, which is noted. */
+static bool write_sink(const struct wr_log_sink *s, enum wr_log_level level, struct wr_str line)
+{
+    int err = 0;
+
+    if (s->put != NULL) {
+        if (s->put(s, level, wr_str_sub(line, 0, line.len - 1))) {
+            return true;
         }
-        do {
-            n = write(s->fd, line.ptr, line.len);
-        } while (n == -1 && errno == EINTR);
-        if (n != (ssize_t)line.len) {
-            wr_stat_inc(WR_CNT_LOG_DROPPED);
+        wr_log_loss_add(key_of(s), 1, 0);
+        return false;
+    }
+    if (wr_log_loss_any() && wr_log_loss_take_cut((uint32_t)s->fd) &&
+        !write_fd(s->fd, WR_STR("\n"), &err)) {
+        wr_log_loss_cut((uint32_t)s->fd); /* the next one tries again */
+    }
+    if (write_fd(s->fd, line, &err)) {
+        return true;
+    }
+    wr_stat_inc(WR_CNT_LOG_DROPPED);
+    wr_log_loss_add(key_of(s), 1, err);
+    return false;
+}
+
+/* There is room again: says what was lost while there was none. */
+static void tell_loss(const struct wr_log_sink *s)
+{
+    char line[160];
+    struct wr_strbuf b;
+    uint32_t cnt;
+    int err;
+
+    if (!wr_log_loss_take(key_of(s), &cnt, &err)) {
+        return;
+    }
+    wr_strbuf_init_fixed(&b, line, sizeof(line));
+    add_prefix(&b, NULL, WR_LOG_ALERT);
+    wr_strbuf_add_u64(&b, cnt);
+    wr_strbuf_add_z(&b, cnt == 1 ? " line was lost here" : " lines were lost here");
+    if (err != 0) {
+        wr_strbuf_printf(&b, " (%d: %s)", err, wr_log_errno_text(err));
+    }
+    wr_strbuf_add_char(&b, '\n');
+    if (!write_sink(s, WR_LOG_ALERT, wr_strbuf_str(&b))) {
+        wr_log_loss_add(key_of(s), cnt - 1, err); /* said later: this line needs no mention */
+    }
+}
+
+static void write_sinks(const struct wr_log *log, enum wr_log_level level, struct wr_str line)
+{
+    bool all = log != NULL && log->is_debug;
+
+    for (const struct wr_log_sink *s = sinks_of(log); s != NULL; s = s->next) {
+        if ((all || s->level >= level) && write_sink(s, level, line) && wr_log_loss_any()) {
+            tell_loss(s);
         }
     }
 }
@@ -171,7 +246,7 @@ static void write_record(const struct wr_log *log, enum wr_log_level level, stru
         (void)add_cut(&b, dots); /* room was kept */
     }
     line[b.len] = '\n';
-    write_sinks(sinks_of(log), level, wr_str(line, b.len + 1));
+    write_sinks(log, level, wr_str(line, b.len + 1));
 }
 
 static void pay(struct wr_log_cache *c, struct slot *s)
@@ -236,7 +311,7 @@ static bool is_too_many(enum wr_log_level level, const char *fmt)
     if (c->owing != 0) {
         pay_all(c, now, WINDOW_MS);
     }
-    if (level == WR_LOG_STDERR) {
+    if (level == WR_LOG_STDERR || level == WR_LOG_DEBUG) {
         return false;
     }
     s = find_slot(c, fmt);
@@ -248,6 +323,7 @@ static bool is_too_many(enum wr_log_level level, const char *fmt)
         s->cnt++;
         return false;
     }
+    wr_stat_inc(WR_CNT_LOG_LIMITED);
     c->owing += s->more == 0;
     s->more += s->more != UINT32_MAX;
     s->level = level;
@@ -275,7 +351,7 @@ static void log_text(const struct wr_log *log, enum wr_log_level level, int err,
     if (err != 0 && !cut) {
         wr_strbuf_printf(&b, " (%d: %s)", err, wr_log_errno_text(err));
     }
-    if (log != NULL && log->context != NULL && b.status == WR_OK) {
+    if (log != NULL && log->context != NULL && level != WR_LOG_DEBUG && b.status == WR_OK) {
         log->context(log, &b);
     }
     write_record(log, level, wr_strbuf_str(&b), cut || b.status != WR_OK);

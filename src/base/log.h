@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * log.h: the error log. A record goes to a list of sinks (file descriptors with a level); format
+ * log.h: the error log. A record goes to a list of sinks (each with a level); format
  *   2026/11/21 10:00:00 [error] 4711#3: *17 text, client: ..., server: ...
  * pid#thread, *N is the connection. Text from outside is escaped by the writer of the record
  * (WR_ESCAPE_ERRLOG is applied to the whole line by the log). One write(2) a record, at most 2048
  * bytes. The same format string more than 100 times within a second at one thread is rate limited
- * ("... N more").
+ * ("... N more", counted in LOG_LIMITED), but for debug lines: who switches them on wants all. A
+ * line that a sink cannot take (full disk, pipe, server) is dropped and counted in LOG_DROPPED; the
+ * first line that fits again is followed by one that says how many were lost.
  * Thread: any. Sinks are immutable lists; the descriptor inside may be replaced (reopen) by dup3.
  */
 #ifndef WR_BASE_LOG_H
@@ -18,6 +20,7 @@
 #include "base/status.h"
 #include "base/str.h"
 #include "base/strbuf.h"
+#include "base/sync.h"
 
 enum wr_log_level {
     WR_LOG_STDERR, /* always written */
@@ -31,17 +34,29 @@ enum wr_log_level {
     WR_LOG_DEBUG
 };
 
+struct wr_log_sink;
+
+/*
+ * Takes one line (no line end) somewhere else than to a descriptor; never waits, does not log.
+ * False: it was dropped, and counted.
+ */
+typedef bool (*wr_log_put_fn)(const struct wr_log_sink *s, enum wr_log_level level,
+                              struct wr_str line);
+
 struct wr_log_sink {
     int fd;
     enum wr_log_level level; /* most verbose that is written */
     const struct wr_log_sink *next;
+    wr_log_put_fn put; /* NULL: lines are written to fd */
+    const void *data;  /* of put; lives as long as the process */
 };
 
 /* What a log line belongs to; lives in a connection or request, or on the stack. */
 struct wr_log {
     const struct wr_log_sink *sinks; /* NULL: the process's */
     uint64_t conn_no;                /* 0: none */
-    /* Appends ", client: ..., server: ..." for this object; may be NULL. */
+    bool is_debug; /* debug_connection: all sinks get all lines, whatever their level */
+    /* Appends ", client: ..., server: ..." for this object but to debug lines; may be NULL. */
     void (*context)(const struct wr_log *log, struct wr_strbuf *b);
     void *data;
 };
@@ -51,6 +66,33 @@ void wr_log_set_default(const struct wr_log_sink *sinks);
 const struct wr_log_sink *wr_log_default(void);
 /* Is anything written at this level? For costly messages. log may be NULL. */
 bool wr_log_is_on(const struct wr_log *log, enum wr_log_level level);
+
+/*
+ * A configuration may ask for debug lines: from now on wr_log_debug looks closer. Until then it
+ * costs a load. Thread: any; never taken back.
+ */
+void wr_log_want_debug(void);
+/* Not for others: a variable so that the question can be inline where each request passes. */
+extern wr_atomic_u32 wr_log_debug_wanted;
+
+/* May anybody want debug lines? For what must be prepared before wr_log_debug. */
+static inline bool wr_log_may_debug(void)
+{
+    return WR_UNLIKELY(wr_load_rlx(&wr_log_debug_wanted) != 0);
+}
+
+static inline bool wr_log_is_debug(const struct wr_log *log)
+{
+    return wr_log_may_debug() && wr_log_is_on(log, WR_LOG_DEBUG);
+}
+
+/* A debug line; its arguments are looked at only when somebody wants it. */
+#define wr_log_debug(log, ...)                                                                     \
+    do {                                                                                           \
+        if (wr_log_is_debug(log)) {                                                                \
+            wr_log(log, WR_LOG_DEBUG, __VA_ARGS__);                                                \
+        }                                                                                          \
+    } while (0)
 
 void wr_log(const struct wr_log *log, enum wr_log_level level, const char *fmt, ...)
     WR_PRINTF(3, 4);

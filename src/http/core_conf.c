@@ -9,10 +9,12 @@
 
 #include <string.h>
 
+#include "base/log_memory.h"
 #include "base/num.h"
 #include "conf/gen.h"
 #include "http/location.h"
 #include "http/server.h"
+#include "http/syslog_conf.h"
 #include "http/var.h"
 
 #define KEEPALIVE_MAX_MS   0x7fffffffu
@@ -336,6 +338,46 @@ static enum wr_status read_log_level(struct wr_conf *cf, const struct wr_node *n
     return WR_OK;
 }
 
+static bool put_syslog(const struct wr_log_sink *s, enum wr_log_level level, struct wr_str line)
+{
+    /* Levels are severities but for "stderr", which is above all. */
+    return wr_syslog_send(s->data, level > WR_LOG_STDERR ? (unsigned)level - 1 : 0, line);
+}
+
+static enum wr_status use_syslog(struct wr_conf *cf, const struct wr_node *n,
+                                 struct wr_log_sink *sink)
+{
+    struct wr_syslog d;
+    enum wr_status st = wr_syslog_conf_read(cf, n, 0, &d);
+
+    if (st != WR_OK) {
+        return st;
+    }
+    sink->data = wr_syslog_keep(&d);
+    if (!sink->data) {
+        return wr_conf_nomem(cf);
+    }
+    sink->put = put_syslog;
+    return WR_OK;
+}
+
+static enum wr_status use_memory(struct wr_conf *cf, const struct wr_node *n,
+                                 struct wr_log_sink *sink)
+{
+    struct wr_str s = wr_node_arg(n, 0);
+    uint64_t size = 0;
+
+    s = wr_str_sub(s, sizeof("memory:") - 1, s.len);
+    if (wr_num_parse_size(s, WR_LOG_MEMORY_MAX, &size) != WR_OK || size < WR_LOG_MEMORY_MIN) {
+        return wr_conf_err_arg(cf, n, 0, "invalid buffer size \"%.*s\"", WR_STR_ARG(s));
+    }
+    if (wr_log_memory_want((size_t)size) != WR_OK) {
+        return wr_conf_nomem(cf);
+    }
+    sink->put = wr_log_memory_put;
+    return WR_OK;
+}
+
 static enum wr_status add_error_log(struct wr_conf *cf, const struct wr_node *node,
                                     const struct wr_error_log **list)
 {
@@ -348,11 +390,6 @@ static enum wr_status add_error_log(struct wr_conf *cf, const struct wr_node *no
     if (st != WR_OK) {
         return st;
     }
-    if (wr_str_has_prefix(file, WR_STR("syslog:")) || wr_str_has_prefix(file, WR_STR("memory:"))) {
-        wr_conf_warn(cf, node, "\"%.*s\" is not supported as an error log, ignored",
-                     WR_STR_ARG(file));
-        return WR_OK;
-    }
     l = wr_arena_zalloc(cf->arena, sizeof(*l));
     if (!l) {
         return wr_conf_nomem(cf);
@@ -360,11 +397,19 @@ static enum wr_status add_error_log(struct wr_conf *cf, const struct wr_node *no
     l->sink.fd = 2;
     l->sink.level = level;
     l->node = node;
-    if (!wr_str_eq_z(file, "stderr")) {
+    if (wr_str_has_prefix(file, WR_STR("syslog:"))) {
+        st = use_syslog(cf, node, &l->sink);
+    } else if (wr_str_has_prefix(file, WR_STR("memory:"))) {
+        st = use_memory(cf, node, &l->sink);
+    } else if (!wr_str_eq_z(file, "stderr")) {
         st = wr_conf_path(cf, file, WR_PATH_PREFIX, &l->path);
-        if (st != WR_OK) {
-            return st == WR_ENOMEM ? wr_conf_nomem(cf) : st;
-        }
+        st = st == WR_ENOMEM ? wr_conf_nomem(cf) : st;
+    }
+    if (st != WR_OK) {
+        return st;
+    }
+    if (level == WR_LOG_DEBUG) {
+        wr_log_want_debug();
     }
     l->sink.next = *list ? &(*list)->sink : NULL;
     *list = l;

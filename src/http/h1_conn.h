@@ -66,6 +66,9 @@ enum wr_status wr_h1_serve(int fd, const struct wr_addr *peer, struct wr_h1_sink
 struct wr_list *wr_h1_server_node(struct wr_h1_server *c);
 struct wr_h1_server *wr_h1_server_of_node(struct wr_list *n);
 struct wr_h1_sink *wr_h1_server_sink(struct wr_h1_server *c);
+struct wr_conn *wr_h1_server_conn(struct wr_h1_server *c);
+/* Why it ended; for sink->closed. */
+enum wr_reason wr_h1_server_why(const struct wr_h1_server *c);
 bool wr_h1_server_is_idle(const struct wr_h1_server *c);
 uint64_t wr_h1_server_idle_since_ms(const struct wr_h1_server *c);
 /*

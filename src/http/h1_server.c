@@ -1112,6 +1112,16 @@ void wr_h1_server_close(struct wr_h1_server *c, enum wr_reason why)
     close_server(c, why, is_running ? WR_IO_CLOSE_RESET : WR_IO_CLOSE_FIN);
 }
 
+struct wr_conn *wr_h1_server_conn(struct wr_h1_server *c)
+{
+    return &c->conn;
+}
+
+enum wr_reason wr_h1_server_why(const struct wr_h1_server *c)
+{
+    return (enum wr_reason)c->why;
+}
+
 uint32_t wr_h1_server_requests(const struct wr_h1_server *c)
 {
     return c->requests;

@@ -123,6 +123,8 @@ static enum wr_phase_result find_location(struct wr_req *r)
         return fail(r, 500);
     }
     wr_req_use_location(r, l);
+    wr_log_debug(&r->log, "req %llu: \"%.*s\" is of location \"%.*s\"", (unsigned long long)r->id,
+                 WR_STR_ARG(r->uri.path), WR_STR_ARG(l ? l->name : WR_STR_NULL));
     if (l && l->is_internal && !r->is_internal) {
         return fail(r, 404);
     }

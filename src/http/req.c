@@ -385,6 +385,8 @@ enum wr_status wr_req_respond(struct wr_req *r)
     }
     r->is_responded = true;
     x->is_out_given = true;
+    wr_log_debug(&r->log, "req %llu: response %u begins", (unsigned long long)r->id,
+                 (unsigned)r->out.status);
     s->head_out = &r->out;
     s->ops->start(s);
     if (wants_drain(x)) {
@@ -643,6 +645,9 @@ static enum req_state step_start(struct wr_reqx *x)
         return refuse(x, st == WR_ENOMEM ? 500 : 400, "client sent invalid host header");
     }
     choose_server(r, p);
+    wr_log_debug(&r->log, "req %llu: \"%.*s\", %u header lines, server \"%.*s\"",
+                 (unsigned long long)r->id, WR_STR_ARG(r->head->request_line),
+                 (unsigned)r->head->hdrs.cnt, WR_STR_ARG(r->server->name));
     if (r->head->hdrs.cnt > wr_core_srv_of(r)->max_headers) {
         return refuse(x, 400, "client sent too many header lines");
     }
@@ -785,6 +790,10 @@ static enum req_state step_log(struct wr_reqx *x)
     }
     if (!r->is_logged) {
         r->is_logged = true;
+        wr_log_debug(&r->log, "req %llu: ends, status %u, %llu bytes sent%s%s",
+                     (unsigned long long)r->id, (unsigned)r->status,
+                     (unsigned long long)r->stream->tx_bytes, r->cancel != 0 ? ": " : "",
+                     wr_reason_text((enum wr_reason)r->cancel));
         r->phase = WR_PHASE_LOG;
         wr_phases_log(r);
     }
@@ -900,7 +909,8 @@ void wr_req_open(struct wr_stream *s, struct wr_listen_ctx *lc)
         r->peer.u.sa.sa_family = AF_UNIX;
         r->peer.len = sizeof(r->peer.u.sa.sa_family);
     }
-    r->log = (struct wr_log){.conn_no = s->conn->no, .context = write_context, .data = r};
+    r->log = (struct wr_log){
+        .conn_no = s->conn->no, .is_debug = s->conn->is_debug, .context = write_context, .data = r};
     wr_server_enter(x, lc);
     wr_stat_inc(WR_CNT_REQ_STARTED);
     s->user = &r->task;

@@ -19,6 +19,7 @@
 #include "base/slab.h"
 #include "base/stat.h"
 #include "event/grave.h"
+#include "http/core_conf.h"
 #include "http/module.h"
 #include "http/regex.h"
 #include "http/req_int.h"
@@ -251,11 +252,32 @@ static void set_full(bool is_full)
     }
 }
 
+/* For lines of a connection outside of requests: where the address's default server logs. */
+static struct wr_log conn_log(const struct wr_listen_ctx *lc, const struct wr_conn *conn)
+{
+    const struct wr_core_loc *l = (const struct wr_core_loc *)wr_scope_get(
+        lc->port->deflt->scope, &wr_core_conf, WR_KIND_LOC);
+
+    return (struct wr_log){.sinks = l->sinks ? &l->sinks->sink : NULL,
+                           .conn_no = conn->no,
+                           .is_debug = conn->is_debug};
+}
+
+static void log_closed(struct wr_listen_ctx *lc, struct wr_h1_server *c)
+{
+    struct wr_log log = conn_log(lc, wr_h1_server_conn(c));
+
+    wr_log_debug(&log, "close: %s, %u requests", wr_reason_text(wr_h1_server_why(c)),
+                 (unsigned)wr_h1_server_requests(c));
+}
+
 static void sink_closed(struct wr_h1_sink *k, struct wr_h1_server *c)
 {
     struct wr_listen_ctx *lc = ctx_of_sink(k);
 
-    (void)c;
+    if (wr_log_may_debug()) {
+        log_closed(lc, c);
+    }
     lc->conn_cnt--;
     thread.conn_cnt--;
     wr_stat_inc(WR_CNT_CONN_CLOSED);
@@ -347,6 +369,35 @@ static bool has_room(struct wr_listen_ctx *lc, bool is_waiting)
     return false;
 }
 
+static bool is_debug_client(const struct wr_addr *peer)
+{
+    const struct wr_http *h = thread.cur ? thread.cur->http : NULL;
+    struct wr_addr a = *peer;
+
+    if (a.len == 0) {
+        a.u.sa.sa_family = AF_UNIX; /* of a unix socket */
+    }
+    for (uint32_t i = 0; h && i < h->debug_client_cnt; i++) {
+        if (wr_cidr_has(&h->debug_clients[i], &a)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void log_accepted(struct wr_listen_ctx *lc, struct wr_conn *conn, int fd)
+{
+    struct wr_log log = conn_log(lc, conn);
+    char text[WR_ADDR_TEXT_MAX];
+    struct wr_addr a;
+    int len;
+
+    wr_conn_peer_addr(conn, &a);
+    len = a.len > 0 ? (int)wr_addr_write(&a, text) : 0;
+    wr_log_debug(&log, "accept: %.*s at %.*s fd:%d", len > 0 ? len : 5,
+                 len > 0 ? text : "unix:", WR_STR_ARG(lc->port->text), fd);
+}
+
 static void serve(struct wr_listen_ctx *lc, int fd, const struct wr_addr *peer)
 {
     struct wr_h1_server *c = NULL;
@@ -359,6 +410,10 @@ static void serve(struct wr_listen_ctx *lc, int fd, const struct wr_addr *peer)
     wr_list_push(&lc->conns, wr_h1_server_node(c));
     lc->conn_cnt++;
     thread.conn_cnt++;
+    if (wr_log_may_debug()) {
+        wr_h1_server_conn(c)->is_debug = is_debug_client(peer);
+        log_accepted(lc, wr_h1_server_conn(c), fd);
+    }
 }
 
 static void run_listen(struct wr_task *t)

@@ -76,6 +76,9 @@ struct wr_http {
     struct wr_vars *vars;        /* exists from the init hook of wr_core_conf on */
     uint32_t worker_connections; /* of one thread; main/ may set it in its `done` hook. 512 */
     uint32_t threads;            /* that serve; likewise. 1 */
+    /* Clients whose lines are written whatever the levels (debug_connection); main/ sets it too. */
+    const struct wr_cidr *debug_clients;
+    uint32_t debug_client_cnt;
 };
 
 /* Of a generation; NULL when the file has no http{}. */

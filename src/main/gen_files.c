@@ -45,7 +45,9 @@ enum wr_status wr_gen_logs_each(struct wr_gen *g, wr_gen_log_fn *fn, void *data)
 static bool is_same(const struct sinks *a, const struct sinks *b)
 {
     for (size_t i = 0; i < a->cnt && i < b->cnt; i++) {
-        if (a->at[i].fd != b->at[i].fd || a->at[i].level != b->at[i].level) {
+        const struct wr_log_sink *x = &a->at[i], *y = &b->at[i];
+
+        if (x->fd != y->fd || x->level != y->level || x->put != y->put || x->data != y->data) {
             return false;
         }
     }
@@ -80,7 +82,8 @@ void wr_gen_install_sinks(const struct wr_gen *g, int fallback_fd)
     struct sinks s = {.cnt = 0};
 
     for (; k != NULL && s.cnt < SINKS_MAX; k = k->next) {
-        s.at[s.cnt++] = (struct wr_log_sink){.fd = k->fd, .level = k->level};
+        s.at[s.cnt] = *k;
+        s.at[s.cnt++].next = NULL;
     }
     if (s.cnt == 0) {
         s.at[s.cnt++] = (struct wr_log_sink){.fd = fallback_fd, .level = WR_LOG_ERROR};

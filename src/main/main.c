@@ -121,7 +121,7 @@ static void make_start(const struct wr_cmdline *c, struct wr_arena *a, struct wr
  */
 static int open_early_log(const struct wr_start *s)
 {
-    static struct wr_log_sink sink = {-1, WR_LOG_NOTICE, NULL}; /* the process's default for now */
+    static struct wr_log_sink sink = {.fd = -1, .level = WR_LOG_NOTICE}; /* the process's for now */
 
     if (!s->has_error_log || s->error_log.len == 0) {
         return -1;

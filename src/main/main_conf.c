@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/num.h"
 #include "conf/scope.h"
 #include "event/thread.h"
@@ -245,6 +246,67 @@ static enum wr_status set_connections(struct wr_conf *cf, const struct wr_dir *d
     return WR_OK;
 }
 
+static enum wr_status add_debug_client(struct wr_conf *cf, struct wr_main_conf *mc,
+                                       const struct wr_cidr *c)
+{
+    struct wr_cidr *to = wr_array_push(cf->arena, &mc->debug_clients);
+
+    if (to == NULL) {
+        return wr_conf_nomem(cf);
+    }
+    *to = *c;
+    wr_log_want_debug();
+    return WR_OK;
+}
+
+/* A name: the addresses that it has now. */
+static enum wr_status add_debug_host(struct wr_conf *cf, const struct wr_node *node,
+                                     struct wr_main_conf *mc)
+{
+    const struct wr_conf_source *src = cf->opts->source;
+    struct wr_str name = wr_node_arg(node, 0);
+    struct wr_addr *at = NULL;
+    enum wr_status st = WR_EOF;
+    size_t cnt = 0;
+
+    if (src->resolve != NULL && wr_str_find(name, '/') == name.len) {
+        st = src->resolve(src, cf->arena, name, &at, &cnt);
+    }
+    if (st == WR_ENOMEM) {
+        return wr_conf_nomem(cf);
+    }
+    if (st != WR_OK || cnt == 0) {
+        return wr_conf_err_arg(cf, node, 0, "invalid address or CIDR \"%.*s\"", WR_STR_ARG(name));
+    }
+    for (size_t i = 0; i < cnt && st == WR_OK; i++) {
+        char text[WR_ADDR_TEXT_MAX];
+        struct wr_cidr c;
+        bool trimmed;
+
+        if (wr_cidr_parse(wr_str(text, wr_addr_write_host(&at[i], text)), &c, &trimmed) == WR_OK) {
+            st = add_debug_client(cf, mc, &c);
+        }
+    }
+    return st;
+}
+
+static enum wr_status set_debug_connection(struct wr_conf *cf, const struct wr_dir *dir,
+                                           const struct wr_node *node, void *conf)
+{
+    struct wr_str s = wr_node_arg(node, 0);
+    bool trimmed = false;
+    struct wr_cidr c;
+
+    (void)dir; /* one row */
+    if (wr_str_eq_z(s, "all") || wr_cidr_parse(s, &c, &trimmed) != WR_OK) {
+        return add_debug_host(cf, node, conf);
+    }
+    if (trimmed && !is_worker(cf)) {
+        wr_conf_warn(cf, node, "low address bits of \"%.*s\" are meaningless", WR_STR_ARG(s));
+    }
+    return add_debug_client(cf, conf, &c);
+}
+
 /* thread_pool NAME threads=N [max_queue=N]: checked, then forgotten. */
 static enum wr_status set_thread_pool(struct wr_conf *cf, const struct wr_dir *dir,
                                       const struct wr_node *node, void *conf)
@@ -312,6 +374,8 @@ static enum wr_status done(struct wr_conf *cf)
     if (http != NULL) {
         http->worker_connections = mc->worker_connections;
         http->threads = mc->threads;
+        http->debug_clients = mc->debug_clients.at;
+        http->debug_client_cnt = mc->debug_clients.cnt;
     }
     return WR_OK;
 }
@@ -382,9 +446,9 @@ static const struct wr_dir main_dirs[] = {
                .doc = "Accepted; the kernel chooses the thread."),
     EVENTS_ROW("accept_mutex_delay", 1, 1, FIELD(accept_mutex_delay_ms), .set = wr_set_msec,
                .def = "500ms", .doc = "Accepted, see accept_mutex."),
-    EVENTS_ROW("debug_connection", 1, 1, .flags = WR_DIR_IGNORED | WR_DIR_REPEAT,
-               .kind = WR_KIND_NONE, .set = wr_set_ignore,
-               .doc = "Accepted; the level of error_log decides for all connections."),
+    EVENTS_ROW("debug_connection", 1, 1, .flags = WR_DIR_REPEAT, FIELD(debug_clients),
+               .set = set_debug_connection,
+               .doc = "Clients whose lines are all written, whatever the level of error_log."),
     EVENTS_ROW("worker_aio_requests", 1, 1, FIELD(worker_aio_requests), .set = wr_set_num,
                .data = &at_least_one, .def = "32",
                .doc = "Accepted; aio goes through a pool of threads."),

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/addr.h"
 #include "base/str.h"
 #include "conf/dirs.h"
 #include "conf/gen.h"
@@ -33,6 +34,11 @@ struct wr_main_affinity {
     cpu_set_t *at; /* thread i has at[i], the last one goes on */
     uint32_t cnt;
     bool is_auto; /* thread i: the i-th CPU of at[0], or of those we may use */
+};
+
+struct wr_main_cidrs {
+    struct wr_cidr *at;
+    uint32_t cnt, _cap;
 };
 
 struct wr_main_conf {
@@ -58,6 +64,7 @@ struct wr_main_conf {
     uint32_t worker_aio_requests;
     bool multi_accept, accept_mutex;
     uint32_t accept_mutex_delay_ms;
+    struct wr_main_cidrs debug_clients; /* debug_connection */
 };
 
 /* Of a generation that was loaded. */

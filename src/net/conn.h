@@ -36,6 +36,7 @@ struct wr_conn {
     uint32_t magic;
     uint32_t _size; /* of the whole allocation */
     bool is_closed;
+    bool is_debug; /* of a client that debug_connection names; set by who accepts */
     uint64_t no; /* serial number in the process: $connection, "*17" in logs */
     struct wr_io io;
     struct wr_link sock_link; /* bottom */

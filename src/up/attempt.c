@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/fsm.h"
+#include "base/log.h"
 #include "base/obj.h"
 #include "base/stat.h"
 #include "event/timer.h"
@@ -42,6 +43,24 @@ static const uint32_t state_moves[] = {
 
 static const struct wr_fsm attempt_fsm = {"attempt", state_names, state_moves};
 
+static const char *const cause_texts[] = {
+    [WR_CAUSE_NONE] = "given up",
+    [WR_CAUSE_OK] = "done",
+    [WR_CAUSE_REFUSED] = "connection refused",
+    [WR_CAUSE_CONNECT_TIMEOUT] = "no connection in time",
+    [WR_CAUSE_TLS] = "TLS failed",
+    [WR_CAUSE_READ_TIMEOUT] = "no answer in time",
+    [WR_CAUSE_SEND_TIMEOUT] = "the request was not taken in time",
+    [WR_CAUSE_CLOSED] = "closed before an answer",
+    [WR_CAUSE_BAD_HEAD] = "bad answer",
+    [WR_CAUSE_BIG_HEAD] = "answer's head too big",
+    [WR_CAUSE_STATUS] = "status for the next peer",
+    [WR_CAUSE_TRUNCATED] = "answer broken off",
+    [WR_CAUSE_CANCELED] = "client gone",
+    [WR_CAUSE_OURS] = "trouble of our own",
+    [WR_CAUSE_CLIENT_BODY] = "bad body of the client",
+};
+
 static void set_state(struct wr_up *u, enum wr_attempt_state to)
 {
     wr_timer_disarm(&u->timer);
@@ -59,6 +78,9 @@ static void go_active(struct wr_up *u)
     enum wr_status st;
 
     u->try->connect_ms = (uint32_t)(wr_now_ms() - a->began_ms);
+    wr_log_debug(&u->req->log, "req %llu: %s after %u ms", (unsigned long long)u->req->id,
+                 a->is_reused ? "an idle connection is used" : "connected",
+                 (unsigned)u->try->connect_ms);
     st = a->pc->codec->open(a->pc, u->req->arena, &u->req->task, &a->stream);
     if (st != WR_OK) {
         wr_attempt_end(u, WR_CAUSE_OURS, 0);
@@ -245,6 +267,8 @@ void wr_attempt_end(struct wr_up *u, enum wr_cause cause, int err)
             pc->codec->close(pc, WR_REASON_CANCELED);
         }
     }
+    wr_log_debug(&u->req->log, "req %llu: the attempt ends: %s%s%s", (unsigned long long)u->req->id,
+                 cause_texts[cause], err != 0 ? ", " : "", err != 0 ? wr_log_errno_text(err) : "");
     a->cause = (uint8_t)cause;
     a->err = err;
     if (u->try != NULL && u->try->response_ms == UINT32_MAX) {

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/fsm.h"
 #include "base/local.h"
+#include "base/log.h"
 #include "base/num.h"
 #include "base/obj.h"
 #include "base/stat.h"
@@ -180,6 +181,8 @@ static enum wr_up_state step_pick(struct wr_up *u)
     }
     set_log_url(u, wr_str(p->text, p->text_len));
     u->tries++;
+    wr_log_debug(&u->req->log, "req %llu: peer %.*s, try %u", (unsigned long long)u->req->id,
+                 (int)p->text_len, p->text, (unsigned)u->tries);
     wr_attempt_begin(u, WR_ATTEMPT_IDLE_OK);
     return WR_UP_TRY;
 }
@@ -355,6 +358,8 @@ static enum wr_up_state step_head(struct wr_up *u)
     struct wr_up_accel accel;
 
     note_head(u, head);
+    wr_log_debug(&u->req->log, "req %llu: the peer answers %u", (unsigned long long)u->req->id,
+                 (unsigned)head->status);
     if (wants_next_peer(u, head)) {
         wr_attempt_end(u, WR_CAUSE_STATUS, 0);
         return WR_UP_RETRY;

@@ -10,8 +10,7 @@ import pytest
 
 from weirtest.timing import LIMIT, wait_for
 
-pytestmark = [pytest.mark.weir_only("nginx does not talk to the service manager"),
-              pytest.mark.later("the supervisor's calls of main/notify.h")]
+pytestmark = pytest.mark.weir_only("nginx does not talk to the service manager")
 
 ONE, TWO = "location / { return 200 one; }", "location / { return 200 two; }"
 

@@ -105,8 +105,8 @@ static void test_format(void **state)
 
 static void test_levels(void **state)
 {
-    struct wr_log_sink second = {fds[1], WR_LOG_ERROR, NULL};
-    struct wr_log_sink first = {fds[1], WR_LOG_WARN, &second};
+    struct wr_log_sink second = {.fd = fds[1], .level = WR_LOG_ERROR};
+    struct wr_log_sink first = {.fd = fds[1], .level = WR_LOG_WARN, .next = &second};
     struct wr_log log = {.sinks = &first};
     const char *at;
 
@@ -222,7 +222,7 @@ static void test_slots(void **state)
 static void test_dropped(void **state)
 {
     uint64_t before = wr_stat_sum(WR_CNT_LOG_DROPPED);
-    struct wr_log_sink gone = {-1, WR_LOG_INFO, NULL};
+    struct wr_log_sink gone = {.fd = -1, .level = WR_LOG_INFO};
     struct wr_log log = {.sinks = &gone};
 
     (void)state;
