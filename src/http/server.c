@@ -624,6 +624,40 @@ void wr_http_quit(uint32_t grace_ms)
     }
 }
 
+static bool is_old(const struct wr_gen_slot *slot, uint64_t no)
+{
+    return slot && slot != thread.cur && slot->gen->no <= no;
+}
+
+unsigned wr_http_end_old(uint64_t no)
+{
+    struct wr_list *n, *t, *m, *u;
+    unsigned cnt = 0;
+
+    prepare_thread();
+    WR_LIST_FOREACH_SAFE (n, t, &thread.reqs) {
+        struct wr_req *r = wr_container_of(n, struct wr_req, node);
+
+        if (is_old(wr_reqx_of(r)->slot, no) && r->stream && r->stream->codec) {
+            r->stream->ops->reset(r->stream, WR_REASON_SHUTDOWN);
+            wr_task_wake(&r->task); /* a reset that it did not ask for */
+            cnt++;
+        }
+    }
+    WR_LIST_FOREACH_SAFE (n, t, &thread.listens) {
+        struct wr_listen_ctx *lc = wr_container_of(n, struct wr_listen_ctx, node);
+
+        if (lc->is_open || !is_old(lc->slot, no)) {
+            continue;
+        }
+        WR_LIST_FOREACH_SAFE (m, u, &lc->conns) {
+            wr_h1_server_close(wr_h1_server_of_node(m), WR_REASON_SHUTDOWN);
+            cnt++;
+        }
+    }
+    return cnt;
+}
+
 void wr_http_stop(void)
 {
     struct wr_gen_slot *cur;

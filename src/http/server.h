@@ -121,6 +121,11 @@ enum wr_status wr_http_adopt(struct wr_gen *g, unsigned thread_no) WR_MUST_CHECK
 struct wr_gen *wr_http_current(void);
 /* No more accepting; idle connections close after grace, busy ones after their response. */
 void wr_http_quit(uint32_t grace_ms);
+/*
+ * Requests of generation `no` and older ones end now, the wire sees them cut; so do connections
+ * whose listener went with it. Value: how many.
+ */
+unsigned wr_http_end_old(uint64_t no);
 /* Closes everything at once. */
 void wr_http_stop(void);
 /* Client connections of this thread, and requests that run. */

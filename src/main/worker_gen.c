@@ -163,6 +163,59 @@ static enum wr_status build(struct wr_worker *w, uint64_t no, struct wr_bundle *
     return WR_OK;
 }
 
+/* --- how many live --- */
+
+/* The last thing of a generation. Any thread. */
+static void mark_gone(void *data)
+{
+    struct wr_gen_mark *m = data;
+
+    wr_store_rel(&m->is_gone, 1);
+}
+
+/* The place for a generation; when too many live, the oldest one's requests end. */
+static struct wr_gen_mark *find_place(struct wr_worker *w)
+{
+    struct wr_gen_mark *place = NULL, *oldest = NULL;
+    unsigned live = 0;
+
+    for (size_t i = 0; i < WR_ARRAY_LEN(w->gens); i++) {
+        struct wr_gen_mark *m = &w->gens[i];
+
+        if (m->no != 0 && wr_load_acq(&m->is_gone) != 0) {
+            m->no = 0;
+        }
+        if (m->no == 0) {
+            place = m;
+            continue;
+        }
+        live++;
+        oldest = oldest == NULL || m->no < oldest->no ? m : oldest;
+    }
+    if (live >= WR_GENS_MAX) {
+        wr_log(NULL, WR_LOG_WARN,
+               "%u configurations are still in use: requests of the oldest one, %llu, end now",
+               live, (unsigned long long)oldest->no);
+        wr_worker_post_end_old(w, oldest->no);
+    }
+    return place;
+}
+
+static enum wr_status mark_live(struct wr_worker *w, struct wr_gen *g)
+{
+    struct wr_gen_mark *m = find_place(w);
+
+    if (m == NULL) {
+        return WR_ELIMIT; /* those that were told to end have not yet */
+    }
+    if (wr_arena_on_fini(&g->arena, mark_gone, m) != WR_OK) {
+        return WR_ENOMEM;
+    }
+    m->no = g->no;
+    wr_store_rel(&m->is_gone, 0);
+    return WR_OK;
+}
+
 void wr_worker_load(struct wr_worker *w, uint64_t no, int bundle_fd)
 {
     struct wr_bundle b;
@@ -176,6 +229,11 @@ void wr_worker_load(struct wr_worker *w, uint64_t no, int bundle_fd)
     if (st == WR_OK) {
         st = build(w, no, &b, &w->coming);
         wr_bundle_close(&b);
+    }
+    if (st == WR_OK && mark_live(w, w->coming) != WR_OK) {
+        st = WR_ELIMIT;
+        wr_gen_unref(w->coming);
+        w->coming = NULL;
     }
     if (st != WR_OK) {
         tell_failed(w, no, wr_status_name(st));

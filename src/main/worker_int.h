@@ -39,6 +39,14 @@ struct wr_worker_thread {
     bool _is_ending, _is_told;
 };
 
+#define WR_GENS_MAX 16 /* live ones; the oldest gives way */
+
+/* A generation that was published: does it live? */
+struct wr_gen_mark {
+    uint64_t no;           /* 0: this place is free */
+    wr_atomic_u32 is_gone; /* written by the thread that freed it */
+};
+
 struct wr_worker {
     int chan;
     struct wr_io io; /* chan, NOTIFY */
@@ -60,6 +68,7 @@ struct wr_worker {
     struct wr_gen *coming; /* being published */
     unsigned adopted_cnt;  /* threads that answered for `coming` */
     enum wr_status adopt_status;
+    struct wr_gen_mark gens[WR_GENS_MAX + 2];
     bool is_quitting, is_stopping, has_failed;
 };
 
@@ -76,8 +85,9 @@ void wr_worker_tell(struct wr_worker *w, enum wr_chan_type type, uint64_t no, st
 /* worker_thread.c */
 enum wr_status wr_worker_start_threads(struct wr_worker *w,
                                        const struct wr_main_conf *mc) WR_MUST_CHECK;
-/* A mail to each: serve g; end. */
+/* A mail to each: serve g; requests of generation no and older end; end. */
 void wr_worker_post_adopt(struct wr_worker *w, struct wr_gen *g);
+void wr_worker_post_end_old(struct wr_worker *w, uint64_t no);
 
 enum wr_worker_end {
     WR_WORKER_QUIT,

@@ -34,6 +34,7 @@ struct end_mail {
     struct wr_mail mail; /* first */
     struct wr_worker_thread *thread;
     enum wr_worker_end how;
+    uint64_t no;
 };
 
 static void run_up(struct wr_mail *m)
@@ -201,6 +202,43 @@ void wr_worker_post_adopt(struct wr_worker *w, struct wr_gen *g)
     }
 }
 
+/* A copy of `what` to each thread that runs. */
+static void post_each(struct wr_worker *w, void (*run)(struct wr_mail *m), struct end_mail what)
+{
+    for (unsigned i = 0; i < w->thread_cnt; i++) {
+        struct wr_worker_thread *t = &w->threads[i];
+        struct end_mail *e;
+
+        /* A mailbox lives as long as its loop: one that is down gets no mail. */
+        if (!t->is_up || t->is_down) {
+            continue;
+        }
+        e = wr_mem_alloc(sizeof(*e));
+        *e = what;
+        e->mail.run = run;
+        e->thread = t;
+        wr_mailbox_post(t->mailbox, &e->mail);
+    }
+}
+
+static void run_end_old(struct wr_mail *m)
+{
+    struct end_mail *e = wr_container_of(m, struct end_mail, mail);
+    unsigned cnt = wr_http_end_old(e->no);
+
+    if (cnt > 0) {
+        wr_log(NULL, WR_LOG_WARN,
+               "thread %u: %u requests of configuration %llu and before were ended", e->thread->no,
+               cnt, (unsigned long long)e->no);
+    }
+    wr_mem_free(e);
+}
+
+void wr_worker_post_end_old(struct wr_worker *w, uint64_t no)
+{
+    post_each(w, run_end_old, (struct end_mail){.no = no});
+}
+
 static void run_end(struct wr_mail *m)
 {
     struct end_mail *e = wr_container_of(m, struct end_mail, mail);
@@ -218,18 +256,5 @@ static void run_end(struct wr_mail *m)
 
 void wr_worker_post_end(struct wr_worker *w, enum wr_worker_end how)
 {
-    for (unsigned i = 0; i < w->thread_cnt; i++) {
-        struct wr_worker_thread *t = &w->threads[i];
-        struct end_mail *e;
-
-        /* A mailbox lives as long as its loop: one that is down gets no mail. */
-        if (!t->is_up || t->is_down) {
-            continue;
-        }
-        e = wr_mem_alloc(sizeof(*e));
-        e->mail.run = run_end;
-        e->thread = t;
-        e->how = how;
-        wr_mailbox_post(t->mailbox, &e->mail);
-    }
+    post_each(w, run_end, (struct end_mail){.how = how});
 }

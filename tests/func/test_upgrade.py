@@ -259,3 +259,36 @@ def test_process_titles(weir):
         assert file.read().startswith(b"weir: master process " + BINARY.encode() + b" -p ")
     with open(f"/proc/{worker}/cmdline", "rb") as file:
         assert file.read().rstrip(b"\0") == b"weir: worker process"
+
+
+def test_at_most_16_generations(weir, origin):
+    """Each reload is pinned by a response that runs: the oldest gives way, and only that one."""
+    go = threading.Event()
+
+    def script(conn):
+        conn.read_request()
+        conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
+        conn.wait(go)
+        try:
+            conn.send(b"world")
+        except OSError:
+            pass  # of those that were ended
+    stream = "location /s { proxy_buffering off; proxy_pass http://{up}; }"
+    server = weir(stream + "location / { return 200 r0; }", up=origin(script))
+    clients = []
+    for i in range(1, 19):
+        client = server.client()
+        client.send(build_request("GET", "/s"))
+        client.read_head()
+        assert client.read_exact(5) == b"hello"
+        clients.append(client)
+        server.write_conf(server.compose(stream + f"location / {{ return 200 r{i}; }}"))
+        server.signal("HUP")
+        wait_for(lambda n=i: server.get("/").text == f"r{n}", f"reload {i}")
+    # generations 1 to 18 have a request each, 19 is the new one
+    for i, client in enumerate(clients[:3]):
+        assert client.read_to_end() == b""
+        server.wait_log(rf"\[warn\].*16 configurations are still in use: requests of the oldest one, {i + 1}, end now")
+    go.set()
+    for client in clients[3:]:
+        assert client.read_exact(5) == b"world"
