@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * privs.c: see privs.h. The order is the one that works: what needs root first (limits, priority),
- * then the groups, the group, the user; the folder last, seen with the user's rights.
+ * then the groups, the group, the user; the folder, seen with the user's rights. A worker of a user
+ * other than root keeps no capability, can never get one again, and no worker gains rights by a
+ * program it starts.
  */
 #include "main/privs.h"
 
 #include <errno.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -21,6 +25,31 @@ static void set_limit(__rlimit_resource_t what, const char *name, uint64_t n)
     if (setrlimit(what, &r) == -1) {
         wr_log_errno(NULL, WR_LOG_ALERT, errno, "setrlimit(%s, %llu) failed", name,
                      (unsigned long long)n);
+    }
+}
+
+/* No program that this process starts, as whatever user, gets a capability. Needs root. */
+static void drop_bounds(void)
+{
+    for (unsigned long cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++) {
+        if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == -1) {
+            return; /* without CAP_SETPCAP (a container): no_new_privs does it alone */
+        }
+    }
+}
+
+/* Of a program file with capabilities, or handed on by whoever started us. */
+static void drop_caps(void)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {
+        {0, 0, 0}
+    };
+
+    (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0,
+                0); /* kernels before 4.3 have none */
+    if (syscall(SYS_capset, &head, none) == -1) {
+        wr_log_errno(NULL, WR_LOG_ALERT, errno, "capset() failed");
     }
 }
 
@@ -60,8 +89,17 @@ enum wr_status wr_privs_apply(const struct wr_main_conf *mc)
     if (mc->rlimit_core != UINT64_MAX) {
         set_limit(RLIMIT_CORE, "RLIMIT_CORE", mc->rlimit_core);
     }
+    if (mc->has_user && mc->uid != 0) {
+        drop_bounds();
+    }
     if (become_user(mc) != WR_OK) {
         return WR_ESYS;
+    }
+    if (geteuid() != 0) {
+        drop_caps();
+    }
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1) {
+        wr_log_errno(NULL, WR_LOG_ALERT, errno, "prctl(PR_SET_NO_NEW_PRIVS) failed");
     }
     if (mc->rlimit_core != UINT64_MAX && prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) == -1) {
         wr_log_errno(NULL, WR_LOG_ALERT, errno, "prctl(PR_SET_DUMPABLE) failed");

@@ -9,7 +9,6 @@
  * Only when a worker says READY does it become what a restarted worker gets, and only then are
  * sockets closed that it no longer names. Any failure before that leaves everything as it was.
  */
-#include <errno.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -36,8 +35,23 @@ static bool is_same_affinity(const struct wr_main_affinity *a, const struct wr_m
            (a->cnt == 0 || memcmp(a->at, b->at, a->cnt * sizeof(*a->at)) == 0);
 }
 
+/* A running worker keeps its user, not its limit of descriptors; to raise that needs a capability.
+ */
+static bool can_set_nofile(const struct wr_child *c, const struct wr_main_conf *old,
+                           const struct wr_main_conf *new)
+{
+    struct rlimit r = {.rlim_cur = (rlim_t) new->rlimit_nofile,
+                       .rlim_max = (rlim_t) new->rlimit_nofile};
+
+    if (new->rlimit_nofile == old->rlimit_nofile) {
+        return true;
+    }
+    return new->rlimit_nofile != 0 && c->pid > 0 && prlimit(c->pid, RLIMIT_NOFILE, &r, NULL) == 0;
+}
+
 /* The first directive that a running worker cannot take on; NULL: there is none. */
-static const char *find_fixed(const struct wr_main_conf *old, const struct wr_main_conf *new)
+static const char *find_fixed(const struct wr_child *c, const struct wr_main_conf *old,
+                              const struct wr_main_conf *new)
 {
     if (new->threads != old->threads) {
         return "worker_processes";
@@ -60,7 +74,7 @@ static const char *find_fixed(const struct wr_main_conf *old, const struct wr_ma
     if (new->rlimit_core != old->rlimit_core) {
         return "worker_rlimit_core";
     }
-    return NULL;
+    return can_set_nofile(c, old, new) ? NULL : "worker_rlimit_nofile";
 }
 
 /* " in FILE:LINE" of a main directive, where it stands now or stood before. */
@@ -82,7 +96,8 @@ static void write_place(const struct wr_gen *now, const struct wr_gen *before, c
 /* Must another worker process take over? Says why. */
 static bool needs_second(struct wr_supervisor *s)
 {
-    const char *name = find_fixed(wr_main_conf_of(s->now.gen), wr_main_conf_of(s->coming.gen));
+    const char *name =
+        find_fixed(s->child, wr_main_conf_of(s->now.gen), wr_main_conf_of(s->coming.gen));
     char room[4200];
     struct wr_strbuf place;
 
@@ -105,25 +120,9 @@ static bool needs_second(struct wr_supervisor *s)
     return true;
 }
 
-/* A running worker keeps its user, not its limit of descriptors. */
-static void set_nofile(const struct wr_child *c, const struct wr_main_conf *mc)
-{
-    struct rlimit r = {.rlim_cur = (rlim_t)mc->rlimit_nofile,
-                       .rlim_max = (rlim_t)mc->rlimit_nofile};
-
-    if (mc->rlimit_nofile == 0 || c->pid <= 0) {
-        return;
-    }
-    if (prlimit(c->pid, RLIMIT_NOFILE, &r, NULL) == -1) {
-        wr_say(WR_LOG_ALERT, errno, "prlimit(RLIMIT_NOFILE, %llu) of the worker failed",
-               (unsigned long long)mc->rlimit_nofile);
-    }
-}
-
 static enum wr_status hand_over(struct wr_supervisor *s)
 {
     if (s->child != NULL && !needs_second(s)) {
-        set_nofile(s->child, wr_main_conf_of(s->coming.gen));
         return wr_child_send_load(s->child, &s->coming, false);
     }
     s->next = wr_child_start(s, &s->coming, WR_CHILD_COMES);
