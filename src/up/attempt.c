@@ -8,6 +8,7 @@
 
 #include <errno.h>
 
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/fsm.h"
 #include "base/log.h"
@@ -193,6 +194,7 @@ void wr_attempt_step(struct wr_up *u)
     if (a->state != WR_ATTEMPT_ACTIVE) {
         return;
     }
+    WR_ASSERT(s != NULL); /* active means: on a stream */
     /* A head that is whole is looked at first, whatever came behind it (U6.5). */
     if (s->head_in == NULL ? wr_stream_is_reset(s) : a->is_accepted && s->rx == WR_HALF_RESET) {
         a->reason = s->reason;
