@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/local_int.h"
 #include "base/num.h"
 #include "base/obj.h"
@@ -64,6 +65,7 @@ static struct wr_arena_block *take_block(size_t size)
     struct wr_block_cache *c = wr_local_get()->blocks;
     struct wr_arena_block *b;
 
+    WR_ASSERT(size > sizeof(*b));
     if (size == BLOCK_SIZE && c->first != NULL) {
         b = c->first;
         c->first = b->next;
@@ -172,9 +174,10 @@ static void *take_shared(struct wr_arena *a, size_t size, size_t room)
 /* room: bytes of blocks that may still be taken. */
 static void *alloc_within(struct wr_arena *a, size_t size, size_t room)
 {
-    size_t pad = -(uintptr_t)a->_cur & 15;
+    size_t pad;
 
     wr_obj_check(a, ARENA_MAGIC);
+    pad = -(uintptr_t)a->_cur & 15;
     size += size == 0;
     if (size <= (size_t)(a->_end - a->_cur) - pad) {
         char *p = a->_cur + pad;

@@ -48,8 +48,8 @@ const uint8_t wr_char_lower[256] = {
 
 int wr_char_hex(unsigned char c)
 {
-    if (!wr_char_is(c, WR_CH_HEX)) {
-        return -1;
+    if (wr_char_is(c, WR_CH_DIGIT)) {
+        return c - '0';
     }
-    return c <= '9' ? c - '0' : wr_char_lower[c] - 'a' + 10;
+    return wr_char_is(c, WR_CH_HEX) ? wr_char_lower[c] - 'a' + 10 : -1;
 }

@@ -17,9 +17,9 @@
 #include "base/mem.h"
 #include "base/sync.h"
 
-#define BATCH         (512 * 1024)
-#define EXACT_BELOW   (64u * 1024 * 1024)
-#define DEFAULT_LIMIT (1024u * 1024 * 1024)
+#define BATCH         (UINT64_C(512) * 1024)
+#define EXACT_BELOW   (UINT64_C(64) * 1024 * 1024)
+#define DEFAULT_LIMIT (UINT64_C(1024) * 1024 * 1024)
 
 static const uint32_t class_size[WR_CHUNK_CLASSES] = {4096, 16384, 65536, 262144};
 static const uint32_t class_max[WR_CHUNK_CLASSES] = {64, 32, 16, 4}; /* in a thread's list */

@@ -206,7 +206,7 @@ static int64_t from_utc(const struct utc *u)
     for (unsigned m = 0; m < u->month; m++) {
         days += days_in(u->year, m);
     }
-    return days * DAY_SEC + u->hour * 3600 + u->min * 60 + u->sec;
+    return days * DAY_SEC + u->hour * INT64_C(3600) + u->min * INT64_C(60) + u->sec;
 }
 
 /* 0 <= t, up to the year 9999. */

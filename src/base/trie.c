@@ -64,7 +64,7 @@ static void add_kid(struct wr_trie *t, struct wr_trie_node *n, struct wr_trie_no
         struct wr_trie_node **kids = wr_arena_must(t->arena, cap * sizeof(struct wr_trie_node *));
         unsigned char *bytes = wr_arena_must(t->arena, cap);
 
-        if (n->cnt != 0) {
+        if (n->kids != NULL) {
             memcpy(kids, n->kids, n->cnt * sizeof(struct wr_trie_node *));
             memcpy(bytes, n->bytes, n->cnt);
         }
@@ -72,6 +72,7 @@ static void add_kid(struct wr_trie *t, struct wr_trie_node *n, struct wr_trie_no
         n->bytes = bytes;
         n->cap = cap;
     }
+    WR_ASSERT(n->kids != NULL);
     n->bytes[n->cnt] = byte_at(t, kid->key, kid->from);
     n->kids[n->cnt] = kid;
     n->cnt++;

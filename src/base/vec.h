@@ -21,7 +21,8 @@ void wr_vec_grow(void **at, size_t cnt, size_t *cap, size_t size);
 
 /* Pointer to a new zeroed last element, valid until the next push. */
 #define wr_vec_push(v)                                                                             \
-    (wr_vec_grow((void **)(void *)&(v)->at, (v)->cnt, &(v)->cap, sizeof(*(v)->at)),                \
+    (wr_vec_grow((void **)(void *)&(v)->at, (v)->cnt, &(v)->cap,                                   \
+                 sizeof(*(v)->at)), /* NOLINT(bugprone-sizeof-expression): T may be a pointer */   \
      &(v)->at[(v)->cnt++])
 #define wr_vec_fini(v)       (wr_mem_free((v)->at), (v)->at = NULL, (v)->cnt = (v)->cap = 0)
 #define WR_VEC_FOREACH(p, v) for ((p) = (v)->at; (p) != NULL && (p) < (v)->at + (v)->cnt; (p)++)

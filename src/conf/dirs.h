@@ -154,8 +154,10 @@ struct wr_dir {
 };
 
 /* kind, offset and size of a field: WR_DIR_FIELD(LOC, struct foo_loc, timeout_ms) */
+/* The size is that of the field itself, also where it is a pointer to a struct. */
 #define WR_DIR_FIELD(k, type, field)                                                               \
-    .kind = WR_KIND_##k, .offset = offsetof(type, field), .size = sizeof(((type *)0)->field)
+    .kind = WR_KIND_##k, .offset = offsetof(type, field),                                          \
+    .size = sizeof(((type *)0)->field) /* NOLINT(bugprone-sizeof-expression): a pointer, too */
 /* Only the struct, no field: a set function that does as it likes (and merges by itself). */
 #define WR_DIR_CONF(k) .kind = WR_KIND_##k
 #define WR_DIR_END                                                                                 \
@@ -312,9 +314,15 @@ enum wr_status wr_conf_err_dir(struct wr_conf *cf, const struct wr_node *node, c
 /* Adds a [warn]. node may be NULL. */
 void wr_conf_warn(struct wr_conf *cf, const struct wr_node *node, const char *fmt, ...)
     WR_PRINTF(3, 4);
-/* [emerg] `the configuration needs more memory than allowed`, once; value: always WR_ENOMEM. */
-/* allow(check): the value is always WR_ENOMEM */
-enum wr_status wr_conf_nomem(struct wr_conf *cf);
+/* Adds an [emerg] `the configuration needs more memory than allowed`, once. */
+void wr_conf_say_nomem(struct wr_conf *cf);
+
+/* allow(check): says so; value: always WR_ENOMEM, in sight of who looks at what comes after */
+static inline enum wr_status wr_conf_nomem(struct wr_conf *cf)
+{
+    wr_conf_say_nomem(cf);
+    return WR_ENOMEM;
+}
 
 /* Absolute path of what a directive names, by opts. */
 enum wr_status wr_conf_path(struct wr_conf *cf, struct wr_str path, enum wr_path_base base,

@@ -130,7 +130,7 @@ void wr_conf_hook_failed(struct wr_conf *cf, const struct wr_conf_module *m, con
     }
 }
 
-enum wr_status wr_conf_nomem(struct wr_conf *cf)
+void wr_conf_say_nomem(struct wr_conf *cf)
 {
     if (!cf->_nomem) {
         cf->_nomem = true;
@@ -139,7 +139,6 @@ enum wr_status wr_conf_nomem(struct wr_conf *cf)
                     "(%zu of %zu bytes used)",
                     cf->arena->used, cf->arena->cap);
     }
-    return WR_ENOMEM;
 }
 
 /* The nearest name that may stand in ctx, for "did you mean"; NULL when none is near. */
@@ -246,8 +245,11 @@ static enum wr_status refuse_name(struct wr_conf *cf, const struct wr_node *n,
     for (const struct wr_dir_entry *e = entries; e != NULL; e = e->next) {
         contexts |= e->dir->contexts;
     }
-    if (entries != NULL || k != NULL) {
-        return refuse_place(cf, n, contexts != 0 ? contexts : k->contexts);
+    if (contexts != 0) {
+        return refuse_place(cf, n, contexts);
+    }
+    if (k != NULL) {
+        return refuse_place(cf, n, k->contexts);
     }
     wr_strbuf_init_fixed(&b, room, sizeof(room));
     near = nearest_name(cf, n->name, ctx);

@@ -134,11 +134,12 @@ static enum wr_status read_num(struct wr_conf *cf, const struct wr_node *n, uint
 static enum wr_status set_num_kind(struct wr_conf *cf, const struct wr_dir *d,
                                    const struct wr_node *n, void *conf, const struct num_kind *kind)
 {
-    char *field = (char *)conf + d->offset;
     uint64_t v = 0;
     enum wr_status st;
+    char *field;
 
     WR_ASSERT(conf != NULL && (d->size == sizeof(uint64_t) || d->size == sizeof(uint32_t)));
+    field = (char *)conf + d->offset;
     st = read_num(cf, n, 0, kind, d->data, &v);
     if (st != WR_OK) {
         return st;

@@ -159,7 +159,7 @@ static int compute_timeout(const struct wr_loop *l, int max_wait_ms)
     if (max_wait_ms >= 0 && left_ms > (uint64_t)max_wait_ms) {
         return max_wait_ms;
     }
-    return left_ms > 3600 * 1000 ? 3600 * 1000 : (int)left_ms;
+    return (int)WR_MIN(left_ms, UINT64_C(3600) * 1000);
 }
 
 void wr_loop_turn(struct wr_loop *l, int max_wait_ms)

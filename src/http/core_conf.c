@@ -623,9 +623,7 @@ static enum wr_status set_open_file_cache(struct wr_conf *cf, const struct wr_di
     (void)dir;
     (void)conf;
     for (uint32_t i = 0; i < node->arg_cnt; i++) {
-        if (wr_arg_has_key(node, i, "max", &v)) {
-            has_max = true;
-        } else if (wr_str_eq_z(wr_node_arg(node, i), "off")) {
+        if (wr_arg_has_key(node, i, "max", &v) || wr_str_eq_z(wr_node_arg(node, i), "off")) {
             has_max = true;
         } else if (!wr_arg_has_key(node, i, "inactive", &v)) {
             return wr_conf_err_arg(cf, node, i, "invalid \"open_file_cache\" parameter \"%.*s\"",

@@ -37,7 +37,7 @@ enum wr_status wr_filters_build(const struct wr_module *const *modules, size_t c
     for (size_t i = 0; i < cnt; i++) {
         total += modules[i]->filter_cnt;
     }
-    rows = wr_mem_alloc((total + 1) * sizeof(*rows));
+    rows = wr_mem_alloc((total + 1) * sizeof(const struct wr_filter_row *));
     for (size_t i = 0; i < cnt; i++) {
         for (size_t k = 0; k < modules[i]->filter_cnt; k++) {
             const struct wr_filter_row *row = &modules[i]->filters[k];

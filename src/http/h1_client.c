@@ -25,7 +25,7 @@
 
 #define H1_INTERIM_MAX      32
 #define H1_HEAD_MAX_DEFAULT (16u * 1024)
-#define H1_IN_HIGH_DEFAULT  (64u * 1024)
+#define H1_IN_HIGH_DEFAULT  ((size_t)64 * 1024)
 
 #define B(s) (1u << WR_PCONN_##s)
 

@@ -32,8 +32,8 @@
 #define H1_RECV_ALL      SIZE_MAX /* whatever the poller received */
 #define H1_LOOKAHEAD     4096     /* most bytes taken of a request that is not served yet */
 #define H1_REST_COPY_MAX 2048     /* bytes that wait are copied out of large chunks up to this */
-#define H1_GATHER_MAX    (256u * 1024) /* a head that came in pieces: the largest chunk */
-#define H1_TUNNEL_HIGH   (64u * 1024)  /* high mark of a tunnel's pipes when nobody set one */
+#define H1_GATHER_MAX    (256u * 1024)       /* a head that came in pieces: the largest chunk */
+#define H1_TUNNEL_HIGH   ((size_t)64 * 1024) /* high mark of a tunnel's pipes when nobody set one */
 #define H1_FRAME_MAX     (WR_H1_CHUNK_HEAD_MAX + 2)
 
 /* Received and not used yet. */

@@ -156,7 +156,7 @@ static bool take_head(struct h1_xchg *x, struct h1_rest *r, struct wr_msg *msg, 
 static enum h1_parsed await_head(struct h1_xchg *x, struct h1_rest *r, struct wr_msg *msg,
                                  size_t max, const char *buf)
 {
-    if (!x->gather && gather(x, r) != WR_OK) {
+    if (r->len > 0 && gather(x, r) != WR_OK) {
         return H1_PARSE_NOMEM;
     }
     if (h1_head_room(x, max) > 0) {

@@ -62,7 +62,7 @@ enum wr_status wr_phases_build(const struct wr_module *const *modules, size_t cn
             total++;
         }
     }
-    rows = wr_mem_alloc((total + 1) * sizeof(*rows));
+    rows = wr_mem_alloc((total + 1) * sizeof(const struct wr_phase_row *));
     for (unsigned p = 0; p < WR_PHASE_COUNT; p++) {
         struct phase_list *l = &phases[p];
 

@@ -174,7 +174,7 @@ enum wr_status wr_regex_compile(struct wr_conf *cf, const struct wr_node *node,
                                 struct wr_str pattern, unsigned flags, struct wr_regex **ret)
 {
     struct wr_regex *re = NULL;
-    struct wr_str err;
+    struct wr_str err = WR_STR_NULL;
     enum wr_status st = wr_regex_new(cf->arena, pattern, flags, &re, &err);
 
     if (st == WR_ECONFIG) {
@@ -258,11 +258,12 @@ static enum wr_status run_match(const struct wr_regex *re, struct wr_str s, int 
 static struct wr_str group_text(struct wr_str s, int rc, uint32_t i)
 {
     const PCRE2_SIZE *v = pcre2_get_ovector_pointer(scratch.data);
+    size_t at = 2 * (size_t)i;
 
-    if ((int)i >= rc || v[2 * i] == PCRE2_UNSET || v[2 * i + 1] < v[2 * i]) {
+    if ((int)i >= rc || v[at] == PCRE2_UNSET || v[at + 1] < v[at]) {
         return WR_STR_NULL;
     }
-    return wr_str_sub(s, v[2 * i], v[2 * i + 1] - v[2 * i]);
+    return wr_str_sub(s, v[at], v[at + 1] - v[at]);
 }
 
 enum wr_status wr_regex_exec(const struct wr_regex *re, struct wr_str s, struct wr_str *caps,

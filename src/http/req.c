@@ -370,10 +370,11 @@ static enum wr_status prepare_response(struct wr_reqx *x)
 enum wr_status wr_req_respond(struct wr_req *r)
 {
     struct wr_reqx *x = wr_reqx_of(r);
-    struct wr_stream *s = r->stream;
+    struct wr_stream *s;
     enum wr_status st;
 
     wr_obj_check(r, WR_REQ_MAGIC);
+    s = r->stream;
     if (!WR_ASSERT_REQ(!r->is_responded) || s->tx != WR_HALF_WAIT || !s->codec) {
         return WR_ECANCELED;
     }

@@ -457,7 +457,7 @@ GETTER(get_binary_remote_addr)
 
 GETTER(get_tcpinfo)
 {
-    struct wr_sock_tcpinfo t;
+    struct wr_sock_tcpinfo t = {0};
     const uint32_t *fields[] = {&t.rtt, &t.rttvar, &t.snd_cwnd, &t.rcv_space};
 
     (void)rest;

@@ -199,6 +199,7 @@ static struct wr_slice *get_own_tail(const struct wr_pipe *p)
         return NULL;
     }
     s = last_slice(p);
+    WR_ASSERT(s); /* the tail is the chunk of the last slice */
     return s->off + s->len == p->_tail->fill && p->_tail->fill < p->_tail->cap ? s : NULL;
 }
 
@@ -517,11 +518,13 @@ char *wr_pipe_reserve(struct wr_pipe *p, size_t want, size_t *ret_len)
 
 void wr_pipe_commit(struct wr_pipe *p, size_t n)
 {
-    struct wr_slice s = {.kind = WR_SLICE_CHUNK, .off = p->_res_off, .len = n};
-    bool was_empty = p->_cnt == 0;
+    struct wr_slice s = {.kind = WR_SLICE_CHUNK, .len = n};
     enum wr_status st;
+    bool was_empty;
 
     wr_obj_check(p, PIPE_MAGIC);
+    was_empty = p->_cnt == 0;
+    s.off = p->_res_off;
     WR_ASSERT(p->_res && n <= p->_res_len && p->_res->fill == p->_res_off);
     s.u.chunk = wr_take(&p->_res);
     if (n == 0 || check_push(p, n) != WR_OK) {

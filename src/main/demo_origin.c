@@ -130,7 +130,7 @@ static void *run_peer(void *data)
         if (fd != -1) {
             serve_accepted(fd, p->no);
         } else if (errno != EINTR && errno != ECONNABORTED) {
-            const struct timespec pause = {.tv_nsec = 50 * 1000 * 1000}; /* no descriptors, say */
+            const struct timespec pause = {.tv_nsec = 50L * 1000 * 1000}; /* no descriptors, say */
 
             (void)nanosleep(&pause, NULL);
         }

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/addr.h"
+#include "base/assert.h"
 #include "base/str.h"
 #include "main/say.h"
 #include "main/supervisor.h"
@@ -123,6 +124,7 @@ enum wr_status wr_proxy_write_conf(const struct wr_cmdline *c, const char *tmp, 
     const char *addr = c->listen != NULL ? c->listen : DFLT_LISTEN;
     struct target t[WR_CMDLINE_TARGETS_MAX];
 
+    WR_ASSERT(c->target_cnt > 0);
     for (unsigned i = 0; i < c->target_cnt; i++) {
         if (parse_target(c->targets[i], &t[i], err) != WR_OK) {
             return WR_ECONFIG;

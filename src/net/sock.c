@@ -141,7 +141,7 @@ enum wr_status wr_sock_listen(const struct wr_listen_opts *o, int *ret_fd, int *
                               const char **ret_call)
 {
     const char *call;
-    int fd;
+    int fd = -1;
     int err = open_bound(o, &fd, &call);
 
     if (err == 0 && listen(fd, o->backlog) == -1) {
@@ -166,7 +166,7 @@ enum wr_status wr_sock_probe(const struct wr_listen_opts *o, int *ret_errno, con
 {
     struct wr_listen_opts plain = *o;
     const char *call;
-    int fd, err;
+    int fd = -1, err;
 
     WR_ASSERT(is_inet(&o->addr));
     plain.reuseport = false;

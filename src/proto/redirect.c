@@ -61,8 +61,8 @@ static enum wr_status try_default(struct wr_up *u, const struct proxy_ctx *px, s
         return WR_EOF;
     }
     if (!p->has_uri) {
-        /* "http://backend" -> "": what is left begins with '/' */
-        if (value.len > p->url.len && value.ptr[p->url.len] != '/') {
+        /* "http://backend" -> "": what is left begins with '/', and is not empty */
+        if (value.len == p->url.len || value.ptr[p->url.len] != '/') {
             return WR_EOF;
         }
         return replace(u, value, p->url, WR_STR(""), ret);

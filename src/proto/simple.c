@@ -18,7 +18,7 @@
 #include "proto/simple_int.h"
 
 #define HEAD_MAX_DEFAULT (16u * 1024)
-#define IN_HIGH_DEFAULT  (64u * 1024)
+#define IN_HIGH_DEFAULT  ((size_t)64 * 1024)
 
 #define B(s) (1u << WR_PCONN_##s)
 

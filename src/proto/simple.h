@@ -21,7 +21,7 @@
 #include "http/codec.h"
 #include "up/proto.h"
 
-#define WR_SIMPLE_REQUEST_MAX (256u * 1024) /* bytes that create_request may append */
+#define WR_SIMPLE_REQUEST_MAX ((size_t)256 * 1024) /* bytes that create_request may append */
 
 /* One for each table; constant. */
 struct wr_simple_codec {

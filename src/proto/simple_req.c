@@ -40,9 +40,10 @@ struct wr_proto_req *wr_simple_req(struct wr_up *u)
 enum wr_status wr_simple_attach(struct wr_stream *s, struct wr_proto_req *q, struct wr_str bytes)
 {
     struct simple_xchg *x = wr_container_of(s, struct simple_xchg, s);
-    struct wr_msg *head = wr_arena_alloc(s->arena, sizeof(*head));
+    struct wr_msg *head;
 
     wr_obj_check(s, WR_STREAM_MAGIC);
+    head = wr_arena_alloc(s->arena, sizeof(*head));
     if (head == NULL) {
         return WR_ENOMEM;
     }

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/fsm.h"
 #include "base/log.h"
@@ -193,6 +194,7 @@ void wr_attempt_step(struct wr_up *u)
     if (a->state != WR_ATTEMPT_ACTIVE) {
         return;
     }
+    WR_ASSERT(s != NULL); /* active means: on a stream */
     /* A head that is whole is looked at first, whatever came behind it (U6.5). */
     if (s->head_in == NULL ? wr_stream_is_reset(s) : a->is_accepted && s->rx == WR_HALF_RESET) {
         a->reason = s->reason;
@@ -237,12 +239,21 @@ static bool is_abort(enum wr_cause cause)
            cause == WR_CAUSE_SEND_TIMEOUT;
 }
 
+static void end_stream(struct wr_up *u, struct wr_stream *s, enum wr_cause cause)
+{
+    note_stream(u, s);
+    if (cause != WR_CAUSE_OK || !wr_stream_is_over(s) || wr_stream_is_reset(s)) {
+        s->ops->reset(s, WR_REASON_CANCELED);
+    }
+    leave_pipes(s);
+    s->ops->release(s);
+}
+
 void wr_attempt_end(struct wr_up *u, enum wr_cause cause, int err)
 {
     struct wr_attempt *a = &u->attempt;
     struct wr_pconn *pc = wr_take(&a->pc);
     struct wr_stream *s = wr_take(&a->stream);
-    bool is_clean;
 
     if (a->state == WR_ATTEMPT_RESULT) {
         return;
@@ -251,13 +262,7 @@ void wr_attempt_end(struct wr_up *u, enum wr_cause cause, int err)
         u->start.proto->abort_request(u);
     }
     if (s != NULL) {
-        is_clean = cause == WR_CAUSE_OK && wr_stream_is_over(s) && !wr_stream_is_reset(s);
-        note_stream(u, s);
-        if (!is_clean) {
-            s->ops->reset(s, WR_REASON_CANCELED);
-        }
-        leave_pipes(s);
-        s->ops->release(s);
+        end_stream(u, s, cause);
     }
     if (pc != NULL) {
         pc->user = NULL;

@@ -11,6 +11,7 @@
 
 #include <stdio.h>
 
+#include "base/assert.h"
 #include "base/hash.h"
 #include "base/map.h"
 #include "base/mem.h"
@@ -343,6 +344,7 @@ enum wr_status wr_group_refer(struct wr_conf *cf, const struct wr_node *node,
         st = refer_implicit(cf, node, url_host, default_port, &d);
     }
     if (st == WR_OK) {
+        WR_ASSERT(d != NULL);
         *ret = d->members;
     }
     return st;
@@ -391,8 +393,8 @@ typedef WR_VEC(struct wr_member) wr_member_vec;
 static enum wr_status add_members(struct wr_conf *cf, struct wr_members *m,
                                   const struct server_line *sl, wr_member_vec *v)
 {
-    struct wr_addr *addrs;
-    size_t cnt, i;
+    struct wr_addr *addrs = NULL;
+    size_t cnt = 0, i;
     struct wr_member *e;
 
     if (resolve_line(cf, sl, &addrs, &cnt) != WR_OK) {
@@ -477,6 +479,7 @@ static enum wr_status fill_members(struct wr_conf *cf, struct wr_members *m,
         }
     }
     if (st == WR_OK) {
+        WR_ASSERT(v.cnt > 0); /* a line has an address at least */
         m->cnt = (uint32_t)v.cnt;
         m->at = wr_arena_alloc(cf->arena, v.cnt * sizeof(*v.at));
         m->thread_state = wr_arena_zalloc(cf->arena, WR_THREADS_MAX * sizeof(*m->thread_state));

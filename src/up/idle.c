@@ -332,12 +332,11 @@ void wr_idle_put(const struct wr_members *m, const struct wr_member *member, uin
         pc->codec->close(pc, WR_REASON_DONE);
         return;
     }
-    s = get_stash(m);
-    e = s == NULL ? NULL : wr_slab_alloc(sizeof(*e));
-    if (e == NULL) {
-        if (s != NULL && !wr_timer_is_armed(&s->timer)) {
-            end_stash(s); /* made for this one: nothing would end it, nor let its group go */
-        }
+    /* The entry first: a stash made for nothing would never end, nor let its group go. */
+    e = wr_slab_alloc(sizeof(*e));
+    s = e == NULL ? NULL : get_stash(m);
+    if (s == NULL) {
+        wr_slab_free(e, sizeof(*e));
         pc->codec->close(pc, WR_REASON_NOMEM);
         return;
     }

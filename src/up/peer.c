@@ -33,6 +33,12 @@ static uint64_t since_of(uint64_t w)
     return w & SINCE_MASK;
 }
 
+/* How long ago that was; each thread has its own clock, and this one's may be a turn behind. */
+static uint64_t age_of(uint64_t w, uint64_t now_ms)
+{
+    return now_ms > since_of(w) ? now_ms - since_of(w) : 0;
+}
+
 static uint64_t make_word(unsigned fails, bool is_probing, uint64_t since)
 {
     return ((uint64_t)fails << FAILS_SHIFT) | (is_probing ? PROBE_BIT : 0) | (since & SINCE_MASK);
@@ -92,7 +98,7 @@ bool wr_peer_is_healthy(const struct wr_member *m, uint64_t now_ms)
     if (m->max_fails == 0 || fails_of(w) < m->max_fails) {
         return true;
     }
-    return now_ms - since_of(w) >= m->fail_timeout_ms;
+    return age_of(w, now_ms) >= m->fail_timeout_ms;
 }
 
 /* WR_OUT peers whose time is over are taken by one prober. False: another one was faster. */
@@ -105,7 +111,7 @@ static bool claim_probe(const struct wr_member *m, uint64_t now_ms, bool *ret_pr
             *ret_probe = false;
             return true;
         }
-        if (now_ms - since_of(w) < m->fail_timeout_ms) {
+        if (age_of(w, now_ms) < m->fail_timeout_ms) {
             return false;
         }
     } while (!wr_cas_acqrel(&m->peer->health, &w, make_word(fails_of(w), true, now_ms)));
@@ -147,10 +153,10 @@ static void count_failure(const struct wr_member *m, uint64_t now_ms)
 
     do {
         /* A peer that is out stays out: only a success clears it (U2.2). */
-        fails = now_ms - since_of(w) > m->fail_timeout_ms && fails_of(w) < m->max_fails
+        fails = age_of(w, now_ms) > m->fail_timeout_ms && fails_of(w) < m->max_fails
                     ? 1
                     : fails_of(w) + 1;
-        next = make_word(WR_MIN(fails, 0xffffu), false, now_ms);
+        next = make_word(WR_MIN(fails, 0xffffu), false, WR_MAX(now_ms, since_of(w)));
     } while (!wr_cas_acqrel(&m->peer->health, &w, next));
     wr_add_rlx(&m->peer->failures, 1);
     /* U2.1: a failure costs weight / max_fails; a pick gives one back (lb/rr.c). */

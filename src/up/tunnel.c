@@ -13,6 +13,15 @@
 #include "up/head.h"
 #include "up/up.h"
 
+/* Nobody took an end of it. Accepts NULL. */
+static void drop_pipe(struct wr_pipe *p)
+{
+    if (p != NULL) {
+        wr_pipe_leave_producer(p);
+        wr_pipe_leave_consumer(p);
+    }
+}
+
 /* Each direction is one pipe: the codec that reads is its producer, the one that writes its
  * consumer. */
 static enum wr_status join(struct wr_up *u, struct wr_stream *client, struct wr_stream *peer)
@@ -22,10 +31,8 @@ static enum wr_status join(struct wr_up *u, struct wr_stream *client, struct wr_
     bool is_joined;
 
     if (up == NULL || down == NULL) {
-        if (up != NULL) {
-            wr_pipe_leave_producer(up);
-            wr_pipe_leave_consumer(up);
-        }
+        drop_pipe(up);
+        drop_pipe(down);
         return WR_ENOMEM;
     }
     client->in = peer->out = up;
@@ -46,6 +53,8 @@ static enum wr_status begin(struct wr_up *u)
     u->attempt.is_accepted = true;
     st = wr_up_head_copy(u, peer->head_in);
     if (st != WR_OK) {
+        u->fail_status = 500;
+        wr_req_fail(r, 500);
         return st;
     }
     if (peer->out != NULL) {
@@ -58,7 +67,12 @@ static enum wr_status begin(struct wr_up *u)
     if (st != WR_OK) {
         return st;
     }
-    return join(u, client, peer);
+    st = join(u, client, peer);
+    if (st != WR_OK) {
+        /* The client has its 101, and no pipe that could fail: it would wait for ever. */
+        wr_req_abort(r, WR_REASON_NOMEM);
+    }
+    return st;
 }
 
 static bool is_half_over(uint8_t half)

@@ -222,6 +222,15 @@ def test_redirect_default(weir, origin):  # U5.7
     assert server.get("/own/a", {"Host": "h"}).headers["Location"] == f"http://h:{server.port}/mine/to?a"
 
 
+@pytest.mark.parametrize("rest, is_ours", [("", False), ("/", True), ("/y", True), ("?a", False), ("0/y", False)])
+def test_redirect_default_without_uri(weir, origin, rest, is_ours):  # U5.7: only what goes on with a path is replaced
+    up = origin(lambda c: [c.reply(status="302 Found",
+                                   headers=[("Location", f"http://{c.origin}{rest}")]) for _ in c.requests()])
+    server = weir("location / { proxy_pass http://{up}; }", up=up)
+    own = f"http://h:{server.port}" if is_ours else f"http://{up}"
+    assert server.get("/", {"Host": "h"}).headers.get("Location") == own + rest
+
+
 @pytest.mark.weir_only("U5.4; nginx 1.22 passes interim responses on as if they were final")
 @pytest.mark.parametrize("data", [b"HTTP/1.1 100 Continue\r\n\r\n",
                                   b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" * 3,

@@ -41,7 +41,7 @@ struct play {
     uint64_t cut_at; /* the client's connection is reset there; 0: not */
     char got[1 << 16];
     size_t got_len;
-    bool is_torture;
+    bool is_over; /* the client's script came to its end */
 };
 
 static struct wr_addr at(unsigned host)
@@ -68,6 +68,7 @@ static void run_play(void *data)
         sim_serve_script(s, &p3, p->peer3);
     }
     p->got_len = 0;
+    p->is_over = true;
     if (wr_http_adopt(gen, 0) == WR_OK) {
         c = sim_dial(s, &front);
         if (c != NULL) {
@@ -76,6 +77,7 @@ static void run_play(void *data)
             }
             sim_script(c, p->client);
             (void)sim_run_for(s, 30000);
+            p->is_over = sim_script_is_done(c);
             got = sim_received(c, &p->got_len);
             p->got_len = WR_MIN(p->got_len, sizeof(p->got) - 1);
             if (p->got_len > 0) {
@@ -245,6 +247,63 @@ static void allocations(void **state)
     assert_true(is_whole(&p));
 }
 
+/* U6.5: what stands behind a head on a kept connection is its body, or the connection ends. */
+static void check_framing(const char *at)
+{
+    static const char ok[] = "HTTP/1.1 200 OK\r\n", body[] = "0123456789";
+
+    while (strncmp(at, ok, sizeof(ok) - 1) == 0) {
+        const char *end = strstr(at, "\r\n\r\n");
+
+        if (end == NULL) {
+            return;
+        }
+        at = end + 4;
+        if (strncmp(at, body, WR_MIN(strlen(at), sizeof(body) - 1)) != 0) {
+            fail_msg("not a body: %s", at);
+        }
+        at += WR_MIN(strlen(at), sizeof(body) - 1);
+    }
+}
+
+static void run_kept(void *data)
+{
+    struct play *p = data;
+
+    run_play(p);
+    check_framing(p->got);
+    if (!p->is_over) {
+        fail_msg("the client waits still behind: %s", p->got);
+    }
+}
+
+/* Every allocation fails in turn while a connection carries two requests, or a tunnel. */
+static void allocations_of_kept(void **state)
+{
+    static const struct sim_step two[] = {
+        SIM_SEND("GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
+                 "GET /b HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"),
+        SIM_DRAIN, SIM_CLOSE};
+    static const struct sim_step talker[] = {
+        SIM_SEND("GET /up HTTP/1.1\r\nHost: h\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"),
+        SIM_UNTIL("\r\n\r\n"), SIM_SEND("ping"), SIM_UNTIL("pong"), SIM_CLOSE};
+    static const struct sim_step listener[] = {
+        SIM_UNTIL("\r\n\r\n"),
+        SIM_SEND("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"),
+        SIM_UNTIL("ping"),
+        SIM_SEND("pong"),
+        SIM_DRAIN,
+        SIM_CLOSE};
+    static struct play p;
+
+    (void)state;
+    p = (struct play){.conf = {.seed = 3}, .client = two, .peer2 = good_peer, .peer3 = good_peer};
+    assert_true(sim_torture(run_kept, &p) > 10);
+    p = (struct play){.conf = {.seed = 3}, .client = talker, .peer2 = listener, .peer3 = listener};
+    assert_true(sim_torture(run_kept, &p) > 10);
+    assert_non_null(strstr(p.got, "pong"));
+}
+
 int main(void)
 {
     static const struct wr_log_sink quiet = {.fd = 2, .level = WR_LOG_EMERG};
@@ -254,6 +313,7 @@ int main(void)
         cmocka_unit_test(client_cut_at_every_byte),
         cmocka_unit_test(peer_cut_at_every_byte),
         cmocka_unit_test(allocations),
+        cmocka_unit_test(allocations_of_kept),
     };
 
     wr_log_set_default(&quiet);

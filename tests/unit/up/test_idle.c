@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/local.h"
+#include "event/timer.h"
 #include "sim/sim.h"
 #include "up/idle.h"
 
@@ -259,6 +260,39 @@ static void no_memory_closes(void **state)
     }
 }
 
+static struct env *due_env;
+
+/* The stash's timer has fired, its task waits behind this one. */
+static void put_without_memory(struct wr_task *t)
+{
+    (void)t;
+    wr_mem_fault_set(1);
+    put(due_env, 1, 0, 0);
+    wr_mem_fault_set(0);
+}
+
+static void no_memory_while_the_timer_is_due(void **state)
+{
+    struct env *e = begin();
+    struct wr_task due;
+    struct wr_timer timer;
+
+    (void)state;
+    due_env = e;
+    wr_task_init(&due, put_without_memory, "due");
+    wr_timer_init(&timer, &due);
+    wr_timer_arm(&timer, wr_now_ms() + e->w->m.keepalive_timeout_ms);
+    put(e, 0, 0, 0);
+    (void)sim_run_for(e->sim, e->w->m.keepalive_timeout_ms + 1);
+    /* The one that was refused, and the one whose time was over; nothing is left. */
+    assert_int_equal(e->at[1].closed, 1);
+    assert_int_equal(e->at[1].why, WR_REASON_NOMEM);
+    assert_int_equal(e->at[0].closed, 1);
+    assert_int_equal(wr_idle_thread_cnt(), 0);
+    wr_timer_fini(&timer);
+    finish(e);
+}
+
 /* A group that no generation names lives until its last connection is gone, and not longer (U10.5).
  */
 static void stashes_hold_their_group(void **state)
@@ -308,6 +342,7 @@ int main(void)
         cmocka_unit_test(what_is_not_kept),
         cmocka_unit_test(dead_ones_are_dropped),
         cmocka_unit_test(no_memory_closes),
+        cmocka_unit_test(no_memory_while_the_timer_is_due),
         cmocka_unit_test(stashes_hold_their_group),
         cmocka_unit_test(the_end_of_a_thread_closes_all),
     };

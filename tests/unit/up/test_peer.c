@@ -62,6 +62,33 @@ static void old_failures_are_forgotten(void **state)
     world_free(w);
 }
 
+/* U2.2: each thread reads its own clock, which stands still for a turn of its loop. */
+static void clocks_of_threads_differ(void **state)
+{
+    struct world *w = world_new(2);
+    struct wr_member *m = one(w, 2);
+    uint64_t t = 1000000;
+    bool is_probe = false;
+
+    (void)state;
+    attempt(m, t, t, WR_OUTCOME_FAILED);
+    /* The second failure is seen by a thread whose clock is behind: it counts as the second. */
+    attempt(m, t - 3, t - 3, WR_OUTCOME_FAILED);
+    assert_false(wr_peer_is_healthy(m, t));
+    assert_false(wr_peer_is_healthy(m, t - 1));
+    assert_false(wr_peer_acquire(m, t - 1, true, &is_probe));
+    /* The time runs from the latest one. */
+    assert_false(wr_peer_is_healthy(m, t + TIMEOUT - 1));
+    assert_true(wr_peer_is_healthy(m, t + TIMEOUT));
+    /* Who probes is not overtaken by a slower clock. */
+    assert_true(wr_peer_acquire(m, t + TIMEOUT, true, &is_probe));
+    assert_true(is_probe);
+    assert_false(wr_peer_acquire(m, t + TIMEOUT - 2, true, &is_probe));
+    wr_peer_release(m, WR_OUTCOME_OK, t + TIMEOUT, t + TIMEOUT, true, true);
+    assert_int_equal(wr_load_seq(&m->peer->active), 0);
+    world_free(w);
+}
+
 static void accounting_can_be_off(void **state)
 {
     struct world *w = world_new(2);
@@ -431,6 +458,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(failures_in_the_window_take_it_out),
         cmocka_unit_test(old_failures_are_forgotten),
+        cmocka_unit_test(clocks_of_threads_differ),
         cmocka_unit_test(accounting_can_be_off),
         cmocka_unit_test(one_probe_when_it_is_due),
         cmocka_unit_test(success_clears_older_failures_only),
