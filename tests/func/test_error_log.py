@@ -142,6 +142,29 @@ def test_syslog_server_goes_and_comes(weir, syslog, tmp_path):
     assert log.line("lost").endswith(": 5 lines were lost here")
 
 
+def test_syslog_over_reloads(weir, syslog):
+    """Requests and the process itself log where the configuration of now says."""
+    logs = [syslog(), syslog()]
+    server = weir(MISSING, main="error_log syslog:server=127.0.0.1:{to},tag=a notice;", to=logs[0].port)
+    server.get("/a")
+    logs[0].line("a: .*none/a")
+    for i in range(1, 6):
+        server.names["to"] = logs[i % 2].port
+        server.write_conf(server.compose(MISSING, main="error_log syslog:server=127.0.0.1:{to},tag=r%d notice;" % i))
+        server.signal("HUP")
+
+        def moved(to=logs[i % 2], tag=f" r{i}: "):
+            server.get("/r")
+            to.sock.settimeout(0.05)
+            try:
+                return tag in to.line("none/r")
+            except TimeoutError:
+                return False
+            finally:
+                to.sock.settimeout(LIMIT)
+        wait_for(moved, "a line with the tag of the new configuration")
+
+
 @pytest.mark.parametrize("text, words", [
     ("syslog:", 'unknown syslog parameter ""'),
     ("syslog:x=1", 'unknown syslog parameter "x=1"'),
