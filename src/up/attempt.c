@@ -237,6 +237,12 @@ static bool is_abort(enum wr_cause cause)
            cause == WR_CAUSE_SEND_TIMEOUT;
 }
 
+static void log_end(const struct wr_up *u, enum wr_cause cause, int err)
+{
+    wr_log_debug(&u->req->log, "req %llu: the attempt ends: %s%s%s", (unsigned long long)u->req->id,
+                 cause_texts[cause], err != 0 ? ", " : "", err != 0 ? wr_log_errno_text(err) : "");
+}
+
 void wr_attempt_end(struct wr_up *u, enum wr_cause cause, int err)
 {
     struct wr_attempt *a = &u->attempt;
@@ -267,8 +273,7 @@ void wr_attempt_end(struct wr_up *u, enum wr_cause cause, int err)
             pc->codec->close(pc, WR_REASON_CANCELED);
         }
     }
-    wr_log_debug(&u->req->log, "req %llu: the attempt ends: %s%s%s", (unsigned long long)u->req->id,
-                 cause_texts[cause], err != 0 ? ", " : "", err != 0 ? wr_log_errno_text(err) : "");
+    log_end(u, cause, err);
     a->cause = (uint8_t)cause;
     a->err = err;
     if (u->try != NULL && u->try->response_ms == UINT32_MAX) {

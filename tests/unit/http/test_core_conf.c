@@ -209,18 +209,6 @@ static void says_what_is_wrong(void **state)
         {"client_body_temp_path /q 0 2;",                                          "\"client_body_temp_path\" directive invalid value in "      },
         {"client_body_temp_path /q 1; location / { client_body_temp_path /q 2; }",
          "the same path name \"/q\" has different levels than before in "                                                                       },
-        {"error_log /l foo;",                                                      "invalid log level \"foo\" in "                              },
-        {"error_log /l json;",                                                     "the \"json\" parameter is not supported in "                },
-        {"error_log syslog:;",                                                     "unknown syslog parameter \"\" in "                          },
-        {"error_log syslog:facility=user;",                                        "no syslog server specified in "                             },
-        {"error_log syslog:server=no.such.host;",
-         "host not found in syslog server \"no.such.host\" in "                                                                                 },
-        {"error_log syslog:server=1.2.3.4 foo;",                                   "invalid log level \"foo\" in "                              },
-        {"error_log memory:;",                                                     "invalid buffer size \"\" in "                               },
-        {"error_log memory:0 debug;",                                              "invalid buffer size \"0\" in "                              },
-        {"error_log memory:2115 debug;",                                           "invalid buffer size \"2115\" in "                           },
-        {"error_log memory:1g debug;",                                             "invalid buffer size \"1g\" in "                             },
-        {"error_log /l info info;",                                                "duplicate log level \"info\" in "                           },
         {"types { text/html { } }",                                                "unexpected \"{\" in "                                       },
         {"default_type a; default_type b;",                                        "\"default_type\" directive is duplicate in "                },
         {"output_buffers 0 32k;",                                                  "\"output_buffers\" directive invalid value in "             },
@@ -248,6 +236,34 @@ static void says_what_is_wrong(void **state)
     }
     assert_null(kit_load("http { } http { }", out, sizeof(out)));
     assert_non_null(strstr(out, "\"http\" directive is duplicate in "));
+}
+
+static void says_what_is_wrong_with_logs(void **state)
+{
+    static const char *const cases[][2] = {
+        {"error_log /l foo;",                     "invalid log level \"foo\" in "              },
+        {"error_log /l json;",                    "the \"json\" parameter is not supported in "},
+        {"error_log syslog:;",                    "unknown syslog parameter \"\" in "          },
+        {"error_log syslog:facility=user;",       "no syslog server specified in "             },
+        {"error_log syslog:server=no.such.host;",
+         "host not found in syslog server \"no.such.host\" in "                                },
+        {"error_log syslog:server=1.2.3.4 foo;",  "invalid log level \"foo\" in "              },
+        {"error_log memory:;",                    "invalid buffer size \"\" in "               },
+        {"error_log memory:0 debug;",             "invalid buffer size \"0\" in "              },
+        {"error_log memory:2115 debug;",          "invalid buffer size \"2115\" in "           },
+        {"error_log memory:1g debug;",            "invalid buffer size \"1g\" in "             },
+        {"error_log /l info info;",               "duplicate log level \"info\" in "           },
+    };
+    char text[512];
+
+    (void)state;
+    for (size_t i = 0; i < WR_ARRAY_LEN(cases); i++) {
+        (void)snprintf(text, sizeof(text), "http { server { %s } }", cases[i][0]);
+        assert_null(kit_load(text, out, sizeof(out)));
+        if (!strstr(out, cases[i][1])) {
+            fail_msg("%s: %s", cases[i][0], out);
+        }
+    }
 }
 
 static void accepts(void **state)
@@ -348,6 +364,7 @@ int main(void)
         cmocka_unit_test(regex_alias_takes_the_whole_path),
         cmocka_unit_test(logs_and_folders_are_listed),
         cmocka_unit_test(says_what_is_wrong),
+        cmocka_unit_test(says_what_is_wrong_with_logs),
         cmocka_unit_test(accepts),
         cmocka_unit_test(logs_elsewhere),
         cmocka_unit_test(no_http),
