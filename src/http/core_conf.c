@@ -738,10 +738,10 @@ static const struct wr_dir core_dirs[] = {
     {.name = "error_log", .contexts = WR_CTX_MAIN, .min = 1, .max = WR_ARGS_ANY,
      .flags = WR_DIR_REPEAT | WR_DIR_DEF_DOC, .set = set_main_error_log,
      WR_DIR_FIELD(MAIN, struct wr_core_main, sinks), .def = "logs/error.log error",
-     .doc = "File for messages, and the most verbose level that goes there."},
+     .doc = "File, stderr, syslog: or memory: for messages, and the most verbose level that goes there."},
     {.name = "error_log", .contexts = ALL, .min = 1, .max = WR_ARGS_ANY, .flags = WR_DIR_REPEAT,
      .set = set_loc_error_log, WR_DIR_FIELD(LOC, struct wr_core_loc, sinks),
-     .doc = "File for messages, and the most verbose level that goes there."},
+     .doc = "File, stderr, syslog: or memory: for messages, and the most verbose level that goes there."},
     LOC_ROW("log_not_found", log_not_found, wr_set_flag, NULL, "on", "Log files that are not found?"),
     LOC_ROW("log_subrequest", log_subrequest, wr_set_flag, NULL, "off", "Log subrequests?"),
 

@@ -46,8 +46,20 @@ void wr_resources_fini(struct wr_resources *r, bool removes_paths)
     wr_files_fini(&r->logs);
 }
 
+/* Nothing that is behind a log may hold up a thread: what has no room now loses lines. */
+#define LOG_FLAGS (O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
+
+static bool is_fifo(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISFIFO(st.st_mode);
+}
+
 int wr_resources_open_log(const char *path)
 {
+    int fd;
+
     /* Opened by name they fail when they are sockets, and write over each other when they are
      * files. */
     if (strcmp(path, "/dev/stdout") == 0) {
@@ -56,7 +68,36 @@ int wr_resources_open_log(const char *path)
     if (strcmp(path, "/dev/stderr") == 0) {
         return fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     }
-    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644);
+    if (is_fifo(path)) {
+        /* Its readers come and go, and may come later than we do: for writing only it could not be
+         * opened without one. */
+        fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        if (fd != -1) {
+            return fd;
+        }
+    }
+    return open(path, O_WRONLY | LOG_FLAGS, 0644);
+}
+
+/* As open_log; a file that has to be made gets owner and mode of the one that was there. */
+static int open_again(const char *path, int old_fd)
+{
+    struct stat st;
+    int fd;
+
+    if (fstat(old_fd, &st) == -1 || !S_ISREG(st.st_mode)) {
+        return wr_resources_open_log(path);
+    }
+    fd = open(path, O_WRONLY | O_EXCL | LOG_FLAGS, st.st_mode & 0777);
+    if (fd == -1) {
+        return wr_resources_open_log(path); /* it is there, whoever made it knew the mode */
+    }
+    /* May be refused to who is not root; that there is a log is more important. */
+    if (fchown(fd, st.st_uid, st.st_gid) == -1 || fchmod(fd, st.st_mode & 07777) == -1) {
+        wr_say(WR_LOG_WARN, errno, "owner and mode of \"%s\" are not those of the file before",
+               path);
+    }
+    return fd;
 }
 
 /* A log could not be opened: the start fails, unless nobody asked for it. */
@@ -290,7 +331,7 @@ void wr_resources_reopen(struct wr_resources *r, const struct wr_start *s)
         if (path.len == 0 || e->fd <= STDERR_FILENO) {
             continue;
         }
-        fd = wr_resources_open_log(path.ptr);
+        fd = open_again(path.ptr, e->fd);
         if (fd == -1 || wr_files_replace(e, fd) != WR_OK) {
             wr_say(WR_LOG_EMERG, errno, "open() \"%.*s\" failed", WR_STR_ARG(path));
         }

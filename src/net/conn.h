@@ -37,7 +37,7 @@ struct wr_conn {
     uint32_t _size; /* of the whole allocation */
     bool is_closed;
     bool is_debug; /* of a client that debug_connection names; set by who accepts */
-    uint64_t no; /* serial number in the process: $connection, "*17" in logs */
+    uint64_t no;   /* serial number in the process: $connection, "*17" in logs */
     struct wr_io io;
     struct wr_link sock_link; /* bottom */
     struct wr_link *link;     /* top */

@@ -249,6 +249,12 @@ static void end_stream(struct wr_up *u, struct wr_stream *s, enum wr_cause cause
     s->ops->release(s);
 }
 
+static void log_end(const struct wr_up *u, enum wr_cause cause, int err)
+{
+    wr_log_debug(&u->req->log, "req %llu: the attempt ends: %s%s%s", (unsigned long long)u->req->id,
+                 cause_texts[cause], err != 0 ? ", " : "", err != 0 ? wr_log_errno_text(err) : "");
+}
+
 void wr_attempt_end(struct wr_up *u, enum wr_cause cause, int err)
 {
     struct wr_attempt *a = &u->attempt;
@@ -272,8 +278,7 @@ void wr_attempt_end(struct wr_up *u, enum wr_cause cause, int err)
             pc->codec->close(pc, WR_REASON_CANCELED);
         }
     }
-    wr_log_debug(&u->req->log, "req %llu: the attempt ends: %s%s%s", (unsigned long long)u->req->id,
-                 cause_texts[cause], err != 0 ? ", " : "", err != 0 ? wr_log_errno_text(err) : "");
+    log_end(u, cause, err);
     a->cause = (uint8_t)cause;
     a->err = err;
     if (u->try != NULL && u->try->response_ms == UINT32_MAX) {

@@ -173,12 +173,15 @@ static unsigned count_lines(const char *what)
 
 static void test_rate(void **state)
 {
+    uint64_t limited = wr_stat_sum(WR_CNT_LOG_LIMITED);
+
     (void)state;
     for (int i = 0; i < 1000; i++) {
         wr_log(NULL, WR_LOG_ERROR, "burst %d", i);
         mono_us += 900;
     }
     assert_int_equal(count_lines("burst"), 100);
+    assert_int_equal(wr_stat_sum(WR_CNT_LOG_LIMITED), limited + 900);
     wr_log(NULL, WR_LOG_ERROR, "other"); /* the window is not over */
     assert_int_equal(count_lines("more of"), 0);
     for (int i = 0; i < 150; i++) {
@@ -232,6 +235,151 @@ static void test_dropped(void **state)
     assert_int_equal(wr_stat_sum(WR_CNT_LOG_DROPPED), before + 1);
 }
 
+/* The disk, or the pipe, is full: lines are dropped and counted; told once when there is room. */
+static void test_lost(void **state)
+{
+    uint64_t before = wr_stat_sum(WR_CNT_LOG_DROPPED);
+    struct wr_log_sink full = {.level = WR_LOG_INFO};
+    struct wr_log_sink both = {.fd = fds[1], .level = WR_LOG_INFO, .next = &full};
+    struct wr_log log = {.sinks = &both};
+    char room[4096];
+    unsigned filled = 0;
+    int p[2];
+
+    (void)state;
+    assert_int_equal(pipe2(p, O_NONBLOCK), 0);
+    full.fd = p[1];
+    memset(room, '-', sizeof(room));
+    while (write(p[1], room, sizeof(room)) > 0) {
+        filled++;
+    }
+    for (int i = 0; i < 7; i++) {
+        wr_log(&log, WR_LOG_ERROR, "line %d", i);
+    }
+    assert_int_equal(wr_stat_sum(WR_CNT_LOG_DROPPED), before + 7);
+    assert_int_equal(count_lines("line "), 7); /* the other one has all, and no word of it */
+    assert_null(strstr(out, "lost"));
+    while (filled-- > 0) {
+        assert_int_equal(read(p[0], room, sizeof(room)), sizeof(room));
+    }
+    wr_log(&log, WR_LOG_ERROR, "after");
+    wr_log(&log, WR_LOG_ERROR, "later");
+    t_drain(p[0], out, sizeof(out));
+    assert_non_null(strstr(out, "[error]"));
+    assert_non_null(strstr(strstr(out, "after\n"), "[alert]"));
+    assert_non_null(strstr(strstr(out, "after\n"),
+                           ": 7 lines were lost here (11: Resource temporarily unavailable)\n"));
+    assert_non_null(strstr(strstr(out, "lost here"), "later\n"));
+    assert_null(strstr(strstr(out, "lost here") + 1, "lost here"));
+    assert_int_equal(count_lines("lost"), 0);
+    close(p[0]);
+    close(p[1]);
+    full.fd = -1; /* a descriptor that fails for good keeps quiet */
+    wr_log(&log, WR_LOG_ERROR, "gone");
+    wr_log(&log, WR_LOG_ERROR, "gone");
+    assert_int_equal(count_lines("gone"), 2);
+}
+
+/* A file that takes a part of a line (a limit stands for the end of the disk): the next line that
+ * fits begins at a line's begin. */
+static void test_cut_line(void **state)
+{
+    struct rlimit was, small;
+    char path[] = "/tmp/weir-log-XXXXXX", text[8192];
+    struct wr_log_sink file = {.level = WR_LOG_INFO};
+    struct wr_log log = {.sinks = &file};
+    ssize_t n;
+
+    (void)state;
+    file.fd = mkstemp(path);
+    assert_true(file.fd != -1);
+    assert_int_equal(unlink(path), 0);
+    (void)signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+    wr_log(&log, WR_LOG_ERROR, "first");
+    n = lseek(file.fd, 0, SEEK_CUR);
+    small = (struct rlimit){(rlim_t)n + 10, was.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    wr_log(&log, WR_LOG_ERROR, "second");
+    wr_log(&log, WR_LOG_ERROR, "third");
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+    wr_log(&log, WR_LOG_ERROR, "fourth");
+    n = pread(file.fd, text, sizeof(text) - 1, 0);
+    assert_true(n > 0);
+    text[n] = '\0';
+    assert_non_null(strstr(text, "first\n1994/11/06\n1994/11/06 08:49:37 [error] "));
+    assert_null(strstr(text, "second"));
+    assert_null(strstr(text, "third"));
+    assert_non_null(strstr(strstr(text, "fourth\n"), ": 2 lines were lost here ("));
+    close(file.fd);
+}
+
+static unsigned put_cnt, put_fails;
+static char put_line[200];
+
+static bool put(const struct wr_log_sink *s, enum wr_log_level level, struct wr_str line)
+{
+    assert_ptr_equal(s->data, &put_cnt);
+    put_cnt++;
+    if (put_fails > 0) {
+        put_fails--;
+        return false;
+    }
+    (void)snprintf(put_line, sizeof(put_line), "%d %.*s", (int)level, WR_STR_ARG(line));
+    return true;
+}
+
+/* Sinks that are no descriptors get the line without its end, and losses are told there too. */
+static void test_put(void **state)
+{
+    struct wr_log_sink sinks = {.fd = 2, .level = WR_LOG_WARN, .put = put, .data = &put_cnt};
+    struct wr_log log = {.sinks = &sinks};
+    char want[200];
+
+    (void)state;
+    wr_log(&log, WR_LOG_INFO, "quiet");
+    assert_int_equal(put_cnt, 0);
+    wr_log(&log, WR_LOG_WARN, "words");
+    (void)snprintf(want, sizeof(want), "%d 1994/11/06 08:49:37 [warn] %d#%d: words", WR_LOG_WARN,
+                   getpid(), (int)gettid());
+    assert_string_equal(put_line, want);
+    put_fails = 2;
+    wr_log(&log, WR_LOG_WARN, "a");
+    wr_log(&log, WR_LOG_WARN, "b");
+    assert_int_equal(put_cnt, 3);
+    wr_log(&log, WR_LOG_WARN, "c");
+    assert_int_equal(put_cnt, 5);
+    assert_non_null(strstr(put_line, "[alert]"));
+    assert_non_null(strstr(put_line, ": 2 lines were lost here"));
+}
+
+/* debug_connection: all lines to all sinks, debug lines without context; not limited. */
+static void test_debug(void **state)
+{
+    char client[] = "x";
+    struct wr_log log = {.context = add_context, .data = client};
+
+    (void)state;
+    wr_log_debug(&log, "nobody wants it");
+    assert_int_equal(t_drain(fds[0], out, sizeof(out)), 0);
+    log.is_debug = true;
+    assert_true(wr_log_is_on(&log, WR_LOG_DEBUG));
+    assert_false(wr_log_is_debug(&log)); /* as long as no configuration asked */
+    wr_log_want_debug();
+    assert_true(wr_log_is_debug(&log));
+    assert_false(wr_log_is_debug(NULL));
+    for (int i = 0; i < 300; i++) {
+        wr_log_debug(&log, "step %d", i);
+    }
+    assert_int_equal(count_lines("[debug]"), 300);
+    assert_null(strstr(out, "client"));
+    wr_log(&log, WR_LOG_INFO, "info");
+    assert_int_equal(count_lines("client: x"), 1);
+    log.is_debug = false;
+    wr_log_debug(&log, "step %d", 301);
+    assert_int_equal(count_lines("step"), 0);
+}
+
 static void test_names(void **state)
 {
     enum wr_log_level level = WR_LOG_STDERR;
@@ -259,6 +407,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_rate, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_slots, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_dropped, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_lost, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_cut_line, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_put, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_debug, set_up, tear_down),
         cmocka_unit_test(test_names),
     };
 

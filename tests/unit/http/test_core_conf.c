@@ -3,6 +3,9 @@
  * nginx 1.22). */
 #include "req_kit.h"
 
+#include "base/log_memory.h"
+#include "net/syslog.h"
+
 static struct wr_gen *g;
 static char out[8192];
 
@@ -206,8 +209,6 @@ static void says_what_is_wrong(void **state)
         {"client_body_temp_path /q 0 2;",                                          "\"client_body_temp_path\" directive invalid value in "      },
         {"client_body_temp_path /q 1; location / { client_body_temp_path /q 2; }",
          "the same path name \"/q\" has different levels than before in "                                                                       },
-        {"error_log /l foo;",                                                      "invalid log level \"foo\" in "                              },
-        {"error_log /l info info;",                                                "duplicate log level \"info\" in "                           },
         {"types { text/html { } }",                                                "unexpected \"{\" in "                                       },
         {"default_type a; default_type b;",                                        "\"default_type\" directive is duplicate in "                },
         {"output_buffers 0 32k;",                                                  "\"output_buffers\" directive invalid value in "             },
@@ -237,6 +238,34 @@ static void says_what_is_wrong(void **state)
     assert_non_null(strstr(out, "\"http\" directive is duplicate in "));
 }
 
+static void says_what_is_wrong_with_logs(void **state)
+{
+    static const char *const cases[][2] = {
+        {"error_log /l foo;",                     "invalid log level \"foo\" in "              },
+        {"error_log /l json;",                    "the \"json\" parameter is not supported in "},
+        {"error_log syslog:;",                    "unknown syslog parameter \"\" in "          },
+        {"error_log syslog:facility=user;",       "no syslog server specified in "             },
+        {"error_log syslog:server=no.such.host;",
+         "host not found in syslog server \"no.such.host\" in "                                },
+        {"error_log syslog:server=1.2.3.4 foo;",  "invalid log level \"foo\" in "              },
+        {"error_log memory:;",                    "invalid buffer size \"\" in "               },
+        {"error_log memory:0 debug;",             "invalid buffer size \"0\" in "              },
+        {"error_log memory:2115 debug;",          "invalid buffer size \"2115\" in "           },
+        {"error_log memory:1g debug;",            "invalid buffer size \"1g\" in "             },
+        {"error_log /l info info;",               "duplicate log level \"info\" in "           },
+    };
+    char text[512];
+
+    (void)state;
+    for (size_t i = 0; i < WR_ARRAY_LEN(cases); i++) {
+        (void)snprintf(text, sizeof(text), "http { server { %s } }", cases[i][0]);
+        assert_null(kit_load(text, out, sizeof(out)));
+        if (!strstr(out, cases[i][1])) {
+            fail_msg("%s: %s", cases[i][0], out);
+        }
+    }
+}
+
 static void accepts(void **state)
 {
     static const char *const cases[] = {
@@ -250,6 +279,7 @@ static void accepts(void **state)
         "limit_rate 1k; limit_rate_after $t_arg_x;",
         "client_body_temp_path /q 1 2 3;",
         "error_log stderr warn; error_log /l info; error_log /l info;",
+        "error_log memory:2116; error_log memory:32k debug; error_log syslog:server=1.2.3.4 info;",
         "types { text/html html; text/html; }",
         "postpone_output 1k; sendfile_max_chunk 1m; directio 4m;",
         "aio threads;",
@@ -279,14 +309,43 @@ static void accepts(void **state)
         }
         wr_gen_unref(g);
     }
-    load(
-        "http { types { text/html html; text/plain html; } error_log syslog:server=1.2.3.4 info; }");
+    load("http { types { text/html html; text/plain html; } }");
     assert_non_null(strstr(
         out,
         "[warn] duplicate extension \"html\", content type: \"text/plain\", previous content type: \"text/html\" in "));
-    assert_non_null(
-        strstr(out, "\"syslog:server=1.2.3.4\" is not supported as an error log, ignored"));
     wr_gen_unref(g);
+}
+
+/* Each sink of a location in its own way; an inner level replaces all of the outer. */
+static void logs_elsewhere(void **state)
+{
+    const struct wr_error_log *l;
+    const struct wr_syslog *d;
+    char text[WR_ADDR_TEXT_MAX];
+
+    (void)state;
+    load(
+        "http { error_log syslog:server=[::1]:99,tag=x,facility=mail warn; error_log memory:4k debug; "
+        "error_log stderr; server { location / { } location /b { error_log syslog:server=[::1]:99,tag=x,facility=mail; } } }");
+    assert_true(wr_log_may_debug());
+    l = find("/")->sinks;
+    assert_int_equal(l->path.len, 0);
+    assert_null(l->sink.put);
+    assert_int_equal(l->sink.fd, 2);
+    assert_ptr_equal(l->sink.next->put, wr_log_memory_put);
+    assert_int_equal(l->sink.next->level, WR_LOG_DEBUG);
+    assert_int_equal(l->sink.next->next->level, WR_LOG_WARN);
+    assert_null(l->sink.next->next->next);
+    d = l->sink.next->next->data;
+    assert_string_equal((text[wr_addr_write(&d->addr, text)] = '\0', text), "[::1]:99");
+    check_text(d->tag, "x");
+    assert_int_equal(d->facility, 2);
+    l = find("/b")->sinks;
+    assert_null(l->sink.next);
+    assert_ptr_equal(l->sink.data, d); /* equal ones are one, also after this configuration */
+    wr_gen_unref(g);
+    assert_int_equal(d->facility, 2);
+    check_text(d->tag, "x");
 }
 
 static void no_http(void **state)
@@ -305,7 +364,9 @@ int main(void)
         cmocka_unit_test(regex_alias_takes_the_whole_path),
         cmocka_unit_test(logs_and_folders_are_listed),
         cmocka_unit_test(says_what_is_wrong),
+        cmocka_unit_test(says_what_is_wrong_with_logs),
         cmocka_unit_test(accepts),
+        cmocka_unit_test(logs_elsewhere),
         cmocka_unit_test(no_http),
     };
     int failed;

@@ -4,10 +4,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
+#include "base/log.h"
 #include "event/thread.h"
+#include "http/server.h"
 #include "main/main_conf.h"
 #include "main/modules.h"
 #include "up/group.h"
@@ -165,13 +168,56 @@ static int end(void **state)
     return 0;
 }
 
+static void test_debug_connection(void **state)
+{
+    static const struct {
+        const char *addr, *text; /* text NULL: fine */
+    } rows[] = {
+        {"10.0.0.0/8", NULL                                                },
+        {"::1",        NULL                                                },
+        {"fe80::/10",  NULL                                                },
+        {"unix:",      NULL                                                },
+        {"10.1.0.0/8", "low address bits of \"10.1.0.0/8\" are meaningless"},
+        {"1.2.3.4/33", "invalid address or CIDR \"1.2.3.4/33\""            },
+        {"all",        "invalid address or CIDR \"all\""                   },
+        {"no.such",    "invalid address or CIDR \"no.such\""               },
+    };
+
+    char text[200], err[512];
+    const struct wr_main_conf *mc;
+    struct wr_gen *g;
+
+    (void)state;
+    for (size_t i = 0; i < WR_ARRAY_LEN(rows); i++) {
+        (void)snprintf(text, sizeof(text),
+                       "events { debug_connection 1.2.3.4; debug_connection %s; }", rows[i].addr);
+        err[0] = '\0';
+        g = load(text, "", err, sizeof(err));
+        if (rows[i].text != NULL) {
+            assert_non_null(strstr(err, rows[i].text));
+        }
+        assert_int_equal(g == NULL, strstr(err, "invalid") != NULL);
+        if (g != NULL) {
+            mc = wr_main_conf_of(g);
+            assert_int_equal(mc->debug_clients.cnt, 2);
+            assert_int_equal(mc->debug_clients.at[0].family, AF_INET);
+        }
+        wr_gen_unref(g);
+    }
+    assert_true(wr_log_may_debug());
+    g = load("events { debug_connection unix:; } http { server { } }", "", err, sizeof(err));
+    assert_non_null(g);
+    assert_int_equal(wr_http_of(g)->debug_client_cnt, 1);
+    assert_int_equal(wr_http_of(g)->debug_clients[0].family, AF_UNIX);
+    wr_gen_unref(g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_defaults),         cmocka_unit_test(test_values),
+        cmocka_unit_test(test_threads),          cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_debug_connection),
     };
 
     return cmocka_run_group_tests(tests, boot, end);
