@@ -72,6 +72,9 @@ void wr_title_set_args(const char *prefix, char *const *argv)
 {
     struct wr_strbuf b;
 
+    if (room_len == 0) {
+        return;
+    }
     wr_strbuf_init(&b, 4096); /* what does not fit is left out */
     wr_strbuf_add_z(&b, prefix);
     for (; *argv != NULL; argv++) {
