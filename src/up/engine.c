@@ -473,6 +473,13 @@ static void report_client_gone(struct wr_up *u)
     if (u->req->stream->reason == WR_REASON_SEND_TIMEOUT) {
         return; /* the request tells that */
     }
+    if (u->req->stream->reason == WR_REASON_TIMEOUT) {
+        wr_log(
+            &u->req->log, WR_LOG_INFO,
+            "client timed out (%d: %s) while sending its body, so upstream connection is closed too",
+            ETIMEDOUT, wr_log_errno_text(ETIMEDOUT));
+        return;
+    }
     wr_log(&u->req->log, WR_LOG_INFO,
            "client prematurely closed connection, so upstream connection is closed too");
 }
@@ -511,8 +518,8 @@ static enum wr_up_state step_tunnel(struct wr_up *u)
     if (st == WR_AGAIN) {
         return WR_UP_WAIT;
     }
-    if (u->attempt.state == WR_ATTEMPT_RESULT) {
-        wr_up_report(u, (enum wr_cause)u->attempt.cause);
+    if (st != WR_OK) {
+        wr_up_report_tunnel(u);
     }
     wr_attempt_end(u, st == WR_OK ? WR_CAUSE_OK : WR_CAUSE_CANCELED, 0);
     wr_peer_slot_release(&u->slot, st == WR_OK ? WR_OUTCOME_OK : WR_OUTCOME_NEUTRAL, wr_now_ms());
