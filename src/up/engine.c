@@ -470,18 +470,16 @@ static void cancel_by_client(struct wr_up *u)
 
 static void report_client_gone(struct wr_up *u)
 {
-    if (u->req->stream->reason == WR_REASON_SEND_TIMEOUT) {
+    enum wr_reason why = (enum wr_reason)u->req->stream->reason;
+
+    if (why == WR_REASON_SEND_TIMEOUT) {
         return; /* the request tells that */
     }
-    if (u->req->stream->reason == WR_REASON_TIMEOUT) {
-        wr_log(
-            &u->req->log, WR_LOG_INFO,
-            "client timed out (%d: %s) while sending its body, so upstream connection is closed too",
-            ETIMEDOUT, wr_log_errno_text(ETIMEDOUT));
-        return;
+    if (why != WR_REASON_TIMEOUT && why != WR_REASON_BAD_BODY && why != WR_REASON_BIG_BODY) {
+        why = WR_REASON_TRUNCATED;
     }
-    wr_log(&u->req->log, WR_LOG_INFO,
-           "client prematurely closed connection, so upstream connection is closed too");
+    wr_log(&u->req->log, WR_LOG_INFO, "client %s, so upstream connection is closed too",
+           wr_reason_text(why));
 }
 
 static enum wr_up_state step_relay(struct wr_up *u)
