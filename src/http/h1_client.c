@@ -571,11 +571,11 @@ static bool check_deadlines(struct h1_client *c, bool wants_in)
     uint64_t now = wr_now_ms();
 
     if (wants_in && !x->got_in && wr_deadline_is_due(x->rx_at_ms, now)) {
-        fail_client(c, WR_REASON_TIMEOUT, 0);
+        fail_client(c, WR_REASON_TIMEOUT, ETIMEDOUT);
         return false;
     }
     if (x->tx.is_blocked && !x->got_out && wr_deadline_is_due(x->tx_at_ms, now)) {
-        fail_client(c, WR_REASON_SEND_TIMEOUT, 0);
+        fail_client(c, WR_REASON_SEND_TIMEOUT, ETIMEDOUT);
         return false;
     }
     return true;

@@ -16,6 +16,7 @@
  */
 #include "http/h1_conn.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -743,15 +744,15 @@ static void check_deadlines(struct wr_h1_server *c, bool wants_body)
     if (wants_body && !x->got_in && wr_deadline_is_due(x->rx_at_ms, now)) {
         x->rx_at_ms = 0;
         if (x->s.is_tunnel) {
-            fail_tx(c, WR_REASON_TIMEOUT, 0);
+            fail_tx(c, WR_REASON_TIMEOUT, ETIMEDOUT);
         } else {
-            fail_rx(c, WR_REASON_TIMEOUT, 0);
+            fail_rx(c, WR_REASON_TIMEOUT, ETIMEDOUT);
         }
     }
     if (x->s.tx < WR_HALF_DONE && x->tx.is_blocked && !x->got_out &&
         wr_deadline_is_due(x->tx_at_ms, now)) {
         c->want_reset = x->s.reset_timedout;
-        fail_tx(c, WR_REASON_SEND_TIMEOUT, 0);
+        fail_tx(c, WR_REASON_SEND_TIMEOUT, ETIMEDOUT);
     }
 }
 

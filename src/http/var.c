@@ -186,7 +186,7 @@ static enum wr_status grow_entries(struct wr_vars *v)
 static enum wr_status number_of(struct wr_vars *v, struct wr_str name, uint32_t *ret_no)
 {
     char room[NAME_MAX_LEN];
-    struct wr_str low = wr_str(room, name.len);
+    struct wr_str low;
     struct var_entry e = {.row = NULL};
     uintptr_t no;
     enum wr_status st;
@@ -197,6 +197,7 @@ static enum wr_status number_of(struct wr_vars *v, struct wr_str name, uint32_t 
     for (size_t i = 0; i < name.len; i++) {
         room[i] = (char)wr_char_lower[(unsigned char)name.ptr[i]];
     }
+    low = wr_str(room, name.len);
     no = (uintptr_t)wr_map_get(&v->by_name, low);
     if (no != 0) {
         *ret_no = (uint32_t)(no - 1);

@@ -470,11 +470,16 @@ static void cancel_by_client(struct wr_up *u)
 
 static void report_client_gone(struct wr_up *u)
 {
-    if (u->req->stream->reason == WR_REASON_SEND_TIMEOUT) {
+    enum wr_reason why = (enum wr_reason)u->req->stream->reason;
+
+    if (why == WR_REASON_SEND_TIMEOUT) {
         return; /* the request tells that */
     }
-    wr_log(&u->req->log, WR_LOG_INFO,
-           "client prematurely closed connection, so upstream connection is closed too");
+    if (why != WR_REASON_TIMEOUT && why != WR_REASON_BAD_BODY && why != WR_REASON_BIG_BODY) {
+        why = WR_REASON_TRUNCATED;
+    }
+    wr_log(&u->req->log, WR_LOG_INFO, "client %s, so upstream connection is closed too",
+           wr_reason_text(why));
 }
 
 static enum wr_up_state step_relay(struct wr_up *u)
@@ -511,8 +516,8 @@ static enum wr_up_state step_tunnel(struct wr_up *u)
     if (st == WR_AGAIN) {
         return WR_UP_WAIT;
     }
-    if (u->attempt.state == WR_ATTEMPT_RESULT) {
-        wr_up_report(u, (enum wr_cause)u->attempt.cause);
+    if (st != WR_OK) {
+        wr_up_report_tunnel(u);
     }
     wr_attempt_end(u, st == WR_OK ? WR_CAUSE_OK : WR_CAUSE_CANCELED, 0);
     wr_peer_slot_release(&u->slot, st == WR_OK ? WR_OUTCOME_OK : WR_OUTCOME_NEUTRAL, wr_now_ms());

@@ -91,6 +91,31 @@ void wr_up_report(struct wr_up *u, enum wr_cause cause)
     WR_UNREACHABLE();
 }
 
+static bool is_timeout(const struct wr_stream *s)
+{
+    return s->reason == WR_REASON_TIMEOUT || s->reason == WR_REASON_SEND_TIMEOUT;
+}
+
+void wr_up_report_tunnel(struct wr_up *u)
+{
+    const struct wr_stream *peer = u->attempt.stream, *client = u->req->stream;
+    /* The reason goes from one side to the other with the pipes, the errno behind it does not. */
+    const struct wr_stream *s = peer->err != 0 ? peer : client;
+    const char *side = s == peer ? "upstream" : "client";
+
+    if (s->err == 0) {
+        return; /* ours: the request tells it */
+    }
+    if (is_timeout(s)) {
+        wr_log(&u->req->log, WR_LOG_INFO,
+               "%s timed out (%d: %s) while proxying upgraded connection", side, s->err,
+               wr_log_errno_text(s->err));
+    } else {
+        wr_log_errno(&u->req->log, s == peer ? WR_LOG_ERROR : WR_LOG_INFO, s->err,
+                     "%s broke off while proxying upgraded connection", side);
+    }
+}
+
 void wr_up_report_no_live(struct wr_up *u)
 {
     wr_log(&u->req->log, WR_LOG_ERROR, "no live upstreams while connecting to upstream");

@@ -12,6 +12,8 @@ struct wr_up;
 
 /* What ended the attempt, once. Nothing for OK and CANCELED. */
 void wr_up_report(struct wr_up *u, enum wr_cause cause);
+/* What cut a tunnel (U9): an idle limit or a reset, of which side. */
+void wr_up_report_tunnel(struct wr_up *u);
 void wr_up_report_no_live(struct wr_up *u);
 /* The peer has reached max_fails and is left out for fail_timeout. */
 void wr_up_report_disabled(struct wr_up *u);

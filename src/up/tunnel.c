@@ -2,14 +2,16 @@
 /*
  * tunnel.c: after an accepted 101 both codecs carry raw bytes; each direction is one pipe that is
  * handed over whole (producer: the one codec, consumer: the other), so that this task only sees the
- * ends (U9). Half-close passes on as the pipe's eof; idle limits are the two codecs' timeouts.
+ * ends (U9). Half-close passes on as the pipe's eof. Idle limits are the codecs' timeouts: the peer
+ * has to send something within *_read_timeout; the client may listen as long as it likes, and has
+ * the same limit once the peer will send no more.
  *
  *   client stream in  --> peer stream out
  *   client stream out <-- peer stream in
  */
 #include "up/tunnel.h"
 
-#include "base/obj.h"
+#include "net/conn.h"
 #include "up/head.h"
 #include "up/up.h"
 
@@ -60,7 +62,8 @@ static enum wr_status begin(struct wr_up *u)
     if (peer->out != NULL) {
         wr_pipe_leave_producer(wr_take(&peer->out));
     }
-    client->rx_timeout_ms = peer->rx_timeout_ms = c->read_timeout_ms;
+    client->rx_timeout_ms = 0;
+    peer->rx_timeout_ms = c->read_timeout_ms;
     client->tx_timeout_ms = peer->tx_timeout_ms = c->send_timeout_ms;
     client->in_high = peer->in_high = (size_t)c->buffer_size;
     st = wr_req_respond(r);
@@ -98,6 +101,10 @@ enum wr_status wr_up_tunnel_step(struct wr_up *u)
     }
     if (is_half_over(peer->rx) && is_half_over(peer->tx) && is_half_over(client->tx)) {
         return WR_OK;
+    }
+    if (is_half_over(peer->rx) && client->rx_timeout_ms == 0 && client->conn != NULL) {
+        client->rx_timeout_ms = u->start.conf->read_timeout_ms;
+        wr_task_wake(&client->conn->task); /* the codec arms it */
     }
     return WR_AGAIN;
 }

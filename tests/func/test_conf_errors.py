@@ -155,6 +155,9 @@ TABLE = [
     ("temp file small", "%L%\nproxy_max_temp_file_size 1k;\n",
      '"proxy_max_temp_file_size" must be equal to zero to disable temporary '
      'files usage or must be equal to or greater than the maximum of the value of "proxy_buffer_size" and one of the "proxy_buffers"', None),
+    ("bind address", "%L%\nproxy_bind nonsense;\n", 'invalid address "nonsense"', 2),
+    ("bind word", "%L%\nproxy_bind 127.0.0.1 x;\n", 'invalid parameter "x"', 2),
+    ("bind variable", "%L%\nproxy_bind $nope;\n", 'unknown "nope" variable', None),
     ("two buffers at least", "%L%\nproxy_buffers 1 4k;\n", 'there must be at least 2 "proxy_buffers"', None),
 ]
 

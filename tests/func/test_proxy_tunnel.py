@@ -4,6 +4,7 @@ import base64
 import hashlib
 import os
 import struct
+import time
 
 import pytest
 
@@ -116,6 +117,28 @@ def test_idle_limit(weir, origin):
     client.expect(b"x")
     client.wait_closed()
     up.wait_end(0)
+
+
+def test_idle_limit_is_told(weir, origin):  # U9
+    server = weir(UPGRADE.replace("proxy_pass", "proxy_read_timeout 300ms; proxy_pass"),
+                  up=origin(lambda c: (c.read_request(), c.send(SWITCH), c.hold())))
+    client = server.client()
+    client.send(build_request("GET", "/t", ASK))
+    assert client.read_response_head(interim=True).status == 101
+    client.wait_closed()
+    server.wait_log(r"upstream timed out \(110: Connection timed out\) while proxying upgraded connection")
+
+
+def test_a_client_that_only_listens_stays(weir, origin):  # U9: the peer has to talk, not the client
+    def script(conn):
+        conn.read_request()
+        conn.send(SWITCH)
+        for _ in range(10):
+            time.sleep(0.2)         # below the limit each, above it together
+            conn.send(b".")
+        conn.hold()
+    client = open_tunnel(weir, origin(script), conf=UPGRADE.replace("proxy_pass", "proxy_read_timeout 1s; proxy_pass"))
+    client.expect(b"..........")
 
 
 def test_refused_upgrade_is_a_normal_response(weir, origin):

@@ -35,13 +35,17 @@ static struct wr_registry registry;
 static struct wr_gen *gen;
 static struct wr_fixtures fixtures;
 
-#define CONF                                                                                       \
-    "http { upstream u { server 10.0.0.2:80 max_fails=0; server 10.0.0.3:80 max_fails=0; }\n"      \
-    "server { listen 10.0.0.1:80; location / { proxy_pass http://u; proxy_read_timeout 5s;"        \
-    " proxy_connect_timeout 5s; proxy_next_upstream error timeout non_idempotent; }"               \
-    " location /off { proxy_request_buffering off; proxy_buffering off; proxy_pass http://u; }"    \
-    " location /up { proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade;"              \
+/* clang-format off */
+#ifndef CONF /* a test may have its own */
+#define CONF \
+    "http { upstream u { server 10.0.0.2:80 max_fails=0; server 10.0.0.3:80 max_fails=0; }\n" \
+    "server { listen 10.0.0.1:80; location / { proxy_pass http://u; proxy_read_timeout 5s;" \
+    " proxy_connect_timeout 5s; proxy_next_upstream error timeout non_idempotent; }" \
+    " location /off { proxy_request_buffering off; proxy_buffering off; proxy_pass http://u; }" \
+    " location /up { proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade;" \
     " proxy_set_header Connection upgrade; proxy_pass http://u; } } }"
+#endif
+/* clang-format on */
 
 /* 0, or -1 with a word on stderr. */
 static int proxy_boot(void)

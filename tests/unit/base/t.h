@@ -20,6 +20,10 @@
 
 #include <cmocka.h>
 
+#ifdef WR_COV
+#    include <gcov.h>
+#endif
+
 #include "base/str.h"
 
 #define assert_str(s, lit)                                                                         \
@@ -28,6 +32,16 @@
         assert_int_equal(_s.len, strlen(lit));                                                     \
         assert_memory_equal(_s.len == 0 ? "" : _s.ptr, lit, _s.len);                               \
     } while (0)
+
+/* In a child that aborts. Its counters of lines (make cov) would be lost otherwise. */
+static inline void t_on_abort(int sig)
+{
+#ifdef WR_COV
+    __gcov_dump();
+#endif
+    (void)sigaction(sig, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
+    (void)raise(sig);
+}
 
 /* Does fn(data) abort? Its stderr goes to *ret_text (zero-terminated). */
 static inline bool t_aborts(void (*fn)(void *data), void *data, char *ret_text, size_t size)
@@ -44,7 +58,7 @@ static inline bool t_aborts(void (*fn)(void *data), void *data, char *ret_text, 
         struct rlimit none = {0, 0};
 
         (void)setrlimit(RLIMIT_CORE, &none);
-        (void)sigaction(SIGABRT, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
+        (void)sigaction(SIGABRT, &(struct sigaction){.sa_handler = t_on_abort}, NULL);
         (void)dup2(fds[1], STDERR_FILENO);
         fn(data);
         _exit(0);

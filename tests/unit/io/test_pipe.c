@@ -421,6 +421,78 @@ static void test_share(void **state)
     assert_int_equal(wr_chunk_in_use(), 0);
 }
 
+/* The end of one pipe becomes that of the next one (U6.5): a cut body is never passed off as whole.
+ */
+static void test_move_ends(void **state)
+{
+    static const struct {
+        void (*end)(struct wr_pipe *p, unsigned reason);
+        enum wr_pipe_state state;
+        uint64_t kept;
+    } rows[] = {
+        {wr_pipe_fail,  WR_PIPE_FAILED,  3000},
+        {wr_pipe_abort, WR_PIPE_ABORTED, 0   },
+    };
+    struct ends *e = *state;
+
+    for (size_t i = 0; i < WR_ARRAY_LEN(rows); i++) {
+        struct wr_pipe *src = wr_pipe_new(100000, NULL, NULL);
+
+        make(e, 100000);
+        push(src, 3000);
+        rows[i].end(src, 7);
+        assert_int_equal(wr_pipe_move(e->p, src, UINT64_MAX), WR_EOF);
+        assert_int_equal(e->p->state, rows[i].state);
+        assert_int_equal(e->p->reason, 7);
+        assert_int_equal(wr_pipe_queued(e->p), rows[i].kept);
+        /* Nothing goes into an ended pipe any more. */
+        assert_int_equal(wr_pipe_move(e->p, src, UINT64_MAX), WR_EPEERGONE);
+        wr_pipe_leave_consumer(src);
+        wr_pipe_leave_producer(src);
+        leave(e);
+        assert_int_equal(wr_chunk_in_use(), 0);
+    }
+}
+
+/* As much as finds room or memory, never a part of it twice; the source keeps all. */
+static void test_share_bounds(void **state)
+{
+    static const char text[4096] = "constant";
+    struct ends *e = *state;
+    struct wr_pipe *src = wr_pipe_new(1 << 20, NULL, NULL);
+    uint64_t n = 0, got = 0;
+
+    make(e, 10000);
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(wr_pipe_push(src, (struct wr_slice){.kind = WR_SLICE_CONST,
+                                                             .len = sizeof(text),
+                                                             .u.text = text}),
+                         WR_OK);
+    }
+    assert_int_equal(wr_pipe_share(e->p, src, 0, UINT64_MAX, &n), WR_OK);
+    assert_int_equal(n, 3 * sizeof(text)); /* until the mark is passed */
+    assert_int_equal(wr_pipe_share(e->p, src, n, UINT64_MAX, &n), WR_AGAIN);
+    wr_pipe_set_marks(e->p, 1 << 20, 0);
+    for (got = n; got < 100 * sizeof(text); got += n) {
+        enum wr_status st;
+
+        wr_mem_fault_set(1);
+        st = wr_pipe_share(e->p, src, got, UINT64_MAX, &n);
+        wr_mem_fault_set(0);
+        if (st != WR_OK) {
+            assert_int_equal(st, WR_ENOMEM);
+            assert_int_equal(wr_pipe_share(e->p, src, got, sizeof(text), &n), WR_OK);
+        }
+    }
+    assert_int_equal(wr_pipe_queued(e->p), 100 * sizeof(text));
+    assert_int_equal(wr_pipe_queued(src), 100 * sizeof(text));
+    wr_pipe_eof(e->p);
+    assert_int_equal(wr_pipe_share(e->p, src, 0, UINT64_MAX, &n), WR_EPEERGONE);
+    wr_pipe_leave_consumer(src);
+    wr_pipe_leave_producer(src);
+    leave(e);
+}
+
 /* ---- spill ---------------------------------------------------------------------------------- */
 
 static void test_spill(void **state)
@@ -686,6 +758,7 @@ int main(void)
         T(test_share),       T(test_spill),
         T(test_spill_tiny),  T(test_spill_limits),
         T(test_spill_moved), T(test_random),
+        T(test_move_ends),   T(test_share_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -105,6 +105,9 @@ static enum wr_status resolve(const struct wr_conf_source *s, struct wr_arena *a
         return WR_EOF;
     }
     *ret_addrs = wr_arena_zalloc(a, 2 * sizeof(**ret_addrs));
+    if (*ret_addrs == NULL) {
+        return WR_ENOMEM;
+    }
     assert_int_equal(wr_addr_parse_ip(WR_STR("10.9.0.1"), 0, &(*ret_addrs)[0]), WR_OK);
     assert_int_equal(wr_addr_parse_ip(WR_STR("fd00::2"), 0, &(*ret_addrs)[1]), WR_OK);
     *ret_cnt = cnt;
@@ -122,6 +125,8 @@ struct load {
     enum wr_status status;
     size_t mem;
 };
+
+static uint64_t fail_at; /* the allocation that fails while a text is read; 0: none */
 
 static void load(struct load *l, const char *text)
 {
@@ -150,7 +155,9 @@ static void load(struct load *l, const char *text)
     wr_arena_init(&l->diag_arena, 1 << 20);
     wr_diags_init(&l->diags, &l->diag_arena);
     wr_strbuf_init(&l->out, 1 << 20);
+    wr_mem_fault_set(fail_at);
     l->status = wr_conf_load(&opts, &l->diags, &l->gen, &l->failed);
+    wr_mem_fault_set(0);
     wr_diags_write(&l->diags, WR_DIAG_PLAIN, &l->out);
 }
 
@@ -380,6 +387,32 @@ static void a_dry_run_has_no_fixtures(void **state)
     unload(&l);
 }
 
+/* A reload without memory is refused, at whichever allocation, and leaves nothing behind. */
+static void every_allocation_may_fail(void **state)
+{
+    static const char text[] =
+        "http { pass g; pass one.test; upstream g { strong; zone z 64k; server 1.1.1.1 weight=2;\n"
+        "server two.test backup; keepalive 3; } }";
+    struct load l;
+    unsigned refused = 0;
+
+    (void)state;
+    for (uint64_t n = 1;; n++) {
+        fail_at = n;
+        load(&l, text);
+        fail_at = 0;
+        if (l.status == WR_OK) {
+            assert_non_null(wr_group_find(l.gen, WR_STR("g"), 80, false));
+            unload(&l);
+            break;
+        }
+        refused++;
+        assert_null(l.gen);
+        unload(&l);
+    }
+    assert_in_range(refused, 10, 1000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -388,6 +421,7 @@ int main(void)
         cmocka_unit_test(implicit_groups),
         cmocka_unit_test(state_survives_a_reload),
         cmocka_unit_test(a_dry_run_has_no_fixtures),
+        cmocka_unit_test(every_allocation_may_fail),
     };
 
     return cmocka_run_group_tests_name("up/group", tests, NULL, NULL);
