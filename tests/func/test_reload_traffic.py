@@ -2,6 +2,8 @@
 """Constant traffic of every kind while the server is reloaded, upgraded, or its worker is killed: keep-alive clients (that
 also send just when it happens), slow downloads, event streams, WebSockets, and a listener that comes and goes. Every
 byte that a client receives is compared with what it must be."""
+import os
+import signal
 import time
 import warnings
 
@@ -94,3 +96,89 @@ def test_reload_under_traffic(bench, slow):
         wait_for(lambda: descriptors(pids) == fresh, "descriptors to come back", 2 * LIMIT)
     except AssertionError:
         raise AssertionError(f"descriptors: {dict(fresh)} before, {dict(descriptors(pids))} after") from None
+
+
+def worker_of(pid):
+    """The one child of a supervisor, or None."""
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        children = [int(word) for word in file.read().split()]
+    return children[0] if len(children) == 1 else None
+
+
+def test_killed_worker_under_traffic(bench, slow):
+    """Only what was in flight is lost. Later connections wait in the queue of the listener for the next worker."""
+    server, traffic = serve(bench, slow, long=6)
+    server.allowed = [r"exited on signal 9", r"a new worker starts in"]
+    with traffic:
+        begin(server, traffic)
+        supervisor = server.process.pid
+        traffic.start(server)
+        lost = dict.fromkeys(usual(slow).keys() & {"keep", "visit", "down", "events", "socket"}, 0)
+        for _ in range(2):
+            worker = worker_of(supervisor)
+            before = traffic.report()
+            traffic.tell("kill", worker)
+            killed = traffic.wait("killed")
+            wait_for(lambda: worker_of(supervisor) not in (None, worker), "the next worker", 2 * LIMIT)
+
+            def flows():
+                now = traffic.report()
+                return all(now[name] > before[name] + 100 for name in ("requests", "events", "frames"))
+            wait_for(flows, "the traffic to flow again", 2 * LIMIT)
+            for kind in lost:
+                lost[kind] += killed[kind]
+        report = traffic.stop()
+    print(report, lost)
+    traffic.check(report)
+    for kind, most in lost.items():
+        assert report["lost_" + kind] <= most, f"{kind}: {report['lost_' + kind]} lost, {most} in flight at the kills"
+    assert report["lost_socket"] > 0 and report["lost_events"] > 0, "nothing was killed"
+    assert server.process.pid == supervisor and len(processes_of(server)) == 2
+
+
+@pytest.mark.weir_only("nginx takes USR2 only as a daemon, and cuts WebSockets' idle neighbours")
+def test_upgrade_under_traffic(bench, slow):
+    """The new binary serves what is new; what lasts goes on in the old worker, which ends when it does."""
+    server, traffic = serve(bench, slow, long=6)
+    with traffic:
+        begin(server, traffic)
+        old = server.process.pid
+        old_worker = worker_of(old)
+        traffic.start(server)
+        server.signal("USR2")
+
+        def new_pid():
+            text = server.read("server.pid").strip()
+            return int(text) if text and int(text) != old else None
+        new = wait_for(new_pid, "the new pid file")
+        try:
+            server.wait_log(rf"\b{new}#\d+: configuration 1 is being served")
+            time.sleep(0.5)              # both serve
+            server.signal("QUIT")
+            before = traffic.report()
+            wait_for(lambda: traffic.report()["requests"] > before["requests"] + 200, "requests to the new one")
+            time.sleep(2.0)              # longer than an idle connection of the old one is kept
+            assert is_alive(old_worker), "the old worker left its streams"
+            now = traffic.report()
+            wait_for(lambda: all(traffic.report()[name] > now[name] for name in ("events", "frames")), "the streams")
+            report = traffic.stop()
+            # Keep-alive connections of the old worker end orderly; all else is as if nothing had happened.
+            closes, report["closes"] = report["closes"], 0
+            print(report, closes)
+            traffic.check(report)
+            assert server.wait_exit() == 0
+            assert not is_alive(old_worker)
+            assert worker_of(new) is not None
+        finally:
+            if is_alive(new):
+                os.kill(new, signal.SIGQUIT)
+            wait_for(lambda: not is_alive(new), "the new supervisor to end")
+
+
+def is_alive(pid):
+    """Not so when it is a zombie of a parent that does not care."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False

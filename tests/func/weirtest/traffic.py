@@ -17,8 +17,13 @@ import time
 from .server import ROOT
 from .timing import LIMIT, SLOW
 
-# What a server is like in version {n}. An odd one listens on {port2} too; each proxies to another group.
-SERVER = """
+# What a server is like in version {n}. An odd one listens on {port2} too; each proxies to another group. Small buffers of
+# the kernel keep slow downloads in the server.
+HTTP = """
+    upstream group{half} {{ server {{peer1}}{weight}; server {{peer2}}; keepalive 8; }}
+    server {{
+        listen 127.0.0.1:{{port}} sndbuf=64k;
+        {more}
         keepalive_requests 1000000000;
         client_max_body_size 0;
         location = /which {{ return 200 g{n}; }}
@@ -32,9 +37,7 @@ SERVER = """
         location /cut/ {{ proxy_pass http://{{peer2}}; }}
         location /version{n}/ {{ return 200 {n}; }}
         location / {{ {buffering} proxy_pass http://group{half}; }}
-"""
-HTTP = """
-    upstream group{half} {{ server {{peer1}}{weight}; server {{peer2}}; keepalive 8; }}
+    }}
 """
 EXTRA = """
     server {{ listen 127.0.0.1:{{port2}}; location / {{ proxy_pass http://group{half}; }} }}
@@ -43,10 +46,10 @@ EXTRA = """
 
 def compose_version(server, n, more=""):
     """The whole configuration of version n, 1 and up. more: directives of the server."""
-    names = {"n": n, "half": n % 4, "weight": " weight=2" if n % 3 == 0 else "",
+    names = {"n": n, "more": more, "half": n % 4, "weight": " weight=2" if n % 3 == 0 else "",
              "buffering": "proxy_buffering off; proxy_request_buffering off;" if n % 2 else ""}
     http = HTTP.format(**names) + (EXTRA.format(**names) if n % 2 else "")
-    return server.compose(more + SERVER.format(**names), http=http, connections=2048)
+    return server.compose(http=http, connections=2048)
 
 
 def write_version(server, n, more=""):
