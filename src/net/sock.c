@@ -207,7 +207,10 @@ enum wr_status wr_sock_local(int fd, struct wr_addr *ret)
 void wr_sock_ignore_new(int fd)
 {
     /* The filter of a TCP socket sees the segment from its header on; byte 13 has the flags. */
-    enum { FLAGS_AT = 13, SYN = 0x02 };
+    enum {
+        FLAGS_AT = 13,
+        SYN = 0x02
+    };
     static struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_B | BPF_ABS, FLAGS_AT),
         BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, SYN, 0, 1),

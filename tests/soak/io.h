@@ -56,7 +56,13 @@ enum reader_state {
     READ_TUNNEL
 };
 
-enum reader_got { GOT_NOTHING, GOT_HEAD, GOT_DATA, GOT_END, GOT_BAD };
+enum reader_got {
+    GOT_NOTHING,
+    GOT_HEAD,
+    GOT_DATA,
+    GOT_END,
+    GOT_BAD
+};
 
 struct reader {
     enum reader_state state;
@@ -85,7 +91,12 @@ void reader_take(struct reader *r, size_t n);
 
 /* --- a connection --- */
 
-enum fill { FILL_OK, FILL_AGAIN, FILL_EOF, FILL_ERROR };
+enum fill {
+    FILL_OK,
+    FILL_AGAIN,
+    FILL_EOF,
+    FILL_ERROR
+};
 
 struct conn {
     struct io io;
@@ -95,7 +106,7 @@ struct conn {
     /* a body of the pattern behind the text */
     uint64_t seed, off, end;
     bool is_body_chunked, has_body;
-    int error;       /* of the last FILL_ERROR, or of a failed write */
+    int error;        /* of the last FILL_ERROR, or of a failed write */
     size_t last_fill; /* bytes of the last conn_fill */
 };
 

@@ -22,7 +22,13 @@
 
 #define OUT_MAX ((size_t)1 << 20) /* of echoes and events that nobody takes */
 
-enum task { TASK_NONE, TASK_UPLOAD, TASK_LATE, TASK_EVENTS, TASK_SOCKET };
+enum task {
+    TASK_NONE,
+    TASK_UPLOAD,
+    TASK_LATE,
+    TASK_EVENTS,
+    TASK_SOCKET
+};
 
 struct peer_conn {
     struct conn c; /* first */
@@ -133,8 +139,7 @@ static void see_upload(struct peer_conn *p)
     if (p->task != TASK_UPLOAD || p->is_wrong) {
         return;
     }
-    if (p->seen + r->data_len > p->size ||
-        !pattern_is(p->seed, p->seen, r->data, r->data_len)) {
+    if (p->seen + r->data_len > p->size || !pattern_is(p->seed, p->seen, r->data, r->data_len)) {
         p->is_wrong = true;
         p->wrong_at = p->seen;
     }

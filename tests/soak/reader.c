@@ -52,6 +52,27 @@ static bool parse_first(struct reader *r, const char *line, size_t n)
     return sscanf(text, "HTTP/1.1 %3d%n", &r->status, &end) == 1 && end == 12 && text[12] == ' ';
 }
 
+static bool is_name(const char *line, size_t n, const char *name)
+{
+    return strlen(name) == n && strncasecmp(line, name, n) == 0;
+}
+
+/* A second word on the length of the body is a fault. */
+static bool take_framing(struct reader *r, const char *line, size_t name, const char *value)
+{
+    bool is_first = r->length == -1 && !r->is_chunked;
+
+    if (is_name(line, name, "Content-Length")) {
+        r->length = strtoll(value, NULL, 10);
+        return is_first;
+    }
+    if (is_name(line, name, "Transfer-Encoding")) {
+        r->is_chunked = strcasecmp(value, "chunked") == 0;
+        return is_first && r->is_chunked;
+    }
+    return true;
+}
+
 static bool parse_field(struct reader *r, const char *line, size_t n)
 {
     const char *colon = memchr(line, ':', n);
@@ -65,24 +86,14 @@ static bool parse_field(struct reader *r, const char *line, size_t n)
         colon++;
     } while (colon < line + n && *colon == ' ');
     copy(value, sizeof(value), colon, (size_t)(line + n - colon));
-    if (name == 14 && strncasecmp(line, "Content-Length", name) == 0) {
-        if (r->length != -1 || r->is_chunked) {
-            return false;
-        }
-        r->length = strtoll(value, NULL, 10);
-    } else if (name == 17 && strncasecmp(line, "Transfer-Encoding", name) == 0) {
-        if (strcasecmp(value, "chunked") != 0 || r->is_chunked || r->length != -1) {
-            return false;
-        }
-        r->is_chunked = true;
-    } else if (name == 10 && strncasecmp(line, "Connection", name) == 0) {
+    if (is_name(line, name, "Connection")) {
         r->is_close = strcasecmp(value, "close") == 0;
         r->is_upgrade = strcasecmp(value, "upgrade") == 0;
-    } else if ((name == 17 && strncasecmp(line, "Sec-WebSocket-Key", name) == 0) ||
-               (name == 20 && strncasecmp(line, "Sec-WebSocket-Accept", name) == 0)) {
-        copy(r->key, sizeof(r->key), value, sizeof(r->key));
+    } else if (is_name(line, name, "Sec-WebSocket-Key") ||
+               is_name(line, name, "Sec-WebSocket-Accept")) {
+        copy(r->key, sizeof(r->key), value, strlen(value));
     }
-    return true;
+    return take_framing(r, line, name, value);
 }
 
 /* What follows a complete head. */

@@ -10,11 +10,12 @@
 
 #define FRAMES_AHEAD 3 /* sent and not yet heard */
 
+/* Most end within 2 s: each may hold a generation of its own, of which 16 may live. */
 static uint64_t down_size(const struct user *u)
 {
-    uint64_t seconds = u->no % 5 == 4 ? options.long_s : 1 + u->no % 5;
+    uint64_t half_s = u->no % 5 == 4 ? options.long_s * 2 : 1 + u->no % 5;
 
-    return options.rate * seconds;
+    return options.rate * half_s / 2;
 }
 
 void stream_ask(struct user *u)
@@ -30,8 +31,7 @@ void stream_ask(struct user *u)
         a = random_below(1000);
         b = down_size(u);
         (void)snprintf(u->target, sizeof(u->target), "/%s/%llu/%llu", u->no % 2 ? "b" : "c", a, b);
-        u->wants[0] =
-            (struct want){.status = 200, .body = BODY_PATTERN, .seed = a, .size = b};
+        u->wants[0] = (struct want){.status = 200, .body = BODY_PATTERN, .seed = a, .size = b};
         break;
     case EVENTS:
         (void)snprintf(u->target, sizeof(u->target), "/ev/%llu",

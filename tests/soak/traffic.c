@@ -3,19 +3,18 @@
  * traffic.c: the traffic program: peers in a process of their own, clients in this one, commands on
  * standard input, one JSON object a line on standard output. It ends when its input does.
  *
- *   traffic NAME=VALUE...   numbers of users: keep, visit, down, events, socket, once; pause (ms between two
- *                           requests of a user, at most), rate (bytes a second of a slow download), long
- *                           (s that the longest of them takes), stuck (ms without a byte that are a
- *                           fault), event, frame (ms between two), rough (1: broken and cancelled
- *                           requests too), seed, files (folder that gets the static files s/)
+ *   traffic NAME=VALUE...   numbers of users: keep, visit, down, events, socket, once; pause (ms
+ * between two requests of a user, at most), rate (bytes a second of a slow download), long (s that
+ * the longest of them takes), stuck (ms without a byte that are a fault), event, frame (ms between
+ * two), rough (1: broken and cancelled requests too), seed, files (folder that gets the static
+ * files s/)
  *
- *   start PORT EXTRA        begin, against the server at PORT and the listener at EXTRA that may be absent
- *   hup PID                 send HUP, and let everybody who waits send now
- *   kill PID                send KILL, wait for the end of that process, say what was in flight
- *   hold, go                keep-alive clients pause ("held" is said once they are quiet)
- *   until N                 say "reached" at N requests
- *   transfer up|down SEED SIZE length|chunked
- *   report, stop            stop: all end what they do; then "end", which is a report, is said
+ *   start PORT EXTRA        begin, against the server at PORT and the listener at EXTRA that may be
+ * absent hup PID                 send HUP, and let everybody who waits send now kill PID send KILL,
+ * wait for the end of that process, say what was in flight hold, go                keep-alive
+ * clients pause ("held" is said once they are quiet) until N                 say "reached" at N
+ * requests transfer up|down SEED SIZE length|chunked report, stop            stop: all end what
+ * they do; then "end", which is a report, is said
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -54,8 +53,8 @@ static uint64_t latency_at(uint64_t total, unsigned thousandth)
 
 static void report(const char *what)
 {
-    static const char *const names[] = {"connect", "raced", "dropped", "cut",
-                                        "status", "body", "protocol", "stuck"};
+    static const char *const names[] = {"connect", "raced", "dropped",  "cut",
+                                        "status",  "body",  "protocol", "stuck"};
     static const char *const kinds[] = {"keep", "visit", "down", "events", "socket", "once"};
     uint64_t faults = 0, timed = 0;
 
@@ -207,37 +206,48 @@ static void make_files(const char *folder)
     }
 }
 
+static bool is_option(const char *arg, size_t n, const char *name)
+{
+    return n > 0 && strlen(name) == n && memcmp(arg, name, n) == 0;
+}
+
 static void set_option(const char *arg)
 {
     static const char *const kinds[] = {"keep", "visit", "down", "events", "socket", "once"};
+
     struct {
         const char *name;
         uint64_t *value;
     } const numbers[] = {
-        {"pause", &options.pause_ms}, {"rate", &options.rate},      {"long", &options.long_s},
-        {"stuck", &options.stuck_ms}, {"event", &options.event_ms}, {"frame", &options.frame_ms},
+        {"pause", &options.pause_ms},
+        {"rate",  &options.rate    },
+        {"long",  &options.long_s  },
+        {"stuck", &options.stuck_ms},
+        {"event", &options.event_ms},
+        {"frame", &options.frame_ms},
     };
+
     const char *eq = strchr(arg, '=');
     size_t n = eq != NULL ? (size_t)(eq - arg) : 0;
     uint64_t value = n > 0 ? strtoull(eq + 1, NULL, 10) : 0;
 
-    for (int k = 0; k < KIND_CNT && n > 0; k++) {
-        if (strlen(kinds[k]) == n && memcmp(arg, kinds[k], n) == 0) {
+    for (int k = 0; k < KIND_CNT; k++) {
+        if (is_option(arg, n, kinds[k])) {
             options.counts[k] = (unsigned)value;
             return;
         }
     }
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]) && n > 0; i++) {
-        if (strlen(numbers[i].name) == n && memcmp(arg, numbers[i].name, n) == 0) {
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        if (is_option(arg, n, numbers[i].name)) {
             *numbers[i].value = value;
             return;
         }
     }
-    if (n == 5 && memcmp(arg, "rough", n) == 0) {
+    if (is_option(arg, n, "rough")) {
         options.is_rough = value != 0;
-    } else if (n == 4 && memcmp(arg, "seed", n) == 0) {
+    } else if (is_option(arg, n, "seed")) {
         seed_random(value);
-    } else if (n == 5 && memcmp(arg, "files", n) == 0) {
+    } else if (is_option(arg, n, "files")) {
         make_files(eq + 1);
     } else {
         (void)fprintf(stderr, "traffic: what is \"%s\"?\n", arg);
@@ -250,8 +260,12 @@ int main(int argc, char **argv)
     uint16_t ports[ORIGIN_PORTS];
     struct rlimit files;
 
-    options = (struct options){.pause_ms = 20, .rate = 400000, .long_s = 20, .stuck_ms = 10000,
-                               .event_ms = 50, .frame_ms = 150};
+    options = (struct options){.pause_ms = 20,
+                               .rate = 400000,
+                               .long_s = 20,
+                               .stuck_ms = 10000,
+                               .event_ms = 50,
+                               .frame_ms = 150};
     pattern_init();
     for (int i = 1; i < argc; i++) {
         set_option(argv[i]);

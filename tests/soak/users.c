@@ -27,8 +27,8 @@ static unsigned user_cnt, once_cnt;
 static uint64_t fault_cnt;
 
 static const char *const kind_names[] = {"keep", "visit", "down", "events", "socket", "once"};
-static const char *const fault_names[] = {"connect", "raced", "dropped", "cut",
-                                          "status", "body", "protocol", "stuck"};
+static const char *const fault_names[] = {"connect", "raced", "dropped",  "cut",
+                                          "status",  "body",  "protocol", "stuck"};
 
 static void run_user(struct io *io, uint32_t events);
 
@@ -36,12 +36,13 @@ void note_fault(struct user *u, enum fault f, const char *detail)
 {
     stats.faults[f]++;
     if (fault_cnt++ < FAULTS_SHOWN) {
-        (void)printf("{\"what\": \"fault\", \"at_ms\": %llu, \"kind\": \"%s\", \"user\": \"%s %u\", "
-                     "\"target\": \"%s\", \"answers\": \"%u of %u\", \"served\": %llu, "
-                     "\"got\": %llu, \"detail\": \"%s\"}\n",
-                     (unsigned long long)(clock_us() / 1000), fault_names[f], kind_names[u->kind],
-                     u->no, u->target, u->want_at, u->want_cnt, (unsigned long long)u->served,
-                     (unsigned long long)u->got, detail);
+        (void)printf(
+            "{\"what\": \"fault\", \"at_ms\": %llu, \"kind\": \"%s\", \"user\": \"%s %u\", "
+            "\"target\": \"%s\", \"answers\": \"%u of %u\", \"served\": %llu, "
+            "\"got\": %llu, \"detail\": \"%s\"}\n",
+            (unsigned long long)(clock_us() / 1000), fault_names[f], kind_names[u->kind], u->no,
+            u->target, u->want_at, u->want_cnt, (unsigned long long)u->served,
+            (unsigned long long)u->got, detail);
         (void)fflush(stdout);
     }
 }
@@ -182,8 +183,8 @@ static bool see_data(struct user *u)
     if (u->kind == EVENTS) {
         return events_take(u, r->data, r->data_len);
     }
-    if (w->body == BODY_PATTERN && (u->got + r->data_len > w->size ||
-                                    !pattern_is(w->seed, u->got, r->data, r->data_len))) {
+    if (w->body == BODY_PATTERN &&
+        (u->got + r->data_len > w->size || !pattern_is(w->seed, u->got, r->data, r->data_len))) {
         note_fault(u, FAULT_BODY, "a wrong byte, or too many");
         return false;
     }
@@ -261,15 +262,28 @@ static bool finish(struct user *u)
     return true;
 }
 
+/* Nobody waits for an answer: there must be nothing. */
+static bool take_nothing(struct user *u)
+{
+    if (u->c.in.start == u->c.in.len) {
+        return true;
+    }
+    note_fault(u, FAULT_PROTOCOL, "bytes that nobody asked for");
+    return false;
+}
+
 /* False: a fault. */
 static bool take_bytes(struct user *u)
 {
+    bool is_good = true;
+
     if (u->c.in.state == READ_TUNNEL) {
         return socket_take(u);
     }
-    while (u->want_at < u->want_cnt) {
-        bool is_good = true;
-
+    if (u->state == IDLE) {
+        return take_nothing(u);
+    }
+    while (is_good && u->want_at < u->want_cnt) {
         u->c.in.has_no_body = u->wants[u->want_at].is_head;
         switch (reader_next(&u->c.in)) {
         case GOT_NOTHING:
@@ -286,27 +300,16 @@ static bool take_bytes(struct user *u)
             break;
         case GOT_END:
             is_good = see_end(u);
+            if (is_good && u->c.in.is_close) {
+                return finish(u); /* what else was asked on this connection was not taken */
+            }
             break;
         case GOT_BAD:
             note_fault(u, FAULT_PROTOCOL, u->c.in.fault);
-            is_good = false;
-            break;
-        }
-        if (!is_good) {
             return false;
         }
-        if (u->c.in.state == READ_HEAD && u->c.in.is_close && u->want_at > 0 && !u->has_head) {
-            break; /* what else was asked on this connection was not taken */
-        }
     }
-    if (u->state == IDLE) {
-        if (u->c.in.start == u->c.in.len) {
-            return true;
-        }
-        note_fault(u, FAULT_PROTOCOL, "bytes that nobody asked for");
-        return false;
-    }
-    return finish(u);
+    return is_good && finish(u);
 }
 
 /* The connection ended. */
@@ -413,6 +416,26 @@ void users_start(void)
     }
 }
 
+static void leave(struct user *u)
+{
+    user_close(u);
+    u->state = GONE;
+}
+
+static void look_whether_stuck(struct user *u)
+{
+    if (loop_now_ms() - u->progress_ms <= options.stuck_ms) {
+        return;
+    }
+    note_fault(u, FAULT_STUCK, "nothing for too long");
+    if (u->kind == ONCE || is_stopping) {
+        leave(u);
+    } else {
+        user_close(u);
+        user_rest(u, AFTER_FAULT);
+    }
+}
+
 static void tick_busy(struct user *u)
 {
     if (u->is_cancel && loop_now_ms() >= u->at_ms) {
@@ -422,33 +445,22 @@ static void tick_busy(struct user *u)
         return;
     }
     if (u->kind == EVENTS && is_stopping && u->text_len == 0 && u->heard > 0) {
-        user_close(u);
-        u->state = GONE;
+        leave(u);
         return;
     }
-    if (u->kind == SOCKET && u->c.in.state == READ_TUNNEL) {
-        if (u->state == BUSY) {
-            socket_tick(u);
-        }
-        if (u->said == u->heard && u->state == BUSY) {
-            return;
+    if (u->kind == SOCKET && u->state == BUSY && u->c.in.state == READ_TUNNEL) {
+        socket_tick(u);
+        if (u->said == u->heard) {
+            return; /* nothing is waited for */
         }
     }
     if (u->kind == DOWN && !(u->c.io.watched & EPOLLIN)) {
         u->progress_ms = loop_now_ms();
-        if (is_stopping || down_budget(u) >= options.rate / 50) {
+        if (down_budget(u) >= options.rate / 50) {
             user_send(u);
         }
     }
-    if (loop_now_ms() - u->progress_ms > options.stuck_ms) {
-        note_fault(u, FAULT_STUCK, "nothing for too long");
-        user_close(u);
-        if (u->kind == ONCE || is_stopping) {
-            u->state = GONE;
-        } else {
-            user_rest(u, AFTER_FAULT);
-        }
-    }
+    look_whether_stuck(u);
 }
 
 void users_tick(void)
@@ -517,8 +529,8 @@ void users_transfer(bool is_up, uint64_t seed, uint64_t size, bool is_chunked)
     u->has_head = false;
     u->progress_ms = loop_now_ms();
     u->sent_us = clock_us();
-    u->wants[0] = (struct want){.status = 200, .body = is_up ? BODY_TEXT : BODY_PATTERN, .seed = seed,
-                                .size = size};
+    u->wants[0] = (struct want){
+        .status = 200, .body = is_up ? BODY_TEXT : BODY_PATTERN, .seed = seed, .size = size};
     (void)snprintf(u->target, sizeof(u->target), "/%s/%llu/%llu",
                    is_up        ? "up"
                    : is_chunked ? "c"

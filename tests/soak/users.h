@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * users.h: the clients of the traffic program and what was counted. Each user owns one connection at
- * a time and checks every byte that it receives.
+ * users.h: the clients of the traffic program and what was counted. Each user owns one connection
+ * at a time and checks every byte that it receives.
  *
  *   KEEP    keep-alive: one request, a pause, the next; every kind of request of `kinds` in keep.c
  *   VISIT   the listener that comes and goes: a connection that was made must be served
@@ -11,8 +11,8 @@
  *   ONCE    one large transfer, then gone
  *
  * A request on a connection that was closed without a byte of an answer is `raced` (the connection
- * had served one before) or `dropped` (it was new). What happens to a connection older than the last
- * kill of the worker is `lost`, no failure.
+ * had served one before) or `dropped` (it was new). What happens to a connection older than the
+ * last kill of the worker is `lost`, no failure.
  */
 #ifndef WR_SOAK_USERS_H
 #define WR_SOAK_USERS_H
@@ -25,7 +25,15 @@
 #define WANTS_MAX 4
 #define TEXT_MAX  64
 
-enum kind { KEEP, VISIT, DOWN, EVENTS, SOCKET, ONCE, KIND_CNT };
+enum kind {
+    KEEP,
+    VISIT,
+    DOWN,
+    EVENTS,
+    SOCKET,
+    ONCE,
+    KIND_CNT
+};
 
 enum fault {
     FAULT_CONNECT,
@@ -39,7 +47,12 @@ enum fault {
     FAULT_CNT
 };
 
-enum body { BODY_PATTERN, BODY_TEXT, BODY_NUMBER, BODY_ANY };
+enum body {
+    BODY_PATTERN,
+    BODY_TEXT,
+    BODY_NUMBER,
+    BODY_ANY
+};
 
 struct want {
     int status;
@@ -50,7 +63,12 @@ struct want {
     char text[TEXT_MAX];
 };
 
-enum state { IDLE, BUSY, ENDING, GONE };
+enum state {
+    IDLE,
+    BUSY,
+    ENDING,
+    GONE
+};
 
 struct user {
     struct conn c; /* first */
@@ -74,8 +92,8 @@ struct user {
 };
 
 struct stats {
-    uint64_t requests, connects, closes, idle_closed, downloads, down_bytes, up_bytes, events, frames,
-        visits, refused, cancelled, longest_gap_ms, generation;
+    uint64_t requests, connects, closes, idle_closed, downloads, down_bytes, up_bytes, events,
+        frames, visits, refused, cancelled, longest_gap_ms, generation;
     uint64_t faults[FAULT_CNT];
     uint64_t lost[KIND_CNT];
     uint32_t latency[160]; /* 8 a power of two, of microseconds */
@@ -84,9 +102,9 @@ struct stats {
 
 struct options {
     unsigned counts[KIND_CNT];
-    uint64_t pause_ms;  /* at most, between two requests of a user */
-    uint64_t rate;      /* of slow downloads, bytes a second */
-    uint64_t long_s;    /* what the longest slow downloads take */
+    uint64_t pause_ms; /* at most, between two requests of a user */
+    uint64_t rate;     /* of slow downloads, bytes a second */
+    uint64_t long_s;   /* what the longest slow downloads take */
     uint64_t stuck_ms;
     uint64_t event_ms, frame_ms;
     bool is_rough;
