@@ -174,6 +174,8 @@ UNIT_BINS := $(UNIT_SRCS:%.c=$(B)/%)
 SIM_BINS  := $(SIM_SRCS:%.c=$(B)/%)
 FUZZ_SRCS := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BINS := $(FUZZ_SRCS:%.c=$(B)/%)
+# The traffic program of the functional tests and of the soak; it shares nothing with what it tests.
+TRAFFIC   := $(B)/tests/soak/traffic
 FUNC_FILES := $(shell find tests/func -name '*.py' 2>/dev/null)
 
 # -j for a make that this one starts, unless the user gave one.
@@ -238,6 +240,9 @@ $(SIM_BINS): $(B)/%: $(B)/%.o $(SIM_OBJS) $(HELP_LIB) $(LIB)
 	$(Q)$(call say,LD,$@)$(LINK) -o $@ $< $(SIM_OBJS) -Wl,--start-group $(HELP_LIB) $(LIB) \
 	    -Wl,--end-group $(LIBS_) $(LIBS) $(CMOCKA)
 
+$(TRAFFIC): $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/soak/*.c)))
+	$(Q)$(call say,LD,$@)$(LINK) -o $@ $^
+
 # libFuzzer calls the entry by name; nobody declares it.
 $(FUZZ_BINS:%=%.o): TEST_FLAGS := -Wno-missing-prototypes
 $(FUZZ_BINS): $(B)/%: $(B)/%.o $(HELP_LIB) $(LIB)
@@ -290,11 +295,11 @@ test-parts: unit sim func
 # cannot be built counts as a failure in the runner, which looks for the file.
 .PHONY: built-tests
 built-tests:
-	@+$(MAKE) --no-print-directory --keep-going $(J) all $(call pick,$(UNIT_BINS) $(SIM_BINS)) || true
+	@+$(MAKE) --no-print-directory --keep-going $(J) all $(TRAFFIC) $(call pick,$(UNIT_BINS) $(SIM_BINS)) || true
 
 # The same, but what cannot be built is an error.
 .PHONY: build-tests
-build-tests: all $(UNIT_BINS) $(SIM_BINS)
+build-tests: all $(TRAFFIC) $(UNIT_BINS) $(SIM_BINS)
 
 .PHONY: unit sim
 unit: built-tests
@@ -310,9 +315,17 @@ ifeq ($(FUNC_FILES),)
 	@echo "func: no tests in tests/func"
 else
 	@test -x '$(WEIR_BIN)' || { echo "func: there is no program '$(WEIR_BIN)'"; exit 1; }
-	@WEIR_BIN='$(WEIR_BIN)' timeout -k 10 $(FUNC_TIMEOUT) $(PYTHON) -m pytest tests/func \
+	@WEIR_BIN='$(WEIR_BIN)' WEIR_TRAFFIC='$(abspath $(TRAFFIC))' timeout -k 10 $(FUNC_TIMEOUT) $(PYTHON) -m pytest tests/func \
 	    -n $(FUNC_JOBS) -q -o cache_dir=$(abspath build)/.pytest_cache $(PYTEST_ARGS)
 endif
+
+# Not part of `make test`: about ten minutes and 20 GB of disk writes. SOAK_ARGS='--only mixed' for a part.
+SOAK_SCALE ?= 1
+.PHONY: soak
+soak: deps-test
+	@+$(MAKE) --no-print-directory $(J) all $(TRAFFIC)
+	@WEIR_BIN='$(WEIR_BIN)' WEIR_TRAFFIC='$(abspath $(TRAFFIC))' $(PYTHON) tests/soak/soak.py \
+	    --scale $(SOAK_SCALE) $(SOAK_ARGS)
 
 .PHONY: tools-test
 tools-test:
@@ -492,6 +505,7 @@ help:
 	@echo "make asan|tsan|msan the tests under a sanitizer"
 	@echo "make torture        the tests with each allocation failing in turn, under ASan"
 	@echo "make fuzz           each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)"
+	@echo "make soak           the long run: large bodies, requests, reloads, a browser (SOAK_SCALE=0.01)"
 	@echo "make cov            line coverage, and its floors"
 	@echo "make bench          run the program that WEIR_BENCH names"
 	@echo "make headers        each header compiles alone"

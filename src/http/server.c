@@ -605,6 +605,8 @@ enum wr_status wr_http_adopt(struct wr_gen *g, unsigned thread_no)
         struct wr_listen_ctx *lc = wr_container_of(n, struct wr_listen_ctx, node);
 
         if (lc->is_open && !lc->is_kept) {
+            /* A connection that came between the last accept and the close would be reset. */
+            wr_listener_ignore_new(&lc->listener);
             close_ctx(lc, REMOVED_GRACE_MS);
         }
     }

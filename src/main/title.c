@@ -19,16 +19,28 @@ static char *room; /* main thread, as the others here */
 static size_t room_len;
 static char **args, **env; /* the copies, for the life of the process */
 
-/* Copies of cnt strings; the room grows by each that follows the one before. */
+/*
+ * Copies of cnt strings; the room grows by each that follows the one before. The copies and the
+ * list are one block: unsetenv forgets a string of the environment, and nobody could free it.
+ */
 static char **move_away(char **list, size_t cnt, char **end)
 {
-    char **moved = wr_mem_alloc((cnt + 1) * sizeof(*moved));
+    size_t list_size = (cnt + 1) * sizeof(*list), text_size = 0;
+    char **moved, *text;
 
     for (size_t i = 0; i < cnt; i++) {
+        text_size += strlen(list[i]) + 1;
+    }
+    moved = wr_mem_alloc(list_size + text_size);
+    text = (char *)moved + list_size;
+    for (size_t i = 0; i < cnt; i++) {
+        size_t n = strlen(list[i]) + 1;
+
         if (*end == NULL || *end == list[i]) {
-            *end = list[i] + strlen(list[i]) + 1;
+            *end = list[i] + n;
         }
-        moved[i] = wr_mem_strdup(list[i]);
+        moved[i] = memcpy(text, list[i], n);
+        text += n;
     }
     moved[cnt] = NULL;
     return moved;

@@ -10,15 +10,22 @@
 
 #include "base/clock.h"
 #include "base/stat.h"
+#include "net/sock.h"
 
 #define LISTEN_PAUSE_MS 500
 
 enum wr_status wr_listener_open(struct wr_listener *l, int fd, struct wr_task *task)
 {
     *l = (struct wr_listener){.is_paused = false};
+    wr_sock_welcome_new(fd); /* an older process may have given it up */
     wr_io_init(&l->io, WR_IO_LISTEN, task);
     wr_timer_init(&l->pause, task);
     return wr_io_adopt(&l->io, fd);
+}
+
+void wr_listener_ignore_new(struct wr_listener *l)
+{
+    wr_sock_ignore_new(l->io.fd);
 }
 
 void wr_listener_close(struct wr_listener *l)

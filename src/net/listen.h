@@ -31,6 +31,11 @@ struct wr_listener {
 
 /* fd is a duplicate that the listener closes (also when this fails, by wr_listener_close). */
 enum wr_status wr_listener_open(struct wr_listener *l, int fd, struct wr_task *task) WR_MUST_CHECK;
+/*
+ * The address goes away for good: new connections get no answer, not even while other holders of
+ * the socket have not closed it yet. Whoever opens a listener on the socket again undoes it.
+ */
+void wr_listener_ignore_new(struct wr_listener *l);
 /* Idempotent. Connections in the queue stay for other holders of the socket. */
 void wr_listener_close(struct wr_listener *l);
 /*

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -201,6 +202,29 @@ enum wr_status wr_sock_local(int fd, struct wr_addr *ret)
     }
     *ret = a;
     return WR_OK;
+}
+
+void wr_sock_ignore_new(int fd)
+{
+    /* The filter of a TCP socket sees the segment from its header on; byte 13 has the flags. */
+    enum {
+        FLAGS_AT = 13,
+        SYN = 0x02
+    };
+    static struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, FLAGS_AT),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, SYN, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+    };
+    const struct sock_fprog program = {.len = WR_ARRAY_LEN(code), .filter = code};
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)); /* best effort */
+}
+
+void wr_sock_welcome_new(int fd)
+{
+    (void)set_int(fd, SOL_SOCKET, SO_DETACH_FILTER, 0); /* fails where there is no filter */
 }
 
 void wr_sock_set_nodelay(int fd, bool on)

@@ -42,6 +42,13 @@ enum wr_status wr_sock_probe(const struct wr_listen_opts *o, int *ret_errno,
 /* Options that may change on a socket that is already listening (backlog, buffers, deferred). */
 enum wr_status wr_sock_retune(int fd, const struct wr_listen_opts *o) WR_MUST_CHECK;
 enum wr_status wr_sock_local(int fd, struct wr_addr *ret) WR_MUST_CHECK;
+/*
+ * Who asks for a new connection gets no answer from now on, as if the packet were lost, so that a
+ * queue that is emptied stays empty; handshakes that began are completed. It holds for the socket,
+ * that is for all who share it, until welcome_new. TCP only; best effort.
+ */
+void wr_sock_ignore_new(int fd);
+void wr_sock_welcome_new(int fd);
 void wr_sock_set_nodelay(int fd, bool on);
 void wr_sock_set_keepalive(int fd, bool on);
 

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -155,6 +156,43 @@ static int dial_raw(const struct wr_addr *a)
     assert_true(fd >= 0);
     assert_int_equal(connect(fd, &a->u.sa, a->len), 0);
     return fd;
+}
+
+/* An address that goes away: nobody gets in any more, also while others hold the socket. */
+static void test_listener_ignores_new(void **state)
+{
+    struct wr_listen_opts o = make_opts();
+    struct wr_listener l;
+    struct count_task t;
+    struct wr_addr peer;
+    int fd = must_listen(&o), early, late, got, err;
+
+    (void)state;
+    count_task_init(&t);
+    assert_int_equal(wr_sock_local(fd, &o.addr), WR_OK);
+    assert_int_equal(wr_listener_open(&l, fcntl(fd, F_DUPFD_CLOEXEC, 0), &t.task), WR_OK);
+    early = dial_raw(&o.addr);
+    wr_listener_ignore_new(&l);
+    late = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(late, &o.addr.u.sa, o.addr.len), -1);
+    assert_int_equal(errno, EINPROGRESS);
+    assert_int_equal(poll(&(struct pollfd){.fd = late, .events = POLLOUT}, 1, 20), 0);
+    assert_int_equal(wr_listener_pull(&l, &got, &peer, &err), WR_OK);
+    assert_int_equal(send(early, "x", 1, 0), 1);
+    assert_int_equal(poll(&(struct pollfd){.fd = got, .events = POLLIN}, 1, 5000), 1);
+    close(got);
+    assert_int_equal(wr_listener_pull(&l, &got, &peer, &err), WR_AGAIN);
+    wr_listener_close(&l);
+    /* It comes back; `late` may repeat its packet later than we look. */
+    assert_int_equal(wr_listener_open(&l, fcntl(fd, F_DUPFD_CLOEXEC, 0), &t.task), WR_OK);
+    close(late);
+    late = dial_raw(&o.addr);
+    assert_int_equal(wr_listener_pull(&l, &got, &peer, &err), WR_OK);
+    close(got);
+    wr_listener_close(&l);
+    close(early);
+    close(late);
+    close(fd);
 }
 
 static void test_listener_pause(void **state)
@@ -410,6 +448,7 @@ int main(void)
         cmocka_unit_test(test_listen_options),
         cmocka_unit_test(test_in_use),
         cmocka_unit_test(test_unix_stale),
+        T(test_listener_ignores_new),
         T(test_listener_pause),
         cmocka_unit_test(test_listener_starved),
         T(test_conn),
