@@ -456,6 +456,10 @@ lint-cppcheck:
 SUBST = sed -e 's|@VERSION@|$(VERSION)|g' -e 's|@SBINDIR@|$(sbindir)|g' -e 's|@CONFDIR@|$(confdir)|g' \
             -e 's|@LOGDIR@|$(logdir)|g' -e 's|@STATEDIR@|$(statedir)|g' -e 's|@PIDFILE@|$(pidfile)|g'
 
+# Files that a configuration includes by their bare names.
+INCLUDES = $(addprefix dist/,mime.types proxy_params fastcgi_params fastcgi.conf scgi_params uwsgi_params \
+             koi-utf koi-win win-utf)
+
 .PHONY: install uninstall
 install: all
 	@test -n '$(PROG)' || { echo "install: there is no program yet" >&2; exit 1; }
@@ -467,7 +471,9 @@ install: all
 	@# A configuration that somebody has edited stays.
 	test -e $(DESTDIR)$(confdir)/weir.conf || \
 	    install -m 644 $(B)/weir.conf.dist $(DESTDIR)$(confdir)/weir.conf
-	install -m 644 dist/mime.types $(DESTDIR)$(confdir)/mime.types
+	install -d $(DESTDIR)$(confdir)/snippets
+	install -m 644 $(INCLUDES) $(DESTDIR)$(confdir)/
+	install -m 644 dist/snippets/*.conf $(DESTDIR)$(confdir)/snippets/
 	$(SUBST) dist/weir.8 > $(B)/weir.8 && install -m 644 $(B)/weir.8 $(DESTDIR)$(mandir)/man8/weir.8
 	$(SUBST) dist/weir.service > $(B)/weir.service && \
 	    install -m 644 $(B)/weir.service $(DESTDIR)$(unitdir)/weir.service

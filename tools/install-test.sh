@@ -17,7 +17,9 @@ statedir=$root/state pidfile=$root/weir.pid"
 # shellcheck disable=SC2086 -- words on purpose
 $make_ --no-print-directory install DESTDIR="$root/dest" prefix=/usr sysconfdir=/etc > "$root/log.txt" 2>&1 ||
     { cat "$root/log.txt"; exit 1; }
-for f in usr/sbin/weir etc/weir/weir.conf etc/weir/mime.types usr/share/man/man8/weir.8 \
+for f in usr/sbin/weir etc/weir/weir.conf etc/weir/mime.types etc/weir/proxy_params etc/weir/fastcgi_params \
+    etc/weir/fastcgi.conf etc/weir/scgi_params etc/weir/uwsgi_params etc/weir/koi-utf etc/weir/koi-win \
+    etc/weir/win-utf etc/weir/snippets/fastcgi-php.conf etc/weir/snippets/snakeoil.conf usr/share/man/man8/weir.8 \
     usr/lib/systemd/system/weir.service etc/logrotate.d/weir; do
     test -s "$root/dest/$f" || { say "$f is missing"; exit 1; }
     if [ "$f" != usr/sbin/weir ] && grep -q '@[A-Z]*@' "$root/dest/$f"; then

@@ -314,6 +314,9 @@ enum wr_status wr_conf_err_dir(struct wr_conf *cf, const struct wr_node *node, c
 /* Adds a [warn]. node may be NULL. */
 void wr_conf_warn(struct wr_conf *cf, const struct wr_node *node, const char *fmt, ...)
     WR_PRINTF(3, 4);
+/* Adds a [notice]. */
+void wr_conf_notice(struct wr_conf *cf, const struct wr_node *node, const char *fmt, ...)
+    WR_PRINTF(3, 4);
 /* Adds an [emerg] `the configuration needs more memory than allowed`, once. */
 void wr_conf_say_nomem(struct wr_conf *cf);
 

@@ -122,6 +122,16 @@ void wr_conf_warn(struct wr_conf *cf, const struct wr_node *node, const char *fm
     va_end(ap);
 }
 
+void wr_conf_notice(struct wr_conf *cf, const struct wr_node *node, const char *fmt, ...)
+{
+    struct wr_pos pos = wr_node_pos(node);
+    va_list ap;
+
+    va_start(ap, fmt);
+    wr_diag_vadd(cf->diags, WR_LOG_NOTICE, &pos, WR_STR_NULL, fmt, ap);
+    va_end(ap);
+}
+
 void wr_conf_hook_failed(struct wr_conf *cf, const struct wr_conf_module *m, const char *hook)
 {
     if (cf->diags->emerg_cnt == 0) {

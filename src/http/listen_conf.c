@@ -318,10 +318,11 @@ static enum wr_status push_listen(struct wr_conf *cf, struct wr_core_listens *ls
                                                                          : wr_conf_nomem(cf);
 }
 
-static bool has_text(const struct wr_core_listens *ls, const struct wr_core_listen *last)
+/* Does one of the first cnt listens have this text? */
+static bool has_text(const struct wr_core_listens *ls, uint32_t cnt, struct wr_str text)
 {
-    for (uint32_t i = 0; i < ls->cnt; i++) {
-        if (&ls->at[i] != last && wr_str_eq(ls->at[i].text, last->text)) {
+    for (uint32_t i = 0; i < cnt; i++) {
+        if (wr_str_eq(ls->at[i].text, text)) {
             return true;
         }
     }
@@ -334,6 +335,7 @@ enum wr_status wr_core_set_listen(struct wr_conf *cf, const struct wr_dir *dir,
     struct wr_core_listens *ls = &((struct wr_core_srv *)conf)->listens;
     struct wr_core_listen l = {.opts = default_opts, .node = node};
     uint16_t first = 0, last = 0;
+    uint32_t before = ls->cnt; /* the ports of a range differ from each other */
     bool is_skipped = false;
     enum wr_status st = read_address(cf, node, &l.opts.addr, &first, &last);
 
@@ -346,7 +348,7 @@ enum wr_status wr_core_set_listen(struct wr_conf *cf, const struct wr_dir *dir,
     }
     for (uint32_t port = first; port <= last && st == WR_OK; port++) {
         st = push_listen(cf, ls, &l, (uint16_t)port);
-        if (st == WR_OK && has_text(ls, &ls->at[ls->cnt - 1])) {
+        if (st == WR_OK && has_text(ls, before, ls->at[ls->cnt - 1].text)) {
             st = wr_conf_err_arg(cf, node, 0, "a duplicate listen %.*s",
                                  WR_STR_ARG(ls->at[ls->cnt - 1].text));
         }
@@ -443,15 +445,23 @@ struct site {
     struct wr_core_listen l; /* options: of the listen that has some, else of the first */
     struct wr_core_srv *deflt;
     struct site_server *first, *last;
-    struct site *next, *cover; /* cover: the wildcard whose socket serves it */
+    struct site *next;
+    struct site *cover;      /* the wildcard whose socket serves this one */
+    struct site *next_any;   /* in a bucket of wildcards */
+    struct site *covered;    /* of a wildcard: the first that it serves ... */
+    struct site *next_twin;  /* ... and the next */
+    struct site **twin_tail; /* where one more is put */
     struct wr_port *port;
     uint32_t virtual_cnt;
 };
+
+#define ANY_BUCKETS 256
 
 struct sites {
     struct wr_conf *cf;
     struct wr_map by_text;
     struct site *first, *last;
+    struct site *any[ANY_BUCKETS]; /* wildcards, by port */
     size_t bound_cnt;
 };
 
@@ -471,6 +481,13 @@ static struct site *new_site(struct sites *ss, const struct wr_core_listen *l,
         ss->first = t;
     }
     ss->last = t;
+    t->twin_tail = &t->covered;
+    if (wr_addr_is_any(&l->opts.addr)) {
+        struct site **bucket = &ss->any[wr_addr_port(&l->opts.addr) % ANY_BUCKETS];
+
+        t->next_any = *bucket;
+        *bucket = t;
+    }
     (void)wr_map_put(&ss->by_text, t->l.text, t); /* the caller looked: it is new */
     return t;
 }
@@ -542,19 +559,29 @@ static enum wr_status add_server(struct sites *ss, struct wr_core_srv *srv)
     return st;
 }
 
+/* The wildcard of the address's family and port; there is one at most. */
+static struct site *find_any(const struct sites *ss, const struct wr_addr *a)
+{
+    struct site *w = a->u.sa.sa_family == AF_UNIX ? NULL : ss->any[wr_addr_port(a) % ANY_BUCKETS];
+
+    while (w && (w->l.opts.addr.u.sa.sa_family != a->u.sa.sa_family ||
+                 wr_addr_port(&w->l.opts.addr) != wr_addr_port(a))) {
+        w = w->next_any;
+    }
+    return w;
+}
+
 /* Which addresses a wildcard of their port serves. */
 static void find_covers(struct sites *ss)
 {
     for (struct site *t = ss->first; t; t = t->next) {
-        for (struct site *w = ss->first; w && !t->l.is_bind; w = w->next) {
-            const struct wr_addr *a = &t->l.opts.addr, *b = &w->l.opts.addr;
+        struct site *w = t->l.is_bind ? NULL : find_any(ss, &t->l.opts.addr);
 
-            if (w != t && a->u.sa.sa_family == b->u.sa.sa_family && a->u.sa.sa_family != AF_UNIX &&
-                wr_addr_is_any(b) && wr_addr_port(a) == wr_addr_port(b)) {
-                t->cover = w;
-                w->virtual_cnt++;
-                break;
-            }
+        if (w && w != t) {
+            t->cover = w;
+            *w->twin_tail = t;
+            w->twin_tail = &t->next_twin;
+            w->virtual_cnt++;
         }
         ss->bound_cnt += t->cover == NULL;
     }
@@ -704,7 +731,7 @@ static struct wr_str local_key(const struct wr_addr *a)
     return wr_str((const char *)p, n);
 }
 
-static enum wr_status make_virtuals(struct wr_conf *cf, struct sites *ss, struct site *w)
+static enum wr_status make_virtuals(struct wr_conf *cf, struct site *w)
 {
     struct wr_port *p = w->port;
     enum wr_status st = WR_OK;
@@ -717,13 +744,11 @@ static enum wr_status make_virtuals(struct wr_conf *cf, struct sites *ss, struct
     if (!p->virtuals || wr_arena_on_fini(cf->arena, end_map, &p->by_local) != WR_OK) {
         return wr_conf_nomem(cf);
     }
-    for (struct site *t = ss->first; t && st == WR_OK; t = t->next) {
-        if (t->cover == w) {
-            struct wr_port *v = &p->virtuals[p->virtual_cnt++];
+    for (struct site *t = w->covered; t && st == WR_OK; t = t->next_twin) {
+        struct wr_port *v = &p->virtuals[p->virtual_cnt++];
 
-            st = fill_port(cf, v, t);
-            (void)wr_map_put(&p->by_local, local_key(&v->opts.addr), v); /* addresses differ */
-        }
+        st = fill_port(cf, v, t);
+        (void)wr_map_put(&p->by_local, local_key(&v->opts.addr), v); /* addresses differ */
     }
     return st;
 }
@@ -743,7 +768,7 @@ static enum wr_status make_ports(struct wr_conf *cf, struct sites *ss, struct wr
     }
     for (struct site *t = ss->first; t && st == WR_OK; t = t->next) {
         if (!t->cover) {
-            st = make_virtuals(cf, ss, t);
+            st = make_virtuals(cf, t);
         }
     }
     return st;

@@ -71,6 +71,18 @@ enum wr_status wr_file_open(const char *path, struct wr_file **ret, int *ret_err
     return WR_OK;
 }
 
+enum wr_status wr_file_look(const char *path, bool *ret_is_dir, int *ret_errno)
+{
+    struct stat st;
+
+    if (stat(path, &st) == -1) {
+        *ret_errno = errno;
+        return WR_ESYS;
+    }
+    *ret_is_dir = S_ISDIR(st.st_mode);
+    return WR_OK;
+}
+
 /*
  * "dir/7/45/0000000457": a level of k digits is a folder named by the k last digits not used by the
  * levels before it. ends[] gets where each folder's name ends. Returns the length, 0 when it is too

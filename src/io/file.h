@@ -28,6 +28,10 @@ struct wr_file {
  * zero-terminated. */
 enum wr_status wr_file_open(const char *path, struct wr_file **ret, int *ret_errno) WR_MUST_CHECK;
 
+/* Is there anything of that name, which may be unreadable, and is it a folder? WR_ESYS with
+ * *ret_errno. */
+enum wr_status wr_file_look(const char *path, bool *ret_is_dir, int *ret_errno) WR_MUST_CHECK;
+
 /*
  * A new file for reading and writing under dir, mode 0600, unlinked at once unless `keep_name`; its
  * name ("0000000017" as nginx counts) is written to ret_name (>= 512 bytes) when not NULL.
