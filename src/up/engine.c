@@ -470,8 +470,18 @@ static void cancel_by_client(struct wr_up *u)
 
 static void report_client_gone(struct wr_up *u)
 {
-    if (u->req->stream->reason == WR_REASON_SEND_TIMEOUT) {
+    unsigned why = u->req->stream->reason;
+
+    if (why == WR_REASON_SEND_TIMEOUT) {
         return; /* the request tells that */
+    }
+    if (why == WR_REASON_BAD_BODY) {
+        wr_log(&u->req->log, WR_LOG_INFO, "client sent invalid chunked body");
+        return;
+    }
+    if (why == WR_REASON_BIG_BODY) {
+        wr_log(&u->req->log, WR_LOG_ERROR, "client intended to send too large chunked body");
+        return;
     }
     wr_log(&u->req->log, WR_LOG_INFO,
            "client prematurely closed connection, so upstream connection is closed too");
