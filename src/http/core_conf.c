@@ -20,7 +20,6 @@
 #define KEEPALIVE_MAX_MS   0x7fffffffu
 #define BODY_BUFFER_MAX    (256u << 20) /* client_body_buffer_size: memory of one request */
 #define BODY_SPILL_WRITE   65536u
-#define HEADER_BUFFERS_MIN 512u
 #define WORKER_CONNECTIONS 512u
 
 static struct wr_core_main *main_of(struct wr_conf *cf)
@@ -557,17 +556,17 @@ enum wr_status wr_core_rate(struct wr_req *r, const struct wr_rate *rate, uint64
 static enum wr_status set_keepalive(struct wr_conf *cf, const struct wr_dir *dir,
                                     const struct wr_node *node, void *conf)
 {
-    static const struct wr_bounds bounds = {.max = KEEPALIVE_MAX_MS};
     struct wr_core_loc *lc = conf;
     uint64_t ms = 0, sec = 0;
-    enum wr_status st = wr_arg_msec(cf, node, 0, &bounds, &ms);
+    enum wr_status st = wr_arg_msec(cf, node, 0, NULL, &ms);
 
     (void)dir;
     if (st == WR_OK && node->arg_cnt > 1) {
-        st = wr_arg_sec(cf, node, 1, &bounds, &sec);
+        st = wr_arg_sec(cf, node, 1, NULL, &sec);
     }
     if (st == WR_OK) {
-        lc->keepalive = (struct wr_keepalive){(uint32_t)ms, (uint32_t)sec};
+        lc->keepalive = (struct wr_keepalive){(uint32_t)WR_MIN(ms, (uint64_t)KEEPALIVE_MAX_MS),
+                                              (uint32_t)WR_MIN(sec, (uint64_t)KEEPALIVE_MAX_MS)};
     }
     return st;
 }
@@ -599,9 +598,76 @@ static enum wr_status set_aio(struct wr_conf *cf, const struct wr_dir *dir,
     }
     if (!wr_str_eq_z(s, "off") && !wr_str_eq_z(s, "threads") &&
         !wr_str_has_prefix(s, WR_STR("threads="))) {
-        return wr_conf_err_arg(cf, node, 0, "invalid value \"%.*s\"", WR_STR_ARG(s));
+        return wr_conf_err_arg(cf, node, 0, "\"aio\" directive invalid value");
     }
     return WR_OK;
+}
+
+/* As long as we count: whoever writes 30d means "for ever". */
+static enum wr_status set_long_msec(struct wr_conf *cf, const struct wr_dir *dir,
+                                    const struct wr_node *node, void *conf)
+{
+    uint32_t *field = (uint32_t *)(void *)((char *)conf + dir->offset);
+    uint64_t ms = 0;
+    enum wr_status st = wr_arg_msec(cf, node, 0, NULL, &ms);
+
+    if (st == WR_OK) {
+        *field = (uint32_t)WR_MIN(ms, (uint64_t)KEEPALIVE_MAX_MS);
+    }
+    return st;
+}
+
+static enum wr_status set_large_num(struct wr_conf *cf, const struct wr_dir *dir,
+                                    const struct wr_node *node, void *conf)
+{
+    uint32_t *field = (uint32_t *)(void *)((char *)conf + dir->offset);
+    uint64_t v = 0;
+    enum wr_status st = wr_arg_num(cf, node, 0, NULL, &v);
+
+    if (st == WR_OK) {
+        *field = (uint32_t)WR_MIN(v, (uint64_t)INT32_MAX);
+    }
+    return st;
+}
+
+/* On or off, and no meaning here. */
+static enum wr_status check_flag(struct wr_conf *cf, const struct wr_dir *dir,
+                                 const struct wr_node *node, void *conf)
+{
+    struct wr_str s = wr_node_arg(node, 0);
+
+    (void)dir;
+    (void)conf;
+    if (wr_str_ieq(s, WR_STR("on")) || wr_str_ieq(s, WR_STR("off"))) {
+        return WR_OK;
+    }
+    return wr_conf_err_arg(
+        cf, node, 0, "invalid value \"%.*s\" in \"%.*s\" directive, it must be \"on\" or \"off\"",
+        WR_STR_ARG(s), WR_STR_ARG(node->name));
+}
+
+/* A number that has no meaning here. */
+static enum wr_status check_num(struct wr_conf *cf, const struct wr_dir *dir,
+                                const struct wr_node *node, void *conf)
+{
+    uint64_t v;
+
+    (void)conf;
+    return wr_arg_num(cf, node, 0, dir->data, &v);
+}
+
+static enum wr_status set_send_lowat(struct wr_conf *cf, const struct wr_dir *dir,
+                                     const struct wr_node *node, void *conf)
+{
+    uint64_t v;
+    enum wr_status st = wr_arg_size(cf, node, 0, NULL, &v);
+
+    (void)dir;
+    (void)conf;
+    if (st == WR_OK) {
+        wr_conf_warn(cf, node, "\"send_lowat\" is not supported, ignored");
+    }
+    return st;
 }
 
 /* A size that has no meaning here: it must be one all the same. */
@@ -614,18 +680,31 @@ static enum wr_status check_size(struct wr_conf *cf, const struct wr_dir *dir,
     return wr_arg_size(cf, node, 0, dir->data, &v);
 }
 
+static bool is_cache_param(const struct wr_node *node, uint32_t i, bool *ret_max)
+{
+    struct wr_str v;
+    uint64_t n = 0;
+
+    if (wr_arg_has_key(node, i, "max", &v)) {
+        *ret_max = true;
+        return wr_num_parse_u64(v, INT32_MAX, &n) == WR_OK && n > 0;
+    }
+    if (wr_str_eq_z(wr_node_arg(node, i), "off")) {
+        *ret_max = true;
+        return true;
+    }
+    return wr_arg_has_key(node, i, "inactive", &v) && v.len > 0 && wr_num_parse_sec(v, &n) == WR_OK;
+}
+
 static enum wr_status set_open_file_cache(struct wr_conf *cf, const struct wr_dir *dir,
                                           const struct wr_node *node, void *conf)
 {
     bool has_max = false;
-    struct wr_str v;
 
     (void)dir;
     (void)conf;
     for (uint32_t i = 0; i < node->arg_cnt; i++) {
-        if (wr_arg_has_key(node, i, "max", &v) || wr_str_eq_z(wr_node_arg(node, i), "off")) {
-            has_max = true;
-        } else if (!wr_arg_has_key(node, i, "inactive", &v)) {
+        if (!is_cache_param(node, i, &has_max)) {
             return wr_conf_err_arg(cf, node, i, "invalid \"open_file_cache\" parameter \"%.*s\"",
                                    WR_STR_ARG(wr_node_arg(node, i)));
         }
@@ -674,7 +753,6 @@ static const struct wr_word keepalive_words[] = {
 };
 
 static const struct wr_bounds at_least_1 = {.min = 1};
-static const struct wr_bounds u31_bounds = {.max = 0x7fffffff};
 static const struct wr_bounds body_buffer_bounds = {.max = BODY_BUFFER_MAX};
 static const struct wr_bounds directio_bounds = {.allow_off = true, .off = UINT64_MAX};
 static const struct wr_buffers_bounds buffers_1 = {.num_min = 1};
@@ -697,6 +775,11 @@ static const struct wr_buffers_bounds buffers_1 = {.num_min = 1};
 #define SIZE_ROW(n, ctx, kind_, def_, doc_)                                                        \
     {                                                                                              \
         .name = n, .contexts = ctx, .min = 1, .max = 1, .set = check_size, WR_DIR_CONF(kind_),     \
+        .flags = WR_DIR_DEF_DOC, .def = def_, .doc = doc_                                          \
+    }
+#define NUM_ROW(n, ctx, kind_, def_, doc_)                                                         \
+    {                                                                                              \
+        .name = n, .contexts = ctx, .min = 1, .max = 1, .set = check_num, WR_DIR_CONF(kind_),      \
         .flags = WR_DIR_DEF_DOC, .def = def_, .doc = doc_                                          \
     }
 
@@ -743,10 +826,10 @@ static const struct wr_dir core_dirs[] = {
      .set = set_loc_error_log, WR_DIR_FIELD(LOC, struct wr_core_loc, sinks),
      .doc = "File, stderr, syslog: or memory: for messages, and the most verbose level that goes there."},
     LOC_ROW("log_not_found", log_not_found, wr_set_flag, NULL, "on", "Log files that are not found?"),
-    LOC_ROW("log_subrequest", log_subrequest, wr_set_flag, NULL, "off", "Log subrequests?"),
+    LOC_ROW("log_subrequest", log_subrequest, wr_set_flag, NULL, "off", "Accepted without effect: there are no subrequests yet."),
 
-    SRV_ROW("client_header_timeout", header_timeout_ms, wr_set_msec, &u31_bounds, "60s", "Time for a request head."),
-    SRV_ROW("client_header_buffer_size", header_buffer_size, wr_set_size, &at_least_1, "1k", "Memory for most request heads."),
+    SRV_ROW("client_header_timeout", header_timeout_ms, set_long_msec, NULL, "60s", "Time for a request head."),
+    SRV_ROW("client_header_buffer_size", header_buffer_size, wr_set_size, NULL, "1k", "Memory for most request heads."),
     {.name = "large_client_header_buffers", .contexts = SRV_, .min = 2, .max = 2, .set = wr_set_buffers,
      .data = &buffers_1, WR_DIR_FIELD(SRV, struct wr_core_srv, large_header_buffers), .def = "4 8k",
      .doc = "Further memory for a request head; no line may be longer than one of them."},
@@ -754,35 +837,36 @@ static const struct wr_dir core_dirs[] = {
     SRV_ROW("ignore_invalid_headers", ignore_invalid_headers, wr_set_flag, NULL, "on", "Drop fields with invalid names?"),
     SRV_ROW("underscores_in_headers", underscores_in_headers, wr_set_flag, NULL, "off", "Are underscores valid in names of fields?"),
     SRV_ROW("merge_slashes", merge_slashes, wr_set_flag, NULL, "on", "Are adjacent slashes of a path one?"),
-    SIZE_ROW("connection_pool_size", SRV_, SRV, "512", "Accepted, not needed."),
+    SRV_ROW("connection_pool_size", connection_pool_size, wr_set_size, NULL, "512", "Accepted, not needed; large_client_header_buffers may not be smaller."),
     SIZE_ROW("request_pool_size", SRV_, SRV, "4k", "Accepted, not needed."),
 
     LOC_ROW("client_max_body_size", body_max, wr_set_offset, NULL, "1m", "Most bytes of a request body; 0: no limit."),
     LOC_ROW("client_body_buffer_size", body_buffer_size, wr_set_size, &body_buffer_bounds, "16k", "Bytes of a request body in memory."),
-    LOC_ROW("client_body_timeout", body_timeout_ms, wr_set_msec, &u31_bounds, "60s", "Time between two reads of a request body."),
+    LOC_ROW("client_body_timeout", body_timeout_ms, set_long_msec, NULL, "60s", "Time between two reads of a request body."),
     LOC_ROW("client_body_in_file_only", body_in_file, wr_set_enum, body_file_words, "off", "Keep request bodies in files?"),
     LOC_ROW("client_body_in_single_buffer", body_in_single_buffer, wr_set_flag, NULL, "off", "Accepted: bodies are read in one go."),
     {.name = "client_body_temp_path", .contexts = ALL, .min = 1, .max = 4, .set = wr_core_set_temp_path,
      WR_DIR_FIELD(LOC, struct wr_core_loc, body_temp), .def = "client_body_temp",
      .doc = "Folder for request bodies that do not fit in memory."},
 
-    LOC_ROW("keepalive_requests", keepalive_requests, wr_set_num, NULL, "1000", "Requests of one connection."),
-    LOC_ROW("keepalive_time", keepalive_time_ms, wr_set_msec, &u31_bounds, "1h", "Life of a connection; it ends after the request then."),
+    LOC_ROW("keepalive_requests", keepalive_requests, set_large_num, NULL, "1000", "Requests of one connection."),
+    LOC_ROW("keepalive_time", keepalive_time_ms, set_long_msec, NULL, "1h", "Life of a connection; it ends after the request then."),
     {.name = "keepalive_timeout", .contexts = ALL, .min = 1, .max = 2, .set = set_keepalive,
      WR_DIR_FIELD(LOC, struct wr_core_loc, keepalive), .def = "75s",
      .doc = "Time that an idle connection stays open; second: what the client is told."},
-    LOC_ROW("keepalive_min_timeout", keepalive_min_ms, wr_set_msec, &u31_bounds, "0", "Time that idle connections stay on shutdown at least."),
+    LOC_ROW("keepalive_min_timeout", keepalive_min_ms, set_long_msec, NULL, "0", "Time that idle connections stay on shutdown at least."),
     {.name = "keepalive_disable", .contexts = ALL, .min = 1, .max = 2, .set = wr_set_mask,
      .data = keepalive_words, WR_DIR_FIELD(LOC, struct wr_core_loc, keepalive_disable), .def = "msie6",
      .doc = "Browsers whose connections are closed after POST (msie6) or always (safari)."},
     LOC_ROW("lingering_close", lingering, wr_set_enum, lingering_words, "on", "Read on before a connection is closed?"),
-    LOC_ROW("lingering_time", lingering_time_ms, wr_set_msec, &u31_bounds, "30s", "How long in all."),
-    LOC_ROW("lingering_timeout", lingering_timeout_ms, wr_set_msec, &u31_bounds, "5s", "How long between two reads."),
-    LOC_ROW("send_timeout", send_timeout_ms, wr_set_msec, &u31_bounds, "60s", "Time between two writes to the client."),
-    LOC_ROW("send_lowat", send_lowat, wr_set_size, NULL, "0", "Accepted, not supported by the system."),
+    LOC_ROW("lingering_time", lingering_time_ms, set_long_msec, NULL, "30s", "How long in all."),
+    LOC_ROW("lingering_timeout", lingering_timeout_ms, set_long_msec, NULL, "5s", "How long between two reads."),
+    LOC_ROW("send_timeout", send_timeout_ms, set_long_msec, NULL, "60s", "Time between two writes to the client."),
+    {.name = "send_lowat", .contexts = ALL, .min = 1, .max = 1, .flags = WR_DIR_DEF_DOC, .set = set_send_lowat,
+     WR_DIR_CONF(LOC), .def = "0", .doc = "Accepted with a warning: Linux has no such setting."},
     LOC_ROW("reset_timedout_connection", reset_timedout, wr_set_flag, NULL, "off", "End timed out connections by a reset?"),
-    LOC_ROW("tcp_nodelay", tcp_nodelay, wr_set_flag, NULL, "on", "Accepted: small writes are never delayed."),
-    LOC_ROW("tcp_nopush", tcp_nopush, wr_set_flag, NULL, "off", "Accepted: head and body leave together."),
+    LOC_ROW("tcp_nodelay", tcp_nodelay, wr_set_flag, NULL, "on", "Send small packets at once? off: TCP_NODELAY is off for the client's connection."),
+    LOC_ROW("tcp_nopush", tcp_nopush, wr_set_flag, NULL, "off", "Send a file by sendfile in full packets, its head with it (TCP_CORK)?"),
 
     {.name = "limit_rate", .contexts = ALL_IF, .min = 1, .max = 1, .set = wr_core_set_rate,
      WR_DIR_FIELD(LOC, struct wr_core_loc, limit_rate), .def = "0", .doc = "Bytes a second to the client; 0: no limit."},
@@ -791,44 +875,44 @@ static const struct wr_dir core_dirs[] = {
     LOC_ROW("server_tokens", server_tokens, wr_set_enum, tokens_words, "on", "Show the version in Server and on error pages?"),
     LOC_ROW("etag", etag, wr_set_flag, NULL, "on", "Send ETag for files?"),
     LOC_ROW("if_modified_since", if_modified_since, wr_set_enum, ims_words, "exact", "How If-Modified-Since is compared."),
-    {.name = "max_ranges", .contexts = ALL, .min = 1, .max = 1, .set = wr_set_num, .data = &u31_bounds,
+    {.name = "max_ranges", .contexts = ALL, .min = 1, .max = 1, .set = set_large_num,
      WR_DIR_FIELD(LOC, struct wr_core_loc, max_ranges), .doc = "Most ranges of a request; 0: none. Without it: no limit."},
     {.name = "sendfile", .contexts = ALL_IF, .min = 1, .max = 1, .set = wr_set_flag,
      WR_DIR_FIELD(LOC, struct wr_core_loc, sendfile), .def = "on", .doc = "Send files without copying them?"},
-    LOC_ROW("sendfile_max_chunk", sendfile_max_chunk, wr_set_size, NULL, "2m", "Most bytes of one sendfile call; 0: no limit."),
-    LOC_ROW("directio", directio, wr_set_offset, &directio_bounds, "off", "Accepted."),
-    LOC_ROW("directio_alignment", directio_alignment, wr_set_offset, NULL, "512", "Accepted."),
-    LOC_ROW("read_ahead", read_ahead, wr_set_size, NULL, "0", "Accepted."),
+    LOC_ROW("sendfile_max_chunk", sendfile_max_chunk, wr_set_size, NULL, "2m", "Accepted without effect: connections take turns by the loop's budget."),
+    LOC_ROW("directio", directio, wr_set_offset, &directio_bounds, "off", "Accepted without effect: files are read through the page cache."),
+    LOC_ROW("directio_alignment", directio_alignment, wr_set_offset, NULL, "512", "Accepted without effect, as directio."),
+    LOC_ROW("read_ahead", read_ahead, wr_set_size, NULL, "0", "Accepted without effect: the system decides."),
     {.name = "aio", .contexts = ALL, .min = 1, .max = 1, .flags = WR_DIR_DEF_DOC, .set = set_aio,
-     WR_DIR_CONF(LOC), .def = "off", .doc = "Accepted: off, threads, threads=POOL."},
-    {.name = "aio_write", .contexts = ALL, .min = 1, .max = 1, .flags = WR_DIR_DEF_DOC | WR_DIR_IGNORED,
-     .set = wr_set_ignore, WR_DIR_CONF(LOC), .def = "off", .doc = "Accepted."},
+     WR_DIR_CONF(LOC), .def = "off", .doc = "off, threads or threads=POOL; accepted without effect: files are read on the request's thread."},
+    {.name = "aio_write", .contexts = ALL, .min = 1, .max = 1, .flags = WR_DIR_DEF_DOC,
+     .set = check_flag, WR_DIR_CONF(LOC), .def = "off", .doc = "Accepted without effect."},
     {.name = "output_buffers", .contexts = ALL, .min = 2, .max = 2, .set = wr_set_buffers, .data = &buffers_1,
-     WR_DIR_FIELD(LOC, struct wr_core_loc, output_buffers), .def = "2 32k", .doc = "Memory for reading files."},
-    LOC_ROW("postpone_output", postpone_output, wr_set_size, NULL, "1460", "Accepted: what is here goes out at once."),
+     WR_DIR_FIELD(LOC, struct wr_core_loc, output_buffers), .def = "2 32k", .doc = "Accepted without effect: a file that sendfile may not send is read in pieces of 64k."},
+    LOC_ROW("postpone_output", postpone_output, wr_set_size, NULL, "1460", "Accepted without effect: what is here goes out at once."),
     LOC_ROW("chunked_transfer_encoding", chunked, wr_set_flag, NULL, "on", "Use chunked coding towards HTTP/1.1 clients?"),
     LOC_ROW("absolute_redirect", absolute_redirect, wr_set_flag, NULL, "on", "Complete our own redirects with scheme and host?"),
     LOC_ROW("port_in_redirect", port_in_redirect, wr_set_flag, NULL, "on", "Name the port in them?"),
     LOC_ROW("server_name_in_redirect", server_name_in_redirect, wr_set_flag, NULL, "off", "Name server_name instead of Host in them?"),
-    LOC_ROW("msie_padding", msie_padding, wr_set_flag, NULL, "on", "Accepted."),
-    LOC_ROW("msie_refresh", msie_refresh, wr_set_flag, NULL, "off", "Accepted."),
-    LOC_ROW("subrequest_output_buffer_size", subrequest_buffer_size, wr_set_size, NULL, "8k", "Most bytes of a subrequest's answer in memory."),
+    LOC_ROW("msie_padding", msie_padding, wr_set_flag, NULL, "on", "Accepted without effect."),
+    LOC_ROW("msie_refresh", msie_refresh, wr_set_flag, NULL, "off", "Accepted without effect."),
+    LOC_ROW("subrequest_output_buffer_size", subrequest_buffer_size, wr_set_size, NULL, "8k", "Accepted without effect: there are no subrequests yet."),
 
     {.name = "open_file_cache", .contexts = ALL, .min = 1, .max = 2, .flags = WR_DIR_DEF_DOC,
-     .set = set_open_file_cache, WR_DIR_CONF(LOC), .def = "off", .doc = "Accepted."},
-    LOC_ROW("open_file_cache_valid", open_file_cache_valid, wr_set_sec, NULL, "60s", "Accepted."),
-    LOC_ROW("open_file_cache_min_uses", open_file_cache_min_uses, wr_set_num, NULL, "1", "Accepted."),
-    LOC_ROW("open_file_cache_errors", open_file_cache_errors, wr_set_flag, NULL, "off", "Accepted."),
+     .set = set_open_file_cache, WR_DIR_CONF(LOC), .def = "off", .doc = "Accepted without effect: files are opened for each request."},
+    LOC_ROW("open_file_cache_valid", open_file_cache_valid, wr_set_sec, NULL, "60s", "Accepted without effect, as open_file_cache."),
+    LOC_ROW("open_file_cache_min_uses", open_file_cache_min_uses, wr_set_num, NULL, "1", "Accepted without effect, as open_file_cache."),
+    LOC_ROW("open_file_cache_errors", open_file_cache_errors, wr_set_flag, NULL, "off", "Accepted without effect, as open_file_cache."),
     {.name = "resolver", .contexts = ALL, .min = 1, .max = WR_ARGS_ANY, .set = wr_set_strs,
      WR_DIR_FIELD(LOC, struct wr_core_loc, resolvers), .doc = "Name servers for names known only at run time."},
-    LOC_ROW("resolver_timeout", resolver_timeout_ms, wr_set_msec, &u31_bounds, "30s", "Time for an answer of a name server."),
+    LOC_ROW("resolver_timeout", resolver_timeout_ms, set_long_msec, NULL, "30s", "Time for an answer of a name server."),
 
-    SIZE_ROW("variables_hash_max_size", WR_CTX_HTTP, LOC, "1024", "Accepted, not needed."),
-    SIZE_ROW("variables_hash_bucket_size", WR_CTX_HTTP, LOC, "64", "Accepted, not needed."),
-    SIZE_ROW("server_names_hash_max_size", WR_CTX_HTTP, LOC, "512", "Accepted, not needed."),
-    SIZE_ROW("server_names_hash_bucket_size", WR_CTX_HTTP, LOC, "64", "Accepted, not needed."),
-    SIZE_ROW("types_hash_max_size", ALL, LOC, "1024", "Accepted, not needed."),
-    SIZE_ROW("types_hash_bucket_size", ALL, LOC, "64", "Accepted, not needed."),
+    NUM_ROW("variables_hash_max_size", WR_CTX_HTTP, LOC, "1024", "Accepted, not needed."),
+    NUM_ROW("variables_hash_bucket_size", WR_CTX_HTTP, LOC, "64", "Accepted, not needed."),
+    NUM_ROW("server_names_hash_max_size", WR_CTX_HTTP, LOC, "512", "Accepted, not needed."),
+    NUM_ROW("server_names_hash_bucket_size", WR_CTX_HTTP, LOC, "64", "Accepted, not needed."),
+    NUM_ROW("types_hash_max_size", ALL, LOC, "1024", "Accepted, not needed."),
+    NUM_ROW("types_hash_bucket_size", ALL, LOC, "64", "Accepted, not needed."),
     WR_DIR_END
 };
 
@@ -907,7 +991,9 @@ static enum wr_status merge_loc(struct wr_conf *cf, struct wr_scope *s,
 
 static enum wr_status merge_srv(struct wr_conf *cf, struct wr_scope *s, struct wr_core_srv *srv)
 {
-    if (srv->large_header_buffers.size < HEADER_BUFFERS_MIN) {
+    /* 0: the value was refused and told already. */
+    if (srv->large_header_buffers.size > 0 &&
+        srv->large_header_buffers.size < srv->connection_pool_size) {
         return wr_conf_err(cf, s->node,
                            "the \"large_client_header_buffers\" size must be equal to or greater "
                            "than \"connection_pool_size\"");

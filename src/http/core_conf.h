@@ -97,7 +97,7 @@ struct wr_core_srv {
     uint32_t header_buffer_size; /* client_header_buffer_size */
     struct wr_buffers large_header_buffers;
     uint32_t max_headers;
-    uint32_t connection_pool_size, request_pool_size; /* accepted only */
+    uint32_t connection_pool_size; /* for checks only */
     bool ignore_invalid_headers;
     bool underscores_in_headers;
     bool merge_slashes;
@@ -192,7 +192,6 @@ struct wr_core_loc {
     struct wr_spill_conf body_spill; /* made of the above: no limit on disk */
     /* response */
     uint32_t send_timeout_ms;
-    uint64_t send_lowat;
     uint32_t postpone_output;
     struct wr_buffers output_buffers;
     bool tcp_nodelay, tcp_nopush;

@@ -211,9 +211,17 @@ static enum wr_status final_filter(struct wr_req *r)
 {
     enum wr_status st;
 
-    if (r->out.status == 204 && !r->is_proxied) {
+    unsigned status = r->out.status;
+
+    if (status == 204 && !r->is_proxied) {
         r->out_type = WR_STR_NULL;
-        r->out_mtime = -1;
+    }
+    if (status != 200 && status != 206 && status != 304) {
+        r->out_mtime = -1; /* that of an error page's file says nothing of what was asked for */
+    }
+    if (!r->is_proxied && status != 206 && status != 416 &&
+        wr_hdrs_has(&r->out.hdrs, WR_HDR_CONTENT_RANGE)) {
+        wr_hdrs_remove_id(&r->out.hdrs, WR_HDR_CONTENT_RANGE); /* error_page made it another */
     }
     st = add_front(r);
     if (st == WR_OK) {

@@ -13,7 +13,10 @@
 
 enum wr_status wr_filters_build(const struct wr_module *const *modules, size_t cnt,
                                 const char **ret_err) WR_MUST_CHECK;
-/* All filters on r->out. WR_ENOMEM, WR_EPROTO: a field of ours would not be safe to send. */
+/*
+ * All filters on r->out. WR_EOF: one asked for an error in place of the response. WR_ENOMEM,
+ * WR_EPROTO: a field of ours would not be safe to send.
+ */
 enum wr_status wr_filters_run(struct wr_req *r) WR_MUST_CHECK;
 /* "weir/0.1.0" or "weir", as server_tokens says here. */
 struct wr_str wr_filter_server_name(const struct wr_req *r);

@@ -169,6 +169,8 @@ enum h1_sent {
     H1_SENT_NOMEM,
 };
 enum h1_sent h1_tx_run(struct h1_xchg *x, struct wr_conn *c) WR_MUST_CHECK;
+/* Does the body go on with a file that the link can send? */
+bool h1_tx_has_file(const struct h1_xchg *x, const struct wr_conn *c);
 /* Is anything of the message still to be sent that is here already? */
 bool h1_tx_has_bytes(const struct h1_xchg *x);
 

@@ -639,6 +639,11 @@ static const struct wr_slice *file_at_front(const struct h1_tx *tx)
     return s && s->kind == WR_SLICE_FILE ? s : NULL;
 }
 
+bool h1_tx_has_file(const struct h1_xchg *x, const struct wr_conn *c)
+{
+    return c->link->ops->send_file && !x->s.no_sendfile && file_at_front(&x->tx) != NULL;
+}
+
 /* One send of what `plan` finds, or of a file. WR_AGAIN: the other side takes no more. WR_EOF: file
  * too short. */
 static enum wr_status send_once(struct h1_xchg *x, struct wr_conn *c, bool *ret_is_idle)

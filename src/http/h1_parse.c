@@ -431,22 +431,29 @@ static enum name_verdict judge_name(const struct wr_h1_parser *p, struct wr_str 
                : NAME_DROP;
 }
 
+/* A field line that is refused stays in msg for the log. */
+static enum wr_h1_result refuse_field(struct wr_h1_parser *p, const char *line, size_t n)
+{
+    p->_msg->dropped = wr_str(line, n);
+    return refuse(p, WR_H1_BAD_FIELD);
+}
+
 /* DONE: the line was taken. line[0..n) is whole, without its end, n > 0. */
 static enum wr_h1_result take_field(struct wr_h1_parser *p, const char *line, size_t n)
 {
     if (has_controls(line, n)) {
-        return refuse(p, WR_H1_BAD_FIELD);
+        return refuse_field(p, line, n);
     }
     size_t colon = find_colon(line, n);
     if (colon == n) {
-        return refuse(p, WR_H1_BAD_FIELD); /* obs-fold often ends here too */
+        return refuse_field(p, line, n); /* obs-fold often ends here too */
     }
     struct wr_str name = wr_str(line, colon);
     enum wr_hdr_id id = wr_hdr_id_of(name);
     if (id == WR_HDR_OTHER) {
         enum name_verdict v = judge_name(p, name);
         if (v == NAME_BAD) {
-            return refuse(p, WR_H1_BAD_FIELD);
+            return refuse_field(p, line, n);
         }
         if (v == NAME_DROP) {
             p->dropped_fields++;
@@ -705,6 +712,8 @@ static enum wr_h1_result take_part(struct wr_h1_parser *p, const char *buf, size
     if (len < bound) {
         return WR_H1_MORE;
     }
+    p->_msg->dropped = wr_str(line, n);
+    p->_line = avail; /* so that this slice follows a move too */
     return refuse(p, is_line_limit ? WR_H1_BAD_FIELD_TOO_LONG : WR_H1_BAD_HEAD_TOO_LONG);
 }
 
@@ -813,6 +822,7 @@ unsigned wr_h1_bad_status(enum wr_h1_bad bad)
         return 414;
     case WR_H1_BAD_FIELD_TOO_LONG:
     case WR_H1_BAD_HEAD_TOO_LONG:
+    case WR_H1_BAD_FIELDS:
         return 494;
     case WR_H1_BAD_NONE:
     case WR_H1_BAD_LINE:
@@ -823,7 +833,6 @@ unsigned wr_h1_bad_status(enum wr_h1_bad bad)
     case WR_H1_BAD_HOST:
     case WR_H1_BAD_FRAMING:
     case WR_H1_BAD_LENGTH:
-    case WR_H1_BAD_FIELDS:
     case WR_H1_BAD_EMPTY_LINES:
     case WR_H1_BAD_NOT_HTTP:
         return 400;

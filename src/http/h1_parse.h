@@ -45,7 +45,7 @@ enum wr_h1_bad {
     WR_H1_BAD_LINE_TOO_LONG,  /* request line above line_max: 414 */
     WR_H1_BAD_FIELD_TOO_LONG, /* one field above line_max: 494 (shown as 400) / too big header */
     WR_H1_BAD_HEAD_TOO_LONG,  /* above head_max: 494 / too big header */
-    WR_H1_BAD_FIELDS,         /* too many */
+    WR_H1_BAD_FIELDS,         /* too many: 494 */
     WR_H1_BAD_EMPTY_LINES,
     WR_H1_BAD_NOT_HTTP, /* response: does not begin with a status line */
 };

@@ -26,6 +26,7 @@
 #include "base/strbuf.h"
 #include "http/h1_int.h"
 #include "http/h1_write.h"
+#include "net/sock.h"
 
 #define B(s) (1u << H1_SERVER_##s)
 
@@ -92,6 +93,8 @@ struct wr_h1_server {
     bool is_kept;    /* the response in the making said keep-alive */
     bool want_reset; /* end it by RST */
     bool was_bad;    /* the client may be sending what we do not understand */
+    bool is_delayed; /* TCP_NODELAY, which it has from its listener, was switched off */
+    bool is_corked;  /* TCP_CORK is on */
 };
 
 _Static_assert(sizeof(struct wr_h1_server) <= 640, "an idle client connection is small");
@@ -304,7 +307,7 @@ static bool step_idle(struct wr_h1_server *c)
 /* ---- HEAD ----------------------------------------------------------------------------------- */
 
 /* A request goes to the sink, whole or bad. */
-static bool open_request(struct wr_h1_server *c, unsigned bad)
+static bool open_request(struct wr_h1_server *c, unsigned bad, enum wr_h1_bad why)
 {
     struct h1_request *q = c->req;
     struct wr_stream *s = &q->x.s;
@@ -314,6 +317,7 @@ static bool open_request(struct wr_h1_server *c, unsigned bad)
     c->requests++;
     c->is_kept = false;
     s->bad = (uint16_t)bad;
+    s->bad_why = (uint8_t)why;
     s->head_in = &q->head;
     s->version = (uint8_t)(q->head.version != 0 ? q->head.version : 10);
     wr_stream_set_rx(s, WR_HALF_BODY);
@@ -347,17 +351,21 @@ static bool is_blank(const struct wr_chunk *g)
 static bool head_timed_out(struct wr_h1_server *c)
 {
     struct h1_request *q = c->req;
+    enum wr_h1_bad where = WR_H1_BAD_LINE;
 
     c->want_reset = opts_of(c)->reset_timedout;
     if (!q->x.gather || is_blank(q->x.gather)) {
         close_plainly(c, WR_REASON_TIMEOUT);
         return false;
     }
+    if (q->head.request_line.len > 0) {
+        where = WR_H1_BAD_FIELD;
+    }
     q->x.s.rx_bytes += q->x.gather->fill;
     wr_chunk_unref(wr_take(&q->x.gather));
     /* What was parsed points into the chunk. */
     wr_msg_init(&q->head, &q->arena, H1_FIELDS_MAX);
-    return open_request(c, 408);
+    return open_request(c, 408, where);
 }
 
 static bool step_head(struct wr_h1_server *c)
@@ -382,13 +390,13 @@ static bool step_head(struct wr_h1_server *c)
     }
     switch (h1_parse_head(x, &c->rest, &c->req->head, max)) {
     case H1_PARSED:
-        return open_request(c, 0);
+        return open_request(c, 0, WR_H1_BAD_NONE);
     case H1_PARSE_MORE:
         return true;
     case H1_PARSE_BAD:
-        return open_request(c, wr_h1_bad_status(x->parser.bad));
+        return open_request(c, wr_h1_bad_status(x->parser.bad), x->parser.bad);
     case H1_PARSE_NOMEM:
-        return open_request(c, 500);
+        return open_request(c, 500, WR_H1_BAD_NONE);
     }
     WR_UNREACHABLE();
 }
@@ -648,6 +656,27 @@ static void fail_tx(struct wr_h1_server *c, enum wr_reason why, int err)
     wake_user(x);
 }
 
+/*
+ * tcp_nodelay, tcp_nopush. A connection comes with TCP_NODELAY on and TCP_CORK off, so that the
+ * defaults cost no call; others cost one when they differ from what the socket has.
+ */
+static void tune_socket(struct wr_h1_server *c, bool want_cork)
+{
+    const struct wr_stream *s = &c->req->x.s;
+
+    if (c->conn.peer.sa.sa_family != AF_INET && c->conn.peer.sa.sa_family != AF_INET6) {
+        return; /* a unix socket has no such options */
+    }
+    if (c->is_delayed != s->no_nodelay) {
+        c->is_delayed = s->no_nodelay;
+        wr_sock_set_nodelay(c->conn.io.fd, !c->is_delayed);
+    }
+    if (c->is_corked != want_cork) {
+        c->is_corked = want_cork;
+        wr_sock_set_cork(c->conn.io.fd, want_cork);
+    }
+}
+
 static void begin_response(struct wr_h1_server *c)
 {
     struct h1_xchg *x = &c->req->x;
@@ -699,6 +728,23 @@ static void end_tx(struct wr_h1_server *c)
     wake_user(x);
 }
 
+static void tune_for_response(struct wr_h1_server *c)
+{
+    const struct h1_xchg *x = &c->req->x;
+
+    if (x->s.is_started && (x->s.no_nodelay || c->is_delayed || x->s.want_cork)) {
+        tune_socket(c, c->is_corked || (x->s.want_cork && h1_tx_has_file(x, &c->conn)));
+    }
+}
+
+/* All that is here went out: the last packet need not be full. */
+static void uncork(struct wr_h1_server *c)
+{
+    if (c->is_corked) {
+        tune_socket(c, false);
+    }
+}
+
 static void pump_out(struct wr_h1_server *c)
 {
     struct h1_xchg *x = &c->req->x;
@@ -712,11 +758,15 @@ static void pump_out(struct wr_h1_server *c)
             return;
         }
     }
+    tune_for_response(c);
     switch (h1_tx_run(x, &c->conn)) {
     case H1_SENT_ALL:
+        uncork(c);
+        break;
     case H1_SENT_BLOCKED:
         break;
     case H1_SENT_DONE:
+        uncork(c);
         end_tx(c);
         break;
     case H1_SENT_CUT:

@@ -162,8 +162,7 @@ static bool read_keepalive_field(struct wr_str s, bool is_time, uint32_t *ret)
     if (s.len == 0) {
         return true;
     }
-    if ((is_time ? wr_num_parse_sec(s, &v) : wr_num_parse_u64(s, 127, &v)) != WR_OK || v == 0 ||
-        v > 32767) {
+    if ((is_time ? wr_num_parse_sec(s, &v) : wr_num_parse_u64(s, 127, &v)) != WR_OK || v > 32767) {
         return false;
     }
     *ret = (uint32_t)v;
@@ -180,7 +179,7 @@ static enum wr_status read_so_keepalive(struct wr_conf *cf, const struct wr_node
         return WR_OK;
     }
     if (wr_str_find(v, ':') < v.len && wr_str_split(&rest, ':', &idle) &&
-        wr_str_split(&rest, ':', &intvl) && wr_str_split(&rest, ':', &cnt) &&
+        wr_str_split(&rest, ':', &intvl) && wr_str_split(&rest, ':', &cnt) && rest.len == 0 &&
         idle.len + intvl.len + cnt.len > 0 && wr_str_find(cnt, ':') == cnt.len &&
         read_keepalive_field(idle, true, &o->keepidle) &&
         read_keepalive_field(intvl, true, &o->keepintvl) &&
@@ -617,7 +616,7 @@ static void put_wildcard(struct wr_trie *t, struct wr_str key, struct wr_server 
     *ret_clash = *ret_clash || (old && old != v);
 }
 
-/* A '*' is the first or the last label, or nothing. */
+/* A '*' is the first or the last label, or nothing; no label is empty, but before a first dot. */
 static bool is_wild_inside(struct wr_str s)
 {
     if (wr_str_has_prefix(s, WR_STR("*."))) {
@@ -625,7 +624,7 @@ static bool is_wild_inside(struct wr_str s)
     } else if (wr_str_has_suffix(s, WR_STR(".*"))) {
         s.len--;
     }
-    return wr_str_find(s, '*') < s.len;
+    return wr_str_find(s, '*') < s.len || wr_str_find_str(s, WR_STR("..")) < s.len;
 }
 
 static enum wr_status add_name(struct wr_conf *cf, struct wr_port *p, const struct wr_core_name *n,

@@ -56,7 +56,8 @@ enum wr_filter_slot {
 
 /*
  * WR_OK: go on. WR_ECANCELED: the filter replaced the response: it called wr_req_replace; the rest
- * of the filters run on the new head. WR_ENOMEM: 500.
+ * of the filters run on the new head. WR_EOF: the filter gives the response up for an error: it
+ * called wr_req_fail, which goes through error_page; no other filter runs. WR_ENOMEM: 500.
  */
 typedef enum wr_status wr_filter_fn(struct wr_req *r);
 

@@ -50,7 +50,8 @@ struct wr_msg {
     struct wr_str reason;       /* response: reason phrase as received, may be empty */
     uint16_t version;           /* 9, 10, 11, 20, 30: 9 is HTTP/0.9 */
     unsigned flags;             /* enum wr_msg_flags */
-    struct wr_str dropped;      /* request: the first field line that was dropped; for the log */
+    struct wr_str dropped;      /* request: the first field line that was dropped, or the one that
+                                   was refused; for the log */
     enum wr_framing framing;
     uint64_t content_length; /* for WR_FRAMING_LENGTH; UINT64_MAX: none announced */
     struct wr_hdrs hdrs;

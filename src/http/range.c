@@ -12,6 +12,7 @@
  *
  *   producer -> in -> struct range_stage {skip, left} -> out -> codec
  *
+ * 412 and 416 are errors like any other: error_page, or a page of ours.
  * Several ranges are answered by the whole body, which RFC 9110 14.2 allows. Request's thread.
  */
 #include "http/range.h"
@@ -129,14 +130,12 @@ static bool is_not_modified(const struct wr_req *r)
     return t == r->out_mtime || (lc->if_modified_since == WR_IMS_BEFORE && r->out_mtime < t);
 }
 
+/* An error in place of the response. */
 static enum wr_status refuse(struct wr_req *r, unsigned status)
 {
-    wr_req_replace(r, status);
-    wr_hdrs_remove_id(&r->out.hdrs, WR_HDR_ETAG);
-    wr_hdrs_remove_id(&r->out.hdrs, WR_HDR_LAST_MODIFIED);
-    r->out_mtime = -1;
-    r->out.content_length = 0;
-    return WR_ECANCELED;
+    r->out.status = (uint16_t)status;
+    wr_req_fail(r, status);
+    return WR_EOF;
 }
 
 static enum wr_status check_conditions(struct wr_req *r)
@@ -462,9 +461,8 @@ static enum wr_status refuse_range(struct wr_req *r, uint64_t len)
     if (st != WR_OK) {
         return st;
     }
-    (void)refuse(r, 416);
     st = wr_hdrs_set_id(&r->out.hdrs, WR_HDR_CONTENT_RANGE, text);
-    return st == WR_OK ? WR_ECANCELED : st;
+    return st == WR_OK ? refuse(r, 416) : st;
 }
 
 static enum wr_status apply_range(struct wr_req *r)

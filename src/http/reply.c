@@ -111,11 +111,11 @@ static struct wr_pipe *pipe_of_text(struct wr_str body)
     return p;
 }
 
-void wr_reply_text(struct wr_req *r, unsigned status, struct wr_str type, struct wr_str body)
+static void reply(struct wr_req *r, unsigned status, struct wr_str type, struct wr_str body)
 {
     r->out.status = (uint16_t)status;
     r->out.reason = WR_STR_NULL;
-    r->out_type = type.len > 0 ? type : wr_core_loc_of(r)->default_type;
+    r->out_type = type;
     r->out.content_length = body.len;
     drop_pipe(r);
     if (body.len > 0) {
@@ -129,6 +129,11 @@ void wr_reply_text(struct wr_req *r, unsigned status, struct wr_str type, struct
         /* The client is gone, or memory: wr_req_respond has seen to the end. */
         wr_req_cancel(r, WR_REASON_CLIENT_GONE);
     }
+}
+
+void wr_reply_text(struct wr_req *r, unsigned status, struct wr_str type, struct wr_str body)
+{
+    reply(r, status, type.len > 0 ? type : wr_core_loc_of(r)->default_type, body);
 }
 
 static enum wr_status write_page(struct wr_req *r, const struct page *p, struct wr_str *ret)
@@ -174,7 +179,7 @@ void wr_reply_page(struct wr_req *r, unsigned status)
     if (p) {
         wr_reply_text(r, p->shown, WR_STR("text/html"), body);
     } else {
-        wr_reply_text(r, status, WR_STR_NULL, WR_STR_NULL);
+        reply(r, status, WR_STR_NULL, WR_STR_NULL);
     }
 }
 

@@ -19,6 +19,7 @@
 #include "base/fsm.h"
 #include "base/obj.h"
 #include "base/stat.h"
+#include "http/bad_head.h"
 #include "http/core_conf.h"
 #include "http/filter.h"
 #include "http/h1_conn.h"
@@ -88,6 +89,8 @@ void wr_req_use_location(struct wr_req *r, const struct wr_location *l)
     s->rx_timeout_ms = lc->body_timeout_ms;
     s->body_max = lc->body_max;
     s->no_sendfile = !lc->sendfile;
+    s->no_nodelay = !lc->tcp_nodelay;
+    s->want_cork = lc->tcp_nopush;
     s->reset_timedout = lc->reset_timedout;
     s->lingering = (uint8_t)lc->lingering;
     s->lingering_time_ms = lc->lingering_time_ms;
@@ -184,15 +187,15 @@ void wr_req_abort(struct wr_req *r, enum wr_reason why)
 
 void wr_req_reset_out(struct wr_req *r)
 {
-    static const enum wr_hdr_id kept[] = {WR_HDR_WWW_AUTHENTICATE, WR_HDR_ALLOW,
-                                          WR_HDR_RETRY_AFTER};
+    static const enum wr_hdr_id kept[] = {WR_HDR_WWW_AUTHENTICATE, WR_HDR_ALLOW, WR_HDR_RETRY_AFTER,
+                                          WR_HDR_CONTENT_RANGE};
     struct wr_str values[WR_ARRAY_LEN(kept)];
     bool has[WR_ARRAY_LEN(kept)];
 
     for (size_t i = 0; i < WR_ARRAY_LEN(kept); i++) {
         const struct wr_hdr *f = wr_hdrs_get(&r->out.hdrs, kept[i]);
 
-        has[i] = f != NULL;
+        has[i] = f != NULL && (kept[i] != WR_HDR_CONTENT_RANGE || r->out.status == 416);
         values[i] = f ? f->value : WR_STR_NULL;
     }
     if (r->out_pipe && !wr_reqx_of(r)->is_out_given) {
@@ -379,6 +382,13 @@ enum wr_status wr_req_respond(struct wr_req *r)
         return WR_ECANCELED;
     }
     st = prepare_response(x);
+    if (st == WR_EOF) {
+        /* An error was asked for in its place: `settle` answers that. */
+        if (r->out_pipe) {
+            wr_pipe_leave_consumer(wr_take(&r->out_pipe));
+        }
+        return WR_OK;
+    }
     if (st != WR_OK) {
         s->out = NULL;
         wr_req_cancel(r, st == WR_ENOMEM ? WR_REASON_NOMEM : WR_REASON_INTERNAL);
@@ -529,27 +539,8 @@ static enum req_state settle(struct wr_reqx *x)
 
 /* ---- START ----------------------------------------------------------------------------------- */
 
-static const char *bad_text(unsigned bad)
+static enum req_state refuse(struct wr_reqx *x, unsigned status)
 {
-    switch (bad) {
-    case 408:
-        return "client timed out (110: Connection timed out) while reading client request headers";
-    case 414:
-        return "client sent too long URI while reading client request line";
-    case 494:
-        return "client sent too long header line while reading client request headers";
-    case 501:
-        return "client sent unknown \"Transfer-Encoding\" while reading client request headers";
-    case 505:
-        return "client sent invalid version while reading client request line";
-    default: /* a number from the codec */
-        return "client sent invalid request while reading client request headers";
-    }
-}
-
-static enum req_state refuse(struct wr_reqx *x, unsigned status, const char *why)
-{
-    wr_log(&x->r.log, WR_LOG_INFO, "%s", why);
     x->is_keepable = false;
     wr_req_fail(&x->r, status);
     return settle(x);
@@ -584,14 +575,17 @@ static enum req_state check_method(struct wr_reqx *x)
     struct wr_req *r = &x->r;
 
     if (r->method == WR_METHOD_TRACE || r->method == WR_METHOD_CONNECT) {
-        wr_log(&r->log, WR_LOG_INFO, "client sent %.*s method", WR_STR_ARG(r->method_name));
+        wr_log(&r->log, WR_LOG_INFO, "client sent %.*s method while reading client request headers",
+               WR_STR_ARG(r->method_name));
         x->is_keepable = false;
         wr_req_fail(r, 405);
         return settle(x);
     }
     if (r->head->version >= 11 && (r->head->flags & WR_MSG_EXPECT) == 0 &&
         wr_hdrs_has(&r->head->hdrs, WR_HDR_EXPECT)) {
-        return refuse(x, 417, "client sent an unknown expectation"); /* RFC 9110 10.1.1 */
+        wr_log(&r->log, WR_LOG_INFO,
+               "client sent unknown \"Expect\" header while reading client request headers");
+        return refuse(x, 417); /* RFC 9110 10.1.1 */
     }
     return WR_REQ_PHASES;
 }
@@ -604,7 +598,8 @@ static enum req_state refuse_head(struct wr_reqx *x)
     if (r->head->target.len > 0 && read_uri(r) != WR_OK) {
         r->uri = r->client_uri = (struct wr_uri){.raw = r->head->target};
     }
-    return refuse(x, r->stream->bad, bad_text(r->stream->bad));
+    wr_bad_head_log(r);
+    return refuse(x, r->stream->bad);
 }
 
 /* Server by name; is there a body? */
@@ -643,21 +638,27 @@ static enum req_state step_start(struct wr_reqx *x)
     }
     st = read_host(r);
     if (st != WR_OK) {
-        return refuse(x, st == WR_ENOMEM ? 500 : 400, "client sent invalid host header");
+        wr_log(&r->log, WR_LOG_INFO,
+               "client sent invalid host header while reading client request headers");
+        return refuse(x, st == WR_ENOMEM ? 500 : 400);
     }
     choose_server(r, p);
     wr_log_debug(&r->log, "req %llu: \"%.*s\", %u header lines, server \"%.*s\"",
                  (unsigned long long)r->id, WR_STR_ARG(r->head->request_line),
                  (unsigned)r->head->hdrs.cnt, WR_STR_ARG(r->server->name));
     if (r->head->hdrs.cnt > wr_core_srv_of(r)->max_headers) {
-        return refuse(x, 400, "client sent too many header lines");
+        wr_log(&r->log, WR_LOG_INFO,
+               "client sent too many header lines while reading client request headers");
+        return refuse(x, 494);
     }
     if (r->method == WR_METHOD_CONNECT) {
         return check_method(x);
     }
     st = read_uri(r);
     if (st != WR_OK) {
-        return refuse(x, st == WR_ENOMEM ? 500 : 400, "client sent invalid request");
+        wr_log(&r->log, WR_LOG_INFO,
+               "client sent invalid request while reading client request line");
+        return refuse(x, st == WR_ENOMEM ? 500 : 400);
     }
     if (wr_str_eq(r->uri.path, WR_STR("*"))) {
         wr_reply_text(r, 204, WR_STR_NULL, WR_STR_NULL); /* OPTIONS *: the server as a whole */

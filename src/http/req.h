@@ -151,9 +151,10 @@ struct wr_req {
 
 /*
  * The response head r->out is decided: header filters run, then it goes to the client with the body
- * that comes through r->out_pipe (NULL: none). Once only. A filter may replace the response (304,
- * 416): then out_pipe is dropped, and r->out_pipe is NULL afterwards: the content ends.
- * WR_ECANCELED: the client is gone.
+ * that comes through r->out_pipe (NULL: none). Once only. A filter may replace the response (304)
+ * or ask for an error in its place (412, 416; WR_OK then too, and is_responded stays false):
+ * out_pipe is dropped, and r->out_pipe is NULL afterwards: the content ends. WR_ECANCELED: the
+ * client is gone.
  */
 enum wr_status wr_req_respond(struct wr_req *r) WR_MUST_CHECK;
 /* Answers with this status through error_page and the built-in pages (http/reply.c). Ends the

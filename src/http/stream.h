@@ -96,12 +96,16 @@ struct wr_stream {
     uint8_t lingering;   /* lingering_close: 0 off, 1 on, 2 always */
     uint32_t lingering_time_ms, lingering_timeout_ms;
     bool no_sendfile; /* set by the user: file slices go through a buffer */
+    /* server role, set by the user before start: options of the client's socket */
+    bool no_nodelay; /* tcp_nodelay off */
+    bool want_cork;  /* tcp_nopush on: while a file is sent by sendfile */
     /* server role: its first bytes came while the request before it was served */
     bool is_pipelined;
-    uint8_t reason; /* enum wr_reason: why a half is RESET; first one wins */
-    uint16_t bad;   /* server role: not 0: head_in is not usable, answer this status (400, 408, 414
-                       ...);   client role: enum wr_h1_bad for the log */
-    int err;        /* errno behind the reason, 0: none */
+    uint8_t reason;  /* enum wr_reason: why a half is RESET; first one wins */
+    uint16_t bad;    /* server role: not 0: head_in is not usable, answer this status (400, 408, 414
+                        ...);   client role: enum wr_h1_bad for the log */
+    uint8_t bad_why; /* server role: enum wr_h1_bad behind `bad`; 408: where it was waited */
+    int err;         /* errno behind the reason, 0: none */
     const struct wr_stream_ops *ops;
     void *codec;          /* the codec's; NULL once it left */
     struct wr_conn *conn; /* for addresses and logs; NULL once the codec left */

@@ -113,7 +113,7 @@ static enum wr_status set_return(struct wr_conf *cf, const struct wr_dir *dir,
     if (!ret) {
         return wr_conf_nomem(cf);
     }
-    if (wr_num_parse_u64(first, 999, &code) == WR_OK && code >= 100) {
+    if (wr_num_parse_u64(first, 999, &code) == WR_OK && code >= 200) {
         ret->status = (unsigned)code;
     } else if (node->arg_cnt == 1 && is_url(first)) {
         ret->status = 302;

@@ -233,6 +233,12 @@ void wr_sock_set_nodelay(int fd, bool on)
     (void)set_int(fd, IPPROTO_TCP, TCP_NODELAY, on ? 1 : 0);
 }
 
+void wr_sock_set_cork(int fd, bool on)
+{
+    /* As above. */
+    (void)set_int(fd, IPPROTO_TCP, TCP_CORK, on ? 1 : 0);
+}
+
 void wr_sock_set_keepalive(int fd, bool on)
 {
     /* A connection without keep-alive probes still works. */

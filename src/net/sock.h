@@ -50,6 +50,8 @@ enum wr_status wr_sock_local(int fd, struct wr_addr *ret) WR_MUST_CHECK;
 void wr_sock_ignore_new(int fd);
 void wr_sock_welcome_new(int fd);
 void wr_sock_set_nodelay(int fd, bool on);
+/* TCP_CORK: only full packets leave until it is off again. */
+void wr_sock_set_cork(int fd, bool on);
 void wr_sock_set_keepalive(int fd, bool on);
 
 /* For $tcpinfo_*: microseconds, or 0. */

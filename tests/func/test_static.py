@@ -168,6 +168,35 @@ def test_etag_off(server):
     assert "ETag" not in resp.headers and "Last-Modified" in resp.headers
 
 
+# 412 and 416 are errors like any other
+
+@pytest.mark.parametrize("headers,status,reason", [({"If-Match": '"x"'}, 412, "Precondition Failed"),
+                                                   ({"Range": "bytes=100000-"}, 416, "Requested Range Not Satisfiable")])
+def test_refusals_have_a_page(weir, headers, status, reason):
+    server = weir("root {dir}; location /page/ { error_page 412 416 /err.html; alias {dir}/; }"
+                  "location /moved/ { error_page 412 416 http://a/b; alias {dir}/; }", files={"f.bin": DATA,
+                                                                                            "err.html": b"my page"})
+    resp = server.get("/f.bin", headers)
+    assert resp.status == status and resp.headers["Content-Type"] == "text/html"
+    assert f"<h1>{status} {reason}</h1>" in resp.text
+    assert "ETag" not in resp.headers and "Last-Modified" not in resp.headers
+    assert resp.headers.get("Content-Range") == (f"bytes */{len(DATA)}" if status == 416 else None)
+    resp = server.get("/page/f.bin", headers)
+    assert resp.status == status and resp.text == "my page" and "Last-Modified" not in resp.headers
+    assert resp.headers.get("Content-Range") == (f"bytes */{len(DATA)}" if status == 416 else None)
+    resp = server.get("/moved/f.bin", headers)
+    assert resp.status == 302 and resp.headers["Location"] == "http://a/b"
+    resp = server.request("HEAD", "/f.bin", headers)
+    assert resp.status == status and resp.body == b"" and int(resp.headers["Content-Length"]) > 100
+
+
+@pytest.mark.weir_only("nginx leaves it there")
+def test_no_content_range_with_another_status(weir):
+    server = weir("root {dir}; error_page 416 =404 /err.html;", files={"f.bin": DATA, "err.html": b"my page"})
+    resp = server.get("/f.bin", {"Range": "bytes=100000-"})
+    assert resp.status == 404 and resp.text == "my page" and "Content-Range" not in resp.headers
+
+
 # ranges
 
 @pytest.mark.parametrize("value,first,last", [

@@ -213,7 +213,7 @@ static void says_what_is_wrong(void **state)
         {"default_type a; default_type b;",                                        "\"default_type\" directive is duplicate in "                },
         {"output_buffers 0 32k;",                                                  "\"output_buffers\" directive invalid value in "             },
         {"aio on;",                                                                "\"aio on\" is unsupported on this platform in "             },
-        {"aio foo;",                                                               "invalid value \"foo\" in "                                  },
+        {"aio foo;",                                                               "\"aio\" directive invalid value in "                        },
         {"open_file_cache inactive=5s;",                                           "\"open_file_cache\" must have the \"max\" parameter in "    },
         {"open_file_cache foo=1;",                                                 "invalid \"open_file_cache\" parameter \"foo=1\" in "        },
         {"lingering_close foo;",                                                   "invalid value \"foo\" in "                                  },
