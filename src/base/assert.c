@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * assert.c: what happens when an invariant does not hold. A panic writes the place, what the
- * registered dumpers of this thread know and the flight recorder to stderr and to the first sink of
+ * registered dumpers of this thread know and the flight recorder to stderr and to the first file of
  * the error log, then aborts. It neither allocates nor locks, since anything may be broken. The two
  * survivable kinds are counted always and written at most once a second a thread.
  */
@@ -99,10 +99,21 @@ static void write_panic(int fd, const char *file, const char *line, const char *
     wr_recorder_dump(fd);
 }
 
+/* The first log that a dump can be written to as it is; STDERR_FILENO: there is none. */
+static int find_log_fd(void)
+{
+    const struct wr_log_sink *s = wr_log_default();
+
+    while (s != NULL && s->put != NULL) {
+        s = s->next;
+    }
+    return s != NULL ? s->fd : STDERR_FILENO;
+}
+
 void wr_panic(const char *file, int line, const char *expr)
 {
     const struct wr_local *l = wr_local_ptr;
-    const struct wr_log_sink *sink = wr_log_default();
+    int fd = find_log_fd();
     char digits[24];
 
     if (l != NULL && l->_panic != NULL) {
@@ -113,8 +124,8 @@ void wr_panic(const char *file, int line, const char *expr)
     }
     digits[wr_num_write_u64(digits, (uint64_t)line)] = '\0';
     write_panic(STDERR_FILENO, file, digits, expr);
-    if (sink != NULL && sink->fd != STDERR_FILENO) {
-        write_panic(sink->fd, file, digits, expr);
+    if (fd != STDERR_FILENO) {
+        write_panic(fd, file, digits, expr);
     }
     abort();
 }
@@ -134,15 +145,13 @@ static bool is_time(uint64_t *at_ms)
 bool wr_assert_req_failed(const char *file, int line, const char *expr)
 {
     struct wr_panic_list *p = wr_local_get()->_panic;
-    const struct wr_log_sink *sink = wr_log_default();
+    int fd = find_log_fd();
 
     wr_stat_inc(WR_CNT_ASSERT_REQ);
     if (is_time(&p->req_at_ms)) {
         wr_log(NULL, WR_LOG_ALERT, "assertion failed at %s:%d: %s", file, line, expr);
-        if (sink != NULL) {
-            run_dumpers(p, sink->fd);
-            wr_recorder_dump_last(sink->fd, RECORDS_OF_WARN);
-        }
+        run_dumpers(p, fd);
+        wr_recorder_dump_last(fd, RECORDS_OF_WARN);
     }
     return false;
 }

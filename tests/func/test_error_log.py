@@ -4,6 +4,7 @@ import os
 import re
 import socket
 import stat
+import subprocess
 import threading
 
 import pytest
@@ -372,6 +373,36 @@ def test_fifo_without_reader(weir, command):
 def test_full_disk(weir):
     server = weir("location / { root {dir}/none; error_log /dev/full; } location /ok { return 200 x; }")
     assert get_all(server, ["/x", "/ok"] * 50) == [404, 200] * 50
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 64 KB."""
+    os.chmod(tmp_path, 0o755)
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=0777", "none", tmp_path],
+                                           check=False, capture_output=True).returncode != 0:
+        pytest.skip("needs the right to mount")
+    yield str(tmp_path)
+    subprocess.run(["umount", "-l", tmp_path], check=True)
+
+
+@pytest.mark.weir_only("Debian's nginx has no debug log, and does not tell what is lost")
+def test_full_disk_has_room_again(weir, small_disk):
+    server = weir("location / { return 200 x; error_log {to}/e.log debug; }", to=small_disk, workers=1)
+    assert get_all(server, ["/a"]) == [200]
+    fill = os.path.join(small_disk, "fill")
+    with open(fill, "wb", buffering=0) as file:
+        try:
+            while file.write(b"x" * 4096):
+                pass
+        except OSError:
+            pass  # the disk is full
+    assert get_all(server, ["/b"] * 100) == [200] * 100
+    os.unlink(fill)
+    assert get_all(server, ["/c"]) == [200]
+    text = wait_for(lambda: "/c" in server.read(small_disk + "/e.log") and server.read(small_disk + "/e.log"), "a line")
+    assert len(re.findall(r"\[alert\] \d+#\d+: \d+ lines were lost here \(28: No space left on device\)\n", text)) == 1
+    assert [line for line in text.splitlines() if line.count("[debug]") > 1] == []  # none begins within another
 
 
 # USR1
