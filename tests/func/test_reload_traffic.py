@@ -175,6 +175,32 @@ def test_upgrade_under_traffic(bench, slow):
             wait_for(lambda: not is_alive(new), "the new supervisor to end")
 
 
+@pytest.mark.weir_only("nginx closes idle connections at a reload")
+def test_second_workers_under_traffic(bench, slow):
+    """Reloads that a running worker cannot take on: a second one takes over, the first goes when its streams have ended."""
+    server, traffic = serve(bench, slow, long=4)
+    with traffic:
+        begin(server, traffic)
+        worker = worker_of(server.process.pid)
+        traffic.start(server)
+        for i in range(3):
+            text = compose_version(server, i + 2)
+            server.write_conf(text.replace("daemon off;", f"daemon off; worker_priority {i + 1};"))
+            traffic.tell("hup", server.process.pid)
+            server.wait_log(r'"worker_priority" has changed in', i + 1)
+            before = traffic.report()["requests"]
+            server.wait_log("gracefully shutting down", i + 1)
+            wait_for(lambda n=before: traffic.report()["requests"] > n + 500, "traffic on the next worker")
+        assert is_alive(worker), "the first worker left its streams"
+        report = traffic.stop()
+        report["closes"] = 0             # connections of a worker that ends are closed orderly
+        print(report)
+        traffic.check(report)
+        assert report["generation"] == 4
+        wait_for(lambda: len(processes_of(server)) == 2, "the older workers to end")
+        assert worker_of(server.process.pid) != worker
+
+
 def is_alive(pid):
     """Not so when it is a zombie of a parent that does not care."""
     try:
