@@ -448,6 +448,10 @@ static void run_listen(struct wr_task *t)
 
 /* ---- addresses ------------------------------------------------------------------------------ */
 
+/*
+ * The listener of this socket, not taken yet. Those that were taken stand behind all others
+ * (keep_or_open), and ports mostly come in the same order again: the first one is it.
+ */
 static struct wr_listen_ctx *find_open(const struct wr_port *p, int source_fd)
 {
     struct wr_list *n;
@@ -455,8 +459,10 @@ static struct wr_listen_ctx *find_open(const struct wr_port *p, int source_fd)
     WR_LIST_FOREACH (n, &thread.listens) {
         struct wr_listen_ctx *lc = wr_container_of(n, struct wr_listen_ctx, node);
 
-        if (lc->is_open && !lc->is_kept && lc->source_fd == source_fd &&
-            wr_str_eq(lc->port->text, p->text)) {
+        if (lc->is_kept) {
+            break;
+        }
+        if (lc->is_open && lc->source_fd == source_fd && wr_str_eq(lc->port->text, p->text)) {
             return lc;
         }
     }
@@ -541,6 +547,8 @@ static enum wr_status keep_or_open(struct wr_gen_slot *slot, const struct wr_por
         return open_port(slot, p, source_fd);
     }
     old = lc->slot;
+    wr_list_remove(&lc->node);
+    wr_list_push(&thread.listens, &lc->node);
     lc->is_kept = true;
     lc->port = p;
     lc->slot = slot;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * files.c: a list each; there are few, and they are looked up when a configuration is loaded only.
+ * files.c: a list each, and buckets by name: a configuration may have a log or an address a server.
  */
 #include "main/files.h"
 
@@ -8,11 +8,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 
 void wr_files_init(struct wr_files *t)
 {
     wr_list_init(&t->_all);
+    for (unsigned i = 0; i < WR_FILES_BUCKETS; i++) {
+        wr_list_init(&t->_by_name[i]);
+    }
+}
+
+static struct wr_list *bucket_of(struct wr_files *t, struct wr_str name)
+{
+    return &t->_by_name[wr_hash_sip(name.ptr, name.len) % WR_FILES_BUCKETS];
 }
 
 void wr_files_fini(struct wr_files *t)
@@ -33,9 +42,11 @@ struct wr_file_entry *wr_files_next(struct wr_files *t, struct wr_file_entry *e)
 
 struct wr_file_entry *wr_files_find(struct wr_files *t, struct wr_str name, uint32_t no)
 {
-    struct wr_file_entry *e = NULL;
+    struct wr_list *n, *bucket = bucket_of(t, name);
 
-    while ((e = wr_files_next(t, e)) != NULL) {
+    WR_LIST_FOREACH (n, bucket) {
+        struct wr_file_entry *e = wr_container_of(n, struct wr_file_entry, _same);
+
         if (e->no == no && wr_str_eq(e->name, name)) {
             return e;
         }
@@ -54,12 +65,14 @@ struct wr_file_entry *wr_files_add(struct wr_files *t, struct wr_str name, uint3
     e->fd = fd;
     e->is_new = e->is_wanted = true;
     wr_list_push(&t->_all, &e->_node);
+    wr_list_push(bucket_of(t, e->name), &e->_same);
     return e;
 }
 
 void wr_files_remove(struct wr_file_entry *e)
 {
     wr_list_remove(&e->_node);
+    wr_list_remove(&e->_same);
     if (e->fd > STDERR_FILENO) {
         (void)close(e->fd);
     }

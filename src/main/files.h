@@ -22,9 +22,11 @@
 #include "base/str.h"
 #include "base/sync.h"
 
+#define WR_FILES_BUCKETS 256
+
 struct wr_file_entry {
-    struct wr_list _node;
-    struct wr_str name; /* '\0' behind it */
+    struct wr_list _node, _same; /* of all, in order; of a bucket */
+    struct wr_str name;          /* '\0' behind it */
     uint32_t no;
     int fd;
     bool is_new;    /* since the last commit */
@@ -34,6 +36,7 @@ struct wr_file_entry {
 
 struct wr_files {
     struct wr_list _all;
+    struct wr_list _by_name[WR_FILES_BUCKETS];
 };
 
 void wr_files_init(struct wr_files *t);
