@@ -71,6 +71,403 @@ static step_fn *const steps[] = {
 #undef X
 };
 
+static void report_client_gone(struct wr_up *u);
+
+static bool is_client_gone(const struct wr_up *u)
+{
+    const struct wr_stream *s = u->req->stream;
+
+    return wr_stream_is_reset(s) || (s->is_gone && !u->start.conf->ignore_client_abort);
+}
+
+static enum wr_up_state fail_with(struct wr_up *u, unsigned status)
+{
+    u->fail_status = (uint16_t)status;
+    return WR_UP_FAIL;
+}
+
+/* --- START: the target is known; the body when it is to be gathered (U4.3, U4.4) --- */
+
+static bool wants_gathered(const struct wr_up *u)
+{
+    return u->start.conf->request_buffering || u->start.gather_body;
+}
+
+static enum wr_up_state step_start(struct wr_up *u)
+{
+    struct wr_req *r = u->req;
+    enum wr_status st;
+
+    if (is_client_gone(u)) {
+        return fail_with(u, 499);
+    }
+    if (!u->start.drop_body) {
+        if (wants_gathered(u)) {
+            st = wr_req_body_read(r);
+        } else if (wr_req_has_body(r, NULL)) {
+            st = wr_req_body_stream(r, &u->body_src);
+            if (st == WR_OK && u->body_src != NULL) {
+                wr_pipe_hand(u->body_src, WR_PIPE_CONSUMER, &r->task);
+            }
+        } else {
+            st = WR_OK;
+        }
+        if (st == WR_AGAIN) {
+            return WR_UP_WAIT;
+        }
+        if (st != WR_OK) {
+            return fail_with(u, st == WR_EPROTO && r->body_status != 0 ? r->body_status : 500);
+        }
+    }
+    if (wr_picker_init(&u->picker, u->start.members, r->arena, r) != WR_OK) {
+        return fail_with(u, 500);
+    }
+    u->first_pick_ms = wr_now_ms();
+    return WR_UP_PICK;
+}
+
+/* --- PICK --- */
+
+static enum wr_status new_try(struct wr_up *u, struct wr_str addr)
+{
+    struct wr_up_log *l = wr_up_log_get(u->req);
+    struct wr_up_try *t = wr_arena_zalloc(u->req->arena, sizeof(*t));
+
+    if (l == NULL || t == NULL) {
+        return WR_ENOMEM;
+    }
+    t->addr = addr;
+    t->connect_ms = t->header_ms = t->response_ms = UINT32_MAX;
+    t->after_redirect = l->next_is_redirect;
+    l->next_is_redirect = false;
+    *l->tail = t;
+    l->tail = &t->next;
+    u->try = t;
+    return WR_OK;
+}
+
+static void set_log_url(struct wr_up *u, struct wr_str addr)
+{
+    u->req->up_scheme = u->start.url_prefix;
+    u->req->up_url = addr;
+    u->req->up_uri = u->start.uri;
+}
+
+static enum wr_up_state step_pick(struct wr_up *u)
+{
+    const struct wr_peer *p;
+    enum wr_status st;
+
+    if (is_client_gone(u)) {
+        return fail_with(u, 499);
+    }
+    st = wr_pick(&u->picker, wr_now_ms(), wr_local_get()->thread_no, &u->slot);
+    if (st == WR_EOF) {
+        set_log_url(u, u->start.members->name);
+        if (new_try(u, u->start.members->name) != WR_OK) {
+            return fail_with(u, 500);
+        }
+        u->try->status = 502;
+        u->try->response_ms = 0;
+        wr_up_report_no_live(u);
+        return fail_with(u, 502);
+    }
+    if (st != WR_OK) {
+        return fail_with(u, 500);
+    }
+    p = u->slot.member->peer;
+    if (new_try(u, wr_str(p->text, p->text_len)) != WR_OK) {
+        return fail_with(u, 500);
+    }
+    set_log_url(u, wr_str(p->text, p->text_len));
+    u->tries++;
+    wr_log_debug(&u->req->log, "req %llu: peer %.*s, try %u", (unsigned long long)u->req->id,
+                 (int)p->text_len, p->text, (unsigned)u->tries);
+    wr_attempt_begin(u, WR_ATTEMPT_IDLE_OK);
+    return WR_UP_TRY;
+}
+
+/* --- TRY: until a head is accepted or the attempt ended --- */
+
+static uint32_t tries_left(const struct wr_up *u)
+{
+    const struct wr_up_conf *c = u->start.conf;
+    uint32_t max = u->start.members->up_cnt;
+
+    if (c->next_tries != 0 && c->next_tries < max) {
+        max = c->next_tries;
+    }
+    return u->tries < max ? max - u->tries : 0;
+}
+
+static struct wr_retry_in retry_facts(const struct wr_up *u, enum wr_cause cause, unsigned status)
+{
+    const struct wr_up_conf *c = u->start.conf;
+    const struct wr_attempt *a = &u->attempt;
+    uint64_t spent = wr_now_ms() - u->first_pick_ms;
+
+    return (struct wr_retry_in){
+        .cause = cause,
+        .status = (uint16_t)status,
+        .policy = c->next_upstream,
+        .sent = a->sent,
+        .body_lost = u->body_lost,
+        .is_reused = a->is_reused,
+        .got_bytes = a->got_bytes,
+        .is_idempotent = wr_method_is_idempotent(u->req->method),
+        .client_gone = is_client_gone(u),
+        .tries_left = tries_left(u),
+        .time_left = c->next_timeout_ms == 0 || spent < c->next_timeout_ms,
+    };
+}
+
+/* The answer's status asks for another peer, and one may be tried (U5.9: the first look at a
+ * complete head). */
+static bool wants_next_peer(struct wr_up *u, const struct wr_msg *head)
+{
+    uint32_t bit = wr_retry_status_bit(head->status);
+    struct wr_retry_in in;
+
+    if (bit == 0 || (u->start.conf->next_upstream & bit) == 0) {
+        return false;
+    }
+    in = retry_facts(u, WR_CAUSE_STATUS, head->status);
+    return wr_retry_decide(&in).action == WR_RETRY_NEXT;
+}
+
+static void note_head(struct wr_up *u, const struct wr_msg *head)
+{
+    struct wr_up_log *l = wr_up_log_get(u->req);
+
+    u->try->status = head->status;
+    u->try->header_ms = (uint32_t)(wr_now_ms() - u->attempt.began_ms);
+    l->head = head;
+    l->trailers = u->attempt.stream->trailers_in;
+}
+
+static bool has_error_page(const struct wr_up *u, unsigned status)
+{
+    const struct wr_error_pages *e = &wr_core_loc_of(u->req)->error_pages;
+    uint32_t i;
+
+    for (i = 0; i < e->cnt; i++) {
+        if (e->at[i].status == status) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Ends the attempt well before its body was read: not wanted. The peer did its duty. */
+static void drop_answer(struct wr_up *u)
+{
+    wr_attempt_end(u, WR_CAUSE_OK, 0);
+    wr_peer_slot_release(&u->slot, WR_OUTCOME_OK, wr_now_ms());
+}
+
+static enum wr_up_state accel_redirect(struct wr_up *u, const struct wr_msg *head, struct wr_str to)
+{
+    struct wr_req *r = u->req;
+    size_t q = wr_str_find(to, '?');
+    struct wr_str path = wr_str_sub(to, 0, q);
+    struct wr_str args = q < to.len ? wr_str_sub(to, q + 1, to.len) : WR_STR_NULL;
+
+    drop_answer(u);
+    if (wr_up_head_keep(u, head) != WR_OK) {
+        return fail_with(u, 500);
+    }
+    if (to.ptr[0] != '@' && (to.ptr[0] != '/' || !wr_uri_is_safe(path))) {
+        return fail_with(u, 404);
+    }
+    if (to.ptr[0] == '/' && r->method != WR_METHOD_HEAD) {
+        r->method = WR_METHOD_GET;
+        r->method_name = wr_method_name(WR_METHOD_GET);
+    }
+    wr_req_redirect(r, to.ptr[0] == '@' ? to : path, args);
+    return WR_UP_DONE;
+}
+
+/* The body's way: the peer's pipe becomes the client's, with a temporary file behind it when
+ * buffered (U6.3). */
+static enum wr_status wire_body(struct wr_up *u)
+{
+    struct wr_stream *s = u->attempt.stream;
+    struct wr_req *r = u->req;
+    const struct wr_up_conf *c = u->start.conf;
+
+    r->out_pipe = wr_take(&s->in);
+    if (r->out_pipe == NULL) {
+        return WR_OK;
+    }
+    if (!u->is_buffered) {
+        wr_pipe_set_marks(r->out_pipe, (size_t)c->buffer_size, 0);
+    } else if (c->max_temp_file_size != 0) {
+        r->out_pipe->watcher = &r->task; /* pushes end with the attempt, before the request */
+        return wr_pipe_set_spill(r->out_pipe, &c->spill);
+    }
+    return WR_OK;
+}
+
+static enum wr_up_state relay_head(struct wr_up *u, const struct wr_msg *head,
+                                   const struct wr_up_accel *accel)
+{
+    struct wr_req *r = u->req;
+    enum wr_status st;
+    uint64_t rate;
+
+    u->is_buffered = u->start.conf->buffering;
+    if (wr_str_ieq(accel->buffering, WR_STR("no"))) {
+        u->is_buffered = false;
+    } else if (wr_str_ieq(accel->buffering, WR_STR("yes"))) {
+        u->is_buffered = true;
+    }
+    if (accel->limit_rate.len != 0 &&
+        wr_num_parse_u64(accel->limit_rate, UINT32_MAX, &rate) == WR_OK) {
+        r->limit_rate = rate;
+    }
+    u->attempt.is_accepted = true;
+    st = wr_up_head_copy(u, head);
+    if (st == WR_OK) {
+        st = wire_body(u);
+    }
+    if (st != WR_OK) {
+        wr_attempt_end(u, WR_CAUSE_OURS, 0);
+        return fail_with(u, 500);
+    }
+    st = wr_req_respond(r);
+    if (st != WR_OK) {
+        return WR_UP_ABORT;
+    }
+    return WR_UP_RELAY;
+}
+
+/* U14.3: a 101 is for the protocol that the client asked for, or it is no answer. */
+static bool is_asked_upgrade(const struct wr_up *u, const struct wr_msg *head)
+{
+    const struct wr_hdr *asked = wr_hdrs_get(&u->req->head->hdrs, WR_HDR_UPGRADE);
+    const struct wr_hdr *got = wr_hdrs_get(&head->hdrs, WR_HDR_UPGRADE);
+
+    return u->wants_upgrade && asked != NULL && got != NULL &&
+           wr_str_list_has(asked->value, wr_str_trim(got->value));
+}
+
+static enum wr_up_state step_head(struct wr_up *u)
+{
+    struct wr_stream *s = u->attempt.stream;
+    const struct wr_msg *head = s->head_in;
+    struct wr_up_accel accel;
+
+    note_head(u, head);
+    wr_log_debug(&u->req->log, "req %llu: the peer answers %u", (unsigned long long)u->req->id,
+                 (unsigned)head->status);
+    if (wants_next_peer(u, head)) {
+        wr_attempt_end(u, WR_CAUSE_STATUS, 0);
+        return WR_UP_RETRY;
+    }
+    if (head->status == 101 && !is_asked_upgrade(u, head)) {
+        wr_attempt_end(u, WR_CAUSE_BAD_HEAD, 0);
+        return WR_UP_RETRY;
+    }
+    if (head->status == 101) {
+        return WR_UP_TUNNEL;
+    }
+    if (u->start.conf->intercept_errors && head->status >= 300 && has_error_page(u, head->status)) {
+        const struct wr_hdr *auth = wr_hdrs_get(&head->hdrs, WR_HDR_WWW_AUTHENTICATE);
+        uint16_t status = head->status;
+
+        drop_answer(u);
+        if (status == 401 && auth != NULL &&
+            wr_hdrs_add_id(&u->req->out.hdrs, WR_HDR_WWW_AUTHENTICATE, auth->value) != WR_OK) {
+            status = 500;
+        }
+        return fail_with(u, status);
+    }
+    wr_up_accel_read(u, head, &accel);
+    if (accel.redirect.len != 0) {
+        return accel_redirect(u, head, accel.redirect);
+    }
+    return relay_head(u, head, &accel);
+}
+
+static enum wr_up_state step_try(struct wr_up *u)
+{
+    struct wr_attempt *a = &u->attempt;
+
+    if (is_client_gone(u)) {
+        wr_attempt_end(u, WR_CAUSE_CANCELED, 0);
+        return WR_UP_RETRY;
+    }
+    wr_attempt_step(u);
+    if (a->state == WR_ATTEMPT_RESULT) {
+        return WR_UP_RETRY;
+    }
+    if (a->stream != NULL && a->stream->head_in != NULL) {
+        return step_head(u);
+    }
+    return WR_UP_WAIT;
+}
+
+/* --- RETRY --- */
+
+static enum wr_up_state step_retry(struct wr_up *u)
+{
+    struct wr_attempt *a = &u->attempt;
+    enum wr_cause cause = (enum wr_cause)a->cause;
+    struct wr_retry_in in = retry_facts(u, cause, u->try->status);
+    struct wr_retry_out out = wr_retry_decide(&in);
+    struct wr_peer_slot again = u->slot;
+
+    wr_up_report(u, cause);
+    if (u->try->status == 0 && cause != WR_CAUSE_CANCELED && cause != WR_CAUSE_CLIENT_BODY) {
+        u->try->status = (uint16_t)wr_retry_log_status(cause);
+    }
+    if (cause != WR_CAUSE_CANCELED) {
+        wr_stat_inc(WR_CNT_UP_FAILED);
+    }
+    wr_peer_slot_release(&u->slot, out.outcome, wr_now_ms());
+    if (out.outcome == WR_OUTCOME_FAILED && again.members->has_accounting &&
+        !wr_peer_is_healthy(again.member, wr_now_ms())) {
+        wr_up_report_disabled(u);
+    }
+    switch (out.action) {
+    case WR_RETRY_NEXT:
+        return WR_UP_PICK;
+    case WR_RETRY_SAME:
+        if (!wr_pick_again(&again, wr_now_ms(), &u->slot)) {
+            return WR_UP_PICK;
+        }
+        if (new_try(u, u->try->addr) != WR_OK) {
+            return fail_with(u, 500);
+        }
+        wr_attempt_begin(u, WR_ATTEMPT_FRESH);
+        return WR_UP_TRY;
+    case WR_RETRY_GIVE_UP:
+        break;
+    }
+    if (cause == WR_CAUSE_CLIENT_BODY) {
+        return fail_with(u, u->fail_status);
+    }
+    return fail_with(u, out.status);
+}
+
+/* --- RELAY: bytes flow between the two codecs; we only watch the ends --- */
+
+static enum wr_up_state finish_attempt(struct wr_up *u)
+{
+    wr_attempt_end(u, WR_CAUSE_OK, 0);
+    wr_peer_slot_release(&u->slot, WR_OUTCOME_OK, wr_now_ms());
+    return WR_UP_DONE;
+}
+
+/* The client's end, with the first reason there was: it left, or it did not take what we have. */
+static void cancel_by_client(struct wr_up *u)
+{
+    const struct wr_stream *s = u->req->stream;
+
+    wr_req_cancel(u->req, s->reason == WR_REASON_SEND_TIMEOUT ? WR_REASON_SEND_TIMEOUT
+                                                              : WR_REASON_CLIENT_GONE);
+}
+
 static void report_client_gone(struct wr_up *u)
 {
     enum wr_reason why = (enum wr_reason)u->req->stream->reason;
