@@ -293,16 +293,21 @@ static enum wr_status open_pidfile(struct wr_supervisor *s)
     return st;
 }
 
-/* What standard error becomes in the background: the main error log. -1: it stays as it is. */
+/* What standard error becomes in the background: the main error log that is a file. -1: it stays.
+ */
 static int stderr_of_daemon(struct wr_supervisor *s)
 {
     const struct wr_core_main *cm = wr_gen_core_main(s->now.gen);
     const struct wr_file_entry *e = wr_files_find(&s->res.logs, WR_STR(""), 0);
+    const struct wr_log_sink *k = cm->sinks != NULL ? &cm->sinks->sink : NULL;
 
-    if (cm->sinks != NULL) {
-        return cm->sinks->path.len > 0 ? cm->sinks->sink.fd : -1;
+    if (k == NULL) {
+        return e != NULL ? e->fd : -1;
     }
-    return e != NULL ? e->fd : -1;
+    while (k != NULL && k->put != NULL) {
+        k = k->next; /* syslog and memory take no foreign text */
+    }
+    return k != NULL && k->fd != STDERR_FILENO ? k->fd : -1;
 }
 
 /* Everything that can fail before there is a loop. */
