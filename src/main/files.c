@@ -1,15 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * files.c: a list each, and buckets by name: a configuration may have a log or an address a server.
+ * Entries, and the new files that wait for them, belong to the thread that has the table.
  */
 #include "main/files.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/hash.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "event/loop.h"
+#include "event/mailbox.h"
+#include "observe/access_log.h"
 
 void wr_files_init(struct wr_files *t)
 {
@@ -69,10 +75,26 @@ struct wr_file_entry *wr_files_add(struct wr_files *t, struct wr_str name, uint3
     return e;
 }
 
+/* A new file on its way to its number. */
+struct wr_file_swap {
+    struct wr_mail mail;
+    struct wr_file_entry *entry; /* NULL: it is gone, or a later file took its place */
+    int fd;
+};
+
+static void forget_swap(struct wr_file_entry *e)
+{
+    if (e->_swap != NULL) {
+        e->_swap->entry = NULL;
+        e->_swap = NULL;
+    }
+}
+
 void wr_files_remove(struct wr_file_entry *e)
 {
     wr_list_remove(&e->_node);
     wr_list_remove(&e->_same);
+    forget_swap(e);
     if (e->fd > STDERR_FILENO) {
         (void)close(e->fd);
     }
@@ -88,7 +110,7 @@ static bool is_stderr_too(const struct wr_file_entry *e)
            S_ISREG(a.st_mode) && a.st_ino == b.st_ino && a.st_dev == b.st_dev;
 }
 
-enum wr_status wr_files_replace(struct wr_file_entry *e, int fd)
+static enum wr_status replace_now(struct wr_file_entry *e, int fd)
 {
     int rc;
 
@@ -97,5 +119,39 @@ enum wr_status wr_files_replace(struct wr_file_entry *e, int fd)
     }
     rc = dup3(fd, e->fd, e->fd > STDERR_FILENO ? O_CLOEXEC : 0);
     (void)close(fd);
+    wr_access_log_reopened(e->name);
     return rc == -1 ? WR_ESYS : WR_OK;
+}
+
+/* All lines of before are in the file of before. */
+static void run_swap(struct wr_mail *m)
+{
+    struct wr_file_swap *s = wr_container_of(m, struct wr_file_swap, mail);
+    struct wr_file_entry *e = s->entry;
+
+    if (e == NULL) {
+        (void)close(s->fd);
+    } else {
+        e->_swap = NULL;
+        if (replace_now(e, s->fd) != WR_OK) {
+            wr_log_errno(NULL, WR_LOG_ALERT, errno, "dup3() of log \"%.*s\" failed",
+                         WR_STR_ARG(e->name));
+        }
+    }
+    wr_mem_free(s);
+}
+
+enum wr_status wr_files_replace(struct wr_file_entry *e, int fd)
+{
+    struct wr_file_swap *s;
+
+    forget_swap(e);
+    s = wr_mem_alloc(sizeof(*s));
+    *s = (struct wr_file_swap){.mail = {.run = run_swap}, .entry = e, .fd = fd};
+    if (wr_loop_get() != NULL && wr_access_log_sync(&s->mail)) {
+        e->_swap = s;
+        return WR_OK;
+    }
+    wr_mem_free(s);
+    return replace_now(e, fd);
 }

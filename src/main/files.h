@@ -24,6 +24,8 @@
 
 #define WR_FILES_BUCKETS 256
 
+struct wr_file_swap;
+
 struct wr_file_entry {
     struct wr_list _node, _same; /* of all, in order; of a bucket */
     struct wr_str name;          /* '\0' behind it */
@@ -32,6 +34,7 @@ struct wr_file_entry {
     bool is_new;    /* since the last commit */
     bool is_wanted; /* by the configuration that is being prepared */
     wr_atomic_u32 refs;
+    struct wr_file_swap *_swap; /* waits for threads to write out their lines */
 };
 
 struct wr_files {
@@ -47,7 +50,11 @@ struct wr_file_entry *wr_files_find(struct wr_files *t, struct wr_str name, uint
 struct wr_file_entry *wr_files_add(struct wr_files *t, struct wr_str name, uint32_t no, int fd);
 /* Closes and frees. */
 void wr_files_remove(struct wr_file_entry *e);
-/* The entry's number now means what fd means; fd is closed. WR_ESYS. */
+/*
+ * The entry's number is about to mean what fd means: at once, or when all threads of this process
+ * have written the access log lines that they hold, which belong to the file of before. Takes fd.
+ * WR_ESYS.
+ */
 enum wr_status wr_files_replace(struct wr_file_entry *e, int fd) WR_MUST_CHECK;
 /* Next entry behind e (NULL: the first), or NULL. */
 struct wr_file_entry *wr_files_next(struct wr_files *t, struct wr_file_entry *e);

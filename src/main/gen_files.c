@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/sync.h"
+#include "io/append.h"
 #include "observe/access_log.h"
 
 #define SINKS_MAX 8
@@ -38,6 +39,7 @@ enum wr_status wr_gen_logs_each(struct wr_gen *g, wr_gen_log_fn *fn, void *data)
     }
     for (struct wr_access_file *f = wr_access_log_files(g); f != NULL && st == WR_OK; f = f->next) {
         st = fn(data, f->path, &f->fd, f->node == NULL);
+        f->is_stream = f->fd >= 0 && !wr_append_is_regular(f->fd);
     }
     return st;
 }

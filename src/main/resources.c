@@ -8,12 +8,12 @@
 #include "main/resources.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "http/server.h"
+#include "io/append.h"
 #include "main/gen_files.h"
 #include "main/privs.h"
 #include "main/say.h"
@@ -46,58 +46,25 @@ void wr_resources_fini(struct wr_resources *r, bool removes_paths)
     wr_files_fini(&r->logs);
 }
 
-/* Nothing that is behind a log may hold up a thread: what has no room now loses lines. */
-#define LOG_FLAGS (O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
-
-static bool is_fifo(const char *path)
+/* The number of a name of one of our own descriptors, -1. */
+static int std_of(const char *path)
 {
-    struct stat st;
-
-    return stat(path, &st) == 0 && S_ISFIFO(st.st_mode);
+    if (strcmp(path, "/dev/stdout") == 0) {
+        return STDOUT_FILENO;
+    }
+    return strcmp(path, "/dev/stderr") == 0 ? STDERR_FILENO : -1;
 }
 
 int wr_resources_open_log(const char *path)
 {
-    int fd;
-
     /* Opened by name they fail when they are sockets, and write over each other when they are
      * files. */
-    if (strcmp(path, "/dev/stdout") == 0) {
-        return fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    }
-    if (strcmp(path, "/dev/stderr") == 0) {
-        return fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    }
-    if (is_fifo(path)) {
-        /* Its readers come and go, and may come later than we do: for writing only it could not be
-         * opened without one. */
-        fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-        if (fd != -1) {
-            return fd;
-        }
-    }
-    return open(path, O_WRONLY | LOG_FLAGS, 0644);
-}
+    int std = std_of(path), fd = -1, err = 0;
+    enum wr_status st = std != -1 ? wr_append_again(std, &fd, &err)
+                                  : wr_append_open(path, WR_APPEND_MODE, &fd, NULL, &err);
 
-/* As open_log; a file that has to be made gets owner and mode of the one that was there. */
-static int open_again(const char *path, int old_fd)
-{
-    struct stat st;
-    int fd;
-
-    if (fstat(old_fd, &st) == -1 || !S_ISREG(st.st_mode)) {
-        return wr_resources_open_log(path);
-    }
-    fd = open(path, O_WRONLY | O_EXCL | LOG_FLAGS, st.st_mode & 0777);
-    if (fd == -1) {
-        return wr_resources_open_log(path); /* it is there, whoever made it knew the mode */
-    }
-    /* May be refused to who is not root; that there is a log is more important. */
-    if (fchown(fd, st.st_uid, st.st_gid) == -1 || fchmod(fd, st.st_mode & 07777) == -1) {
-        wr_say(WR_LOG_WARN, errno, "owner and mode of \"%s\" are not those of the file before",
-               path);
-    }
-    return fd;
+    errno = err;
+    return st == WR_OK ? fd : -1;
 }
 
 /* A log could not be opened: the start fails, unless nobody asked for it. */
@@ -320,6 +287,29 @@ void wr_resources_install_log(struct wr_resources *r, const struct wr_gen *g)
     wr_gen_install_sinks(g, e != NULL ? e->fd : STDERR_FILENO);
 }
 
+/* A log that has to be made gets owner and mode of the one before: who could read it still can. */
+static int open_next(const char *path, int old)
+{
+    struct stat st;
+    bool is_new = false;
+    int fd = -1, err = 0;
+
+    if (std_of(path) != -1 || fstat(old, &st) == -1 || !S_ISREG(st.st_mode)) {
+        return wr_resources_open_log(path);
+    }
+    if (wr_append_open(path, st.st_mode & 0777, &fd, &is_new, &err) != WR_OK) {
+        errno = err;
+        return -1;
+    }
+    /* May be refused to who is not root; that there is a log is more important. */
+    if (is_new &&
+        (fchown(fd, st.st_uid, st.st_gid) == -1 || fchmod(fd, st.st_mode & 07777) == -1)) {
+        wr_say(WR_LOG_WARN, errno, "owner and mode of \"%s\" are not those of the file before",
+               path);
+    }
+    return fd;
+}
+
 void wr_resources_reopen(struct wr_resources *r, const struct wr_start *s)
 {
     struct wr_file_entry *e = NULL;
@@ -331,7 +321,7 @@ void wr_resources_reopen(struct wr_resources *r, const struct wr_start *s)
         if (path.len == 0 || e->fd <= STDERR_FILENO) {
             continue;
         }
-        fd = open_again(path.ptr, e->fd);
+        fd = open_next(path.ptr, e->fd);
         if (fd == -1 || wr_files_replace(e, fd) != WR_OK) {
             wr_say(WR_LOG_EMERG, errno, "open() \"%.*s\" failed", WR_STR_ARG(path));
         }

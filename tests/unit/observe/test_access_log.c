@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/stat.h"
+#include "event/mailbox.h"
 
 static struct kit k;
 
@@ -148,6 +149,81 @@ static void flush_timer(void **state)
     full_stop(&k);
 }
 
+static unsigned synced;
+
+static void count_sync(struct wr_mail *m)
+{
+    (void)m;
+    synced++;
+}
+
+/* Before logs are reopened all lines are written, of plain and of compressed buffers. */
+static void sync_flushes(void **state)
+{
+    struct wr_mail done = {.run = count_sync};
+
+    (void)state;
+    clean();
+    full_start(
+        &k,
+        "log_format t $uri; access_log @@/a t buffer=64k; access_log @@/b t gzip; server { listen 127.0.0.1:1; return 200 x; }");
+    assert_false(wr_access_log_sync(&done));
+    (void)kit_get(&k, "/1");
+    assert_string_equal(full_read("a"), "");
+    assert_true(wr_access_log_sync(&done));
+    for (int i = 0; i < 4; i++) {
+        kit_turn(&k);
+    }
+    assert_int_equal(synced, 1);
+    assert_string_equal(full_read("a"), "/1\n");
+    assert_memory_equal(full_read("b"), "\x1f\x8b", 2);
+    full_stop(&k);
+}
+
+/* A reader that takes nothing: lines are kept, and go when it reads; the bound is kept. */
+static void slow_reader(void **state)
+{
+    static char target[800], buf[65536];
+    uint64_t before = dropped();
+    struct wr_access_file *file;
+    int pipes[2], normal;
+    ssize_t n;
+    size_t got = 0, len = 5 * (sizeof(target) - 1) + 1;
+
+    (void)state;
+    clean();
+    memset(target, 'x', sizeof(target) - 1);
+    target[0] = '/';
+    assert_int_equal(pipe2(pipes, O_NONBLOCK | O_CLOEXEC), 0);
+    full_start(
+        &k,
+        "log_format t $uri$uri$uri$uri$uri; access_log @@/a t; server { listen 127.0.0.1:1; return 200 x; }");
+    file = wr_access_log_files(k.gen);
+    normal = file->fd;
+    file->fd = pipes[1];
+    file->is_stream = true;
+    for (int i = 0; i < 40; i++) {
+        assert_int_equal(kit_status(kit_get(&k, target)), 200);
+    }
+    assert_int_equal(dropped(), before);
+    for (uint64_t until = wr_clock_mono_us() + 20000000;
+         got < 40 * len && wr_clock_mono_us() < until;) {
+        kit_turn(&k); /* tries again by its timer */
+        n = read(pipes[0], buf, sizeof(buf));
+        got += n > 0 ? (size_t)n : 0;
+    }
+    assert_int_equal(got, 40 * len);
+    for (int i = 0; i < 400; i++) {
+        (void)kit_get(&k, target);
+    }
+    assert_true(dropped() - before > 50 && dropped() - before < 200); /* 1 MB and 64 KB kept */
+    (void)close(pipes[0]);
+    file->fd = normal;
+    file->is_stream = false;
+    full_stop(&k);
+    (void)close(pipes[1]);
+}
+
 /* A generation that goes takes its lines to the file. */
 static void reload(void **state)
 {
@@ -201,6 +277,17 @@ static void long_lines_are_cut(void **state)
     full_stop(&k);
 }
 
+/* Files with variable names are written by another thread. */
+static void wait_for(const char *name, const char *text)
+{
+    uint64_t until = wr_clock_mono_us() + 20000000;
+
+    while (strcmp(full_read(name), text) != 0 && wr_clock_mono_us() < until) {
+        kit_turn(&k);
+    }
+    assert_string_equal(full_read(name), text);
+}
+
 static void names_with_variables(void **state)
 {
     (void)state;
@@ -212,19 +299,19 @@ static void names_with_variables(void **state)
     (void)kit_get(&k, "/1?f=a");
     (void)kit_get(&k, "/2?f=b");
     (void)kit_get(&k, "/3?f=a");
-    assert_string_equal(full_read("a"), "/1\n/3\n");
-    assert_string_equal(full_read("b"), "/2\n");
+    wait_for("a", "/1\n/3\n");
+    wait_for("b", "/2\n");
     (void)kit_get(&k, "/4?f=sub/../a");
     (void)kit_get(&k, "/4?f=../a");
-    assert_string_equal(full_read("a"), "/1\n/3\n"); /* U14.8 */
     full_stop(&k);
+    assert_string_equal(full_read("a"), "/1\n/3\n"); /* U14.8 */
     clean();
     full_start(
         &k,
         "log_format t $uri; server { listen 127.0.0.1:1; root @@/gone; access_log @@/$arg_f t; return 200 x; }");
     (void)kit_get(&k, "/1?f=a");
-    assert_string_equal(full_read("a"), ""); /* the root is not there */
     full_stop(&k);
+    assert_string_equal(full_read("a"), ""); /* the root is not there */
 }
 
 /* U14.5: said once, counted, served on; and again when the disk has room. */
@@ -280,14 +367,28 @@ static void errors(void **state)
         {"access_log l combined buffer=1k; access_log l combined buffer=2k;",
          "access_log \"l\" already defined with conflicting parameters"                                                                },
         {"access_log $host.l combined buffer=1k;",                            "buffered logs cannot have variables in name"            },
-        {"access_log l combined gzip=3;",
-         "the \"gzip\" parameter of \"access_log\" is not supported yet"                                                               },
-        {"access_log syslog:server=x;",                                       "\"syslog:\" of \"access_log\" is not supported yet"     },
+        {"access_log l combined gzip=0;",                                     "invalid compression level \"0\""                        },
+        {"access_log l combined gzip=10;",                                    "invalid compression level \"10\""                       },
+        {"access_log l combined gzipx;",                                      "invalid parameter \"gzipx\""                            },
+        {"access_log $host.l combined gzip;",                                 "buffered logs cannot have variables in name"            },
+        {"access_log l combined gzip; access_log l combined buffer=64k;",
+         "access_log \"l\" already defined with conflicting parameters"                                                                },
+        {"access_log syslog:server=127.0.0.1 combined gzip;",                 "logs to syslog cannot be buffered"                      },
+        {"access_log syslog:server=127.0.0.1 combined buffer=1k;",
+         "logs to syslog cannot be buffered"                                                                                           },
+        {"access_log syslog:server=127.0.0.1,x;",                             "unknown syslog parameter \"x\""                         },
+        {"open_log_file_cache inactive=1s;",                                  "\"open_log_file_cache\" must have \"max\" parameter"    },
+        {"open_log_file_cache max=x;",                                        "invalid \"open_log_file_cache\" parameter \"max=x\""    },
+        {"open_log_file_cache max=1 foo;",                                    "invalid \"open_log_file_cache\" parameter \"foo\""      },
         {"server { log_format a x; }",                                        "\"log_format\" directive is not allowed here"           },
         {"access_log l combined if=;",                                        NULL                                                     },
         {"log_format a escape=json; access_log l a;",                         NULL                                                     },
         {"access_log l combined buffer=1k; access_log l;",                    NULL                                                     },
         {"access_log off; access_log l;",                                     NULL                                                     },
+        {"access_log l combined gzip; access_log l combined gzip=1;",         NULL                                                     },
+        {"access_log syslog:server=127.0.0.1 combined if=$host;",             NULL                                                     },
+        {"open_log_file_cache off;",                                          NULL                                                     },
+        {"open_log_file_cache max=10 inactive=0 min_uses=0 valid=0;",         NULL                                                     },
     };
 
     char text[512], out[1024];
@@ -341,6 +442,8 @@ int main(void)
         cmocka_unit_test(lines_of_a_turn),
         cmocka_unit_test(buffers),
         cmocka_unit_test(flush_timer),
+        cmocka_unit_test(sync_flushes),
+        cmocka_unit_test(slow_reader),
         cmocka_unit_test(reload),
         cmocka_unit_test(long_lines_are_cut),
         cmocka_unit_test(names_with_variables),
