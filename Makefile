@@ -332,12 +332,14 @@ tools-test:
 	@$(PYTHON) -m pytest tools/tests -q -o cache_dir=$(abspath build)/.pytest_cache
 
 .PHONY: asan tsan msan torture
+asan: export WEIR_TEST_SLOW ?= 3
 asan: deps-test
 	@+$(MAKE) --no-print-directory --keep-going VARIANT=asan test-parts
 
 # All threaded tests are among unit and sim; the single-threaded ones cost little.
 # Races need threads. A kernel that scatters addresses widely confuses older TSan runtimes, hence setarch.
 tsan: export WEIR_TEST_WORKERS ?= 3
+tsan: export WEIR_TEST_SLOW ?= 5
 tsan: deps-test
 	@+$(shell setarch -R true 2>/dev/null && echo setarch -R) $(MAKE) --no-print-directory --keep-going VARIANT=tsan test-parts
 

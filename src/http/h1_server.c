@@ -279,6 +279,11 @@ static bool step_idle(struct wr_h1_server *c)
     if (c->rest.len == 0) {
         enum wr_status st = h1_rest_fill(&c->rest, &c->conn, H1_RECV_ALL);
 
+        if (st == WR_AGAIN && is_due(c)) {
+            /* A request that came since the loop last looked is not closed upon (U14.9). */
+            c->conn.io.facts |= WR_IO_READABLE;
+            st = h1_rest_fill(&c->rest, &c->conn, H1_RECV_ALL);
+        }
         if (st == WR_AGAIN) {
             if (is_due(c)) {
                 close_plainly(c, c->is_quitting ? WR_REASON_SHUTDOWN : WR_REASON_TIMEOUT);
