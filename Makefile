@@ -15,11 +15,17 @@ endif
 sbindir    ?= $(prefix)/sbin
 mandir     ?= $(prefix)/share/man
 unitdir    ?= $(prefix)/lib/systemd/system
+sysusersdir ?= $(prefix)/lib/sysusers.d
+tmpfilesdir ?= $(prefix)/lib/tmpfiles.d
+bashdir    ?= $(prefix)/share/bash-completion/completions
+zshdir     ?= $(prefix)/share/zsh/site-functions
 # logrotate and systemd's run directory know no prefix.
 rotatedir  ?= /etc/logrotate.d
 confdir    ?= $(sysconfdir)/weir
 logdir     ?= /var/log/weir
 statedir   ?= /var/lib/weir
+# Where relative names of a configuration begin, unless -p says so; logs/ in it leads to logdir.
+homedir    ?= $(statedir)
 pidfile    ?= /run/weir.pid
 DESTDIR    ?=
 
@@ -135,7 +141,7 @@ PKG_LIBS   = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PKGS) 2>/dev/null))
 # cmocka is for tests only.
 CMOCKA     = $(eval CMOCKA := $$(shell pkg-config --cflags --libs cmocka 2>/dev/null))$(CMOCKA)
 
-PATH_DEFS := -DWR_PREFIX='"$(prefix)"' -DWR_CONF_PATH='"$(confdir)/weir.conf"' \
+PATH_DEFS := -DWR_PREFIX='"$(homedir)"' -DWR_CONF_PATH='"$(confdir)/weir.conf"' \
              -DWR_PID_PATH='"$(pidfile)"' -DWR_LOG_DIR='"$(logdir)"' -DWR_STATE_DIR='"$(statedir)"'
 CPPFLAGS_ := -D_GNU_SOURCE -Isrc -DWR_VERSION='"$(VERSION)"' $(PATH_DEFS) $(FORTIFY)
 CFLAGS_    = -std=gnu11 $(OPT) -g $(WARN) -fno-common -fno-strict-aliasing -fwrapv \
@@ -456,7 +462,8 @@ lint-cppcheck:
 # ---- installing --------------------------------------------------------------------------------
 
 SUBST = sed -e 's|@VERSION@|$(VERSION)|g' -e 's|@SBINDIR@|$(sbindir)|g' -e 's|@CONFDIR@|$(confdir)|g' \
-            -e 's|@LOGDIR@|$(logdir)|g' -e 's|@STATEDIR@|$(statedir)|g' -e 's|@PIDFILE@|$(pidfile)|g'
+            -e 's|@LOGDIR@|$(logdir)|g' -e 's|@STATEDIR@|$(statedir)|g' -e 's|@PIDFILE@|$(pidfile)|g' \
+            -e 's|@HOMEDIR@|$(homedir)|g'
 
 # Files that a configuration includes by their bare names.
 INCLUDES = $(addprefix dist/,mime.types proxy_params fastcgi_params fastcgi.conf scgi_params uwsgi_params \
@@ -481,11 +488,32 @@ install: all
 	    install -m 644 $(B)/weir.service $(DESTDIR)$(unitdir)/weir.service
 	$(SUBST) dist/weir.logrotate > $(B)/weir.logrotate && \
 	    install -m 644 $(B)/weir.logrotate $(DESTDIR)$(rotatedir)/weir
+	install -d $(DESTDIR)$(mandir)/man5 $(DESTDIR)$(sysusersdir) $(DESTDIR)$(tmpfilesdir) \
+	    $(DESTDIR)$(bashdir) $(DESTDIR)$(zshdir) $(DESTDIR)$(homedir)
+	test -L $(DESTDIR)$(homedir)/logs || ln -s $(logdir) $(DESTDIR)$(homedir)/logs
+	$(SUBST) dist/weir.conf.5 > $(B)/weir.conf.5 && \
+	    install -m 644 $(B)/weir.conf.5 $(DESTDIR)$(mandir)/man5/weir.conf.5
+	install -m 644 dist/weir.sysusers $(DESTDIR)$(sysusersdir)/weir.conf
+	$(SUBST) dist/weir.tmpfiles > $(B)/weir.tmpfiles && \
+	    install -m 644 $(B)/weir.tmpfiles $(DESTDIR)$(tmpfilesdir)/weir.conf
+	install -m 644 dist/weir.bash $(DESTDIR)$(bashdir)/weir
+	install -m 644 dist/weir.zsh $(DESTDIR)$(zshdir)/_weir
 
 # The configuration and the logs stay: they are the user's.
 uninstall:
 	rm -f $(DESTDIR)$(sbindir)/weir $(DESTDIR)$(mandir)/man8/weir.8 $(DESTDIR)$(unitdir)/weir.service \
 	    $(DESTDIR)$(rotatedir)/weir $(DESTDIR)$(confdir)/weir.conf.default
+	rm -f $(DESTDIR)$(mandir)/man5/weir.conf.5 $(DESTDIR)$(sysusersdir)/weir.conf \
+	    $(DESTDIR)$(tmpfilesdir)/weir.conf $(DESTDIR)$(bashdir)/weir $(DESTDIR)$(zshdir)/_weir
+
+# build/weir_VERSION_ARCH.deb, and a trial of it in a Debian of its own (as root).
+.PHONY: deps-deb deb deb-test
+deps-deb:
+	@sh tools/deps.sh build deb
+deb: deps-deb
+	@sh tools/deb-build.sh '$(MAKE)' $(VERSION) build
+deb-test: deb
+	@sh tools/deb-test.sh build/weir_$(VERSION)_*.deb
 
 # ---- the rest ----------------------------------------------------------------------------------
 
@@ -520,5 +548,6 @@ help:
 	@echo "make format         rewrite the sources with $(CLANG_FORMAT)"
 	@echo "make install        DESTDIR= prefix=$(prefix)"
 	@echo "make uninstall      takes away what install brought, except the configuration"
+	@echo "make deb            build/weir_$(VERSION)_ARCH.deb; make deb-test tries it in a chroot"
 	@echo "make clean          remove build/"
 	@echo "Variables: VARIANT=asan|tsan|msan|fuzz|cov|clang, CC, CFLAGS, WERROR=0|1, V=1, JOBS"

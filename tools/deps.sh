@@ -3,7 +3,7 @@
 #
 # Makes sure that the packages a make target needs are there (Debian 12 or newer, Ubuntu).
 #
-#   tools/deps.sh build [test] [ci]      the groups below
+#   tools/deps.sh build [test] [ci] [deb]   the groups below
 #   tools/deps.sh --list build ...       prints the packages and does nothing
 #
 # What is missing is named first, then installed with apt by root; anybody else is told the one
@@ -16,6 +16,7 @@ export LC_ALL
 BUILD='make gcc libc6-dev pkg-config|pkgconf libpcre2-dev zlib1g-dev'
 TEST='python3 python3-pytest python3-pytest-xdist libcmocka-dev curl wrk apache2-utils strace'
 CI='clang ?clang-format-14 clang-tidy clang-tools cppcheck'
+DEB='dpkg-dev debootstrap curl iproute2'
 # The sanitizers' runtime of clang has clang's version in its name.
 RUNTIME='?libclang-rt-%s-dev'
 
@@ -33,8 +34,9 @@ for group in "$@"; do
     build) wanted="$wanted $BUILD" ;;
     test) wanted="$wanted $TEST" ;;
     ci) wanted="$wanted $CI" ;;
+    deb) wanted="$wanted $DEB" ;;
     *)
-        echo "deps: unknown group \"$group\": build, test, ci" >&2
+        echo "deps: unknown group \"$group\": build, test, ci, deb" >&2
         exit 2
         ;;
     esac

@@ -134,16 +134,25 @@ static void tell_all(struct wr_supervisor *s, enum wr_chan_type how)
     }
 }
 
+/* The service goes on without us when there is another supervisor: one that we have started, or the
+ * one that started us, when its upgrade is taken back. */
+static void notify_end(const struct wr_supervisor *s)
+{
+    if (s->upgrade.child != 0) {
+        wr_notify_main_pid(s->upgrade.child);
+    } else if (s->upgrade.parent != 0 && s->upgrade.parent == getppid()) {
+        wr_notify_main_pid(s->upgrade.parent);
+    } else {
+        wr_notify_stopping();
+    }
+}
+
 static void end(struct wr_supervisor *s, enum wr_chan_type how)
 {
     struct wr_file_entry *e;
 
     s->is_ending = true;
-    if (s->upgrade.child == 0) {
-        wr_notify_stopping();
-    } else {
-        wr_notify_main_pid(s->upgrade.child); /* the service goes on without us */
-    }
+    notify_end(s);
     wr_timer_disarm(&s->restart);
     if (wr_list_is_empty(&s->children)) {
         wr_loop_stop(wr_loop_get());

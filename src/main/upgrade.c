@@ -242,6 +242,7 @@ void wr_upgrade_note_exit(struct wr_supervisor *s, pid_t pid, int status)
                WEXITSTATUS(status));
     }
     unpark_pidfile(s);
+    wr_notify_main_pid(getpid()); /* it may have said that it is the service's */
     if (s->is_winched) {
         wr_supervisor_reload(s); /* brings the worker back */
     }

@@ -157,6 +157,46 @@ def test_in_the_background(command, manager):
     wait_for(lambda: not os.path.exists(f"/proc/{pid}") or not server.read("server.pid"), "the end")
 
 
+def replace_supervisor(server, manager):
+    """An upgrade by USR2; returns the process of the new supervisor, which was announced."""
+    server.signal("USR2")
+    new = int(manager.take_until("READY")["MAINPID"])
+    assert new != server.process.pid
+    assert int(server.read("server.pid")) == new
+    return new
+
+
+def test_an_upgrade_changes_the_main_process(weir, manager):
+    server = weir(ONE)
+    manager.take_until("READY")
+    new = replace_supervisor(server, manager)
+    server.signal("QUIT")
+    assert manager.take() == {"MAINPID": str(new)}
+    server.wait_exit()
+    server.get("/")
+    os.kill(new, signal.SIGQUIT)
+    assert manager.take()["STOPPING"] == "1"
+    wait_for(lambda: not server.read("server.pid"), "the end of the new one")
+
+
+@pytest.mark.parametrize("how", [signal.SIGQUIT, signal.SIGKILL])
+def test_an_upgrade_that_is_taken_back(weir, manager, how):
+    """The service does not end when the new supervisor does, and the old one is the main process again."""
+    server = weir(ONE, allow=[r"\[alert\].*(new binary|worker) process \d+ exited",
+                                r"\[alert\].*the supervisor is gone"])
+    manager.take_until("READY")
+    new = replace_supervisor(server, manager)
+    os.kill(new, how)
+    old = {"MAINPID": str(server.process.pid)}
+    assert manager.take() == old
+    if how == signal.SIGQUIT:
+        assert manager.take() == old  # the new one said it first
+    server.wait_log("this one goes on")
+    assert server.get("/").text == "one"
+    server.stop()
+    assert manager.take()["STOPPING"] == "1"
+
+
 def test_a_manager_that_is_gone(weir, tmp_path, monkeypatch):
     """A line in the log, nothing worse."""
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "nobody"))
