@@ -142,16 +142,43 @@ static bool is_time(uint64_t *at_ms)
     return true;
 }
 
+bool wr_panic_is_on(void)
+{
+    const struct wr_local *l = wr_local_ptr;
+
+    return l != NULL && l->_panic != NULL && l->_panic->in_panic;
+}
+
+/* What this thread knows, behind the line that says what failed. */
+static void dump_some(const struct wr_panic_list *p)
+{
+    int fd = find_log_fd();
+
+    run_dumpers(p, fd);
+    wr_recorder_dump_running(fd);
+    wr_recorder_dump_last(fd, RECORDS_OF_WARN);
+}
+
+bool wr_assert_req_said(const char *text)
+{
+    struct wr_panic_list *p = wr_local_get()->_panic;
+
+    wr_stat_inc(WR_CNT_ASSERT_REQ);
+    if (is_time(&p->req_at_ms)) {
+        wr_log(NULL, WR_LOG_ALERT, "assertion failed: %s", text);
+        dump_some(p);
+    }
+    return false;
+}
+
 bool wr_assert_req_failed(const char *file, int line, const char *expr)
 {
     struct wr_panic_list *p = wr_local_get()->_panic;
-    int fd = find_log_fd();
 
     wr_stat_inc(WR_CNT_ASSERT_REQ);
     if (is_time(&p->req_at_ms)) {
         wr_log(NULL, WR_LOG_ALERT, "assertion failed at %s:%d: %s", file, line, expr);
-        run_dumpers(p, fd);
-        wr_recorder_dump_last(fd, RECORDS_OF_WARN);
+        dump_some(p);
     }
     return false;
 }

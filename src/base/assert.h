@@ -16,6 +16,9 @@ WR_NORETURN WR_COLD void wr_panic(const char *file, int line, const char *expr);
 /* Counts, logs rarely; always returns false. */
 WR_COLD bool wr_assert_req_failed(const char *file, int line, const char *expr);
 
+/* The same with a text of its own. */
+WR_COLD bool wr_assert_req_said(const char *text);
+
 /* Counts, logs rarely; always returns true. */
 WR_COLD bool wr_warn_on(const char *file, int line, const char *expr);
 
@@ -26,6 +29,9 @@ WR_COLD bool wr_warn_on(const char *file, int line, const char *expr);
 typedef void wr_dump_fn(void *data, int fd);
 void wr_panic_add(wr_dump_fn *fn, void *data);
 void wr_panic_remove(wr_dump_fn *fn, void *data);
+
+/* This thread panics: it has said, or is saying, why. */
+bool wr_panic_is_on(void);
 
 #define WR_ASSERT(x) ((void)(WR_LIKELY(x) ? 0 : (wr_panic(__FILE__, __LINE__, #x), 0)))
 

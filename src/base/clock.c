@@ -24,6 +24,7 @@ struct wr_clock_cache {
     int64_t text_sec; /* second of the texts; -1: none yet */
     char http[WR_HTTP_DATE_LEN], local[64], error[64], iso[64];
     size_t local_len, error_len, iso_len;
+    int64_t east_sec; /* how far the local time is ahead, as of the texts */
 };
 
 /* A moment in UTC; Sunday is 0, January 0. */
@@ -138,6 +139,7 @@ static void make_texts(struct wr_clock_cache *c, int64_t sec)
         put_text(c->iso, "%d-%02d-%02dT%02d:%02d:%02d%c%02ld:%02ld", year, tm.tm_mon + 1,
                  tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, sign, minutes / 60, minutes % 60);
     wr_clock_write_http_date(c->http, sec);
+    c->east_sec = off;
     c->text_sec = sec;
 }
 
@@ -255,6 +257,22 @@ void wr_clock_write_http_date(char *out, int64_t t)
     put2(out + 17, u.hour);
     put2(out + 20, u.min);
     put2(out + 23, u.sec);
+}
+
+void wr_clock_write_log_error(char *out)
+{
+    const struct wr_local *l = wr_local_ptr;
+    int64_t east_sec = l != NULL && l->_clock != NULL ? l->_clock->east_sec : 0;
+    struct utc u = to_utc((int64_t)(read_system(CLOCK_REALTIME) / 1000000) + east_sec);
+
+    memcpy(out, "0000/00/00 00:00:00", WR_LOG_DATE_LEN);
+    put2(out, (unsigned)(u.year / 100 % 100));
+    put2(out + 2, (unsigned)(u.year % 100));
+    put2(out + 5, u.month + 1);
+    put2(out + 8, u.day);
+    put2(out + 11, u.hour);
+    put2(out + 14, u.min);
+    put2(out + 17, u.sec);
 }
 
 /* A blank may stand for the first digit if blank_ok. */

@@ -46,6 +46,12 @@ struct wr_str wr_clock_iso8601(void);   /* "1994-11-06T08:49:37+00:00" */
 
 /* out: WR_HTTP_DATE_LEN bytes. */
 void wr_clock_write_http_date(char *out, int64_t t);
+#define WR_LOG_DATE_LEN 19
+/*
+ * out: WR_LOG_DATE_LEN bytes, the time now as wr_clock_log_error has it, in the zone of this
+ * thread's last text. Async-signal-safe.
+ */
+void wr_clock_write_log_error(char *out);
 /* IMF-fixdate, RFC 850 and asctime forms (RFC 9110 5.6.7). */
 enum wr_status wr_clock_parse_http_date(struct wr_str s, int64_t *ret_t) WR_MUST_CHECK;
 

@@ -6,28 +6,64 @@
  *       X(WR_UP, START, start, NONE, B(PICK) | B(FAIL))
  *
  * A machine writes its table as an X-macro; this header turns it into the enum, the names and the
- * move masks. The one setter of a machine asserts the move, notes it in the flight recorder and
- * changes the deadline.
+ * move masks. The one setter of a machine checks the move, notes it in the flight recorder and
+ * changes the deadline. All machines are those of one request, one attempt or one connection: a
+ * move that is not in the table ends that one, not the process.
  */
 #ifndef WR_BASE_FSM_H
 #define WR_BASE_FSM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/assert.h"
 #include "base/recorder.h"
 
+#define WR_FSM_MAGIC 0x4d534677u
+
 struct wr_fsm {
+    uint32_t magic; /* who reads a recorder of another process believes nothing else */
+    uint32_t cnt;   /* states */
     const char *machine;
     const char *const *names;
     const uint32_t *moves; /* bit s of moves[from]: may go to s */
 };
 
-/* Checks and notes a move; *state becomes `to`. */
-static inline void wr_fsm_move(const struct wr_fsm *f, uint8_t *state, unsigned to, uint64_t id)
+/* names: an array of constant texts, one a state. */
+#define WR_FSM(machine, names, moves)                                                              \
+    {                                                                                              \
+        WR_FSM_MAGIC, WR_ARRAY_LEN(names), (machine), (names), (moves)                             \
+    }
+
+static inline bool wr_fsm_may(const struct wr_fsm *f, unsigned from, unsigned to)
 {
-    WR_ASSERT((f->moves[*state] & (1u << to)) != 0);
-    wr_recorder_note(f->machine, f->names, id, *state, to);
+    return from < f->cnt && to < f->cnt && (f->moves[from] & (1u << to)) != 0;
+}
+
+/* Counts, dumps; always false. */
+WR_COLD bool wr_fsm_failed(const struct wr_fsm *f, unsigned from, unsigned to, uint64_t id);
+
+/*
+ * Checks and notes a move; *state becomes `to`. False: the table forbids it, which was counted and
+ * dumped; *state is what it was, and the caller ends the object.
+ */
+WR_MUST_CHECK static inline bool wr_fsm_move(const struct wr_fsm *f, uint8_t *state, unsigned to,
+                                             uint64_t id)
+{
+    bool is_legal = wr_fsm_may(f, *state, to);
+
+    wr_recorder_note(f, id, *state, to);
+    if (WR_UNLIKELY(!is_legal)) {
+        return wr_fsm_failed(f, *state, to, id);
+    }
+    *state = (uint8_t)to;
+    return true;
+}
+
+/* For the end of an object that is broken: to a state that the table may forbid. */
+static inline void wr_fsm_force(const struct wr_fsm *f, uint8_t *state, unsigned to, uint64_t id)
+{
+    wr_recorder_note(f, id, *state, to);
     *state = (uint8_t)to;
 }
 

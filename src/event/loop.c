@@ -10,14 +10,12 @@
  */
 #include "event/loop.h"
 
-#include <string.h>
-#include <unistd.h>
-
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/local.h"
 #include "base/mem.h"
 #include "base/obj.h"
+#include "base/recorder.h"
 #include "base/stat.h"
 #include "base/sync.h"
 #include "event/event_int.h"
@@ -30,22 +28,6 @@
 struct wr_loop *wr_loop_get(void)
 {
     return wr_local_get()->loop;
-}
-
-/* Async-signal-safe: which task was running. */
-static void dump_loop(void *data, int fd)
-{
-    struct wr_loop *l = data;
-    const char *name = l->running_name;
-
-    if (name) {
-        static const char text[] = "running task: ";
-
-        /* A panic dump: there is nobody to tell when it cannot be written. */
-        (void)!write(fd, text, sizeof(text) - 1);
-        (void)!write(fd, name, strlen(name));
-        (void)!write(fd, "\n", 1);
-    }
 }
 
 struct wr_loop *wr_loop_new(struct wr_poll *poll)
@@ -66,7 +48,6 @@ struct wr_loop *wr_loop_new(struct wr_poll *poll)
     wr_watchdog_init(&l->watchdog);
     wr_clock_update();
     local->loop = l;
-    wr_panic_add(dump_loop, l);
     l->wheel = wr_wheel_new(wr_now_ms());
     l->handles = wr_handles_new();
     if (l->wheel && l->handles) {
@@ -99,7 +80,6 @@ void wr_loop_free(struct wr_loop *l)
     l->poll->ops->free(l->poll);
     wr_handles_free(wr_take(&l->handles));
     wr_wheel_free(wr_take(&l->wheel));
-    wr_panic_remove(dump_loop, l);
     wr_local_get()->loop = NULL;
     wr_obj_kill(l);
     wr_mem_free(l);
@@ -113,6 +93,7 @@ static bool is_budget_spent(const struct wr_loop *l)
 /* Runs tasks until none is left, or the budget of runs was used up in this one go. */
 static void run_queue(struct wr_loop *l)
 {
+    struct wr_recorder *rec = wr_local_get()->recorder;
     struct wr_list *n;
     uint32_t runs = 0;
 
@@ -125,12 +106,10 @@ static void run_queue(struct wr_loop *l)
 
         t->_is_queued = false;
         wr_watchdog_note_run(&l->watchdog, t, l->turn);
-        l->running = t;
-        l->running_name = t->name;
+        wr_recorder_begin_task(rec, t->name);
         t->run(t);
         /* t may be gone. */
-        l->running = NULL;
-        l->running_name = NULL;
+        wr_recorder_end_task(rec);
         wr_watchdog_note_end(&l->watchdog);
         runs++;
 #ifdef WR_DEBUG

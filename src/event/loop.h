@@ -30,8 +30,6 @@ struct wr_loop {
     struct wr_wheel *wheel;
     struct wr_handles *handles;
     struct wr_mailbox *mailbox;
-    struct wr_task *running; /* for the panic dump; may be freed memory once it buried itself */
-    const char *running_name;
     uint32_t turn;
     uint32_t runs; /* tasks run in this turn */
     bool want_stop;

@@ -2,7 +2,8 @@
 /*
  * thread.c: starting and joining threads, and how many CPUs there are to use. A new thread gets its
  * wr_local before fn and loses it after; signals go to whoever reads the signalfd, so they are
- * blocked everywhere.
+ * blocked everywhere, but for those that
+ * tell where the program failed (fault.h).
  */
 #include "event/thread.h"
 
@@ -15,7 +16,9 @@
 #include "base/assert.h"
 #include "base/local.h"
 #include "base/num.h"
+#include "base/recorder.h"
 #include "base/str.h"
+#include "event/fault.h"
 
 #define CGROUP_ROOT     "/sys/fs/cgroup"
 #define CGROUP_PATH_MAX 1024
@@ -23,9 +26,12 @@
 static void *run_thread(void *data)
 {
     struct wr_thread *t = data;
+    struct wr_local *l = wr_local_get();
 
-    wr_local_get()->thread_no = t->no;
+    l->thread_no = l->recorder->no = t->no;
+    wr_fault_thread_begin();
     t->fn(t->data);
+    wr_fault_thread_end();
     wr_local_fini();
     return NULL;
 }
@@ -39,6 +45,7 @@ enum wr_status wr_thread_start(struct wr_thread *t, uint32_t no, const char *nam
     *t = (struct wr_thread){.no = no, .name = name, .fn = fn, .data = data};
     /* The new thread inherits the mask. */
     (void)sigfillset(&all);
+    wr_fault_unblock(&all);
     rc = pthread_sigmask(SIG_SETMASK, &all, &old);
     WR_ASSERT(rc == 0);
     rc = pthread_create(&t->_id, NULL, run_thread, t);

@@ -25,7 +25,8 @@ struct wr_thread {
     void *data;
 };
 
-/* Starts fn(data) with a wr_local whose thread_no is t->no; all signals blocked. */
+/* Starts fn(data) with a wr_local whose thread_no is t->no; all signals blocked but those of
+ * fault.h. */
 enum wr_status wr_thread_start(struct wr_thread *t, uint32_t no, const char *name, wr_thread_fn *fn,
                                void *data) WR_MUST_CHECK;
 void wr_thread_join(struct wr_thread *t);

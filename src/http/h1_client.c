@@ -51,7 +51,7 @@ static const uint32_t state_moves[] = {
 #undef X
 };
 
-static const struct wr_fsm client_fsm = {"h1 client", state_names, state_moves};
+static const struct wr_fsm client_fsm = WR_FSM("h1 client", state_names, state_moves);
 
 struct h1_answer {
     struct h1_xchg x; /* first */
@@ -72,6 +72,7 @@ struct h1_client {
     bool is_eof;
     bool is_broken;
     bool is_buried;
+    bool is_faulty; /* a bug of ours: to be closed */
 };
 
 /* The connection's memory, with the way back. */
@@ -89,7 +90,12 @@ static struct h1_client *client_of(struct wr_pconn *pc)
 
 static void set_state(struct h1_client *c, enum wr_pconn_state to)
 {
-    wr_fsm_move(&client_fsm, &c->pc.state, to, c->no);
+    if (!wr_fsm_move(&client_fsm, &c->pc.state, to, c->no)) {
+        WR_ASSERT(c->pc.state != WR_PCONN_CLOSED); /* its memory is on the way to the grave */
+        wr_fsm_force(&client_fsm, &c->pc.state, to, c->no);
+        c->is_faulty = true;
+        wr_task_wake(&c->pc.conn->task); /* which ends it */
+    }
 }
 
 static void want_in(struct h1_client *c, bool on)
@@ -655,6 +661,11 @@ static void run_client(struct wr_task *t)
     struct h1_client *c = wr_container_of(conn, struct h1_link, conn)->client;
 
     wr_obj_check(conn, WR_CONN_MAGIC);
+    wr_recorder_enter_conn(conn->no);
+    if (c->is_faulty || c->pc.state > WR_PCONN_CLOSED) { /* to close it is a move that counts */
+        end_client(c, WR_REASON_INTERNAL, 0, WR_IO_CLOSE_FIN);
+        return;
+    }
     switch ((enum wr_pconn_state)c->pc.state) {
     case WR_PCONN_CONNECTING:
         step_connecting(c);

@@ -62,7 +62,7 @@ static const uint32_t state_moves[] = {
 #undef X
 };
 
-static const struct wr_fsm server_fsm = {"h1 server", state_names, state_moves};
+static const struct wr_fsm server_fsm = WR_FSM("h1 server", state_names, state_moves);
 
 struct h1_request {
     struct h1_xchg x; /* first */
@@ -92,6 +92,7 @@ struct wr_h1_server {
     bool is_broken;  /* the stream of bytes broke */
     bool is_kept;    /* the response in the making said keep-alive */
     bool want_reset; /* end it by RST */
+    bool is_faulty;  /* a bug of ours: to be closed */
     bool was_bad;    /* the client may be sending what we do not understand */
     bool is_delayed; /* TCP_NODELAY, which it has from its listener, was switched off */
     bool is_corked;  /* TCP_CORK is on */
@@ -123,7 +124,12 @@ static void arm(struct wr_h1_server *c, uint64_t at_ms)
 
 static void set_state(struct wr_h1_server *c, enum h1_server_state to)
 {
-    wr_fsm_move(&server_fsm, &c->state, to, c->conn.no);
+    if (!wr_fsm_move(&server_fsm, &c->state, to, c->conn.no)) {
+        WR_ASSERT(c->state != H1_SERVER_CLOSED); /* its memory is on the way to the grave */
+        wr_fsm_force(&server_fsm, &c->state, to, c->conn.no);
+        c->is_faulty = true;
+        wr_task_wake(&c->conn.task); /* which ends it */
+    }
     c->at_ms = 0;
 }
 
@@ -949,6 +955,11 @@ static void run_server(struct wr_task *t)
     struct wr_h1_server *c = server_of_conn(wr_container_of(t, struct wr_conn, task));
 
     wr_obj_check(&c->conn, WR_CONN_MAGIC);
+    wr_recorder_enter_conn(c->conn.no);
+    if (c->is_faulty || c->state > H1_SERVER_CLOSED) { /* to close it is a move that counts */
+        close_server(c, WR_REASON_INTERNAL, WR_IO_CLOSE_RESET);
+        return;
+    }
     while (c->state != H1_SERVER_CLOSED && steps[c->state](c)) {
     }
 }

@@ -67,7 +67,7 @@ static const uint32_t state_moves[] = {
 #undef X
 };
 
-static const struct wr_fsm req_fsm = {"req", state_names, state_moves};
+static const struct wr_fsm req_fsm = WR_FSM("req", state_names, state_moves);
 
 #define LIMIT_HIGH      65536u /* bytes that limit_rate lets wait for the client */
 #define LIMIT_STEP_MS   50u    /* how often it lets bytes go */
@@ -861,19 +861,45 @@ static enum req_state (*const steps[])(struct wr_reqx *x) = {
 #undef X
 };
 
+/* A bug of ours: where this request, and no other, goes on to its end. */
+static enum req_state give_up(struct wr_reqx *x)
+{
+    struct wr_req *r = &x->r;
+
+    if (!x->is_given_up && !r->is_responded && !r->is_logged && !is_stream_dead(r)) {
+        enum req_state next;
+
+        x->is_given_up = true; /* once: the error page may come here, too */
+        close_content(r);
+        x->pending = WR_PENDING_NONE;
+        wr_req_fail(r, 500);
+        next = settle(x);
+        return next == WR_REQ_WAIT ? WR_REQ_LOG : next;
+    }
+    x->is_given_up = true;
+    wr_req_abort(r, WR_REASON_INTERNAL);
+    return r->is_logged ? WR_REQ_CLOSING : WR_REQ_LOG;
+}
+
 static void run_req(struct wr_task *t)
 {
     struct wr_reqx *x = wr_container_of(t, struct wr_reqx, r.task);
     uint64_t id = x->r.id;
 
     wr_obj_check(&x->r, WR_REQ_MAGIC);
+    wr_recorder_enter_req(id, x->r.log.conn_no, &x->r.peer, x->r.head->request_line);
+    if (!WR_ASSERT_REQ(x->r.state < WR_REQ_CLOSED)) {
+        wr_fsm_force(&req_fsm, &x->r.state, give_up(x), id);
+    }
     for (;;) {
         enum req_state next = steps[x->r.state](x);
 
         if (next == WR_REQ_WAIT) {
             return;
         }
-        wr_fsm_move(&req_fsm, &x->r.state, next, id);
+        if (!wr_fsm_move(&req_fsm, &x->r.state, next, id)) {
+            wr_fsm_force(&req_fsm, &x->r.state, give_up(x), id);
+        }
     }
 }
 

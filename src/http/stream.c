@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stream.c: the two halves of an exchange as a state table, for all codecs. Only codecs call this;
- * it wakes nobody, so that a codec tells its user once whatever changed in a run. Owner thread
- * only.
+ * it wakes nobody, so that a codec tells its user once whatever changed in a run; but for a move
+ * that is not in the table, which ends the exchange. Owner thread only.
  *
  * A tunnel begins anew with both halves in BODY, hence the move from DONE back to it.
  */
@@ -10,6 +10,7 @@
 
 #include "base/fsm.h"
 #include "base/obj.h"
+#include "event/task.h"
 
 #define B(s) (1u << WR_HALF_##s)
 
@@ -33,19 +34,32 @@ static const uint32_t half_moves[] = {
 #undef X
 };
 
-static const struct wr_fsm rx_fsm = {"stream rx", half_names, half_moves};
-static const struct wr_fsm tx_fsm = {"stream tx", half_names, half_moves};
+static const struct wr_fsm rx_fsm = WR_FSM("stream rx", half_names, half_moves);
+static const struct wr_fsm tx_fsm = WR_FSM("stream tx", half_names, half_moves);
+
+/* A bug of ours: the half is RESET, and the user ends the exchange. */
+static void give_up(struct wr_stream *s)
+{
+    wr_stream_note(s, WR_REASON_INTERNAL, 0);
+    wr_task_wake_opt(s->user);
+}
 
 void wr_stream_set_rx(struct wr_stream *s, enum wr_stream_half to)
 {
     wr_obj_check(s, WR_STREAM_MAGIC);
-    wr_fsm_move(&rx_fsm, &s->rx, to, (uint64_t)(uintptr_t)s);
+    if (!wr_fsm_move(&rx_fsm, &s->rx, to, (uint64_t)(uintptr_t)s)) {
+        wr_fsm_force(&rx_fsm, &s->rx, WR_HALF_RESET, (uint64_t)(uintptr_t)s);
+        give_up(s);
+    }
 }
 
 void wr_stream_set_tx(struct wr_stream *s, enum wr_stream_half to)
 {
     wr_obj_check(s, WR_STREAM_MAGIC);
-    wr_fsm_move(&tx_fsm, &s->tx, to, (uint64_t)(uintptr_t)s);
+    if (!wr_fsm_move(&tx_fsm, &s->tx, to, (uint64_t)(uintptr_t)s)) {
+        wr_fsm_force(&tx_fsm, &s->tx, WR_HALF_RESET, (uint64_t)(uintptr_t)s);
+        give_up(s);
+    }
 }
 
 void wr_stream_note(struct wr_stream *s, enum wr_reason why, int err)

@@ -120,29 +120,34 @@ void wr_child_close_others(int keep_to)
     (void)close_range((unsigned)keep_to + 1, UINT_MAX, CLOSE_RANGE_CLOEXEC);
 }
 
-WR_NORETURN static void become_worker(struct wr_supervisor *s, const struct wr_loaded *l, int chan)
+/* Out of the way of the numbers that the worker expects. */
+static int lift(int fd)
+{
+    return fd == -1 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, WR_AUTOPSY_FD + 1);
+}
+
+WR_NORETURN static void become_worker(const struct wr_child *c, const struct wr_loaded *l, int chan)
 {
     static char title[] = "weir: worker process";
     static char channel[] = WR_WORKER_ENV "=3";
     const struct wr_main_conf *mc = wr_main_conf_of(l->gen);
     char *argv[] = {title, NULL};
     char *env[ENV_MAX];
-    int self = s->start->self_fd;
+    int self = lift(c->s->start->self_fd), recorders = lift(c->autopsy.fd);
 
+    chan = lift(chan);
     if (wr_privs_apply(mc) != WR_OK) {
         _exit(2);
     }
     make_env(mc, channel, env);
-    /* Number 3 may be our own program. */
-    if (self == WORKER_FD) {
-        self = fcntl(self, F_DUPFD_CLOEXEC, WORKER_FD + 1);
-    }
-    if (chan == WORKER_FD) {
-        (void)fcntl(chan, F_SETFD, 0);
-    } else if (dup2(chan, WORKER_FD) == -1) {
+    if (chan == -1 || dup2(chan, WORKER_FD) == -1) {
         _exit(2);
     }
-    wr_child_close_others(WORKER_FD);
+    (void)close(WR_AUTOPSY_FD); /* whatever it was */
+    if (recorders != -1) {
+        (void)dup2(recorders, WR_AUTOPSY_FD); /* without them it serves, too */
+    }
+    wr_child_close_others(WR_AUTOPSY_FD);
     (void)fexecve(self, argv, env);
     wr_log_errno(NULL, WR_LOG_EMERG, errno, "execve() of the worker failed");
     _exit(2);
@@ -170,10 +175,12 @@ static enum wr_status spawn(struct wr_child *c, const struct wr_loaded *l, int t
         }
         return st;
     }
+    wr_autopsy_open(&c->autopsy, wr_main_conf_of(l->gen)->threads);
     c->pid = fork();
     if (c->pid == 0) {
-        become_worker(c->s, l, there);
+        become_worker(c, l, there);
     }
+    wr_autopsy_close_fd(&c->autopsy);
     (void)close(there);
     if (c->pid == -1) {
         c->pid = 0;
@@ -194,7 +201,10 @@ static void close_chan(struct wr_child *c)
 
 static void free_child(struct wr_grave *g)
 {
-    wr_mem_free(wr_container_of(g, struct wr_child, grave));
+    struct wr_child *c = wr_container_of(g, struct wr_child, grave);
+
+    wr_autopsy_close(&c->autopsy);
+    wr_mem_free(c);
 }
 
 /* At the end of the loop's turn it is freed. */
@@ -212,7 +222,8 @@ struct wr_child *wr_child_start(struct wr_supervisor *s, const struct wr_loaded 
     struct wr_child *c = wr_mem_alloc(sizeof(*c));
     int there;
 
-    *c = (struct wr_child){.s = s, .role = role, .chan = -1, .started_ms = wr_now_ms()};
+    *c = (struct wr_child){
+        .s = s, .role = role, .chan = -1, .autopsy.fd = -1, .started_ms = wr_now_ms()};
     wr_list_push(&s->children, &c->node);
     wr_task_init(&c->task, run_chan, "worker's messages");
     wr_io_init(&c->io, WR_IO_NOTIFY, &c->task);
@@ -316,6 +327,7 @@ static void log_end(const struct wr_child *c, int status)
     if (WIFSIGNALED(status)) {
         wr_log(NULL, WR_LOG_ALERT, "worker process %d exited on signal %d%s", (int)c->pid,
                WTERMSIG(status), WCOREDUMP(status) ? " (core dumped)" : "");
+        wr_autopsy_report(&c->autopsy, (int)c->pid, WTERMSIG(status));
     } else {
         wr_log(NULL, is_expected && WEXITSTATUS(status) == 0 ? WR_LOG_NOTICE : WR_LOG_ALERT,
                "worker process %d exited with code %d", (int)c->pid, WEXITSTATUS(status));

@@ -19,6 +19,7 @@
 #include "base/strbuf.h"
 #include "conf/docs.h"
 #include "event/signals.h"
+#include "main/autopsy.h"
 #include "main/cmdline.h"
 #include "main/demo.h"
 #include "main/modules.h"
@@ -75,6 +76,7 @@ static int run_worker(const char *channel)
         return 1;
     }
     (void)prctl(PR_SET_NAME, "weir-worker"); /* cosmetic */
+    wr_autopsy_attach(WR_AUTOPSY_FD);
     if (wr_modules_boot() != WR_OK) {
         return 1;
     }

@@ -18,6 +18,7 @@
 #include "event/task.h"
 #include "event/thread.h"
 #include "event/timer.h"
+#include "main/autopsy.h"
 #include "main/chan.h"
 #include "main/load.h"
 #include "main/pidfile.h"
@@ -42,6 +43,7 @@ struct wr_child {
     struct wr_io io;
     struct wr_task task;
     struct wr_thread thread;
+    struct wr_autopsy autopsy;
     int thread_chan;
     int thread_code;
     bool is_ready; /* it served a generation */

@@ -42,13 +42,18 @@ static const uint32_t state_moves[] = {
 #undef X
 };
 
-static const struct wr_fsm simple_fsm = {"simple peer", state_names, state_moves};
+static const struct wr_fsm simple_fsm = WR_FSM("simple peer", state_names, state_moves);
 
 static const struct wr_stream_ops simple_ops;
 
 static void set_state(struct simple_pconn *c, enum wr_pconn_state to)
 {
-    wr_fsm_move(&simple_fsm, &c->pc.state, to, c->no);
+    if (!wr_fsm_move(&simple_fsm, &c->pc.state, to, c->no)) {
+        WR_ASSERT(c->pc.state != WR_PCONN_CLOSED); /* its memory is on the way to the grave */
+        wr_fsm_force(&simple_fsm, &c->pc.state, to, c->no);
+        c->is_faulty = true;
+        wr_task_wake(&c->pc.conn->task); /* which ends it */
+    }
 }
 
 static void want_in(struct simple_pconn *c, bool on)
@@ -254,6 +259,11 @@ static void run_pconn(struct wr_task *t)
     struct simple_pconn *c = wr_container_of(conn, struct simple_link, conn)->client;
 
     wr_obj_check(conn, WR_CONN_MAGIC);
+    wr_recorder_enter_conn(conn->no);
+    if (c->is_faulty || c->pc.state > WR_PCONN_CLOSED) { /* to close it is a move that counts */
+        end_pconn(c, WR_REASON_INTERNAL, 0, WR_IO_CLOSE_FIN);
+        return;
+    }
     switch ((enum wr_pconn_state)c->pc.state) {
     case WR_PCONN_CONNECTING:
         step_connecting(c);

@@ -57,6 +57,7 @@ struct simple_pconn {
     uint64_t no;
     bool is_gathered; /* rest is a chunk of our own */
     bool is_in_on, is_eof, is_broken, is_buried;
+    bool is_faulty; /* a bug of ours: to be closed */
 };
 
 struct simple_link {

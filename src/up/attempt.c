@@ -42,7 +42,7 @@ static const uint32_t state_moves[] = {
 #undef X
 };
 
-static const struct wr_fsm attempt_fsm = {"attempt", state_names, state_moves};
+static const struct wr_fsm attempt_fsm = WR_FSM("attempt", state_names, state_moves);
 
 static const char *const cause_texts[] = {
     [WR_CAUSE_NONE] = "given up",
@@ -65,7 +65,11 @@ static const char *const cause_texts[] = {
 static void set_state(struct wr_up *u, enum wr_attempt_state to)
 {
     wr_timer_disarm(&u->timer);
-    wr_fsm_move(&attempt_fsm, &u->attempt.state, to, u->req->id);
+    if (!wr_fsm_move(&attempt_fsm, &u->attempt.state, to, u->req->id)) {
+        /* What follows relies on it; the request ends, and this with it. */
+        wr_fsm_force(&attempt_fsm, &u->attempt.state, to, u->req->id);
+        wr_req_fail(u->req, 500);
+    }
     if (to == WR_ATTEMPT_CONNECT) {
         wr_timer_arm(&u->timer, wr_now_ms() + u->start.conf->connect_timeout_ms);
     }
@@ -194,7 +198,10 @@ void wr_attempt_step(struct wr_up *u)
     if (a->state != WR_ATTEMPT_ACTIVE) {
         return;
     }
-    WR_ASSERT(s != NULL); /* active means: on a stream */
+    if (!WR_ASSERT_REQ(s != NULL)) { /* active means: on a stream */
+        wr_attempt_end(u, WR_CAUSE_OURS, 0);
+        return;
+    }
     /* A head that is whole is looked at first, whatever came behind it (U6.5). */
     if (s->head_in == NULL ? wr_stream_is_reset(s) : a->is_accepted && s->rx == WR_HALF_RESET) {
         a->reason = s->reason;

@@ -57,7 +57,7 @@ static const uint32_t state_moves[] = {
 #undef X
 };
 
-static const struct wr_fsm up_fsm = {"up", state_names, state_moves};
+static const struct wr_fsm up_fsm = WR_FSM("up", state_names, state_moves);
 
 typedef enum wr_up_state step_fn(struct wr_up *u);
 
@@ -588,11 +588,18 @@ static void run(struct wr_content *c)
 
     wr_obj_check(u, WR_UP_MAGIC);
     while (!u->req->is_content_over) {
+        if (!WR_ASSERT_REQ(u->state < WR_UP_WAIT)) {
+            wr_req_fail(u->req, 500); /* which closes this, or cuts the answer */
+            return;
+        }
         next = steps[u->state](u);
         if (next == WR_UP_WAIT) {
             return;
         }
-        wr_fsm_move(&up_fsm, &u->state, next, u->req->id);
+        if (!wr_fsm_move(&up_fsm, &u->state, next, u->req->id)) {
+            wr_req_fail(u->req, 500);
+            return;
+        }
     }
 }
 

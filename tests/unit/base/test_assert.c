@@ -6,6 +6,7 @@
 #include "unit/base/t.h"
 
 #include "base/assert.h"
+#include "base/fsm.h"
 #include "base/log.h"
 #include "base/obj.h"
 #include "base/recorder.h"
@@ -26,13 +27,15 @@ static void dump_and_fail(void *data, int fd)
 static void fail_with_dumpers(void *data)
 {
     static const char *const names[] = {"IDLE", "BUSY"};
+    static const uint32_t moves[] = {1u << 1, 1u << 0};
+    static const struct wr_fsm toy = WR_FSM("toy", names, moves);
     char one[] = "<one>", two[] = "<two>", three[] = "<three>";
 
     wr_panic_add(dump_text, one);
     wr_panic_add(dump_text, two);
     wr_panic_add(dump_text, three);
     wr_panic_remove(dump_text, two);
-    wr_recorder_note("toy", names, 17, 0, 1);
+    wr_recorder_note(&toy, 17, 0, 1);
     WR_ASSERT(data != NULL);
 }
 
