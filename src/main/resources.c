@@ -97,8 +97,22 @@ static enum wr_status prepare_log(void *data, struct wr_str path, int *fd, bool 
     return WR_OK;
 }
 
-/* Makes a folder and those above it, as they are named in the configuration; the last one private.
- */
+/* path: '\0' behind it. The folder above is made as well when it alone is missing. */
+static int make_private(char *path)
+{
+    char *slash = strrchr(path, '/');
+    int rc = mkdir(path, 0700);
+
+    if (rc == 0 || errno != ENOENT || slash == NULL || slash == path) {
+        return rc;
+    }
+    *slash = '\0';
+    rc = mkdir(path, 0755);
+    *slash = '/';
+    return rc == 0 ? mkdir(path, 0700) : rc;
+}
+
+/* Makes a folder that only the worker's user may enter, or takes over one that is there. */
 static enum wr_status make_folder(const struct wr_main_conf *mc, struct wr_str path)
 {
     char room[4096];
@@ -124,7 +138,7 @@ static enum wr_status make_folder(const struct wr_main_conf *mc, struct wr_str p
                    ? wr_privs_chown(mc, room)
                    : WR_OK;
     }
-    return mkdir(room, 0700) == 0 ? wr_privs_chown(mc, room) : WR_ESYS;
+    return make_private(room) == 0 ? wr_privs_chown(mc, room) : WR_ESYS;
 }
 
 static enum wr_status prepare_folders(const struct wr_gen *g)

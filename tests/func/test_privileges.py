@@ -160,3 +160,12 @@ def test_without_root_low_port(weir):
                           text=True, user=entry.pw_uid, group=entry.pw_gid, extra_groups=[], check=False, timeout=20)
     assert done.returncode == 1
     assert "bind() to 127.0.0.1:81 failed (13: Permission denied)" in done.stderr
+
+
+@as_root
+@pytest.mark.weir_only("nginx makes the last folder only")
+def test_temp_folder_below_a_missing_one(weir):
+    server = weir(ONE, main=MAIN, http="server { listen 127.0.0.1:{port2}; client_body_temp_path {dir}/new/body; }")
+    st = os.stat(server.path("new/body"))
+    assert st.st_uid == pwd.getpwnam(USER).pw_uid and stat.S_IMODE(st.st_mode) == 0o700
+    assert stat.S_IMODE(os.stat(server.path("new")).st_mode) == 0o755
