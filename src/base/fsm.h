@@ -67,4 +67,19 @@ static inline void wr_fsm_force(const struct wr_fsm *f, uint8_t *state, unsigned
     *state = (uint8_t)to;
 }
 
+/*
+ * For a machine whose setter's callers rely on the move, and whose last state means that its memory
+ * is on the way to the grave: a move that the table forbids is made, and *faulty is set; the
+ * object's task ends it. Out of the last state there is no way: panics.
+ */
+static inline void wr_fsm_move_on(const struct wr_fsm *f, uint8_t *state, unsigned to, uint64_t id,
+                                  bool *faulty)
+{
+    if (WR_UNLIKELY(!wr_fsm_move(f, state, to, id))) {
+        WR_ASSERT(*state != f->cnt - 1);
+        wr_fsm_force(f, state, to, id);
+        *faulty = true;
+    }
+}
+
 #endif

@@ -37,16 +37,6 @@ static unsigned part;            /* the next to be told; the teller's */
 
 static WR_THREAD_LOCAL void *alt_stack;
 
-bool wr_fault_is(int signo)
-{
-    for (size_t i = 0; i < WR_ARRAY_LEN(signos); i++) {
-        if (signos[i] == signo) {
-            return true;
-        }
-    }
-    return false;
-}
-
 void wr_fault_unblock(sigset_t *set)
 {
     for (size_t i = 0; i < WR_ARRAY_LEN(signos); i++) {

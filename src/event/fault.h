@@ -9,7 +9,6 @@
 #define WR_EVENT_FAULT_H
 
 #include <signal.h>
-#include <stdbool.h>
 
 #include "base/compiler.h"
 
@@ -29,8 +28,6 @@
 void wr_fault_unblock(sigset_t *set);
 /* For the process, and a stack for the calling thread. Before other threads start. */
 void wr_fault_install(void);
-/* True: signo is one of those that tell where the program failed. */
-bool wr_fault_is(int signo);
 /* Each other thread: a stack for its last words, and its end. Nothing when not installed. */
 void wr_fault_thread_begin(void);
 void wr_fault_thread_end(void);

@@ -90,12 +90,7 @@ static struct h1_client *client_of(struct wr_pconn *pc)
 
 static void set_state(struct h1_client *c, enum wr_pconn_state to)
 {
-    if (!wr_fsm_move(&client_fsm, &c->pc.state, to, c->no)) {
-        WR_ASSERT(c->pc.state != WR_PCONN_CLOSED); /* its memory is on the way to the grave */
-        wr_fsm_force(&client_fsm, &c->pc.state, to, c->no);
-        c->is_faulty = true;
-        wr_task_wake(&c->pc.conn->task); /* which ends it */
-    }
+    wr_fsm_move_on(&client_fsm, &c->pc.state, to, c->no, &c->is_faulty);
 }
 
 static void want_in(struct h1_client *c, bool on)

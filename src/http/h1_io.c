@@ -355,7 +355,10 @@ static enum wr_status grow_head(struct h1_tx *tx, enum wr_chunk_class cls)
         return WR_ENOMEM;
     }
     if (old) {
-        WR_ASSERT(n <= c->cap);
+        if (!WR_ASSERT_REQ(n <= c->cap)) {
+            wr_chunk_unref(c);
+            return WR_ENOMEM; /* there is no room: this message ends */
+        }
         memcpy(c->data, old->data + tx->head_off, n);
         wr_chunk_unref(old);
     }

@@ -124,12 +124,7 @@ static void arm(struct wr_h1_server *c, uint64_t at_ms)
 
 static void set_state(struct wr_h1_server *c, enum h1_server_state to)
 {
-    if (!wr_fsm_move(&server_fsm, &c->state, to, c->conn.no)) {
-        WR_ASSERT(c->state != H1_SERVER_CLOSED); /* its memory is on the way to the grave */
-        wr_fsm_force(&server_fsm, &c->state, to, c->conn.no);
-        c->is_faulty = true;
-        wr_task_wake(&c->conn.task); /* which ends it */
-    }
+    wr_fsm_move_on(&server_fsm, &c->state, to, c->conn.no, &c->is_faulty);
     c->at_ms = 0;
 }
 
@@ -956,11 +951,10 @@ static void run_server(struct wr_task *t)
 
     wr_obj_check(&c->conn, WR_CONN_MAGIC);
     wr_recorder_enter_conn(c->conn.no);
-    if (c->is_faulty || c->state > H1_SERVER_CLOSED) { /* to close it is a move that counts */
-        close_server(c, WR_REASON_INTERNAL, WR_IO_CLOSE_RESET);
-        return;
+    while (c->state < H1_SERVER_CLOSED && !c->is_faulty && steps[c->state](c)) {
     }
-    while (c->state != H1_SERVER_CLOSED && steps[c->state](c)) {
+    if (c->is_faulty || c->state > H1_SERVER_CLOSED) {
+        close_server(c, WR_REASON_INTERNAL, WR_IO_CLOSE_RESET);
     }
 }
 

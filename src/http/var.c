@@ -331,7 +331,9 @@ enum wr_status wr_var_value(struct wr_req *r, uint32_t no, struct wr_str *ret, b
     if (!vs) {
         return WR_ENOMEM;
     }
-    WR_ASSERT(no < vs->cnt);
+    if (!WR_ASSERT_REQ(no < vs->cnt)) {
+        return WR_ECANCELED;
+    }
     e = &r->http->vars->at[no];
     v = &vs->at[no];
     if (v->state == WR_VALUE_UNKNOWN && e->row) {
@@ -363,7 +365,9 @@ enum wr_status wr_var_set(struct wr_req *r, uint32_t no, struct wr_str value)
     if (!vs) {
         return WR_ENOMEM;
     }
-    WR_ASSERT(no < vs->cnt);
+    if (!WR_ASSERT_REQ(no < vs->cnt)) {
+        return WR_ECANCELED;
+    }
     vs->at[no] = (struct wr_value){.s = value, .state = WR_VALUE_SET};
     return WR_OK;
 }

@@ -361,6 +361,7 @@ void wr_children_reap(struct wr_supervisor *s)
             wr_upgrade_note_exit(s, pid, status);
             continue;
         }
+        run_chan(&c->task); /* what it said last: it may have been ready */
         log_end(c, status);
         if (s->is_ending && (WIFSIGNALED(status) || WEXITSTATUS(status) != 0)) {
             s->exit_code = 1;

@@ -48,12 +48,7 @@ static const struct wr_stream_ops simple_ops;
 
 static void set_state(struct simple_pconn *c, enum wr_pconn_state to)
 {
-    if (!wr_fsm_move(&simple_fsm, &c->pc.state, to, c->no)) {
-        WR_ASSERT(c->pc.state != WR_PCONN_CLOSED); /* its memory is on the way to the grave */
-        wr_fsm_force(&simple_fsm, &c->pc.state, to, c->no);
-        c->is_faulty = true;
-        wr_task_wake(&c->pc.conn->task); /* which ends it */
-    }
+    wr_fsm_move_on(&simple_fsm, &c->pc.state, to, c->no, &c->is_faulty);
 }
 
 static void want_in(struct simple_pconn *c, bool on)
