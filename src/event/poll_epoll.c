@@ -652,6 +652,7 @@ static enum wr_status epoll_send(struct wr_poll *p, struct wr_io *io, const stru
                                  int cnt, size_t *ret_n)
 {
     struct epoll_poll *ep = epoll_of(p);
+    int flags = MSG_NOSIGNAL | MSG_DONTWAIT | (io->is_more ? MSG_MORE : 0);
     size_t total = 0;
     ssize_t n;
 
@@ -663,7 +664,7 @@ static enum wr_status epoll_send(struct wr_poll *p, struct wr_io *io, const stru
     }
     do {
         if (cnt == 1) {
-            n = send(io->fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+            n = send(io->fd, iov[0].iov_base, iov[0].iov_len, flags);
         } else {
             union {
                 const struct iovec *in;
@@ -671,7 +672,7 @@ static enum wr_status epoll_send(struct wr_poll *p, struct wr_io *io, const stru
             } v = {.in = iov};
             struct msghdr m = {.msg_iov = v.out, .msg_iovlen = (size_t)cnt};
 
-            n = sendmsg(io->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+            n = sendmsg(io->fd, &m, flags);
         }
     } while (n == -1 && errno == EINTR);
     if (n == -1) {

@@ -679,7 +679,9 @@ static enum wr_status send_once(struct h1_xchg *x, struct wr_conn *c, bool *ret_
         *ret_is_idle = true;
         return WR_OK;
     }
+    c->io.is_more = file && !tx->file_buf; /* the head, and the start of the file, are one packet */
     st = wr_conn_send(c, iov, cnt, &n);
+    c->io.is_more = false;
     if (st != WR_OK) {
         return st;
     }

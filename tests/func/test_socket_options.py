@@ -81,6 +81,20 @@ def test_nopush(weir, text):
     wait_for(lambda: not options_of(server, client)[1], "the end of TCP_CORK")
 
 
+@pytest.mark.weir_only("nginx sends the head by itself unless tcp_nopush is on")
+@pytest.mark.parametrize("text", ["", "tcp_nodelay off;"])
+def test_small_file_is_one_packet(weir, text):
+    """Head and file in one packet (MSG_MORE), without an option set and taken back; a head alone does not wait."""
+    server = weir(text + "root {dir}; location /none { return 204; }", files={"a.txt": b"x" * 100, "empty": b""})
+    client = server.client()
+    for i, path in enumerate(("/a.txt", "/empty", "/a.txt", "/none", "/a.txt"), 1):
+        assert client.get(path).body == (b"x" * 100 if path == "/a.txt" else b"")
+        info = client.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+        if len(info) < DATA_SEGS_IN + 4:
+            skip_loudly("this kernel does not count segments")
+        assert struct.unpack_from("I", info, DATA_SEGS_IN)[0] == i
+
+
 def test_nopush_large_file(weir):
     data = os.urandom(3 << 20)
     server = weir("sendfile on; tcp_nopush on; root {dir};", files={"a.bin": data})
