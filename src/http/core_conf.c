@@ -855,7 +855,7 @@ static const struct wr_dir core_dirs[] = {
      WR_DIR_FIELD(LOC, struct wr_core_loc, keepalive), .def = "75s",
      .doc = "Time that an idle connection stays open; second: what the client is told."},
     LOC_ROW("keepalive_min_timeout", keepalive_min_ms, set_long_msec, NULL, "0", "Time that idle connections stay on shutdown at least."),
-    {.name = "keepalive_disable", .contexts = ALL, .min = 1, .max = 2, .set = wr_set_mask,
+    {.name = "keepalive_disable", .contexts = ALL, .min = 1, .max = 2, .flags = WR_DIR_REPEAT, .set = wr_set_mask,
      .data = keepalive_words, WR_DIR_FIELD(LOC, struct wr_core_loc, keepalive_disable), .def = "msie6",
      .doc = "Browsers whose connections are closed after POST (msie6) or always (safari)."},
     LOC_ROW("lingering_close", lingering, wr_set_enum, lingering_words, "on", "Read on before a connection is closed?"),

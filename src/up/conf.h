@@ -112,6 +112,12 @@ enum wr_status wr_up_conf_merged(struct wr_conf *cf, struct wr_scope *s, struct 
         .name = p nm, .contexts = WR_CTX_HTTP_ALL, .min = lo, .max = hi,                           \
         WR_DIR_FIELD(LOC, T, field), .set = setter, .data = info, .def = dflt, .doc = text         \
     }
+#define WR_UP_ROW_WORDS(p, nm, T, field, info, dflt, text)                                         \
+    {                                                                                              \
+        .name = p nm, .contexts = WR_CTX_HTTP_ALL, .min = 1, .max = WR_ARGS_ANY,                   \
+        .flags = WR_DIR_REPEAT, WR_DIR_FIELD(LOC, T, field), .set = wr_set_mask, .data = info,     \
+        .def = dflt, .doc = text                                                                   \
+    }
 #define WR_UP_ROW_MANY(p, nm, T, field, text)                                                      \
     {                                                                                              \
         .name = p nm, .contexts = WR_CTX_HTTP_ALL, .min = 1, .max = 1, .flags = WR_DIR_REPEAT,     \
@@ -126,8 +132,8 @@ enum wr_status wr_up_conf_merged(struct wr_conf *cf, struct wr_scope *s, struct 
                   "Between two successful writes to a peer."),                                     \
         WR_UP_ROW(p, "_read_timeout", 1, 1, T, u.read_timeout_ms, wr_set_msec, "60s",              \
                   "Between two reads from a peer."),                                               \
-        WR_UP_ROW_DATA(p, "_next_upstream", 1, WR_ARGS_ANY, T, u.next_upstream, wr_set_mask,       \
-                       wr_up_next_words, "error timeout", "When to try the next peer."),           \
+        WR_UP_ROW_WORDS(p, "_next_upstream", T, u.next_upstream, wr_up_next_words,                 \
+                        "error timeout", "When to try the next peer."),                            \
         WR_UP_ROW(p, "_next_upstream_tries", 1, 1, T, u.next_tries, wr_set_num, "0",               \
                   "Most tries; 0: as many as there are peers."),                                   \
         WR_UP_ROW(p, "_next_upstream_timeout", 1, 1, T, u.next_timeout_ms, wr_set_msec, "0",       \
@@ -175,8 +181,8 @@ enum wr_status wr_up_conf_merged(struct wr_conf *cf, struct wr_scope *s, struct 
          WR_DIR_FIELD(LOC, T, u.bind),                                                             \
          .set = wr_set_up_bind,                                                                    \
          .doc = "Local address of connections to peers, or off."},                                 \
-        WR_UP_ROW_DATA(p, "_ignore_headers", 1, WR_ARGS_ANY, T, u.ignore_headers, wr_set_mask,     \
-                       wr_up_ignore_words, NULL, "Header fields of peers that are not obeyed."),   \
+        WR_UP_ROW_WORDS(p, "_ignore_headers", T, u.ignore_headers, wr_up_ignore_words, NULL,       \
+                        "Header fields of peers that are not obeyed."),                            \
         WR_UP_ROW_MANY(p, "_hide_header", T, u.hide_headers,                                       \
                        "A header field of peers that is not passed."),                             \
         WR_UP_ROW_MANY(p, "_pass_header", T, u.pass_headers,                                       \

@@ -50,6 +50,14 @@ def bad_status(code):
     return script
 
 
+@pytest.mark.parametrize("code", [500, 404])
+def test_words_of_several_lines_add_up(weir, origin, code):  # U3.3: as in nginx, which takes the directive more than once
+    bad, up = origin(bad_status(code)), origin(OK)
+    server = start(weir, ["{bad}", "{up}"], "proxy_next_upstream http_500; proxy_next_upstream http_404;", bad=bad, up=up)
+    assert server.get("/a").text == "good"
+    assert server.access(1) == [f"200|{bad}, {up}|{code}, 200"]
+
+
 def test_refused_goes_to_the_next(weir, origin):  # U3.3
     up = origin(OK)
     server = start(weir, ["127.0.0.1:{port_closed}", "{up}"], up=up)
