@@ -439,7 +439,7 @@ int wr_supervisor_test(const struct wr_start *start, bool is_dump, bool is_quiet
     enum wr_status st;
 
     if (is_quiet) {
-        wr_say_least(WR_LOG_ERROR);
+        wr_say_least(WR_LOG_WARN);
     }
     st = wr_load_disk(start, 1, false, &l);
     if (st == WR_OK && !is_quiet) {

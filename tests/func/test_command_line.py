@@ -73,6 +73,14 @@ def test_t_quiet_still_shows_errors(command):
     assert result.returncode == 1 and 'unknown directive "foo"' in result.stderr
 
 
+def test_t_quiet_still_shows_warnings(command):
+    server = command(text="events {}\nhttp { access_log off; server { listen 127.0.0.1:1; "
+                          "keepalive_disable msie6; keepalive_disable msie6; } }\n")
+    result = server.command("-t", "-q", "-e", server.path("e.log"))
+    assert result.returncode == 0
+    assert re.sub(r"^.*\[warn\] (\d+#\d+: )?", "", result.stderr) == f'duplicate value "msie6" in {server.conf}:2\n'
+
+
 def test_joined_options(command):
     server = command(text=OK)
     result = run("-tqc", server.conf, "-p", server.dir)
