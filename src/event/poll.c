@@ -20,7 +20,8 @@
 
 void wr_io_init(struct wr_io *io, enum wr_io_mode mode, struct wr_task *task)
 {
-    *io = (struct wr_io){.fd = -1, .task = task, .mode = (uint8_t)mode, ._wants = WR_IOW_IN};
+    *io = (struct wr_io){
+        .fd = -1, .rx_pipe = -1, .task = task, .mode = (uint8_t)mode, ._wants = WR_IOW_IN};
     wr_obj_init(io, WR_IO_MAGIC);
     wr_list_init(&io->_ready);
 }
@@ -91,6 +92,8 @@ void wr_io_close(struct wr_io *io, enum wr_io_close_how how)
         wr_chunk_unref(wr_take(&io->rx));
         io->rx_len = 0;
     }
+    io->rx_piped = 0;
+    io->rx_pipe = -1;
     if (io->fd == -1) {
         return;
     }
@@ -103,7 +106,7 @@ int wr_io_detach(struct wr_io *io)
     int fd;
 
     wr_obj_check(io, WR_IO_MAGIC);
-    WR_ASSERT(io->fd != -1 && io->rx == NULL && !io->is_connecting);
+    WR_ASSERT(io->fd != -1 && io->rx == NULL && io->rx_piped == 0 && !io->is_connecting);
     fd = io->poll->ops->detach(io->poll, io);
     leave_poll(io);
     return fd;
@@ -116,7 +119,7 @@ void wr_io_want_in(struct wr_io *io, bool on)
         return;
     }
     io->poll->ops->want(io->poll, io, on);
-    if (on && (io->rx != NULL || (io->_wants & WR_IOW_RX_DONE) != 0 ||
+    if (on && (io->rx != NULL || io->rx_piped != 0 || (io->_wants & WR_IOW_RX_DONE) != 0 ||
                (io->facts & WR_IO_READABLE) != 0)) {
         wr_task_wake_opt(io->task);
     }
@@ -134,6 +137,22 @@ enum wr_status wr_io_send_file(struct wr_io *io, int file_fd, uint64_t off, size
     wr_obj_check(io, WR_IO_MAGIC);
     WR_ASSERT(io->fd != -1);
     return io->poll->ops->send_file(io->poll, io, file_fd, off, n, ret_n);
+}
+
+enum wr_status wr_io_send_pipe(struct wr_io *io, int pipe_fd, size_t n, size_t *ret_n)
+{
+    wr_obj_check(io, WR_IO_MAGIC);
+    WR_ASSERT(io->fd != -1);
+    return io->poll->ops->send_pipe(io->poll, io, pipe_fd, n, ret_n);
+}
+
+void wr_io_aim(struct wr_io *io, int fd, uint32_t max)
+{
+    wr_obj_check(io, WR_IO_MAGIC);
+    WR_ASSERT(fd == -1 || io->mode == WR_IO_STREAM);
+    io->rx_pipe = fd;
+    io->rx_max = max;
+    io->facts &= (uint16_t)~WR_IO_PIPE_FULL;
 }
 
 enum wr_status wr_io_accept(struct wr_io *io, int *ret_fd, struct wr_addr *ret_peer)
@@ -159,7 +178,8 @@ static enum wr_status why_empty(const struct wr_io *io)
     return (io->facts & WR_IO_ERR) != 0 ? WR_ESYS : WR_EOF;
 }
 
-/* rx has become empty: a descriptor that was disarmed meanwhile, or has left the set, goes on. */
+/* What was received is taken: a descriptor that was disarmed meanwhile, or has left the set, goes
+ * on. */
 static void resume_receiving(struct wr_io *io)
 {
     if (io->fd != -1 && (io->_wants & WR_IOW_IN) != 0 && (io->_wants & WR_IOW_RX_DONE) == 0 &&
@@ -188,6 +208,18 @@ enum wr_status wr_io_take(struct wr_io *io, size_t max, struct wr_chunk **ret_c,
     io->rx_len = 0;
     resume_receiving(io);
     return WR_OK;
+}
+
+uint32_t wr_io_take_piped(struct wr_io *io)
+{
+    uint32_t n = io->rx_piped;
+
+    wr_obj_check(io, WR_IO_MAGIC);
+    io->rx_piped = 0;
+    if (n > 0) {
+        resume_receiving(io);
+    }
+    return n;
 }
 
 const char *wr_io_peek(const struct wr_io *io, size_t *ret_len)

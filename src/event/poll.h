@@ -42,8 +42,9 @@ enum wr_io_fact {
     WR_IO_RDHUP = 4,
     WR_IO_WRITABLE = 8,
     WR_IO_CONNECTED = 16,
-    WR_IO_READABLE = 32, /* an owner that leaves it set after its run must want_in again */
-    WR_IO_HUP = 64,      /* both directions are over; rx may still hold bytes */
+    WR_IO_READABLE = 32,   /* an owner that leaves it set after its run must want_in again */
+    WR_IO_HUP = 64,        /* both directions are over; rx may still hold bytes */
+    WR_IO_PIPE_FULL = 128, /* nothing could be spliced to rx_pipe: it goes to rx again */
 };
 
 enum wr_io_mode {
@@ -62,8 +63,10 @@ struct wr_io {
     wr_handle _handle;
     struct wr_chunk *rx; /* one reference of ours; NULL: nothing here */
     uint32_t rx_off, rx_len;
-    uint32_t rx_max; /* most bytes of the next receive; 0: as the class says */
-    int err;         /* errno behind WR_IO_ERR */
+    uint32_t rx_max;   /* most bytes of the next receive; 0: as the class says */
+    uint32_t rx_piped; /* bytes that went to rx_pipe and were not taken yet */
+    int rx_pipe;       /* receives go to this kernel pipe, at most rx_max bytes; -1: to rx */
+    int err;           /* errno behind WR_IO_ERR */
     uint16_t
         facts; /* enum wr_io_fact; the owner clears WRITABLE, READABLE, CONNECTED it has seen */
     uint8_t mode;
@@ -96,6 +99,8 @@ struct wr_poll_ops {
                            size_t *ret_n);
     enum wr_status (*send_file)(struct wr_poll *p, struct wr_io *io, int file_fd, uint64_t off,
                                 size_t n, size_t *ret_n);
+    enum wr_status (*send_pipe)(struct wr_poll *p, struct wr_io *io, int pipe_fd, size_t n,
+                                size_t *ret_n);
     enum wr_status (*accept)(struct wr_poll *p, struct wr_io *io, int *ret_fd,
                              struct wr_addr *ret_peer);
     enum wr_status (*connect)(struct wr_poll *p, struct wr_io *io, const struct wr_addr *to,
@@ -151,6 +156,9 @@ enum wr_status wr_io_send(struct wr_io *io, const struct iovec *iov, int cnt,
 /* sendfile; *ret_n 0 with WR_EOF when the file is shorter than off. */
 enum wr_status wr_io_send_file(struct wr_io *io, int file_fd, uint64_t off, size_t n,
                                size_t *ret_n) WR_MUST_CHECK;
+/* splice of n bytes that lie in a kernel pipe; as wr_io_send. */
+enum wr_status wr_io_send_pipe(struct wr_io *io, int pipe_fd, size_t n,
+                               size_t *ret_n) WR_MUST_CHECK;
 /* WR_AGAIN: queue empty; WR_ELIMIT: EMFILE, ENFILE, ENOBUFS, ENOMEM; WR_ESYS: others (io->err). */
 enum wr_status wr_io_accept(struct wr_io *io, int *ret_fd, struct wr_addr *ret_peer) WR_MUST_CHECK;
 /* No more bytes from us (FIN). */
@@ -161,6 +169,14 @@ enum wr_status wr_io_shutdown(struct wr_io *io) WR_MUST_CHECK;
  */
 enum wr_status wr_io_take(struct wr_io *io, size_t max, struct wr_chunk **ret_c, uint32_t *ret_off,
                           uint32_t *ret_len) WR_MUST_CHECK;
+/*
+ * The next receives go to a kernel pipe, non-blocking, at most max bytes; fd -1: to rx again. What
+ * was spliced is taken by wr_io_take_piped, before rx: bytes that wait come in the order of
+ * arrival.
+ */
+void wr_io_aim(struct wr_io *io, int fd, uint32_t max);
+/* The bytes that went to the pipe since. */
+uint32_t wr_io_take_piped(struct wr_io *io);
 /* Looks without taking: the bytes in rx, or NULL. */
 const char *wr_io_peek(const struct wr_io *io, size_t *ret_len);
 /* The first n bytes of rx are done with. */

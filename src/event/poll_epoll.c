@@ -19,6 +19,7 @@
  * the latest. Owner thread only.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -122,7 +123,7 @@ static void set_armed(struct epoll_poll *ep, struct wr_io *io, unsigned armed)
 
 static bool can_receive(const struct wr_io *io)
 {
-    return io->mode == WR_IO_STREAM && io->rx == NULL && !io->is_connecting &&
+    return io->mode == WR_IO_STREAM && io->rx == NULL && io->rx_piped == 0 && !io->is_connecting &&
            (io->_wants & (WR_IOW_IN | WR_IOW_RX_DONE)) == WR_IOW_IN;
 }
 
@@ -147,7 +148,7 @@ static void epoll_want(struct wr_poll *p, struct wr_io *io, bool in)
     }
     io->_wants |= WR_IOW_IN;
     if (io->_in_set) {
-        if (io->rx == NULL && (io->_wants & WR_IOW_RX_DONE) == 0) {
+        if (io->rx == NULL && io->rx_piped == 0 && (io->_wants & WR_IOW_RX_DONE) == 0) {
             set_armed(ep, io, io->_armed | WR_IOA_IN);
         }
     } else if (io->mode == WR_IO_LISTEN) {
@@ -244,8 +245,43 @@ static void note_class(struct wr_io *io, size_t got, size_t asked)
     }
 }
 
-/* One receive. Returns the bytes that came. */
-static size_t receive(struct epoll_poll *ep, struct wr_io *io)
+/* Nothing came by a receive that ended so. */
+static void note_nothing(struct wr_io *io, ssize_t n, int err)
+{
+    if (n == 0) {
+        end_receiving(io, 0);
+    } else if (err != EAGAIN) {
+        end_receiving(io, err);
+    } else if (!io->_in_set && (io->facts & WR_IO_HUP) != 0) {
+        /* Out of the set with nothing to read: only the stored error is left. */
+        end_receiving(io, io->err == 0 ? ECONNRESET : 0);
+    }
+}
+
+/* False: nothing was moved. The pipe has no room, most likely; a receive to a chunk will tell. */
+static bool receive_to_pipe(struct wr_io *io)
+{
+    ssize_t n;
+
+    do {
+        n = splice(io->fd, NULL, io->rx_pipe, NULL, io->rx_max, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    } while (n == -1 && errno == EINTR);
+    if (n == -1 && errno == EAGAIN) {
+        io->facts |= WR_IO_PIPE_FULL;
+        io->rx_pipe = -1;
+        return false;
+    }
+    if (n <= 0) {
+        note_nothing(io, n, errno);
+        return true;
+    }
+    io->rx_piped = (uint32_t)n;
+    io->rx_total += (uint64_t)n;
+    wr_task_wake_opt(io->task);
+    return true;
+}
+
+static size_t receive_to_chunk(struct epoll_poll *ep, struct wr_io *io)
 {
     struct wr_chunk *c = get_room(ep, (enum rx_class)io->_cls);
     size_t room;
@@ -269,14 +305,7 @@ static size_t receive(struct epoll_poll *ep, struct wr_io *io)
         n = recv(io->fd, c->data + c->fill, room, MSG_DONTWAIT);
     } while (n == -1 && errno == EINTR);
     if (n <= 0) {
-        if (n == 0) {
-            end_receiving(io, 0);
-        } else if (errno != EAGAIN) {
-            end_receiving(io, errno);
-        } else if (!io->_in_set && (io->facts & WR_IO_HUP) != 0) {
-            /* Out of the set with nothing to read: only the stored error is left. */
-            end_receiving(io, io->err == 0 ? ECONNRESET : 0);
-        }
+        note_nothing(io, n, errno);
         return 0;
     }
     io->rx = wr_chunk_ref(c);
@@ -290,6 +319,15 @@ static size_t receive(struct epoll_poll *ep, struct wr_io *io)
     }
     wr_task_wake_opt(io->task);
     return (size_t)n;
+}
+
+/* One receive. Returns the bytes that came. */
+static size_t receive(struct epoll_poll *ep, struct wr_io *io)
+{
+    if (io->rx_pipe != -1 && receive_to_pipe(io)) {
+        return io->rx_piped;
+    }
+    return receive_to_chunk(ep, io);
 }
 
 /* ---- events --------------------------------------------------------------------------------- */
@@ -713,6 +751,30 @@ static enum wr_status epoll_send_file(struct wr_poll *p, struct wr_io *io, int f
     return WR_OK;
 }
 
+static enum wr_status epoll_send_pipe(struct wr_poll *p, struct wr_io *io, int pipe_fd, size_t n,
+                                      size_t *ret_n)
+{
+    struct epoll_poll *ep = epoll_of(p);
+    ssize_t sent;
+
+    if (io->is_connecting) {
+        return WR_AGAIN;
+    }
+    do {
+        sent = splice(pipe_fd, NULL, io->fd, NULL, n, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    } while (sent == -1 && errno == EINTR);
+    if (sent <= 0) {
+        /* The pipe has the bytes, or that is our mistake. */
+        return fail_send(ep, io, sent == 0 ? EPIPE : errno);
+    }
+    *ret_n = (size_t)sent;
+    io->tx_total += (uint64_t)sent;
+    if ((size_t)sent < n) {
+        await_writable(ep, io);
+    }
+    return WR_OK;
+}
+
 static enum wr_status epoll_shutdown(struct wr_poll *p, struct wr_io *io)
 {
     (void)p;
@@ -764,6 +826,7 @@ static const struct wr_poll_ops epoll_ops = {
     .want = epoll_want,
     .send = epoll_send,
     .send_file = epoll_send_file,
+    .send_pipe = epoll_send_pipe,
     .accept = epoll_accept,
     .connect = epoll_connect,
     .shutdown = epoll_shutdown,

@@ -878,7 +878,7 @@ static const struct wr_dir core_dirs[] = {
     {.name = "max_ranges", .contexts = ALL, .min = 1, .max = 1, .set = set_large_num,
      WR_DIR_FIELD(LOC, struct wr_core_loc, max_ranges), .doc = "Most ranges of a request; 0: none. Without it: no limit."},
     {.name = "sendfile", .contexts = ALL_IF, .min = 1, .max = 1, .set = wr_set_flag,
-     WR_DIR_FIELD(LOC, struct wr_core_loc, sendfile), .def = "on", .doc = "Send files without copying them?"},
+     WR_DIR_FIELD(LOC, struct wr_core_loc, sendfile), .def = "on", .doc = "Send files, and big bodies of peers, without copying them?"},
     LOC_ROW("sendfile_max_chunk", sendfile_max_chunk, wr_set_size, NULL, "2m", "Accepted without effect: connections take turns by the loop's budget."),
     LOC_ROW("directio", directio, wr_set_offset, &directio_bounds, "off", "Accepted without effect: files are read through the page cache."),
     LOC_ROW("directio_alignment", directio_alignment, wr_set_offset, NULL, "512", "Accepted without effect, as directio."),

@@ -357,11 +357,9 @@ static bool see_end(struct h1_client *c, enum wr_status st)
     return true;
 }
 
-static bool feed(struct h1_client *c, size_t room)
+static bool take_fed(struct h1_client *c, enum h1_fed fed)
 {
-    struct h1_answer *a = c->ans;
-
-    switch (h1_feed(&a->x, &c->rest, room)) {
+    switch (fed) {
     case H1_FED_MORE:
         return true;
     case H1_FED_DONE:
@@ -398,11 +396,37 @@ static void limit_receive(struct h1_client *c, size_t room)
     size_t max = room;
 
     if (a->x.s.rx == WR_HALF_WAIT) {
-        /* Head and the first of the body come together. */
-        max = (size_t)a->x.s.head_max + a->x.s.in_high;
+        /* Head and the first of the body come together. What is large comes better by itself. */
+        max = WR_MIN((size_t)a->x.s.head_max + a->x.s.in_high, (size_t)H1_FIRST_MAX);
         max = WR_MIN(max, room);
     }
     c->pc.conn->io.rx_max = (uint32_t)WR_MIN(max, (size_t)UINT32_MAX);
+}
+
+/*
+ * Bytes into rest, unless some are there. WR_AGAIN: none now, WR_EOF: no more come, WR_EPEERGONE:
+ * the exchange is gone.
+ */
+static enum wr_status fill_rest(struct h1_client *c, size_t room)
+{
+    struct h1_answer *a = c->ans;
+    enum wr_status st;
+
+    if (c->rest.len > 0) {
+        return WR_OK;
+    }
+    limit_receive(c, room);
+    st = h1_rest_fill(&c->rest, c->pc.conn, room);
+    if (st == WR_AGAIN) {
+        h1_rx_aim(&a->x, c->pc.conn, room);
+        return st;
+    }
+    if (st != WR_OK) {
+        return see_end(c, st) ? WR_EOF : WR_EPEERGONE;
+    }
+    a->x.s.got_bytes = true;
+    a->x.got_in = true;
+    return WR_OK;
 }
 
 /* False: the exchange is gone. *ret_wants: bytes are awaited and none are here. */
@@ -413,34 +437,33 @@ static bool pump_in(struct h1_client *c, bool *ret_wants)
     size_t room;
 
     *ret_wants = false;
+    if (!take_fed(c, h1_rx_take_piped(&a->x, c->pc.conn))) {
+        return false;
+    }
     for (;;) {
+        enum wr_status st;
+
         room = answer_room(a, s->rx == WR_HALF_BODY ? h1_rx_room(&a->x) : 0);
         if (room == 0 || c->is_eof || c->is_broken) {
             break;
         }
-        if (c->rest.len == 0) {
-            enum wr_status st;
-
-            limit_receive(c, room);
-            st = h1_rest_fill(&c->rest, c->pc.conn, room);
-            if (st == WR_AGAIN) {
-                *ret_wants = true;
-                break;
-            }
-            if (st != WR_OK) {
-                if (!see_end(c, st)) {
-                    return false;
-                }
-                break;
-            }
-            s->got_bytes = true;
-            a->x.got_in = true;
+        st = fill_rest(c, room);
+        if (st == WR_EPEERGONE) {
+            return false;
         }
-        if (s->rx == WR_HALF_WAIT ? !parse_answer(c) : !feed(c, room)) {
+        if (st != WR_OK) {
+            *ret_wants = st == WR_AGAIN;
+            break;
+        }
+        if (s->rx == WR_HALF_WAIT ? !parse_answer(c)
+                                  : !take_fed(c, h1_feed(&a->x, &c->rest, room))) {
             return false;
         }
     }
     h1_rest_settle(&c->rest);
+    if (room == 0) {
+        h1_rx_relieve(&a->x);
+    }
     /* With the answer over, IN stays on: an end or a byte more is to be seen. A tunnel yet to begin
      * waits. */
     want_in(c, c->rest.len == 0 && (room > 0 || (s->rx >= WR_HALF_DONE && !a->x.is_switch)));

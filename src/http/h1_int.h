@@ -30,6 +30,7 @@
 
 #define H1_FIELDS_MAX    1000     /* fields of one head */
 #define H1_RECV_ALL      SIZE_MAX /* whatever the poller received */
+#define H1_FIRST_MAX     65536u   /* most of an answer's first receive */
 #define H1_LOOKAHEAD     4096     /* most bytes taken of a request that is not served yet */
 #define H1_REST_COPY_MAX 2048     /* bytes that wait are copied out of large chunks up to this */
 #define H1_GATHER_MAX    (256u * 1024)       /* a head that came in pieces: the largest chunk */
@@ -47,9 +48,13 @@ struct h1_rx {
     uint64_t left;      /* WR_FRAMING_LENGTH: bytes still to come */
     struct wr_h1_chunk_decoder dec;
     struct wr_hdrs *trailers;
+    struct wr_kpipe *kpipe; /* one reference; the connection's io is aimed at it, or was */
+    uint32_t piece_cnt;     /* receives that went to it */
+    uint64_t piece_bytes;
     uint8_t framing;  /* enum wr_framing */
     bool is_wanted;   /* the user asked for the body */
     bool is_dropping; /* what comes is read and thrown away */
+    bool no_kpipe;    /* none is to be had, or it is not worth it */
 };
 
 struct h1_tx {
@@ -143,6 +148,15 @@ void h1_rx_begin(struct h1_xchg *x, const struct wr_msg *m);
 enum h1_fed h1_feed(struct h1_xchg *x, struct h1_rest *r, size_t room) WR_MUST_CHECK;
 /* Room for body bytes now: of the pipe, all when they are dropped; 0 arms the pipe's wake. */
 size_t h1_rx_room(struct h1_xchg *x);
+/*
+ * A big body that nobody looks at stays in the kernel. aim: chooses where the next receive, of at
+ * most room bytes, goes; needs all that was received to be used. take_piped: what was spliced since
+ * goes into the pipe; must be called before anything else is taken of the connection.
+ */
+void h1_rx_aim(struct h1_xchg *x, struct wr_conn *c, size_t room);
+enum h1_fed h1_rx_take_piped(struct h1_xchg *x, struct wr_conn *c) WR_MUST_CHECK;
+/* The consumer is slow: he shall not keep a kernel pipe that others need. */
+void h1_rx_relieve(struct h1_xchg *x);
 /* The body is whole: the pipe's EOF, rx DONE. */
 void h1_rx_done(struct h1_xchg *x);
 /* It ends badly: the pipe fails, rx RESET. */

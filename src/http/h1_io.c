@@ -21,6 +21,7 @@
 #define IOV_BODY_MAX 64
 #define IOV_MAX_CNT  (IOV_BODY_MAX + 3)
 #define FILE_BUF_CLS WR_CHUNK_64K
+#define KPIPE_TRIAL  16u /* pieces after which their average counts */
 
 uint64_t h1_now_us(void)
 {
@@ -308,6 +309,120 @@ enum h1_fed h1_feed(struct h1_xchg *x, struct h1_rest *r, size_t room)
     return x->rx.framing == WR_FRAMING_LENGTH && x->rx.left == 0 ? H1_FED_DONE : H1_FED_MORE;
 }
 
+/* The connection's next bytes come as chunks. */
+static void leave_kpipe(struct h1_xchg *x)
+{
+    struct wr_kpipe *k = wr_take(&x->rx.kpipe);
+
+    if (!k) {
+        return;
+    }
+    if (x->s.conn) {
+        /* What was spliced and not taken is lost with the exchange. */
+        k->in += wr_io_take_piped(&x->s.conn->io);
+        wr_io_aim(&x->s.conn->io, -1, 0);
+    }
+    wr_kpipe_unref(k);
+}
+
+/* Is the rest of the body worth a kernel pipe, and does nobody want to see it? */
+static bool is_for_kpipe(struct h1_xchg *x, const struct wr_conn *c)
+{
+    const struct h1_rx *rx = &x->rx;
+    uint64_t min = wr_kpipe_conf()->body_min;
+
+    if (rx->no_kpipe || rx->is_dropping || !rx->in || !c->link->ops->send_pipe) {
+        return false;
+    }
+    if (!rx->kpipe && (rx->framing == WR_FRAMING_LENGTH ? rx->left : x->s.rx_body_bytes) < min) {
+        return false;
+    }
+    return (rx->framing == WR_FRAMING_LENGTH ||
+            (rx->framing == WR_FRAMING_CLOSE && !x->s.is_tunnel)) &&
+           wr_pipe_can_kpipe(rx->in);
+}
+
+void h1_rx_relieve(struct h1_xchg *x)
+{
+    if (x->rx.kpipe && x->rx.in && !x->rx.is_dropping && wr_kpipe_is_scarce() &&
+        wr_pipe_copy_kpipes(x->rx.in) == WR_OK) {
+        leave_kpipe(x);
+    }
+}
+
+void h1_rx_aim(struct h1_xchg *x, struct wr_conn *c, size_t room)
+{
+    struct h1_rx *rx = &x->rx;
+    uint64_t free_room = 0, max;
+
+    if (!is_for_kpipe(x, c)) {
+        h1_rx_relieve(x);
+        wr_io_aim(&c->io, -1, c->io.rx_max);
+        return;
+    }
+    if (!rx->kpipe) {
+        rx->kpipe = wr_kpipe_new();
+        rx->no_kpipe = !rx->kpipe;
+    }
+    /* What is queued goes out soon, and leaves room for a larger piece. */
+    wr_pipe_await_low(rx->in);
+    if (rx->kpipe && ((c->io.facts & WR_IO_PIPE_FULL) == 0 || wr_kpipe_fill(rx->kpipe) == 0)) {
+        free_room = rx->kpipe->cap - wr_kpipe_fill(rx->kpipe);
+    }
+    if (free_room < wr_kpipe_conf()->piece_min) {
+        /* Full: in bytes, or in segments until it is empty. */
+        c->io.rx_pipe = -1;
+        return;
+    }
+    max = WR_MIN((uint64_t)room, free_room);
+    max = rx->framing == WR_FRAMING_LENGTH ? WR_MIN(max, rx->left) : max;
+    wr_io_aim(&c->io, rx->kpipe->wr, (uint32_t)max);
+}
+
+/* Many small pieces cost more calls than the copies would. */
+static void judge_pieces(struct h1_rx *rx, uint32_t n)
+{
+    rx->piece_cnt++;
+    rx->piece_bytes += n;
+    if (rx->piece_cnt >= KPIPE_TRIAL &&
+        rx->piece_bytes / rx->piece_cnt < wr_kpipe_conf()->piece_min) {
+        rx->no_kpipe = true;
+    }
+}
+
+enum h1_fed h1_rx_take_piped(struct h1_xchg *x, struct wr_conn *c)
+{
+    struct wr_slice s = {.kind = WR_SLICE_KPIPE};
+    struct h1_rx *rx = &x->rx;
+    uint32_t n = wr_io_take_piped(&c->io);
+    enum wr_status st;
+
+    if (n == 0 || !WR_ASSERT_REQ(rx->kpipe != NULL)) {
+        return H1_FED_MORE;
+    }
+    s.off = rx->kpipe->in;
+    s.len = n;
+    rx->kpipe->in += n;
+    rx->left -= rx->framing == WR_FRAMING_LENGTH ? n : 0;
+    x->s.rx_bytes += n;
+    x->s.rx_body_bytes += n;
+    x->s.got_bytes = true;
+    x->got_in = true;
+    judge_pieces(rx, n);
+    if (!rx->is_dropping) {
+        s.u.kpipe = wr_kpipe_ref(rx->kpipe);
+        st = wr_pipe_push(rx->in, s);
+        if (st != WR_OK && st != WR_EPEERGONE) {
+            return H1_FED_NOMEM;
+        }
+        rx->is_dropping = st == WR_EPEERGONE;
+    }
+    if (rx->is_dropping) {
+        leave_kpipe(x);
+    }
+    return rx->framing == WR_FRAMING_LENGTH && rx->left == 0 ? H1_FED_DONE : H1_FED_MORE;
+}
+
 static void leave_in(struct h1_xchg *x)
 {
     struct wr_pipe *in = wr_take(&x->rx.in);
@@ -319,6 +434,7 @@ static void leave_in(struct h1_xchg *x)
 
 void h1_rx_done(struct h1_xchg *x)
 {
+    leave_kpipe(x);
     if (x->rx.in) {
         wr_pipe_eof(x->rx.in);
         leave_in(x);
@@ -331,6 +447,7 @@ void h1_rx_done(struct h1_xchg *x)
 
 void h1_rx_fail(struct h1_xchg *x, enum wr_reason why, int err)
 {
+    leave_kpipe(x);
     if (x->rx.in) {
         wr_pipe_fail(x->rx.in, why);
         leave_in(x);
@@ -437,6 +554,9 @@ void h1_tx_take_pipe(struct h1_xchg *x, struct wr_pipe *out)
     x->tx.out = out;
     if (out) {
         wr_pipe_hand(out, WR_PIPE_CONSUMER, &x->s.conn->task);
+        if (x->s.conn->link->ops->send_pipe && !x->s.no_sendfile) {
+            wr_pipe_take_kpipes(out);
+        }
     }
 }
 
@@ -631,7 +751,8 @@ static enum wr_status read_file(struct h1_tx *tx, const struct wr_slice *s, uint
     return WR_OK;
 }
 
-static const struct wr_slice *file_at_front(const struct h1_tx *tx)
+/* The slice at the front if it is not in our memory. */
+static const struct wr_slice *kernel_front(const struct h1_tx *tx)
 {
     const struct wr_slice *s;
 
@@ -639,47 +760,69 @@ static const struct wr_slice *file_at_front(const struct h1_tx *tx)
         return NULL;
     }
     s = wr_pipe_front(tx->out);
-    return s && s->kind == WR_SLICE_FILE ? s : NULL;
+    return s && (s->kind == WR_SLICE_FILE || s->kind == WR_SLICE_KPIPE) ? s : NULL;
 }
 
 bool h1_tx_has_file(const struct h1_xchg *x, const struct wr_conn *c)
 {
-    return c->link->ops->send_file && !x->s.no_sendfile && file_at_front(&x->tx) != NULL;
+    const struct wr_slice *s = kernel_front(&x->tx);
+
+    return s && s->kind == WR_SLICE_FILE && c->link->ops->send_file && !x->s.no_sendfile;
 }
 
-/* One send of what `plan` finds, or of a file. WR_AGAIN: the other side takes no more. WR_EOF: file
- * too short. */
+static bool is_head_sent(const struct h1_tx *tx)
+{
+    return head_left(tx) == 0 && tx->frame_off == tx->frame_len;
+}
+
+/* One call for what does not lie in our memory. */
+static enum wr_status send_from_kernel(struct h1_xchg *x, struct wr_conn *c,
+                                       const struct wr_slice *s)
+{
+    const struct wr_link_ops *ops = c->link->ops;
+    uint64_t want = WR_MIN(s->len, body_allowed(&x->tx));
+    size_t total = (size_t)WR_MIN(want, (uint64_t)1 << 30), n = 0;
+    enum wr_status st;
+
+    if (s->kind == WR_SLICE_KPIPE) {
+        st = ops->send_pipe(c->link, s->u.kpipe, total, &n);
+    } else {
+        st = ops->send_file(c->link, s->u.file, s->off, total, &n);
+    }
+    if (st == WR_OK) {
+        account(x, n);
+    }
+    return st == WR_OK && n < total ? WR_AGAIN : st;
+}
+
+/* One send of what `plan` finds, or of a file or kernel pipe. WR_AGAIN: the other side takes no
+ * more. WR_EOF: file too short. */
 static enum wr_status send_once(struct h1_xchg *x, struct wr_conn *c, bool *ret_is_idle)
 {
     struct h1_tx *tx = &x->tx;
-    const struct wr_slice *file = file_at_front(tx);
+    const struct wr_slice *front = kernel_front(tx);
     struct iovec iov[IOV_MAX_CNT];
     size_t total = 0, n = 0;
     enum wr_status st;
     int cnt;
 
     *ret_is_idle = false;
-    if (file && (!c->link->ops->send_file || x->s.no_sendfile)) {
-        st = read_file(tx, file, body_allowed(tx));
+    if (front && front->kind == WR_SLICE_FILE && (!c->link->ops->send_file || x->s.no_sendfile)) {
+        st = read_file(tx, front, body_allowed(tx));
         if (st != WR_OK) {
             return st;
         }
-    } else if (file && head_left(tx) == 0 && tx->frame_off == tx->frame_len) {
-        uint64_t want = WR_MIN(file->len, body_allowed(tx));
-
-        total = (size_t)WR_MIN(want, (uint64_t)1 << 30);
-        st = c->link->ops->send_file(c->link, file->u.file, file->off, total, &n);
-        if (st == WR_OK) {
-            account(x, n);
-        }
-        return st == WR_OK && n < total ? WR_AGAIN : st;
+        front = NULL;
+    }
+    if (front && is_head_sent(tx)) {
+        return send_from_kernel(x, c, front);
     }
     cnt = plan(x, iov, &total);
     if (cnt == 0) {
         *ret_is_idle = true;
         return WR_OK;
     }
-    c->io.is_more = file && !tx->file_buf; /* the head, and the start of the file, are one packet */
+    c->io.is_more = front != NULL; /* the head, and the start of what follows, are one packet */
     st = wr_conn_send(c, iov, cnt, &n);
     c->io.is_more = false;
     if (st != WR_OK) {
@@ -783,6 +926,7 @@ void h1_xchg_init(struct h1_xchg *x, const struct wr_stream_ops *ops, struct wr_
 
 void h1_xchg_drop(struct h1_xchg *x)
 {
+    leave_kpipe(x);
     if (x->rx.in) {
         wr_pipe_fail(x->rx.in, x->s.reason != 0 ? x->s.reason : WR_REASON_CANCELED);
         leave_in(x);

@@ -49,6 +49,9 @@ static void release_slice(struct wr_slice *s)
     case WR_SLICE_FILE:
         wr_file_unref(s->u.file);
         break;
+    case WR_SLICE_KPIPE:
+        wr_kpipe_unref(s->u.kpipe);
+        break;
     case WR_SLICE_CONST:
         break;
     }
@@ -63,9 +66,17 @@ static void ref_slice(const struct wr_slice *s)
     case WR_SLICE_FILE:
         (void)wr_file_ref(s->u.file);
         break;
+    case WR_SLICE_KPIPE:
+        (void)wr_kpipe_ref(s->u.kpipe);
+        break;
     case WR_SLICE_CONST:
         break;
     }
+}
+
+static bool is_memory(const struct wr_slice *s)
+{
+    return s->kind == WR_SLICE_CHUNK || s->kind == WR_SLICE_CONST;
 }
 
 static const char *slice_bytes(const struct wr_slice *s)
@@ -94,6 +105,8 @@ static bool is_adjacent(const struct wr_slice *last, const struct wr_slice *s)
         return last->u.chunk == s->u.chunk;
     case WR_SLICE_FILE:
         return last->u.file == s->u.file;
+    case WR_SLICE_KPIPE:
+        return last->u.kpipe == s->u.kpipe;
     case WR_SLICE_CONST:
         return last->u.text == s->u.text;
     }
@@ -309,13 +322,79 @@ bool wr_pipe_can_push(struct wr_pipe *p)
     return wr_pipe_room(p) > 0;
 }
 
+void wr_pipe_await_low(struct wr_pipe *p)
+{
+    wr_obj_check(p, PIPE_MAGIC);
+    p->_is_producer_waiting = get_level(p) > 0;
+}
+
+/* ---- kernel pipes --------------------------------------------------------------------------- */
+
+void wr_pipe_take_kpipes(struct wr_pipe *p)
+{
+    wr_obj_check(p, PIPE_MAGIC);
+    p->_takes_kpipes = true;
+    if (p->_wants_kpipes) {
+        p->_wants_kpipes = false;
+        wr_task_wake_opt(p->producer);
+    }
+}
+
+bool wr_pipe_can_kpipe(struct wr_pipe *p)
+{
+    wr_obj_check(p, PIPE_MAGIC);
+    if (!p->_takes_kpipes) {
+        p->_wants_kpipes = true;
+        return false;
+    }
+    /* What comes behind a file goes to the file. */
+    return !wr_pipe_is_orphan(p) && p->queued_file == 0 && p->queued_mem < p->high;
+}
+
+/* One slice of it, or a part of it that a chunk holds. */
+static enum wr_status copy_kpipe(struct wr_pipe *p, uint32_t i)
+{
+    struct wr_slice *s = slice_at(p, i);
+    struct wr_chunk *c = wr_chunk_new(wr_chunk_class_for((size_t)s->len));
+    enum wr_status st;
+
+    if (!c) {
+        return WR_ENOMEM;
+    }
+    if (c->cap < s->len) {
+        wr_chunk_unref(c);
+        return WR_ELIMIT;
+    }
+    st = wr_kpipe_read(s->u.kpipe, c->data, (size_t)s->len);
+    if (st != WR_OK) {
+        wr_chunk_unref(c);
+        return st;
+    }
+    c->fill = (uint32_t)s->len;
+    release_slice(s);
+    *s = (struct wr_slice){.kind = WR_SLICE_CHUNK, .u.chunk = c, .len = c->fill};
+    return WR_OK;
+}
+
+enum wr_status wr_pipe_copy_kpipes(struct wr_pipe *p)
+{
+    enum wr_status st = WR_OK;
+
+    wr_obj_check(p, PIPE_MAGIC);
+    for (uint32_t i = 0; i < p->_cnt && st == WR_OK; i++) {
+        if (slice_at(p, i)->kind == WR_SLICE_KPIPE) {
+            st = copy_kpipe(p, i);
+        }
+    }
+    return st;
+}
+
 /* ---- spill ---------------------------------------------------------------------------------- */
 
 /* May the last slice go to the file now? `all`: also one that could still be filled. */
 static bool is_to_spill(const struct wr_pipe *p, const struct wr_slice *last, bool all)
 {
-    if (last->kind == WR_SLICE_FILE || p->queued_mem - (size_t)last->len < p->high ||
-        !can_spill(p)) {
+    if (!is_memory(last) || p->queued_mem - (size_t)last->len < p->high || !can_spill(p)) {
         return false;
     }
     return all || last->len >= PIPE_SPILL_GATHER || !get_own_tail(p);
@@ -464,8 +543,7 @@ enum wr_status wr_pipe_push(struct wr_pipe *p, struct wr_slice s)
         return st;
     }
     /* A lone constant pins nothing and needs no memory; several are better in one piece. */
-    if (s.kind != WR_SLICE_FILE && s.len < PIPE_SMALL &&
-        !(s.kind == WR_SLICE_CONST && p->_cnt == 0) &&
+    if (is_memory(&s) && s.len < PIPE_SMALL && !(s.kind == WR_SLICE_CONST && p->_cnt == 0) &&
         push_bytes(p, slice_bytes(&s), (size_t)s.len) == WR_OK) {
         release_slice(&s);
         return WR_OK;
@@ -608,7 +686,7 @@ int wr_pipe_peek(const struct wr_pipe *p, struct iovec *iov, int cnt, size_t max
             void *out; /* readers of the iovec do not write */
         } base;
 
-        if (s->kind == WR_SLICE_FILE) {
+        if (!is_memory(s)) {
             break;
         }
         base.in = slice_bytes(s);
@@ -732,6 +810,7 @@ enum wr_status wr_pipe_share(struct wr_pipe *dst, const struct wr_pipe *src, uin
     for (uint32_t i = 0; i < src->_cnt && shared < max; i++) {
         struct wr_slice s = *slice_at(src, i);
 
+        WR_ASSERT(s.kind != WR_SLICE_KPIPE); /* it can be read only once */
         if (from >= s.len) {
             from -= s.len;
             continue;
@@ -782,6 +861,7 @@ void wr_pipe_hand(struct wr_pipe *p, enum wr_pipe_end end, struct wr_task *task)
         p->producer = task;
         return;
     }
+    p->_takes_kpipes = false;
     p->consumer = task;
     if (p->_cnt > 0 || p->state != WR_PIPE_OPEN) {
         wr_task_wake_opt(task);

@@ -32,6 +32,7 @@
 #include "base/status.h"
 #include "event/task.h"
 #include "io/file.h"
+#include "io/kpipe.h"
 
 enum wr_pipe_state {
     WR_PIPE_OPEN,
@@ -43,7 +44,8 @@ enum wr_pipe_state {
 enum wr_slice_kind {
     WR_SLICE_CHUNK,
     WR_SLICE_FILE,
-    WR_SLICE_CONST
+    WR_SLICE_CONST,
+    WR_SLICE_KPIPE /* only where the consumer takes them; consumed as it is read from the pipe */
 };
 
 struct wr_slice {
@@ -53,9 +55,11 @@ struct wr_slice {
         struct wr_chunk *chunk; /* one reference */
         struct wr_file *file;   /* one reference */
         const char *text;       /* constant: outlives the pipe */
+        struct wr_kpipe *kpipe; /* one reference */
     } u;
 
-    uint64_t off, len; /* off within chunk->data or the file; for CONST within text */
+    uint64_t off,
+        len; /* off within chunk->data, the file, the text, all that went into the kpipe */
 };
 
 struct wr_spill_conf {
@@ -72,6 +76,7 @@ struct wr_pipe {
     uint8_t state; /* enum wr_pipe_state */
     uint8_t _ends; /* which are still here */
     bool _is_producer_waiting;
+    bool _takes_kpipes, _wants_kpipes;
     bool is_spilled;      /* the temporary file was used at least once (for the log line) */
     int spill_errno;      /* the file could not be made or written; 0: fine */
     uint16_t reason;      /* enum wr_reason behind FAILED or ABORTED, opaque here */
@@ -79,7 +84,7 @@ struct wr_pipe {
     uint32_t _head, _cnt, _cap;
     struct wr_slice _inline[4];
     uint64_t in_total, out_total; /* bytes */
-    size_t queued_mem;            /* bytes of chunks and constants queued */
+    size_t queued_mem;            /* bytes of chunks, constants and kernel pipes queued */
     uint64_t queued_file;         /* bytes queued as file slices */
     size_t high, low;
     struct wr_task *producer, *consumer; /* woken; NULL: nobody */
@@ -127,6 +132,17 @@ void wr_pipe_abort(struct wr_pipe *p, unsigned reason);
 /* The producer's task will not be woken any more. An open pipe becomes FAILED. Frees when last. */
 void wr_pipe_leave_producer(struct wr_pipe *p);
 
+/* The producer's task is woken when something leaves the queue and queued <= low, though there is
+ * room: for a larger receive. */
+void wr_pipe_await_low(struct wr_pipe *p);
+/*
+ * May what comes now stay in a kernel pipe? If only the consumer does not take them yet, the
+ * producer's task is woken once he does.
+ */
+bool wr_pipe_can_kpipe(struct wr_pipe *p);
+/* What lies in kernel pipes is copied to chunks, in place. WR_ENOMEM, WR_ESYS: not all of it. */
+enum wr_status wr_pipe_copy_kpipes(struct wr_pipe *p) WR_MUST_CHECK;
+
 /* The consumer has left: what is pushed is dropped (can_push and room say yes, push WR_EPEERGONE).
  */
 static inline bool wr_pipe_is_orphan(const struct wr_pipe *p)
@@ -149,14 +165,16 @@ static inline bool wr_pipe_is_spent(const struct wr_pipe *p)
 
 /*
  * The memory slices at the front as iovecs, up to cnt and max bytes; *ret_bytes their sum. Stops at
- * a file slice. Returns the number of iovecs, 0 when the first is a file or nothing is there.
+ * a file or kernel pipe. Returns the number of iovecs, 0 when the first is one or nothing is there.
  */
 int wr_pipe_peek(const struct wr_pipe *p, struct iovec *iov, int cnt, size_t max,
                  size_t *ret_bytes);
-/* The first slice (also a file's), or NULL. Valid until consume. */
+/* The first slice (of any kind), or NULL. Valid until consume. */
 const struct wr_slice *wr_pipe_front(const struct wr_pipe *p);
-/* The first n bytes are done with. */
+/* The first n bytes are done with: of a kernel pipe the consumer has read them. */
 void wr_pipe_consume(struct wr_pipe *p, uint64_t n);
+/* From now on the queue may hold slices of kernel pipes; until the end is handed on. */
+void wr_pipe_take_kpipes(struct wr_pipe *p);
 /*
  * Slices change pipes, no copy, at most max bytes and while dst can be pushed to; then the end
  * state follows if src is spent. WR_AGAIN: nothing to move now; WR_EOF: src is spent and dst was

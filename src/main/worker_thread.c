@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sys/resource.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
@@ -18,6 +19,7 @@
 #include "base/mem.h"
 #include "event/loop.h"
 #include "http/server.h"
+#include "io/kpipe.h"
 #include "observe/access_log.h"
 #include "up/idle.h"
 
@@ -143,6 +145,7 @@ static void run_thread(void *data)
         wr_loop_turn(loop, 0);
     }
     wr_access_log_flush();
+    wr_kpipe_thread_end();
     wr_timer_fini(&t->_timer);
     wr_task_cancel(&t->_task);
     wr_loop_free(loop);
@@ -150,7 +153,12 @@ static void run_thread(void *data)
 
 enum wr_status wr_worker_start_threads(struct wr_worker *w, const struct wr_main_conf *mc)
 {
+    struct rlimit fds;
+
     wr_idle_set_threads(mc->threads);
+    if (getrlimit(RLIMIT_NOFILE, &fds) == 0) {
+        wr_kpipe_limit_fds(fds.rlim_cur);
+    }
     w->threads = wr_mem_alloc(mc->threads * sizeof(*w->threads));
     for (unsigned i = 0; i < mc->threads; i++) {
         struct wr_worker_thread *t = &w->threads[i];

@@ -15,6 +15,7 @@
 #include "base/compiler.h"
 #include "base/status.h"
 #include "io/file.h"
+#include "io/kpipe.h"
 
 struct wr_link;
 
@@ -29,6 +30,8 @@ struct wr_link_ops {
     /* NULL: not possible, the caller reads the file itself. */
     enum wr_status (*send_file)(struct wr_link *l, struct wr_file *f, uint64_t off, size_t n,
                                 size_t *ret_n);
+    /* NULL: not possible; neither is a receive to a kernel pipe (wr_io_aim). */
+    enum wr_status (*send_pipe)(struct wr_link *l, struct wr_kpipe *k, size_t n, size_t *ret_n);
     /* No more bytes from us. */
     enum wr_status (*shutdown)(struct wr_link *l);
     void (*close)(struct wr_link *l);

@@ -34,6 +34,16 @@ static enum wr_status send_file_sock(struct wr_link *l, struct wr_file *f, uint6
     return wr_io_send_file(io_of(l), f->fd, off, n, ret_n);
 }
 
+static enum wr_status send_pipe_sock(struct wr_link *l, struct wr_kpipe *k, size_t n, size_t *ret_n)
+{
+    enum wr_status st = wr_io_send_pipe(io_of(l), k->rd, n, ret_n);
+
+    if (st == WR_OK) {
+        k->out += *ret_n;
+    }
+    return st;
+}
+
 static enum wr_status shutdown_sock(struct wr_link *l)
 {
     return wr_io_shutdown(io_of(l));
@@ -51,6 +61,7 @@ static const struct wr_link_ops sock_ops = {
     .recv = recv_sock,
     .send = send_sock,
     .send_file = send_file_sock,
+    .send_pipe = send_pipe_sock,
     .shutdown = shutdown_sock,
     .close = close_sock,
 };

@@ -21,6 +21,7 @@
 #include "base/stat.h"
 #include "event/mailbox.h"
 #include "event/poll_int.h"
+#include "io/kpipe.h"
 #include "sim/sim_int.h"
 
 #define SIM_BUF_CAP   65536u
@@ -54,6 +55,7 @@ struct sim {
     uint64_t activity;
     bool has_delayed; /* an event was put off in this turn */
     unsigned fail_accepts;
+    unsigned piped; /* receives to kernel pipes */
     struct sim_place *places;
     struct sim_sock *socks;
     int next_fd;
@@ -354,6 +356,11 @@ static void get_bytes(struct sim_pipe *p, char *out, size_t n)
     p->len -= n;
 }
 
+unsigned sim_piped(const struct sim *s)
+{
+    return s->piped;
+}
+
 /* From k to its peer, as many as find room. */
 static size_t pass_bytes(struct sim_sock *k, const char *bytes, size_t n)
 {
@@ -601,6 +608,53 @@ static enum wr_status op_send_file(struct wr_poll *p, struct wr_io *io, int file
     return op_send(p, io, &iov, 1, ret_n);
 }
 
+/* The bytes of a real kernel pipe; what finds no room at the other side stays in it. */
+static enum wr_status op_send_pipe(struct wr_poll *p, struct wr_io *io, int pipe_fd, size_t n,
+                                   size_t *ret_n)
+{
+    static char buf[16384];
+    struct sim *s = sim_of(p);
+    struct sim_sock *k = look_up(s, io->fd, false);
+    size_t room = k->peer->is_closed ? SIZE_MAX : k->peer->rx.cap - k->peer->rx.len;
+    size_t fits = WR_MIN(WR_MIN(n, sizeof(buf)), room);
+    struct iovec iov = {buf, 1};
+    ssize_t got = 0;
+    size_t sent = 0;
+    enum wr_status st;
+
+    if (fits > 0 && !k->is_reset && !k->peer->rx.is_fin) {
+        fits = pick_size(s, fits);
+        got = read(pipe_fd, buf, fits);
+        WR_ASSERT(got > 0 && (size_t)got == fits);
+        if (k->is_reset) {
+            return fail_send(io, ECONNRESET);
+        }
+        while (sent < fits) {
+            size_t passed = pass_bytes(k, buf + sent, fits - sent);
+
+            if (passed == 0) {
+                return fail_send(io, ECONNRESET);
+            }
+            sent += passed;
+        }
+        io->tx_total += sent;
+        *ret_n = sent;
+        if (sent < n) {
+            io->facts &= (uint16_t)~WR_IO_WRITABLE;
+            io->_wants |= WR_IOW_OUT;
+        }
+        return WR_OK;
+    }
+    if (fits == 0) {
+        io->facts &= (uint16_t)~WR_IO_WRITABLE;
+        io->_wants |= WR_IOW_OUT;
+        return WR_AGAIN;
+    }
+    st = op_send(p, io, &iov, 1, &sent); /* says why nothing goes */
+    WR_ASSERT(st != WR_OK);
+    return st;
+}
+
 static enum wr_status op_accept(struct wr_poll *p, struct wr_io *io, int *ret_fd,
                                 struct wr_addr *ret_peer)
 {
@@ -711,6 +765,33 @@ static void end_receiving(struct sim *s, struct wr_io *io, int err)
     tell(s, io);
 }
 
+/* False: the pipe is full. */
+static bool receive_to_pipe(struct sim *s, struct sim_sock *k)
+{
+    static char buf[16384];
+    struct wr_io *io = k->io;
+    size_t n = WR_MIN(WR_MIN(k->rx.len, sizeof(buf)), (size_t)io->rx_max);
+    ssize_t sent;
+
+    n = pick_size(s, n);
+    for (size_t i = 0; i < n; i++) {
+        buf[i] = k->rx.buf[(k->rx.head + i) % k->rx.cap];
+    }
+    sent = write(io->rx_pipe, buf, n);
+    if (sent <= 0) {
+        io->facts |= WR_IO_PIPE_FULL;
+        io->rx_pipe = -1;
+        return false;
+    }
+    get_bytes(&k->rx, buf, (size_t)sent);
+    s->piped++;
+    io->rx_piped = (uint32_t)sent;
+    io->rx_total += (uint64_t)sent;
+    touch(k->peer);
+    tell(s, io);
+    return true;
+}
+
 static void receive(struct sim *s, struct sim_sock *k)
 {
     struct wr_io *io = k->io;
@@ -721,6 +802,9 @@ static void receive(struct sim *s, struct sim_sock *k)
         if (k->is_reset || k->rx.is_fin) {
             end_receiving(s, io, k->is_reset ? ECONNRESET : 0);
         }
+        return;
+    }
+    if (io->rx_pipe != -1 && receive_to_pipe(s, k)) {
         return;
     }
     if (io->rx_max != 0) {
@@ -756,7 +840,8 @@ static void look_at_sock(struct sim *s, struct sim_sock *k)
         io->facts |= WR_IO_WRITABLE;
         tell(s, io);
     }
-    if (io->rx == NULL && (io->_wants & (WR_IOW_IN | WR_IOW_RX_DONE)) == WR_IOW_IN) {
+    if (io->rx == NULL && io->rx_piped == 0 &&
+        (io->_wants & (WR_IOW_IN | WR_IOW_RX_DONE)) == WR_IOW_IN) {
         receive(s, k);
     }
     if (k->rx.is_fin && (io->facts & WR_IO_RDHUP) == 0) {
@@ -862,6 +947,7 @@ static const struct wr_poll_ops sim_ops = {
     .want = op_want,
     .send = op_send,
     .send_file = op_send_file,
+    .send_pipe = op_send_pipe,
     .accept = op_accept,
     .connect = op_connect,
     .shutdown = op_shutdown,
@@ -918,6 +1004,7 @@ void sim_free(struct sim *s)
         s->socks = k->next;
         free_sock(k);
     }
+    wr_kpipe_thread_end();
     wr_loop_free(s->loop);
     wr_clock_set_source(NULL);
     while (s->places) {

@@ -108,6 +108,8 @@ enum sim_dir {
 void sim_reset_at(struct sim_sock *k, enum sim_dir dir, uint64_t n);
 /* Bytes that have gone so far. */
 uint64_t sim_total(const struct sim_sock *k, enum sim_dir dir);
+/* Receives that went to a kernel pipe so far. */
+unsigned sim_piped(const struct sim *s);
 /* The n-th connection accepted at an address (0 is the first), or NULL. */
 struct sim_sock *sim_accepted_sock(const struct sim *s, const struct wr_addr *a, unsigned n);
 

@@ -486,6 +486,87 @@ static void test_send_file(void **state)
     close(file);
 }
 
+/* Bytes go to a kernel pipe and from it, at most as many as said; then to chunks again. */
+static void test_kernel_pipe(void **state)
+{
+    struct wr_chunk *c = NULL;
+    struct conn in, out;
+    int from[2], to[2], kp[2];
+    uint32_t off, len;
+    char buf[64];
+    size_t n = 0;
+
+    make_tcp_pair(from);
+    make_tcp_pair(to);
+    assert_int_equal(pipe2(kp, O_NONBLOCK | O_CLOEXEC), 0);
+    conn_open(&in, from[1]);
+    in.takes = false;
+    conn_open(&out, to[1]);
+    wr_io_aim(&in.io, kp[1], 4);
+    assert_int_equal(send(from[0], "0123456789", 10, 0), 10);
+    turn_until(*state, &in.runs, 1);
+    assert_int_equal(in.io.rx_piped, 4);
+    assert_null(in.io.rx);
+    turn_idle(*state, 3);
+    assert_int_equal(in.io.rx_piped, 4); /* no more before it was taken */
+    assert_int_equal(wr_io_take_piped(&in.io), 4);
+    assert_int_equal(wr_io_take_piped(&in.io), 0);
+    assert_int_equal(wr_io_send_pipe(&out.io, kp[0], 4, &n), WR_OK);
+    assert_int_equal(n, 4);
+    assert_int_equal(recv(to[0], buf, sizeof(buf), 0), 4);
+    assert_memory_equal(buf, "0123", 4);
+    wr_io_aim(&in.io, -1, 0);
+    in.runs = 0;
+    turn_until(*state, &in.runs, 1);
+    assert_int_equal(wr_io_take(&in.io, 100, &c, &off, &len), WR_OK);
+    assert_int_equal(len, 6);
+    assert_memory_equal(c->data + off, "456789", 6);
+    wr_chunk_unref(c);
+    assert_int_equal(in.io.rx_total, 10);
+    assert_int_equal(out.io.tx_total, 4);
+    wr_io_close(&in.io, WR_IO_CLOSE_FIN);
+    wr_io_close(&out.io, WR_IO_CLOSE_FIN);
+    close(from[0]);
+    close(to[0]);
+    close(kp[0]);
+    close(kp[1]);
+}
+
+/* A full pipe: the bytes come as a chunk, and the owner is told. The end comes behind it. */
+static void test_full_kernel_pipe(void **state)
+{
+    struct wr_chunk *c = NULL;
+    struct conn in;
+    int from[2], kp[2];
+    uint32_t off, len;
+    char byte = 'x';
+
+    make_tcp_pair(from);
+    assert_int_equal(pipe2(kp, O_NONBLOCK | O_CLOEXEC), 0);
+    assert_true(fcntl(kp[1], F_SETPIPE_SZ, 4096) > 0);
+    while (write(kp[1], &byte, 1) == 1) {
+    }
+    conn_open(&in, from[1]);
+    in.takes = false;
+    wr_io_aim(&in.io, kp[1], 100);
+    assert_int_equal(send(from[0], "0123456789", 10, 0), 10);
+    shutdown(from[0], SHUT_WR);
+    turn_until(*state, &in.runs, 1);
+    assert_true((in.io.facts & WR_IO_PIPE_FULL) != 0);
+    assert_int_equal(in.io.rx_pipe, -1);
+    assert_int_equal(wr_io_take(&in.io, 100, &c, &off, &len), WR_OK);
+    assert_int_equal(len, 10);
+    wr_chunk_unref(c);
+    wr_io_aim(&in.io, kp[1], 100);
+    assert_true((in.io.facts & WR_IO_PIPE_FULL) == 0);
+    turn_idle(*state, 5);
+    assert_int_equal(wr_io_take(&in.io, 100, &c, &off, &len), WR_EOF);
+    wr_io_close(&in.io, WR_IO_CLOSE_FIN);
+    close(from[0]);
+    close(kp[0]);
+    close(kp[1]);
+}
+
 static void test_close_with_reset(void **state)
 {
     struct conn c;
@@ -891,6 +972,8 @@ int main(void)
         T(test_bytes_after_failed_send),
         T(test_short_send),
         T(test_send_file),
+        T(test_kernel_pipe),
+        T(test_full_kernel_pipe),
         T(test_close_with_reset),
         T(test_connect),
         T(test_connect_refused),
