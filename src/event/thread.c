@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -79,6 +80,12 @@ enum wr_status wr_thread_pin(unsigned cpu)
     CPU_ZERO(&set);
     CPU_SET(cpu, &set);
     return pthread_setaffinity_np(pthread_self(), sizeof(set), &set) == 0 ? WR_OK : WR_ESYS;
+}
+
+void wr_thread_step_aside(void)
+{
+    /* Of this thread only, on Linux; 20 and above count as 19. It cannot fail, and would not matter. */
+    (void)setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + WR_THREAD_ASIDE);
 }
 
 /* Up to size bytes of a small file; empty when it cannot be read. */
