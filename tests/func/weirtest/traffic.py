@@ -150,5 +150,5 @@ class Traffic:
     def check(self, report):
         """No failed, raced or cut request, and nothing that was idle was closed."""
         bad = {name: report[name] for name in ("connect", "raced", "dropped", "cut", "status", "body", "protocol",
-                                               "stuck", "closes") if report[name]}
+                                               "stuck", "early", "closes") if report[name]}
         assert not bad and report["faults"] == 0, f"{bad}; {self.told()}"
