@@ -84,7 +84,7 @@ enum wr_status wr_thread_pin(unsigned cpu)
 
 void wr_thread_step_aside(void)
 {
-    /* Of this thread only, on Linux; 20 and above count as 19. It cannot fail, and would not matter. */
+    /* Of this thread only, on Linux; 20 and above count as 19. If it fails, it does not matter. */
     (void)setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + WR_THREAD_ASIDE);
 }
 
