@@ -19,6 +19,7 @@
  *   hold, go           keep-alive clients pause ("held" is said once they are quiet)
  *   until N            say "reached" at N requests
  *   transfer up|down SEED SIZE length|chunked
+ *   clear              latencies are counted from now on
  *   report, stop       stop: all end what they do; then "end", which is a report, is said
  */
 #include <fcntl.h>
@@ -134,6 +135,9 @@ static void obey(void)
         is_hold_said = false;
     } else if (strcmp(line, "go") == 0) {
         is_held = false;
+    } else if (strcmp(line, "clear") == 0) {
+        memset(stats.latency, 0, sizeof(stats.latency));
+        stats.latency_max_us = 0;
     } else if (strcmp(line, "report") == 0) {
         report("report");
     } else if (strcmp(line, "stop") == 0) {
