@@ -61,6 +61,8 @@ def test_check_takes_little(command, capsys):
                          f"location / {{ proxy_pass http://u{i}; }} }}\n"),
     ("implicit groups", lambda i: f"server {{ listen 18080; server_name s{i}; location / {{ "
                                   f"proxy_pass http://127.0.0.1:{1 + i}; }} }}\n"),
+    ("log formats", lambda i: f"log_format f{i} '$request {i}'; server {{ listen 18080; server_name s{i}; "
+                              f"access_log {{dir}}/access.log f{i}; }}\n"),
 ])
 def test_no_shape_is_quadratic(command, name, one):
     """Four times as much takes about four times as long; sixteen times would be a walk over all for each."""
