@@ -35,9 +35,9 @@ void wr_thread_join(struct wr_thread *t);
 /* Binds the calling thread to one CPU. */
 enum wr_status wr_thread_pin(unsigned cpu) WR_MUST_CHECK;
 /*
- * The calling thread's nice value rises by WR_THREAD_ASIDE: for work that must not hold up
- * requests. For good, since without privileges there is no way back; threads that it starts inherit
- * it.
+ * For work that must not hold up requests: the calling thread becomes a batch one with a long time
+ * slice, and its nice value rises by WR_THREAD_ASIDE. For good, since without privileges there is
+ * no way back; threads that it starts inherit it.
  */
 void wr_thread_step_aside(void);
 /* min(CPUs of the affinity mask, cgroup cpu.max rounded up), at least 1. */

@@ -6,6 +6,7 @@ docs/performance.md."""
 import os
 import threading
 import time
+import warnings
 
 import pytest
 
@@ -144,23 +145,43 @@ def test_reload_is_not_noticed(command, capsys):
     assert set(memory) == set(after), "the same processes"
 
 
+def cpu_s(pids):
+    """CPU time of these processes and of their children that live, and of the whole machine."""
+    ours = 0
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/stat", encoding="ascii", errors="replace") as file:
+                fields = file.read().rsplit(")", 1)[1].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(name) in pids or int(fields[1]) in pids:
+            ours += int(fields[11]) + int(fields[12])
+    with open("/proc/stat", encoding="ascii") as file:
+        user, nice, system, _, _, irq, softirq, steal = map(int, file.readline().split()[1:9])
+    return ours / 100, (user + nice + system + irq + softirq + steal) / 100
+
+
 def test_p99_of_traffic(bench, capsys):
     """32 keep-alive clients, each request checked and timed by a program in C: what three reloads add to the p99 of the requests
-    that run meanwhile. On a machine that does other things too a round tells little, the best of a few does."""
+    that run meanwhile. Only times in which the machine did nothing else count; without such times little can be said."""
     server = bench.server(start=False)
+    calm, other = {"quiet": [], "reload": []}, {"quiet": [], "reload": []}
     with Traffic(files=server.dir, keep=32, pause=20) as traffic:
         server.names["peer1"], server.names["peer2"] = traffic.peers
         sites = [bigconf.sites(SERVERS, server.expand("{port2}"), mark) for mark in ("one", "two")]
         server.start(compose_version(server, 2, http=sites[0], workers=2), wait=False)
         server.wait_log(r"configuration 1 is being served")
         traffic.start(server)
-        rounds, number = [], 1
+        pids, number = (os.getpid(), server.process.pid, traffic.process.pid), 1
 
-        def measure(run):
+        def measure(kind, run):
             traffic.tell("clear")
+            began, (ours, machine) = time.monotonic(), cpu_s(pids)
             run()
             report = traffic.report()
-            return report["p99_us"] / 1000
+            after = cpu_s(pids)
+            share = (after[1] - machine - after[0] + ours) / (time.monotonic() - began)
+            (calm if share < 0.2 else other)[kind].append(report["p99_us"] / 1000)
 
         def reload():
             nonlocal number
@@ -170,14 +191,17 @@ def test_p99_of_traffic(bench, capsys):
                 server.wait_log(rf"configuration {number} is being served")
         for i in range(6):
             server.write_conf(compose_version(server, 2, http=sites[1 - i % 2], workers=2))
-            quiet = measure(lambda: time.sleep(1.0))     # as long as the reloads take
-            rounds.append((measure(reload) - quiet, quiet))
-            if min(rounds)[0] < P99_MORE_MS * SLOW / 2:
+            measure("quiet", lambda: time.sleep(1.0))    # as long as the reloads take
+            measure("reload", reload)
+            if min(map(len, calm.values())) > 1:
                 break
         traffic.check(traffic.stop())
     with capsys.disabled():
-        print("\nreloads add to the p99 (ms): " + ", ".join(f"{more:.2f} to {quiet:.2f}" for more, quiet in rounds))
-    assert min(rounds)[0] < P99_MORE_MS * SLOW
+        print(f"\np99 in ms: {calm}; while the machine did other things too: {other}")
+    if min(map(len, calm.values())) > 1:
+        assert min(calm["reload"]) - min(calm["quiet"]) < P99_MORE_MS * SLOW
+    else:
+        warnings.warn("the machine did other things too: the p99 was not checked", stacklevel=1)
 
 
 def serving_ns(pid):

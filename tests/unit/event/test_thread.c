@@ -49,6 +49,7 @@ static void step_aside(void *data)
 
     wr_thread_step_aside();
     *nice_value = getpriority(PRIO_PROCESS, 0);
+    assert_int_equal(sched_getscheduler(0), SCHED_BATCH);
 }
 
 /* Only the thread that calls it. */
