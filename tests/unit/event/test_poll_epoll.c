@@ -213,6 +213,8 @@ static void test_look(void **state)
     (void)close(sv[1]);
     wr_io_look(&c.io);
     assert_int_equal(c.io.facts & WR_IO_EOF, WR_IO_EOF);
+    wr_loop_turn(*state, 0);
+    assert_int_equal(c.runs, 2);
     wr_io_close(&c.io, WR_IO_CLOSE_FIN);
     wr_io_look(&c.io);
     assert_int_equal(wr_io_unread(&c.io), 0);
