@@ -6,6 +6,10 @@
  * most BLOCKS_MAX of them; so an arena may be freed on another thread than it was made on. What
  * does not fit well into a block gets one of its own behind the newest, whose rest stays in use.
  * When memory passes through (mem.h), each allocation is a block, exactly as long as was asked.
+ *
+ * An arena that has MAP_FROM gets blocks of MAP_SIZE. Blocks of that size and above come from the
+ * system and go back to it at once: large configurations that come and go leave no holes in the
+ * heap. They are populated when they are made, which is cheaper than a fault for each page.
  */
 #include "base/arena.h"
 
@@ -13,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/assert.h"
 #include "base/local_int.h"
@@ -21,8 +26,10 @@
 
 #define ARENA_MAGIC 0x4172656eu
 #define BLOCK_SIZE  4096u
-#define BLOCKS_MAX  64u   /* in a thread's free list: 256 KiB */
-#define LARGE       1024u /* from here on a block of its own, if the rest does not do */
+#define BLOCKS_MAX  64u /* in a thread's free list: 256 KiB */
+#define LARGE_PART  4u  /* what is larger than this part of a block gets one of its own */
+#define MAP_FROM    ((size_t)1 << 20)
+#define MAP_SIZE    ((size_t)256 << 10)
 
 struct wr_arena_block {
     struct wr_arena_block *next;
@@ -60,6 +67,19 @@ void wr_arena_local_fini(struct wr_local *l)
     l->blocks = NULL;
 }
 
+static void *map_block(size_t size)
+{
+    void *p =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+    return p == MAP_FAILED ? NULL : p;
+}
+
+static bool is_mapped(size_t size)
+{
+    return size >= MAP_SIZE && !wr_mem_pass_through();
+}
+
 static struct wr_arena_block *take_block(size_t size)
 {
     struct wr_block_cache *c = wr_local_get()->blocks;
@@ -71,7 +91,7 @@ static struct wr_arena_block *take_block(size_t size)
         c->first = b->next;
         c->cnt--;
     } else {
-        b = malloc(size);
+        b = is_mapped(size) ? map_block(size) : malloc(size);
         if (b == NULL) {
             return NULL;
         }
@@ -86,6 +106,12 @@ static void give_block(struct wr_arena_block *b)
     struct wr_block_cache *c = wr_local_get()->blocks;
 
     wr_mem_account(-(int64_t)b->size);
+    if (is_mapped(b->size)) {
+        int rc = munmap(b, b->size);
+
+        WR_ASSERT(rc == 0);
+        return;
+    }
     if (b->size != BLOCK_SIZE || c->cnt >= c->max) {
         free(b);
         return;
@@ -148,10 +174,16 @@ static void *take_own(struct wr_arena *a, size_t size, size_t room)
     return b + 1;
 }
 
+/* How long the next block is that allocations share. */
+static size_t next_size(const struct wr_arena *a)
+{
+    return a->used < MAP_FROM ? BLOCK_SIZE : MAP_SIZE;
+}
+
 /* A new newest block, shorter when the cap is near; the old rest is lost. */
 static void *take_shared(struct wr_arena *a, size_t size, size_t room)
 {
-    size_t total = WR_MIN(room & ~(size_t)15, (size_t)BLOCK_SIZE);
+    size_t total = WR_MIN(room & ~(size_t)15, next_size(a));
     struct wr_arena_block *b;
     char *p;
 
@@ -185,7 +217,7 @@ static void *alloc_within(struct wr_arena *a, size_t size, size_t room)
         a->_cur = p + size;
         return p;
     }
-    if (size >= LARGE || wr_mem_pass_through()) {
+    if (size >= next_size(a) / LARGE_PART || wr_mem_pass_through()) {
         return take_own(a, size, room);
     }
     return take_shared(a, size, room);

@@ -2,7 +2,8 @@
 /*
  * arena.h: bump allocation that is freed whole, with a hard cap and clean-ups in reverse order.
  * One thread at a time. Blocks of 4 KiB come from the thread's cache (free lists), larger ones from
- * the heap. Configuration generations are built by one thread and may be freed by another.
+ * the heap, those of 256 KiB and above from the system. Configuration generations are built by one
+ * thread and may be freed by another.
  */
 #ifndef WR_BASE_ARENA_H
 #define WR_BASE_ARENA_H

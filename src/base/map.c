@@ -6,11 +6,13 @@
  */
 #include "base/map.h"
 
+#include "base/arena.h"
 #include "base/assert.h"
 #include "base/hash.h"
 #include "base/mem.h"
 
-#define FIRST_CAP 16u
+#define FIRST_CAP       16u
+#define FIRST_CAP_ARENA 4u
 
 struct wr_map_slot {
     uint64_t hash;
@@ -23,9 +25,17 @@ void wr_map_init(struct wr_map *m, enum wr_map_flags flags)
     *m = (struct wr_map){.icase = flags == WR_MAP_ICASE};
 }
 
+void wr_map_init_arena(struct wr_map *m, enum wr_map_flags flags, struct wr_arena *a)
+{
+    wr_map_init(m, flags);
+    m->_arena = a;
+}
+
 void wr_map_fini(struct wr_map *m)
 {
-    wr_mem_free(m->_slots);
+    if (m->_arena == NULL) {
+        wr_mem_free(m->_slots);
+    }
     *m = (struct wr_map){.icase = m->icase};
 }
 
@@ -56,19 +66,23 @@ static void resize(struct wr_map *m, size_t cap)
     size_t old_cap = m->_cap;
 
     WR_ASSERT(cap <= SIZE_MAX / sizeof(*old));
-    m->_slots = wr_mem_alloc(cap * sizeof(*old));
+    m->_slots = m->_arena != NULL ? wr_arena_must(m->_arena, cap * sizeof(*old))
+                                  : wr_mem_alloc(cap * sizeof(*old));
     m->_cap = cap;
     for (size_t i = 0; i < old_cap; i++) {
         if (old[i].value != NULL) {
             m->_slots[find_slot(m, old[i].key, old[i].hash)] = old[i];
         }
     }
-    wr_mem_free(old);
+    if (m->_arena == NULL) {
+        wr_mem_free(old);
+    }
 }
 
 void wr_map_reserve(struct wr_map *m, size_t n)
 {
-    size_t cap = m->_cap == 0 ? FIRST_CAP : m->_cap;
+    size_t first = m->_arena != NULL ? FIRST_CAP_ARENA : FIRST_CAP;
+    size_t cap = m->_cap == 0 ? first : m->_cap;
 
     WR_ASSERT(n <= SIZE_MAX / 128);
     while (n > cap / 4 * 3) {

@@ -3,6 +3,8 @@
  * map.h: string-keyed open-addressing table, siphash with a process-wide random key (keys may come
  * from outside). Keys are not copied: the caller keeps them alive. Built at boot or under one
  * owner; growth aborts when memory is out, so run-time users pre-size it or use bounded tables.
+ * A map of an arena has its table there, and ends with it: for the many small ones of a
+ * configuration.
  */
 #ifndef WR_BASE_MAP_H
 #define WR_BASE_MAP_H
@@ -12,6 +14,7 @@
 
 #include "base/str.h"
 
+struct wr_arena;
 struct wr_map_slot;
 
 struct wr_map {
@@ -19,6 +22,7 @@ struct wr_map {
     size_t cnt;
     size_t _cap;
     bool icase; /* keys compare ASCII case-insensitively */
+    struct wr_arena *_arena;
 };
 
 enum wr_map_flags {
@@ -27,6 +31,8 @@ enum wr_map_flags {
 };
 
 void wr_map_init(struct wr_map *m, enum wr_map_flags flags);
+/* Needs no fini. Growing leaves the smaller tables behind: reserve when the number is known. */
+void wr_map_init_arena(struct wr_map *m, enum wr_map_flags flags, struct wr_arena *a);
 void wr_map_fini(struct wr_map *m);
 /* Makes room for n keys in all, so that putting them never grows. */
 void wr_map_reserve(struct wr_map *m, size_t n);

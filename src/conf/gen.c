@@ -36,13 +36,15 @@ struct wr_gen *wr_gen_ref(struct wr_gen *g)
     return g;
 }
 
-static void free_gen(struct wr_gen *g)
+void wr_gen_free(struct wr_gen *g)
 {
     struct wr_fixture_ref *r, *next;
 
     /* The references live in the arena; clean-ups of the arena may still look at the fixtures. */
     struct wr_fixture_ref *refs = g->_fixtures;
 
+    wr_obj_check(g, GEN_MAGIC);
+    WR_ASSERT(wr_load_acq(&g->_refcnt) == 0);
     for (r = refs; r != NULL; r = r->next) {
         WR_ASSERT(r->fixture->magic == FIXTURE_MAGIC);
     }
@@ -62,9 +64,21 @@ void wr_gen_unref(struct wr_gen *g)
     }
     wr_obj_check(g, GEN_MAGIC);
     /* acq_rel: whoever frees sees what all others did before they let go. */
-    if (wr_sub_acqrel(&g->_refcnt, 1) == 1) {
-        free_gen(g);
+    if (wr_sub_acqrel(&g->_refcnt, 1) != 1) {
+        return;
     }
+    if (g->_on_last) {
+        g->_on_last(g->_last_data);
+    } else {
+        wr_gen_free(g);
+    }
+}
+
+void wr_gen_on_last(struct wr_gen *g, wr_gen_last_fn *fn, void *data)
+{
+    wr_obj_check(g, GEN_MAGIC);
+    g->_on_last = fn;
+    g->_last_data = data;
 }
 
 enum wr_status wr_gen_use(struct wr_gen *g, struct wr_fixture *f)

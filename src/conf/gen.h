@@ -4,7 +4,8 @@
  *
  * A generation owns an arena with everything that was read and built. It is immutable once
  * wr_conf_load returned it; threads share it by reference count; the last reference frees it whole,
- * on any thread, and gives back the fixtures it names.
+ * on any thread, and gives back the fixtures it names. To free a large one takes milliseconds: who
+ * publishes it to threads that serve has it handed over instead (wr_gen_on_last).
  *
  * A fixture is run-time state that survives a reload: a peer's facts, a zone, a listener. It is
  * known by (kind, name, shape); shape is a hash of what must be equal for the state to be reused.
@@ -39,6 +40,10 @@ struct wr_fixture_ref {
     struct wr_fixture_ref *next;
 };
 
+struct wr_gen;
+
+typedef void wr_gen_last_fn(void *data);
+
 struct wr_gen {
     uint32_t magic;
     wr_atomic_u32 _refcnt;
@@ -49,6 +54,8 @@ struct wr_gen {
     struct wr_conf_file *files; /* all files, in order of first use (-T) */
     struct wr_fixture_ref *_fixtures;
     void *data; /* of the floors above: run-time tables (servers, ports) */
+    wr_gen_last_fn *_on_last;
+    void *_last_data;
     struct wr_arena arena;
 };
 
@@ -56,8 +63,15 @@ struct wr_gen {
 struct wr_gen *wr_gen_new(uint64_t no, size_t cap) WR_MUST_CHECK;
 /* Any thread that holds a reference. Value: g. */
 struct wr_gen *wr_gen_ref(struct wr_gen *g);
-/* Any thread; accepts NULL. The last one frees. */
+/* Any thread; accepts NULL. The last one frees, or calls what wr_gen_on_last said. */
 void wr_gen_unref(struct wr_gen *g);
+/*
+ * When the last reference goes, fn(data) is called on that thread, and g lives on until
+ * wr_gen_free. Before g is shared.
+ */
+void wr_gen_on_last(struct wr_gen *g, wr_gen_last_fn *fn, void *data);
+/* After fn was called, and only then (asserted). Any thread. */
+void wr_gen_free(struct wr_gen *g);
 
 struct wr_fixture_ops {
     const char *kind; /* "peer", "limit_zone": constant text */

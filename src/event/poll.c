@@ -169,6 +169,21 @@ enum wr_status wr_io_shutdown(struct wr_io *io)
     return io->poll->ops->shutdown(io->poll, io);
 }
 
+void wr_io_look(struct wr_io *io)
+{
+    wr_obj_check(io, WR_IO_MAGIC);
+    WR_ASSERT(io->mode == WR_IO_STREAM);
+    if (io->fd != -1) {
+        io->poll->ops->look(io->poll, io);
+    }
+}
+
+uint32_t wr_io_unread(const struct wr_io *io)
+{
+    wr_obj_check(io, WR_IO_MAGIC);
+    return io->fd != -1 ? io->poll->ops->unread(io->poll, io) : 0;
+}
+
 /* Why there are no bytes. */
 static enum wr_status why_empty(const struct wr_io *io)
 {

@@ -106,6 +106,8 @@ struct wr_poll_ops {
     enum wr_status (*connect)(struct wr_poll *p, struct wr_io *io, const struct wr_addr *to,
                               const struct wr_connect_opts *opts);
     enum wr_status (*shutdown)(struct wr_poll *p, struct wr_io *io);
+    void (*look)(struct wr_poll *p, struct wr_io *io);
+    uint32_t (*unread)(struct wr_poll *p, const struct wr_io *io);
     /* Waits up to timeout_ms (-1: for ever) and notes what is ready. */
     void (*wait)(struct wr_poll *p, int timeout_ms);
     /* Performs the next batch (at most 32 events or 256 KB): facts, wakes. False: nothing is left.
@@ -163,6 +165,13 @@ enum wr_status wr_io_send_pipe(struct wr_io *io, int pipe_fd, size_t n,
 enum wr_status wr_io_accept(struct wr_io *io, int *ret_fd, struct wr_addr *ret_peer) WR_MUST_CHECK;
 /* No more bytes from us (FIN). */
 enum wr_status wr_io_shutdown(struct wr_io *io) WR_MUST_CHECK;
+/*
+ * Mode STREAM: one receive now, without an event, when bytes are wanted and none are here: for who
+ * would close because nothing came. What it brings is told as by an event.
+ */
+void wr_io_look(struct wr_io *io);
+/* Bytes sent that the other side has not acknowledged, as far as the kernel knows; 0: none. */
+uint32_t wr_io_unread(const struct wr_io *io);
 /*
  * Takes at most max received bytes: *ret_c gets a reference, bytes at off. WR_AGAIN: none now;
  * WR_EOF, WR_ESYS: after the last byte, as the facts say.

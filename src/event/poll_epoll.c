@@ -20,9 +20,11 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -328,6 +330,13 @@ static size_t receive(struct epoll_poll *ep, struct wr_io *io)
         return io->rx_piped;
     }
     return receive_to_chunk(ep, io);
+}
+
+static void epoll_look(struct wr_poll *p, struct wr_io *io)
+{
+    if (can_receive(io)) {
+        (void)receive(epoll_of(p), io);
+    }
 }
 
 /* ---- events --------------------------------------------------------------------------------- */
@@ -818,6 +827,15 @@ static enum wr_status epoll_accept(struct wr_poll *p, struct wr_io *io, int *ret
     }
 }
 
+static uint32_t epoll_unread(struct wr_poll *p, const struct wr_io *io)
+{
+    int n = 0;
+
+    (void)p;
+    /* A descriptor that is no socket has no such queue. */
+    return ioctl(io->fd, SIOCOUTQ, &n) == -1 || n < 0 ? 0 : (uint32_t)n;
+}
+
 static const struct wr_poll_ops epoll_ops = {
     .name = "epoll",
     .adopt = epoll_adopt,
@@ -830,6 +848,8 @@ static const struct wr_poll_ops epoll_ops = {
     .accept = epoll_accept,
     .connect = epoll_connect,
     .shutdown = epoll_shutdown,
+    .look = epoll_look,
+    .unread = epoll_unread,
     .wait = epoll_wait_op,
     .batch = epoll_batch,
     .free = epoll_free,

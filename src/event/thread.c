@@ -11,6 +11,8 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -20,6 +22,10 @@
 #include "base/str.h"
 #include "event/fault.h"
 
+#define NICE_MAX        19
+/* Longer than the usual slice, which is enough for kernels of 6.12 and later to let a thread that
+ * wakes go first at once. */
+#define ASIDE_SLICE_NS  (20u * 1000 * 1000)
 #define CGROUP_ROOT     "/sys/fs/cgroup"
 #define CGROUP_PATH_MAX 1024
 
@@ -79,6 +85,28 @@ enum wr_status wr_thread_pin(unsigned cpu)
     CPU_ZERO(&set);
     CPU_SET(cpu, &set);
     return pthread_setaffinity_np(pthread_self(), sizeof(set), &set) == 0 ? WR_OK : WR_ESYS;
+}
+
+/* As sched_setattr(2) has it; libraries of today do not. */
+struct sched_attributes {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime_ns, deadline_ns, period_ns;
+};
+
+void wr_thread_step_aside(void)
+{
+    int value = WR_MIN(getpriority(PRIO_PROCESS, 0) + WR_THREAD_ASIDE, NICE_MAX);
+    struct sched_attributes a = {
+        .size = sizeof(a), .policy = SCHED_BATCH, .nice = value, .runtime_ns = ASIDE_SLICE_NS};
+
+    /* Of this thread only, on Linux. The second for where the first is not allowed; if both fail it
+     * does not matter. */
+    if (syscall(SYS_sched_setattr, 0, &a, 0) == -1) {
+        (void)setpriority(PRIO_PROCESS, 0, value);
+    }
 }
 
 /* Up to size bytes of a small file; empty when it cannot be read. */

@@ -14,6 +14,8 @@
 
 struct wr_mailbox;
 
+#define WR_THREAD_ASIDE 5 /* a third of what the others get where all are busy */
+
 typedef void wr_thread_fn(void *data);
 
 struct wr_thread {
@@ -32,6 +34,12 @@ enum wr_status wr_thread_start(struct wr_thread *t, uint32_t no, const char *nam
 void wr_thread_join(struct wr_thread *t);
 /* Binds the calling thread to one CPU. */
 enum wr_status wr_thread_pin(unsigned cpu) WR_MUST_CHECK;
+/*
+ * For work that must not hold up requests: the calling thread becomes a batch one with a long time
+ * slice, and its nice value rises by WR_THREAD_ASIDE. For good, since without privileges there is
+ * no way back; threads that it starts inherit it.
+ */
+void wr_thread_step_aside(void);
 /* min(CPUs of the affinity mask, cgroup cpu.max rounded up), at least 1. */
 unsigned wr_thread_cpus(void);
 

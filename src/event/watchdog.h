@@ -14,13 +14,14 @@
 #include <stdint.h>
 
 #define WR_WATCHDOG_STALL_MS    250
+#define WR_WATCHDOG_BUILD_MS    5000 /* of a loop without traffic that builds configurations */
 #define WR_WATCHDOG_SPIN_RUNS   100
 #define WR_WATCHDOG_CLOSE_LOOKS 10000
 
 struct wr_task;
 
 struct wr_watchdog {
-    uint32_t limit_ms;      /* 0: stalls are not looked for */
+    uint32_t limit_ms;      /* WR_WATCHDOG_STALL_MS unless the owner sets it; 0: not looked for */
     uint32_t close_looks;   /* batches still to be timed task by task */
     uint64_t began_ms;      /* of the batch, or of the task when looking closely */
     uint32_t runs;          /* tasks run in the batch */

@@ -74,7 +74,8 @@ uint64_t wr_h1_server_idle_since_ms(const struct wr_h1_server *c);
 /*
  * Graceful end (U14.9): a busy connection says Connection: close on its response; an idle one is
  * closed once it was idle for grace_ms from now without a new request (a late one is still served,
- * with close).
+ * with close). A client that has not got the whole last response yet is not idle while it takes
+ * some of it in each grace_ms.
  */
 void wr_h1_server_quit(struct wr_h1_server *c, uint32_t grace_ms);
 /* At once; a request that runs is reset with `why`. */

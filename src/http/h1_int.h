@@ -131,6 +131,8 @@ enum h1_parsed h1_parse_head(struct h1_xchg *x, struct h1_rest *r, struct wr_msg
                              size_t max) WR_MUST_CHECK;
 /* Most bytes that may be received for the head now. */
 size_t h1_head_room(const struct h1_xchg *x, size_t max);
+/* Nothing came so far, or only line ends, as some clients send behind a body (RFC 9112 2.2). */
+bool h1_head_is_blank(const struct h1_xchg *x);
 
 /* --- body from the wire --- */
 
@@ -168,6 +170,9 @@ void h1_rx_fail(struct h1_xchg *x, enum wr_reason why, int err);
  */
 enum wr_status h1_tx_add_head(struct h1_xchg *x, const struct wr_msg *m, enum wr_h1_role role,
                               struct wr_str extra) WR_MUST_CHECK;
+/* How the end of the response in s.head_out is told (RFC 9112 6.3); *ret_length: it is announced.
+ */
+enum wr_framing h1_tx_choose_framing(const struct h1_xchg *x, bool *ret_length);
 /* Appends bytes to go out before anything else. */
 enum wr_status h1_tx_add_bytes(struct h1_xchg *x, struct wr_str s) WR_MUST_CHECK;
 /* Our end of the out pipe. */

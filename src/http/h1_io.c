@@ -82,6 +82,18 @@ size_t h1_head_room(const struct h1_xchg *x, size_t max)
     return x->gather->fill < max ? max - x->gather->fill : 0;
 }
 
+bool h1_head_is_blank(const struct h1_xchg *x)
+{
+    const struct wr_chunk *g = x->gather;
+
+    for (uint32_t i = 0; g && i < g->fill; i++) {
+        if (g->data[i] != '\r' && g->data[i] != '\n') {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Moves r behind what was gathered; the chunk grows as needed. */
 static enum wr_status gather(struct h1_xchg *x, struct h1_rest *r)
 {
@@ -527,6 +539,27 @@ enum wr_status h1_tx_add_head(struct h1_xchg *x, const struct wr_msg *m, enum wr
             return st;
         }
     }
+}
+
+enum wr_framing h1_tx_choose_framing(const struct h1_xchg *x, bool *ret_length)
+{
+    const struct wr_msg *m = x->s.head_out;
+    enum wr_method method = x->s.head_in->method;
+    bool is_known = m->content_length != WR_LENGTH_UNKNOWN;
+
+    *ret_length = false;
+    if (wr_status_is_bodyless(m->status, method)) {
+        /* HEAD: as GET would say; 304 likewise, but 0 there means that nobody knows. RFC 9110 8.6
+         */
+        *ret_length = is_known && m->status >= 200 && m->status != 204 &&
+                      (m->status != 304 || m->content_length > 0);
+        return WR_FRAMING_NONE;
+    }
+    if (is_known || !x->s.out) {
+        *ret_length = true;
+        return WR_FRAMING_LENGTH;
+    }
+    return x->s.version >= 11 ? WR_FRAMING_CHUNKED : WR_FRAMING_CLOSE;
 }
 
 enum wr_status h1_tx_add_bytes(struct h1_xchg *x, struct wr_str s)

@@ -80,8 +80,9 @@ struct wr_h1_server {
     uint64_t end_ms;     /* LINGER: in all */
     uint64_t idle_at_ms; /* when it became IDLE */
     uint32_t requests;
-    uint32_t keepalive_ms;                            /* of the last exchange */
-    uint32_t grace_ms;                                /* of quit */
+    uint32_t keepalive_ms; /* of the last exchange */
+    uint32_t grace_ms;     /* of quit */
+    uint32_t unread;       /* bytes not taken at the last look at an IDLE one that quits */
     uint32_t lingering_time_ms, lingering_timeout_ms; /* as the last exchange said */
     uint8_t lingering;
     uint8_t state; /* enum h1_server_state, by set_state only */
@@ -267,10 +268,31 @@ static void enter_idle(struct wr_h1_server *c)
     c->idle_at_ms = now;
     c->conn.io.rx_max = 0;
     set_deadline(c, now + (c->is_quitting ? c->grace_ms : c->keepalive_ms));
+    c->unread = c->is_quitting ? wr_io_unread(&c->conn.io) : 0;
     want_in(c, true);
 }
 
 /* ---- IDLE ----------------------------------------------------------------------------------- */
+
+/*
+ * The grace of quit begins when the client has the response, not when the kernel had it: to a slow
+ * reader the last part may take longer than that (U14.9). Looked at once a grace; one who takes
+ * nothing in that time gets no more. The close follows what he has not read.
+ */
+static bool prolong_grace(struct wr_h1_server *c)
+{
+    uint32_t before = c->unread;
+
+    if (before == 0) {
+        return false;
+    }
+    c->unread = wr_io_unread(&c->conn.io);
+    if (c->unread >= before) {
+        return false;
+    }
+    set_deadline(c, wr_now_ms() + c->grace_ms);
+    return true;
+}
 
 static bool step_idle(struct wr_h1_server *c)
 {
@@ -282,11 +304,11 @@ static bool step_idle(struct wr_h1_server *c)
 
         if (st == WR_AGAIN && is_due(c)) {
             /* A request that came since the loop last looked is not closed upon (U14.9). */
-            c->conn.io.facts |= WR_IO_READABLE;
+            wr_io_look(&c->conn.io);
             st = h1_rest_fill(&c->rest, &c->conn, H1_RECV_ALL);
         }
         if (st == WR_AGAIN) {
-            if (is_due(c)) {
+            if (is_due(c) && !prolong_grace(c)) {
                 close_plainly(c, c->is_quitting ? WR_REASON_SHUTDOWN : WR_REASON_TIMEOUT);
             } else if (!wr_timer_is_armed(&c->conn.timer)) {
                 arm(c, c->at_ms);
@@ -343,24 +365,13 @@ static bool open_request(struct wr_h1_server *c, unsigned bad, enum wr_h1_bad wh
     return c->state == H1_SERVER_BUSY;
 }
 
-/* Only line ends came, as some clients send behind a body (RFC 9112 2.2). */
-static bool is_blank(const struct wr_chunk *g)
-{
-    for (uint32_t i = 0; i < g->fill; i++) {
-        if (g->data[i] != '\r' && g->data[i] != '\n') {
-            return false;
-        }
-    }
-    return true;
-}
-
 static bool head_timed_out(struct wr_h1_server *c)
 {
     struct h1_request *q = c->req;
     enum wr_h1_bad where = WR_H1_BAD_LINE;
 
     c->want_reset = opts_of(c)->reset_timedout;
-    if (!q->x.gather || is_blank(q->x.gather)) {
+    if (h1_head_is_blank(&q->x)) {
         close_plainly(c, WR_REASON_TIMEOUT);
         return false;
     }
@@ -560,28 +571,6 @@ static bool can_keep(struct wr_h1_server *c, const struct h1_xchg *x)
            wr_now_ms() - c->conn.since_ms < o->keepalive_time_ms;
 }
 
-/* How the response's end is told (RFC 9112 6.3); *ret_length: it is announced. */
-static enum wr_framing choose_framing(const struct h1_xchg *x, bool *ret_length)
-{
-    const struct wr_msg *m = x->s.head_out;
-    enum wr_method method = x->s.head_in->method;
-    bool is_known = m->content_length != WR_LENGTH_UNKNOWN;
-
-    *ret_length = false;
-    if (wr_status_is_bodyless(m->status, method)) {
-        /* HEAD: as GET would say; 304 likewise, but 0 there means that nobody knows. RFC 9110 8.6
-         */
-        *ret_length = is_known && m->status >= 200 && m->status != 204 &&
-                      (m->status != 304 || m->content_length > 0);
-        return WR_FRAMING_NONE;
-    }
-    if (is_known || !x->s.out) {
-        *ret_length = true;
-        return WR_FRAMING_LENGTH;
-    }
-    return x->s.version >= 11 ? WR_FRAMING_CHUNKED : WR_FRAMING_CLOSE;
-}
-
 static void drop_framing_fields(struct wr_msg *m, bool is_switch, bool is_kept)
 {
     static const enum wr_hdr_id ids[] = {WR_HDR_CONTENT_LENGTH, WR_HDR_TRANSFER_ENCODING};
@@ -607,7 +596,7 @@ static void choose_ends(struct wr_h1_server *c, struct h1_xchg *x, bool *ret_len
     bool is_connect =
         x->s.head_in->method == WR_METHOD_CONNECT && m->status >= 200 && m->status < 300;
 
-    tx->framing = (uint8_t)choose_framing(x, ret_length);
+    tx->framing = (uint8_t)h1_tx_choose_framing(x, ret_length);
     if (tx->framing == WR_FRAMING_LENGTH && m->content_length != WR_LENGTH_UNKNOWN) {
         /* Without a pipe it is cut, unless it is 0. */
         tx->left = m->content_length;
@@ -1157,6 +1146,7 @@ void wr_h1_server_quit(struct wr_h1_server *c, uint32_t grace_ms)
     if (c->state != H1_SERVER_IDLE) {
         return;
     }
+    c->unread = wr_io_unread(&c->conn.io);
     at = WR_MAX(wr_now_ms() + grace_ms, c->idle_at_ms + opts_of(c)->keepalive_min_ms);
     if (at < c->at_ms || c->at_ms == 0) {
         set_deadline(c, at);

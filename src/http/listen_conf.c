@@ -588,25 +588,15 @@ static void find_covers(struct sites *ss)
 
 /* ---- ports: names --------------------------------------------------------------------------- */
 
-static void end_map(void *map)
-{
-    wr_map_fini(map);
-}
-
-static enum wr_status put_exact(struct wr_conf *cf, struct wr_port *p, struct wr_str name,
-                                struct wr_server *v, bool *ret_clash)
+static void put_exact(struct wr_port *p, struct wr_str name, struct wr_server *v, bool *ret_clash)
 {
     struct wr_server *old = wr_map_get(&p->exact, name);
 
     if (old) {
         *ret_clash = *ret_clash || old != v;
-        return WR_OK;
-    }
-    if (p->exact.cnt == 0 && wr_arena_on_fini(cf->arena, end_map, &p->exact) != WR_OK) {
-        return wr_conf_nomem(cf);
+        return;
     }
     (void)wr_map_put(&p->exact, name, v); /* is new */
-    return WR_OK;
 }
 
 static void put_wildcard(struct wr_trie *t, struct wr_str key, struct wr_server *v, bool *ret_clash)
@@ -627,32 +617,30 @@ static bool is_wild_inside(struct wr_str s)
     return wr_str_find(s, '*') < s.len || wr_str_find_str(s, WR_STR("..")) < s.len;
 }
 
-static enum wr_status add_name(struct wr_conf *cf, struct wr_port *p, const struct wr_core_name *n,
-                               struct wr_server *v)
+static void add_name(struct wr_conf *cf, struct wr_port *p, const struct wr_core_name *n,
+                     struct wr_server *v)
 {
     struct wr_str s = n->text;
     bool is_clash = false;
-    enum wr_status st = WR_OK;
 
     if (n->re) {
         p->regexes[p->regex_cnt++] = (struct wr_name_regex){n->re, v, n->text};
-        return WR_OK;
+        return;
     }
     if (s.len > 1 && s.ptr[0] == '*') {
         put_wildcard(&p->leading, wr_str_sub(s, 1, s.len), v, &is_clash);
     } else if (s.len > 1 && s.ptr[0] == '.') {
         put_wildcard(&p->leading, s, v, &is_clash);
-        st = put_exact(cf, p, wr_str_sub(s, 1, s.len), v, &is_clash);
+        put_exact(p, wr_str_sub(s, 1, s.len), v, &is_clash);
     } else if (s.len > 2 && wr_str_has_suffix(s, WR_STR(".*"))) {
         put_wildcard(&p->trailing, wr_str_sub(s, 0, s.len - 1), v, &is_clash);
     } else {
-        st = put_exact(cf, p, s, v, &is_clash);
+        put_exact(p, s, v, &is_clash);
     }
     if (is_clash) {
         wr_conf_warn(cf, NULL, "conflicting server name \"%.*s\" on %.*s, ignored", WR_STR_ARG(s),
                      WR_STR_ARG(p->text));
     }
-    return st;
 }
 
 static void fill_h1_opts(struct wr_h1_opts *o, const struct wr_core_srv *srv,
@@ -683,28 +671,29 @@ static void fill_h1_opts(struct wr_h1_opts *o, const struct wr_core_srv *srv,
 
 static enum wr_status fill_port(struct wr_conf *cf, struct wr_port *p, struct site *t)
 {
-    enum wr_status st = WR_OK;
-    size_t regexes = 0;
+    size_t names = 0, regexes = 0;
 
     p->opts = t->l.opts;
     p->text = t->l.text;
     p->node = t->l.node;
     p->deflt = t->deflt->server;
-    wr_map_init(&p->exact, WR_MAP_CASE);
-    wr_map_init(&p->by_local, WR_MAP_CASE);
+    wr_map_init_arena(&p->exact, WR_MAP_CASE, cf->arena);
+    wr_map_init_arena(&p->by_local, WR_MAP_CASE, cf->arena);
     wr_trie_init(&p->leading, cf->arena, WR_TRIE_REVERSE);
     wr_trie_init(&p->trailing, cf->arena, WR_TRIE_DEFAULT);
     for (struct site_server *v = t->first; v; v = v->next) {
         for (uint32_t i = 0; i < v->srv->names.cnt; i++) {
             regexes += v->srv->names.at[i].re != NULL;
         }
+        names += v->srv->names.cnt;
     }
+    wr_map_reserve(&p->exact, names - regexes);
     p->regexes = wr_arena_zalloc(cf->arena, regexes * sizeof(*p->regexes));
     if (!p->regexes) {
         return wr_conf_nomem(cf);
     }
-    for (struct site_server *v = t->first; v && st == WR_OK; v = v->next) {
-        for (uint32_t i = 0; i < v->srv->names.cnt && st == WR_OK; i++) {
+    for (struct site_server *v = t->first; v; v = v->next) {
+        for (uint32_t i = 0; i < v->srv->names.cnt; i++) {
             const struct wr_core_name *n = &v->srv->names.at[i];
 
             /* An address of one server looks at no name, so nginx lets it pass there. */
@@ -713,13 +702,13 @@ static enum wr_status fill_port(struct wr_conf *cf, struct wr_port *p, struct si
                                   WR_STR_ARG(n->text), WR_STR_ARG(p->text));
                 continue;
             }
-            st = add_name(cf, p, n, v->srv->server);
+            add_name(cf, p, n, v->srv->server);
         }
     }
     fill_h1_opts(&p->h1, t->deflt,
                  wr_scope_get(t->deflt->server->scope, &wr_core_conf, WR_KIND_LOC));
     t->port = p;
-    return st;
+    return WR_OK;
 }
 
 static struct wr_str local_key(const struct wr_addr *a)
@@ -740,7 +729,7 @@ static enum wr_status make_virtuals(struct wr_conf *cf, struct site *w)
     }
     p->is_wildcard_of = true;
     p->virtuals = wr_arena_zalloc(cf->arena, w->virtual_cnt * sizeof(*p->virtuals));
-    if (!p->virtuals || wr_arena_on_fini(cf->arena, end_map, &p->by_local) != WR_OK) {
+    if (!p->virtuals) {
         return wr_conf_nomem(cf);
     }
     for (struct site *t = w->covered; t && st == WR_OK; t = t->next_twin) {

@@ -254,21 +254,6 @@ void wr_core_set_auto_redirect(struct wr_conf *cf)
 
 /* ---- tables --------------------------------------------------------------------------------- */
 
-static void end_map(void *map)
-{
-    wr_map_fini(map);
-}
-
-/* Its memory ends with the generation. */
-static enum wr_status put(struct wr_conf *cf, struct wr_map *m, struct wr_str key, void *value)
-{
-    if (m->cnt == 0 && wr_arena_on_fini(cf->arena, end_map, m) != WR_OK) {
-        return wr_conf_nomem(cf);
-    }
-    (void)wr_map_put(m, key, value); /* the caller knows that it is new, or replaces */
-    return WR_OK;
-}
-
 static enum wr_status add_to_map(struct wr_conf *cf, struct wr_map *m, struct wr_location *l)
 {
     if (wr_map_get(m, l->name)) {
@@ -281,7 +266,8 @@ static enum wr_status add_to_map(struct wr_conf *cf, struct wr_map *m, struct wr
                               WR_STR_ARG(l->name));
         return WR_OK; /* said; the others are looked at too */
     }
-    return put(cf, m, l->name, l);
+    (void)wr_map_put(m, l->name, l); /* is new */
+    return WR_OK;
 }
 
 static enum wr_status add_prefix(struct wr_conf *cf, struct wr_locations *ls, struct wr_location *l)
@@ -317,16 +303,15 @@ static enum wr_status add_location(struct wr_conf *cf, struct wr_locations *ls,
 }
 
 /* "/app" for "/app/", unless a location has just this name. */
-static enum wr_status add_redirect(struct wr_conf *cf, struct wr_locations *ls,
-                                   struct wr_location *l)
+static void add_redirect(struct wr_locations *ls, struct wr_location *l)
 {
     struct wr_str name = wr_str_sub(l->name, 0, l->name.len - 1);
 
     if (!l->auto_redirect || name.len == 0 || wr_map_get(&ls->exact, name) ||
         wr_trie_get(&ls->prefix, name)) {
-        return WR_OK;
+        return;
     }
-    return put(cf, &ls->redirects, name, l);
+    (void)wr_map_put(&ls->redirects, name, l); /* or replaces */
 }
 
 enum wr_status wr_locations_build(struct wr_conf *cf, struct wr_location *first,
@@ -340,9 +325,9 @@ enum wr_status wr_locations_build(struct wr_conf *cf, struct wr_location *first,
     if (!ls) {
         return wr_conf_nomem(cf);
     }
-    wr_map_init(&ls->exact, WR_MAP_CASE);
-    wr_map_init(&ls->named, WR_MAP_CASE);
-    wr_map_init(&ls->redirects, WR_MAP_CASE);
+    wr_map_init_arena(&ls->exact, WR_MAP_CASE, cf->arena);
+    wr_map_init_arena(&ls->named, WR_MAP_CASE, cf->arena);
+    wr_map_init_arena(&ls->redirects, WR_MAP_CASE, cf->arena);
     for (l = first; l; l = l->next) {
         regex_cnt += l->kind == WR_LOC_REGEX;
     }
@@ -358,7 +343,7 @@ enum wr_status wr_locations_build(struct wr_conf *cf, struct wr_location *first,
         }
     }
     for (l = first; l && st == WR_OK; l = l->next) {
-        st = add_redirect(cf, ls, l);
+        add_redirect(ls, l);
     }
     if (st == WR_OK) {
         *ret = ls;

@@ -11,6 +11,7 @@
 #include <pcre2.h>
 #include <string.h>
 
+#include "base/map.h"
 #include "base/mem.h"
 #include "conf/dirs.h"
 #include "conf/gen.h"
@@ -170,13 +171,40 @@ static enum wr_status bind_names(struct wr_conf *cf, const struct wr_node *node,
     return WR_OK;
 }
 
+/* The expressions that this generation has, by their text. */
+static struct wr_map *find_map(struct wr_conf *cf, unsigned flags)
+{
+    struct wr_http *h = wr_http_building(cf);
+    struct wr_map *maps = h->regexes;
+
+    if (!maps) {
+        maps = wr_arena_zalloc(cf->arena, 2 * sizeof(*maps));
+        if (!maps) {
+            return NULL;
+        }
+        wr_map_init_arena(&maps[WR_REGEX_CASE], WR_MAP_CASE, cf->arena);
+        wr_map_init_arena(&maps[WR_REGEX_ICASE], WR_MAP_CASE, cf->arena);
+        h->regexes = maps;
+    }
+    return &maps[(flags & WR_REGEX_ICASE) != 0 ? WR_REGEX_ICASE : WR_REGEX_CASE];
+}
+
 enum wr_status wr_regex_compile(struct wr_conf *cf, const struct wr_node *node,
                                 struct wr_str pattern, unsigned flags, struct wr_regex **ret)
 {
-    struct wr_regex *re = NULL;
+    struct wr_map *same = find_map(cf, flags);
+    struct wr_regex *re = same ? wr_map_get(same, pattern) : NULL;
     struct wr_str err = WR_STR_NULL;
-    enum wr_status st = wr_regex_new(cf->arena, pattern, flags, &re, &err);
+    enum wr_status st;
 
+    if (!same) {
+        return wr_conf_nomem(cf);
+    }
+    if (re) {
+        *ret = re; /* thousands of servers have the same few */
+        return WR_OK;
+    }
+    st = wr_regex_new(cf->arena, pattern, flags, &re, &err);
     if (st == WR_ECONFIG) {
         return wr_conf_err(cf, node, "%.*s", WR_STR_ARG(err));
     }
@@ -185,6 +213,7 @@ enum wr_status wr_regex_compile(struct wr_conf *cf, const struct wr_node *node,
     }
     st = bind_names(cf, node, re);
     if (st == WR_OK) {
+        (void)wr_map_put(same, re->text, re); /* was not there */
         *ret = re;
     }
     return st;

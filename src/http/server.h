@@ -74,6 +74,7 @@ struct wr_http {
     struct wr_server *servers;
     size_t server_cnt;
     struct wr_vars *vars;        /* exists from the init hook of wr_core_conf on */
+    struct wr_map *regexes;      /* regex.c: by text, [icase]; NULL: none */
     uint32_t worker_connections; /* of one thread; main/ may set it in its `done` hook. 512 */
     uint32_t threads;            /* that serve; likewise. 1 */
     /* Clients whose lines are written whatever the levels (debug_connection); main/ sets it too. */

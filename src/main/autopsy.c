@@ -201,15 +201,33 @@ static const void *find_here(const void *anchor, const void *theirs, size_t len,
     return r.is_ours ? (const void *)r.at : NULL;
 }
 
+/*
+ * What a dead worker says is an address within our image, which may be between two objects: a
+ * sanitizer has nothing to say about that.
+ */
+__attribute__((no_sanitize_address)) static void copy_raw(void *to, const void *from, size_t n)
+{
+    const volatile char *p = from;
+
+    for (size_t i = 0; i < n; i++) {
+        ((volatile char *)to)[i] = p[i];
+    }
+}
+
 static const struct wr_fsm *find_fsm(const void *anchor, const struct wr_fsm *theirs)
 {
     const struct wr_fsm *f;
+    struct wr_fsm copy;
 
     if ((uintptr_t)theirs % _Alignof(struct wr_fsm) != 0) {
         return NULL;
     }
     f = find_here(anchor, theirs, sizeof(*f), false);
-    return f != NULL && f->magic == WR_FSM_MAGIC ? f : NULL;
+    if (f == NULL) {
+        return NULL;
+    }
+    copy_raw(&copy, f, sizeof(copy));
+    return copy.magic == WR_FSM_MAGIC ? f : NULL;
 }
 
 /* ---- the report ------------------------------------------------------------------------------
@@ -232,7 +250,7 @@ static void add_moves(struct wr_strbuf *b, const void *anchor, const struct wr_r
 static void report_thread(const void *anchor, const struct wr_recorder *r, int pid, bool is_told)
 {
     const char *task = find_here(anchor, r->task, NAME_MAX_SHOWN, true);
-    char room[LINE_MAX_SHOWN];
+    char room[LINE_MAX_SHOWN], name[NAME_MAX_SHOWN];
     struct wr_strbuf b;
 
     wr_strbuf_init_fixed(&b, room, sizeof(room));
@@ -244,7 +262,8 @@ static void report_thread(const void *anchor, const struct wr_recorder *r, int p
     }
     if (task != NULL) {
         wr_strbuf_add_z(&b, " ran task \"");
-        wr_strbuf_add(&b, task, strnlen(task, NAME_MAX_SHOWN));
+        copy_raw(name, task, sizeof(name));
+        wr_strbuf_add(&b, name, strnlen(name, sizeof(name)));
         wr_strbuf_add_z(&b, r->conn_no != 0 || r->req_id != 0 ? "\", " : "\"");
         wr_recorder_write_req(&b, r->conn_no, r->req_id, &r->req);
     } else {

@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "conf/dirs.h"
+#include "event/thread.h"
 #include "main/bundle.h"
 #include "main/main_conf.h"
 #include "main/modules.h"
@@ -90,6 +91,37 @@ enum wr_status wr_load_disk(const struct wr_start *s, uint64_t no, bool with_bun
     }
     *ret = l;
     return WR_OK;
+}
+
+struct aside {
+    const struct wr_start *start;
+    uint64_t no;
+    struct wr_loaded loaded;
+    enum wr_status status;
+};
+
+static void run_aside(void *data)
+{
+    struct aside *a = data;
+
+    wr_thread_step_aside();
+    a->status = wr_load_disk(a->start, a->no, true, &a->loaded);
+}
+
+enum wr_status wr_load_disk_aside(const struct wr_start *s, uint64_t no, struct wr_loaded *ret)
+{
+    struct aside a = {.start = s, .no = no};
+    struct wr_thread t;
+
+    /* A thread of its own, because the nice value of this one would go to each new worker. */
+    if (wr_thread_start(&t, 0, "weir load", run_aside, &a) != WR_OK) {
+        return wr_load_disk(s, no, true, ret);
+    }
+    wr_thread_join(&t);
+    if (a.status == WR_OK) {
+        *ret = a.loaded;
+    }
+    return a.status;
 }
 
 void wr_loaded_end(struct wr_loaded *l)

@@ -43,6 +43,9 @@ struct wr_loaded {
  */
 enum wr_status wr_load_disk(const struct wr_start *s, uint64_t no, bool with_bundle,
                             struct wr_loaded *ret) WR_MUST_CHECK;
+/* The same, on a thread that steps aside for those who serve; waits for it. */
+enum wr_status wr_load_disk_aside(const struct wr_start *s, uint64_t no,
+                                  struct wr_loaded *ret) WR_MUST_CHECK;
 /* Idempotent. */
 void wr_loaded_end(struct wr_loaded *l);
 

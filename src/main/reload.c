@@ -155,7 +155,7 @@ void wr_supervisor_reload(struct wr_supervisor *s)
     s->want_reload = false;
     wr_say(WR_LOG_NOTICE, 0, "reconfiguring");
     wr_notify_reloading();
-    if (wr_load_disk(s->start, s->gen_no + 1, true, &s->coming) != WR_OK) {
+    if (wr_load_disk_aside(s->start, s->gen_no + 1, &s->coming) != WR_OK) {
         wr_notify_ready(s->now.gen->no);
         return;
     }

@@ -374,6 +374,7 @@ static void serve(struct wr_supervisor *s)
         wr_say(WR_LOG_EMERG, errno, "epoll_create() failed");
         return;
     }
+    loop->watchdog.limit_ms = WR_WATCHDOG_BUILD_MS;
     if (open_signals(s) == WR_OK) {
         s->child = wr_child_start(s, &s->now, WR_CHILD_SERVES);
         if (s->child != NULL) {

@@ -206,6 +206,7 @@ static void close_worker(struct wr_worker *w)
         wr_thread_join(&w->threads[i].thread);
     }
     wr_idle_process_end();
+    wr_loop_turn(wr_loop_get(), 0); /* last answers of threads */
     wr_timer_fini(&w->shutdown);
     wr_timer_fini(&w->sweep);
     if (w->has_signals) {
@@ -213,6 +214,7 @@ static void close_worker(struct wr_worker *w)
     }
     wr_gen_unref(w->coming);
     wr_gen_unref(w->gen);
+    wr_loop_turn(wr_loop_get(), 0); /* frees them */
     (void)wr_fixtures_sweep(&w->fixtures);
     if (w->fixtures.cnt == 0) {
         wr_fixtures_fini(&w->fixtures);
@@ -240,6 +242,7 @@ int wr_worker_run(int chan)
         (void)close(chan);
         return 1;
     }
+    loop->watchdog.limit_ms = WR_WATCHDOG_BUILD_MS;
     if (open_worker(&w, chan) == WR_OK) {
         wr_loop_run(loop);
     } else {

@@ -6,7 +6,8 @@
  *
  * An entry of the tables of descriptors stays open while a generation that uses it lives (refs),
  * because a request of an old generation may still write to its log; wr_worker_sweep closes the
- * others.
+ * others. A generation that was published is freed here, whoever had the last reference: threads
+ * that serve never wait for that.
  */
 #include "main/worker_int.h"
 
@@ -165,12 +166,28 @@ static enum wr_status build(struct wr_worker *w, uint64_t no, struct wr_bundle *
 
 /* --- how many live --- */
 
-/* The last thing of a generation. Any thread. */
-static void mark_gone(void *data)
+/* Control thread. */
+static void run_gone(struct wr_mail *mail)
+{
+    struct wr_gen_mark *m = wr_container_of(mail, struct wr_gen_mark, gone);
+
+    struct wr_worker *w = m->worker;
+
+    wr_gen_free(wr_take(&m->gen));
+    m->no = 0;
+    if (!w->is_quitting) {
+        w->sweep_cnt = 0;
+        wr_timer_arm(&w->sweep, wr_now_ms() + SWEEP_MS);
+    }
+}
+
+/* The last reference of a generation is gone. Any thread. */
+static void post_gone(void *data)
 {
     struct wr_gen_mark *m = data;
 
-    wr_store_rel(&m->is_gone, 1);
+    m->gone.run = run_gone;
+    wr_mailbox_post(m->worker->mailbox, &m->gone);
 }
 
 /* The place for a generation; when too many live, the oldest one's requests end. */
@@ -182,9 +199,6 @@ static struct wr_gen_mark *find_place(struct wr_worker *w)
     for (size_t i = 0; i < WR_ARRAY_LEN(w->gens); i++) {
         struct wr_gen_mark *m = &w->gens[i];
 
-        if (m->no != 0 && wr_load_acq(&m->is_gone) != 0) {
-            m->no = 0;
-        }
         if (m->no == 0) {
             place = m;
             continue;
@@ -208,11 +222,10 @@ static enum wr_status mark_live(struct wr_worker *w, struct wr_gen *g)
     if (m == NULL) {
         return WR_ELIMIT; /* those that were told to end have not yet */
     }
-    if (wr_arena_on_fini(&g->arena, mark_gone, m) != WR_OK) {
-        return WR_ENOMEM;
-    }
     m->no = g->no;
-    wr_store_rel(&m->is_gone, 0);
+    m->gen = g;
+    m->worker = w;
+    wr_gen_on_last(g, post_gone, m);
     return WR_OK;
 }
 

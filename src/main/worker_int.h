@@ -41,10 +41,12 @@ struct wr_worker_thread {
 
 #define WR_GENS_MAX 16 /* live ones; the oldest gives way */
 
-/* A generation that was published: does it live? */
+/* A generation that was published and lives. */
 struct wr_gen_mark {
-    uint64_t no;           /* 0: this place is free */
-    wr_atomic_u32 is_gone; /* written by the thread that freed it */
+    uint64_t no; /* 0: this place is free */
+    struct wr_gen *gen;
+    struct wr_worker *worker;
+    struct wr_mail gone; /* from the thread that had the last reference: the control thread frees */
 };
 
 struct wr_worker {

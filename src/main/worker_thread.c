@@ -173,6 +173,7 @@ enum wr_status wr_worker_start_threads(struct wr_worker *w, const struct wr_main
         }
         w->thread_cnt++;
     }
+    wr_thread_step_aside(); /* what this thread builds from now on, it builds beside traffic */
     return WR_OK;
 }
 

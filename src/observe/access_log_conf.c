@@ -24,20 +24,16 @@ struct wr_access_file *wr_access_log_files(const struct wr_gen *g)
     return wr_access_log_main_of(g)->files;
 }
 
-/* ---- log_format
- * ----------------------------------------------------------------------------------- */
-
-static struct wr_log_format *find_format(const struct wr_access_log_main *m, struct wr_str name)
+/* Zeroed memory becomes an empty map of the generation at the first key. */
+static void put(struct wr_conf *cf, struct wr_map *m, struct wr_str key, void *value)
 {
-    struct wr_log_format *f;
-
-    for (f = m->formats; f; f = f->next) {
-        if (wr_str_eq(f->name, name)) {
-            return f;
-        }
+    if (m->cnt == 0) {
+        wr_map_init_arena(m, WR_MAP_CASE, cf->arena);
     }
-    return NULL;
+    (void)wr_map_put(m, key, value); /* is new */
 }
+
+/* ---- log_format ----------------------------------------------------------------------------- */
 
 static enum wr_status read_escape(struct wr_conf *cf, const struct wr_node *node,
                                   struct wr_str word, uint8_t *ret)
@@ -68,7 +64,7 @@ static enum wr_status set_format(struct wr_conf *cf, const struct wr_dir *dir,
     uint32_t i = 1;
 
     (void)dir, (void)conf;
-    if (find_format(m, name) || wr_str_eq(name, WR_STR("combined"))) {
+    if (wr_map_get(&m->formats, name) || wr_str_eq(name, WR_STR("combined"))) {
         return wr_conf_err_arg(cf, node, 0, "duplicate \"log_format\" name \"%.*s\"",
                                WR_STR_ARG(name));
     }
@@ -85,14 +81,12 @@ static enum wr_status set_format(struct wr_conf *cf, const struct wr_dir *dir,
         st = wr_log_format_add(cf, node, i, wr_node_arg(node, i), f);
     }
     if (st == WR_OK) {
-        f->next = m->formats;
-        m->formats = f;
+        put(cf, &m->formats, name, f);
     }
     return st;
 }
 
-/* ---- access_log
- * ----------------------------------------------------------------------------------- */
+/* ---- access_log ----------------------------------------------------------------------------- */
 
 static enum wr_status get_combined(struct wr_conf *cf, struct wr_access_log_main *m,
                                    const struct wr_log_format **ret)
@@ -187,11 +181,10 @@ static enum wr_status enter_file(struct wr_conf *cf, struct wr_access_log_main *
     if (st != WR_OK) {
         return st == WR_ENOMEM ? wr_conf_nomem(cf) : st;
     }
-    for (f = m->files; f; f = f->next) {
-        if (wr_str_eq(f->path, path)) {
-            *ret = f;
-            return WR_OK;
-        }
+    f = wr_map_get(&m->by_path, path);
+    if (f) {
+        *ret = f;
+        return WR_OK;
     }
     f = wr_arena_zalloc(cf->arena, sizeof(*f));
     if (!f) {
@@ -200,6 +193,7 @@ static enum wr_status enter_file(struct wr_conf *cf, struct wr_access_log_main *
     *f = (struct wr_access_file){
         .path = path, .fd = -1, .node = node, .next = m->files, .no = m->file_cnt++};
     m->files = f;
+    put(cf, &m->by_path, f->path, f);
     *ret = f;
     return WR_OK;
 }
@@ -281,7 +275,7 @@ static enum wr_status find_named_format(struct wr_conf *cf, const struct wr_node
     if (n->arg_cnt < 2 || wr_str_eq(name, WR_STR("combined"))) {
         return get_combined(cf, m, &l->format);
     }
-    l->format = find_format(m, name);
+    l->format = wr_map_get(&m->formats, name);
     if (!l->format) {
         return wr_conf_err_arg(cf, n, 1, "unknown log format \"%.*s\"", WR_STR_ARG(name));
     }
@@ -322,8 +316,7 @@ static enum wr_status set_access_log(struct wr_conf *cf, const struct wr_dir *di
     return WR_OK;
 }
 
-/* ---- open_log_file_cache ------------------------------------------------------------------------
- */
+/* ---- open_log_file_cache -------------------------------------------------------------------- */
 
 static enum wr_status read_cache_param(const struct wr_node *n, uint32_t i,
                                        struct wr_log_path_cache *c)

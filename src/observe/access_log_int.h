@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "base/map.h"
 #include "base/str.h"
 #include "conf/gen.h"
 #include "conf/scope.h"
@@ -45,9 +46,10 @@ struct wr_access_log_loc {
 
 struct wr_access_log_main {
     struct wr_conf_head head;
-    struct wr_log_format *formats;
+    struct wr_map formats;          /* name -> struct wr_log_format; there may be one a server */
     struct wr_log_format *combined; /* made at its first use */
     struct wr_access_file *files;
+    struct wr_map by_path; /* path -> struct wr_access_file */
     uint32_t file_cnt;
 };
 

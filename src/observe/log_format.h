@@ -30,7 +30,6 @@ struct wr_log_format {
     uint8_t escape; /* enum wr_log_escape */
     struct wr_log_op *at;
     uint32_t cnt, _cap;
-    struct wr_log_format *next;
 };
 
 /* The format that is there without being configured. */

@@ -79,19 +79,15 @@ enum wr_status wr_set_up_bind(struct wr_conf *cf, const struct wr_dir *dir,
     return WR_OK;
 }
 
-static void end_map(void *data)
-{
-    wr_map_fini(data);
-}
-
-static enum wr_status make_hidden(struct wr_conf *cf, struct wr_up_conf *c,
-                                  const struct wr_str *names, size_t cnt)
+static void make_hidden(struct wr_conf *cf, struct wr_up_conf *c, const struct wr_str *names,
+                        size_t cnt)
 {
     /* A non-NULL value; the map is asked for presence only. */
     static const char yes[] = "hidden";
     size_t i;
 
-    wr_map_init(&c->hidden, WR_MAP_ICASE);
+    wr_map_init_arena(&c->hidden, WR_MAP_ICASE, cf->arena);
+    wr_map_reserve(&c->hidden, cnt + c->hide_headers.cnt);
     for (i = 0; i < cnt; i++) {
         wr_map_put(&c->hidden, names[i], (void *)(uintptr_t)yes);
     }
@@ -101,7 +97,6 @@ static enum wr_status make_hidden(struct wr_conf *cf, struct wr_up_conf *c,
     for (i = 0; i < c->pass_headers.cnt; i++) {
         wr_map_remove(&c->hidden, c->pass_headers.at[i]);
     }
-    return wr_arena_on_fini(cf->arena, end_map, &c->hidden);
 }
 
 enum wr_status wr_up_conf_merged(struct wr_conf *cf, struct wr_scope *s, struct wr_up_conf *c,
@@ -148,5 +143,6 @@ enum wr_status wr_up_conf_merged(struct wr_conf *cf, struct wr_scope *s, struct 
         .where = c->temp_path,
         .max = c->max_temp_file_size,
         .write_size = (uint32_t)WR_MIN(WR_MAX(c->temp_file_write_size, 4096u), 1u << 20)};
-    return make_hidden(cf, c, hidden.at, hidden.cnt);
+    make_hidden(cf, c, hidden.at, hidden.cnt);
+    return WR_OK;
 }

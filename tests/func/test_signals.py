@@ -2,6 +2,7 @@
 """Signals: HUP, USR1, QUIT, TERM, INT, and what they leave alone."""
 import os
 import threading
+import time
 
 import pytest
 
@@ -228,6 +229,25 @@ def test_quit_serves_a_late_request(weir):
     wait_for(refused, "the listener to be closed")
     resp = client.get("/")
     assert resp.text == "one" and resp.headers["Connection"] == "close"
+    client.expect_eof()
+    assert server.wait_exit() == 0
+
+
+@pytest.mark.weir_only("U14.9: the grace begins when the client has the response")
+def test_quit_waits_for_a_slow_reader(weir):
+    """The response is in the kernel when QUIT comes, but the client takes three times the grace to read it."""
+    server = weir(http="server { listen 127.0.0.1:{port} sndbuf=1m; root {dir}; location = /next { return 200 next; } }",
+                  files={"big": b"x" * 300000})
+    client = server.client(rcvbuf=8192)
+    client.send(build_request("GET", "/big"))
+    assert b"Content-Length: 300000\r\n" in client.read_head()
+    server.signal("QUIT")
+    server.wait_log("gracefully shutting down")
+    for _ in range(10):
+        assert client.read_exact(30000) == b"x" * 30000
+        time.sleep(0.3)                  # its slowness is the subject
+    resp = client.get("/next")
+    assert resp.text == "next" and resp.headers["Connection"] == "close"
     client.expect_eof()
     assert server.wait_exit() == 0
 

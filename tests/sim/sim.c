@@ -826,6 +826,28 @@ static void receive(struct sim *s, struct sim_sock *k)
     tell(s, io);
 }
 
+static bool can_receive(const struct wr_io *io)
+{
+    return io->rx == NULL && io->rx_piped == 0 &&
+           (io->_wants & (WR_IOW_IN | WR_IOW_RX_DONE)) == WR_IOW_IN;
+}
+
+static void op_look(struct wr_poll *p, struct wr_io *io)
+{
+    struct sim_sock *k = look_up(sim_of(p), io->fd, false);
+
+    if (k && !io->is_connecting && can_receive(io)) {
+        receive(sim_of(p), k);
+    }
+}
+
+static uint32_t op_unread(struct wr_poll *p, const struct wr_io *io)
+{
+    struct sim_sock *k = look_up(sim_of(p), io->fd, false);
+
+    return k ? (uint32_t)k->peer->rx.len : 0;
+}
+
 static void look_at_sock(struct sim *s, struct sim_sock *k)
 {
     struct wr_io *io = k->io;
@@ -840,8 +862,7 @@ static void look_at_sock(struct sim *s, struct sim_sock *k)
         io->facts |= WR_IO_WRITABLE;
         tell(s, io);
     }
-    if (io->rx == NULL && io->rx_piped == 0 &&
-        (io->_wants & (WR_IOW_IN | WR_IOW_RX_DONE)) == WR_IOW_IN) {
+    if (can_receive(io)) {
         receive(s, k);
     }
     if (k->rx.is_fin && (io->facts & WR_IO_RDHUP) == 0) {
@@ -951,6 +972,8 @@ static const struct wr_poll_ops sim_ops = {
     .accept = op_accept,
     .connect = op_connect,
     .shutdown = op_shutdown,
+    .look = op_look,
+    .unread = op_unread,
     .wait = op_wait,
     .batch = op_batch,
     .free = op_free,

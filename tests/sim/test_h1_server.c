@@ -4,100 +4,9 @@
  * conversation, played whole, byte by byte, and with short reads and writes by seed; then cut at
  * every byte, with each allocation failing in turn, and by deadlines on the simulated clock.
  */
-#include "unit/http/h1_kit.h"
+#include "sim/h1_server_kit.h"
 
 #include "http/h1_chunk.h"
-#include "net/listen.h"
-#include "sim/sim.h"
-
-struct env {
-    struct sim *sim;
-    struct kit_srv srv;
-    struct wr_listener listener;
-    struct wr_task accept_task;
-    struct wr_addr addr;
-    size_t mem;
-    char out[1 << 18];
-    size_t out_len;
-};
-
-static void run_accept(struct wr_task *t)
-{
-    struct env *e = wr_container_of(t, struct env, accept_task);
-    struct wr_addr peer;
-    int fd, err;
-
-    while (wr_listener_pull(&e->listener, &fd, &peer, &err) == WR_OK) {
-        (void)kit_serve(&e->srv, fd, &peer);
-    }
-}
-
-/* Settles what can happen without time passing. */
-static void run(struct env *e)
-{
-    (void)sim_run_for(e->sim, 0);
-}
-
-static void advance(struct env *e, uint64_t ms)
-{
-    (void)sim_run_for(e->sim, ms);
-    run(e);
-}
-
-static struct env *begin(const struct sim_conf *conf)
-{
-    struct env *e;
-
-    (void)wr_local_get();
-    e = wr_mem_alloc(sizeof(*e));
-    e->mem = wr_mem_in_use();
-    e->sim = sim_new(conf);
-    kit_srv_init(&e->srv);
-    e->addr = sim_addr(1, 80);
-    wr_task_init(&e->accept_task, run_accept, "accept");
-    return e;
-}
-
-/* The listener may fail to open when allocations do. */
-static bool listen_now(struct env *e)
-{
-    return wr_listener_open(&e->listener, sim_listen(e->sim, &e->addr), &e->accept_task) == WR_OK;
-}
-
-static void finish(struct env *e)
-{
-    wr_listener_close(&e->listener);
-    wr_task_cancel(&e->accept_task);
-    kit_close_all(&e->srv);
-    run(e);
-    kit_end_requests(&e->srv);
-    run(e);
-    assert_int_equal(e->srv.conn_cnt, e->srv.closed_cnt);
-    assert_int_equal(e->srv.req_cnt, e->srv.released_cnt);
-    assert_true(wr_list_is_empty(&e->srv.conns));
-    sim_free(e->sim);
-    assert_int_equal(wr_chunk_in_use(), 0);
-    assert_int_equal(wr_mem_in_use(), e->mem);
-    wr_mem_free(e);
-}
-
-static struct sim_sock *open_client(struct env *e)
-{
-    assert_true(listen_now(e));
-    return sim_dial(e->sim, &e->addr);
-}
-
-static void put(struct env *e, struct sim_sock *k, const char *z)
-{
-    assert_int_equal(sim_write(k, z, strlen(z)), strlen(z));
-    run(e);
-}
-
-static void collect(struct env *e, struct sim_sock *k)
-{
-    e->out_len += sim_read(k, e->out + e->out_len, sizeof(e->out) - 1 - e->out_len);
-    e->out[e->out_len] = '\0';
-}
 
 static bool is_over(const struct sim_sock *k)
 {
@@ -237,10 +146,8 @@ static void unsafe_field(struct kit_srv *k)
     k->extra = "X-A: a\r\nb";
 }
 
-#define GET   "GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
 #define GET10 "GET /x HTTP/1.0\r\n\r\n"
 #define KEEP  "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: keep-alive\r\n\r\nhello"
-#define CLOSE "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello"
 #define LOG   "GET /x -> 200 DONE/DONE NONE\n"
 #define PLOG  "POST /p -> 200 DONE/DONE NONE\n"
 #define POST  "POST /p HTTP/1.1\r\nHost: a\r\n"
@@ -855,64 +762,6 @@ static void test_fin_in_response(void **state)
 
 /* ---- ends on purpose ------------------------------------------------------------------------ */
 
-static void test_quit(void **state)
-{
-    struct sim_conf conf = {.seed = 1};
-    struct env *e = begin(&conf);
-    struct sim_sock *w = open_client(e);
-    struct wr_h1_server *c;
-
-    (void)state;
-    put(e, w, GET);
-    c = wr_h1_server_of_node(e->srv.conns.next);
-    assert_true(wr_h1_server_is_idle(c));
-    assert_int_equal(wr_h1_server_requests(c), 1);
-    wr_h1_server_quit(c, 2000);
-    advance(e, 1500);
-    assert_int_equal(e->srv.closed_cnt, 0);
-    /* U14.9: a late request is still served. */
-    e->out_len = 0;
-    collect(e, w);
-    e->out_len = 0;
-    put(e, w, GET);
-    collect(e, w);
-    assert_string_equal(e->out, CLOSE);
-    assert_int_equal(e->srv.closed_cnt, 1);
-    finish(e);
-
-    e = begin(&conf);
-    w = open_client(e);
-    put(e, w, GET);
-    wr_h1_server_quit(wr_h1_server_of_node(e->srv.conns.next), 2000);
-    advance(e, 2100);
-    assert_int_equal(e->srv.closed_cnt, 1);
-    finish(e);
-
-    /* A busy one says so on its response. */
-    e = begin(&conf);
-    e->srv.mode = KIT_HOLD;
-    w = open_client(e);
-    put(e, w, GET);
-    wr_h1_server_quit(wr_h1_server_of_node(e->srv.conns.next), 2000);
-    kit_go(&e->srv);
-    run(e);
-    collect(e, w);
-    assert_string_equal(e->out, CLOSE);
-    finish(e);
-
-    /* At once. */
-    e = begin(&conf);
-    e->srv.mode = KIT_HOLD;
-    w = open_client(e);
-    put(e, w, GET);
-    wr_h1_server_close(wr_h1_server_of_node(e->srv.conns.next), WR_REASON_SHUTDOWN);
-    run(e);
-    assert_true(sim_is_reset(w));
-    kit_end_requests(&e->srv);
-    assert_string_equal(e->srv.log, "GET /x -> 0 DONE/RESET SHUTDOWN\n");
-    finish(e);
-}
-
 static void run_nothing(struct wr_task *t)
 {
     (void)t;
@@ -1135,7 +984,6 @@ int main(void)
         cmocka_unit_test(test_gone),
         cmocka_unit_test(test_fin_behind_body),
         cmocka_unit_test(test_fin_in_response),
-        cmocka_unit_test(test_quit),
         cmocka_unit_test(test_late_release),
         cmocka_unit_test(test_keepalive_time),
         cmocka_unit_test(test_interim),

@@ -3,18 +3,24 @@
  * traffic.c: the traffic program: peers in a process of their own, clients in this one, commands on
  * standard input, one JSON object a line on standard output. It ends when its input does.
  *
- *   traffic NAME=VALUE...   numbers of users: keep, visit, down, events, socket, once; pause (ms
- * between two requests of a user, at most), rate (bytes a second of a slow download), long (s that
- * the longest of them takes), stuck (ms without a byte that are a fault), event, frame (ms between
- * two), rough (1: broken and cancelled requests too), seed, files (folder that gets the static
- * files s/)
+ *   traffic NAME=VALUE...
  *
- *   start PORT EXTRA        begin, against the server at PORT and the listener at EXTRA that may be
- * absent hup PID                 send HUP, and let everybody who waits send now kill PID send KILL,
- * wait for the end of that process, say what was in flight hold, go                keep-alive
- * clients pause ("held" is said once they are quiet) until N                 say "reached" at N
- * requests transfer up|down SEED SIZE length|chunked report, stop            stop: all end what
- * they do; then "end", which is a report, is said
+ *   keep, visit, down, events, socket, once   numbers of users
+ *   pause          ms between two requests of a user, at most
+ *   rate, long     bytes a second of a slow download; s that the longest of them takes
+ *   stuck, grace   ms without a byte that are a fault; that a server which ends leaves the idle
+ *   event, frame   ms between two
+ *   rough          1: broken and cancelled requests too
+ *   seed, files    of the random numbers; folder that gets the static files s/
+ *
+ *   start PORT EXTRA   begin, against the server at PORT; the listener at EXTRA may be absent
+ *   hup PID            send HUP, and let everybody who waits send now
+ *   kill PID           send KILL, wait for the end of that process, say what was in flight
+ *   hold, go           keep-alive clients pause ("held" is said once they are quiet)
+ *   until N            say "reached" at N requests
+ *   transfer up|down SEED SIZE length|chunked
+ *   clear              latencies are counted from now on
+ *   report, stop       stop: all end what they do; then "end", which is a report, is said
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -53,14 +59,15 @@ static uint64_t latency_at(uint64_t total, unsigned thousandth)
 
 static void report(const char *what)
 {
-    static const char *const names[] = {"connect", "raced", "dropped",  "cut",
-                                        "status",  "body",  "protocol", "stuck"};
+    static const char *const names[] = {"connect", "raced",    "dropped", "cut",  "status",
+                                        "body",    "protocol", "stuck",   "early"};
     static const char *const kinds[] = {"keep", "visit", "down", "events", "socket", "once"};
     uint64_t faults = 0, timed = 0;
 
 #define N(name) (void)printf(", \"%s\": %llu", #name, (unsigned long long)stats.name)
     (void)printf("{\"what\": \"%s\"", what);
-    N(requests), N(connects), N(closes), N(idle_closed), N(downloads), N(down_bytes), N(up_bytes);
+    N(requests), N(connects), N(closes), N(idle_closed), N(late), N(downloads), N(down_bytes),
+        N(up_bytes);
     N(events), N(frames), N(visits), N(refused), N(cancelled), N(longest_gap_ms), N(generation);
 #undef N
     for (int i = 0; i < FAULT_CNT; i++) {
@@ -128,6 +135,9 @@ static void obey(void)
         is_hold_said = false;
     } else if (strcmp(line, "go") == 0) {
         is_held = false;
+    } else if (strcmp(line, "clear") == 0) {
+        memset(stats.latency, 0, sizeof(stats.latency));
+        stats.latency_max_us = 0;
     } else if (strcmp(line, "report") == 0) {
         report("report");
     } else if (strcmp(line, "stop") == 0) {
@@ -223,6 +233,7 @@ static void set_option(const char *arg)
         {"rate",  &options.rate    },
         {"long",  &options.long_s  },
         {"stuck", &options.stuck_ms},
+        {"grace", &options.grace_ms},
         {"event", &options.event_ms},
         {"frame", &options.frame_ms},
     };
@@ -264,6 +275,7 @@ int main(int argc, char **argv)
                                .rate = 400000,
                                .long_s = 20,
                                .stuck_ms = 10000,
+                               .grace_ms = 1000,
                                .event_ms = 50,
                                .frame_ms = 150};
     pattern_init();

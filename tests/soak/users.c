@@ -5,6 +5,8 @@
 #include "users.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,8 +29,8 @@ static unsigned user_cnt, once_cnt;
 static uint64_t fault_cnt;
 
 static const char *const kind_names[] = {"keep", "visit", "down", "events", "socket", "once"};
-static const char *const fault_names[] = {"connect", "raced", "dropped",  "cut",
-                                          "status",  "body",  "protocol", "stuck"};
+static const char *const fault_names[] = {"connect", "raced",    "dropped", "cut",  "status",
+                                          "body",    "protocol", "stuck",   "early"};
 
 static void run_user(struct io *io, uint32_t events);
 
@@ -66,6 +68,55 @@ void user_rest(struct user *u, uint64_t ms)
     u->has_head = false;
     if (u->c.io.fd != -1) {
         loop_watch(&u->c.io, EPOLLIN);
+    }
+}
+
+/* Milliseconds since the last byte arrived, whether it was read or not. */
+static uint64_t idle_of(const struct user *u)
+{
+    struct tcp_info ti;
+    socklen_t len = sizeof(ti);
+
+    memset(&ti, 0, sizeof(ti));
+    if (getsockopt(u->c.io.fd, IPPROTO_TCP, TCP_INFO, &ti, &len) == -1) {
+        die("getsockopt");
+    }
+    return ti.tcpi_last_data_recv;
+}
+
+/* The server closed an idle connection. */
+static void note_idle_end(struct user *u)
+{
+    char text[80];
+
+    if (u->epoch == epoch) {
+        uint64_t ms = idle_of(u);
+
+        stats.idle_closed++;
+        /* The server's clock is that of its loop's turn, which may have begun long ago. */
+        if (ms < options.grace_ms / 4 * 3) {
+            (void)snprintf(text, sizeof(text), "closed %llu ms after the last byte",
+                           (unsigned long long)ms);
+            note_fault(u, FAULT_EARLY, text);
+        }
+    }
+    user_close(u);
+}
+
+/* Before a request on a connection that has served one. */
+static void look_whether_closed(struct user *u)
+{
+    char byte;
+    ssize_t n;
+
+    u->idle_ms = 0;
+    if (u->c.io.fd == -1) {
+        return;
+    }
+    u->idle_ms = idle_of(u);
+    n = recv(u->c.io.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (n == 0 || (n == -1 && errno != EAGAIN)) {
+        note_idle_end(u);
     }
 }
 
@@ -127,6 +178,7 @@ static void ask(struct user *u)
 {
     uint16_t port = u->kind == VISIT ? extra_port : main_port;
 
+    look_whether_closed(u);
     if (!user_connect(u, port, u->kind == DOWN ? 65536 : 0)) {
         return;
     }
@@ -312,15 +364,29 @@ static bool take_bytes(struct user *u)
     return is_good && finish(u);
 }
 
-/* The connection ended. */
-static void note_end(struct user *u, enum fill how)
+/* The connection ended before the answer did. */
+static void note_unanswered(struct user *u, enum fill how)
 {
     const char *detail = how == FILL_EOF ? "the connection was closed" : strerror(u->c.error);
     bool is_started = u->has_head || u->c.in.start < u->c.in.len || u->c.in.state == READ_TUNNEL;
 
+    /* The error may have been told to a send; a receive says the end then. */
+    if (u->kind == VISIT && u->c.error == ECONNREFUSED) {
+        stats.refused++;
+    } else if (u->epoch < epoch) {
+        stats.lost[u->kind]++;
+    } else if (!is_started && u->served > 0 && u->idle_ms >= options.grace_ms) {
+        stats.late++;
+    } else {
+        note_fault(u, is_started ? FAULT_CUT : u->served > 0 ? FAULT_RACED : FAULT_DROPPED, detail);
+    }
+}
+
+/* The connection ended. */
+static void note_end(struct user *u, enum fill how)
+{
     if (u->state == IDLE) {
-        stats.idle_closed += u->epoch == epoch;
-        user_close(u);
+        note_idle_end(u);
         return;
     }
     if (u->state == ENDING && u->heard == u->said) {
@@ -328,14 +394,7 @@ static void note_end(struct user *u, enum fill how)
         u->state = GONE;
         return;
     }
-    /* The error may have been told to a send; a receive says the end then. */
-    if (u->kind == VISIT && u->c.error == ECONNREFUSED) {
-        stats.refused++;
-    } else if (u->epoch < epoch) {
-        stats.lost[u->kind]++;
-    } else {
-        note_fault(u, is_started ? FAULT_CUT : u->served > 0 ? FAULT_RACED : FAULT_DROPPED, detail);
-    }
+    note_unanswered(u, how);
     user_close(u);
     if (u->kind == ONCE) {
         u->state = GONE;

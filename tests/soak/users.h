@@ -13,6 +13,12 @@
  * A request on a connection that was closed without a byte of an answer is `raced` (the connection
  * had served one before) or `dropped` (it was new). What happens to a connection older than the
  * last kill of the worker is `lost`, no failure.
+ *
+ * A server that ends leaves an idle connection a grace (`grace` ms) from the last byte of the
+ * response on. Closed earlier: `early`, a failure. A client looks before it sends (RFC 9112 9.5),
+ * and goes on with a new connection when the old one was closed meanwhile (`idle_closed`). Where it
+ * was idle for longer than the grace, the close and the request may cross (`late`): it asks again.
+ * How long it was idle is what the kernel says: a program on a busy machine reads late.
  */
 #ifndef WR_SOAK_USERS_H
 #define WR_SOAK_USERS_H
@@ -44,6 +50,7 @@ enum fault {
     FAULT_BODY,
     FAULT_PROTOCOL,
     FAULT_STUCK,
+    FAULT_EARLY,
     FAULT_CNT
 };
 
@@ -78,6 +85,7 @@ struct user {
     uint64_t at_ms;       /* IDLE: when to go on; SOCKET: the next frame */
     uint64_t progress_ms; /* of the last byte */
     uint64_t sent_us;
+    uint64_t idle_ms;       /* when the request was sent: since the last byte of the one before */
     uint64_t epoch, served; /* of the connection */
     struct want wants[WANTS_MAX];
     unsigned want_cnt, want_at;
@@ -92,7 +100,7 @@ struct user {
 };
 
 struct stats {
-    uint64_t requests, connects, closes, idle_closed, downloads, down_bytes, up_bytes, events,
+    uint64_t requests, connects, closes, idle_closed, late, downloads, down_bytes, up_bytes, events,
         frames, visits, refused, cancelled, longest_gap_ms, generation;
     uint64_t faults[FAULT_CNT];
     uint64_t lost[KIND_CNT];
@@ -106,6 +114,7 @@ struct options {
     uint64_t rate;     /* of slow downloads, bytes a second */
     uint64_t long_s;   /* what the longest slow downloads take */
     uint64_t stuck_ms;
+    uint64_t grace_ms; /* of idle connections of a server that ends */
     uint64_t event_ms, frame_ms;
     bool is_rough;
 };

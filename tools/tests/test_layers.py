@@ -52,6 +52,14 @@ def test_members_and_comments_are_no_calls(tree):
     assert tree.check("layers.py")[0] == 0
 
 
+def test_allocators_map_memory(tree):
+    text = HEAD + "static void f(void *p)\n{\n    (void)munmap(p, 4096);\n}\n"
+    tree.write("src/base/arena.c", text)
+    assert tree.check("layers.py")[0] == 0
+    tree.write("src/base/map.c", text)
+    assert tree.check("layers.py")[0] == 1
+
+
 def test_allow_needs_a_reason_and_a_use(tree):
     bad = "static void f(int d)\n{\n    (void)close(d); /* allow(syscall): %s */\n}\n"
     tree.write("src/http/x.c", HEAD + bad % "a descriptor from the bundle")

@@ -12,7 +12,7 @@ server {{
     server_name site{i}.example.com www.site{i}.example.com *.cdn.site{i}.example.net;
     root /srv/www/site{i};
     location / {{
-        proxy_pass http://group{group};
+        proxy_pass http://pool{group};
         proxy_set_header Host $host;
         proxy_set_header X-Real-IP $remote_addr;
         proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
@@ -21,7 +21,7 @@ server {{
         index index.html index.htm;
     }}
     location = /health {{ return 200 "site{i} {mark}"; }}
-    location ~ \\.php$ {{ proxy_pass http://group{group}; proxy_read_timeout 30s; }}
+    location ~ \\.php$ {{ proxy_pass http://pool{group}; proxy_read_timeout 30s; }}
     # site {i}: what people write beside it
 }}
 """
@@ -29,7 +29,7 @@ server {{
 
 def sites(servers, port, mark="one"):
     """The inside of http{}: about 550 bytes a server."""
-    groups = [f"upstream group{g} {{ server 127.0.0.1:{19000 + g}; server 127.0.0.1:{19100 + g}; keepalive 16; }}\n"
+    groups = [f"upstream pool{g} {{ server 127.0.0.1:{19000 + g}; server 127.0.0.1:{19100 + g}; keepalive 16; }}\n"
               for g in range(GROUPS)]
     return "".join(groups + [SITE.format(i=i, group=i % GROUPS, port=port, mark=mark) for i in range(servers)])
 

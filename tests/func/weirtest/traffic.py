@@ -44,12 +44,12 @@ EXTRA = """
 """
 
 
-def compose_version(server, n, more=""):
-    """The whole configuration of version n, 1 and up. more: directives of the server."""
+def compose_version(server, n, more="", http="", **other):
+    """The whole configuration of version n, 1 and up. more: directives of the server; http: beside the server."""
     names = {"n": n, "more": more, "half": n % 4, "weight": " weight=2" if n % 3 == 0 else "",
              "buffering": "proxy_buffering off; proxy_request_buffering off;" if n % 2 else ""}
-    http = HTTP.format(**names) + (EXTRA.format(**names) if n % 2 else "")
-    return server.compose(http=http, connections=2048)
+    http += HTTP.format(**names) + (EXTRA.format(**names) if n % 2 else "")
+    return server.compose(http=http, connections=2048, **other)
 
 
 def write_version(server, n, more=""):
@@ -150,5 +150,5 @@ class Traffic:
     def check(self, report):
         """No failed, raced or cut request, and nothing that was idle was closed."""
         bad = {name: report[name] for name in ("connect", "raced", "dropped", "cut", "status", "body", "protocol",
-                                               "stuck", "closes") if report[name]}
+                                               "stuck", "early", "closes") if report[name]}
         assert not bad and report["faults"] == 0, f"{bad}; {self.told()}"

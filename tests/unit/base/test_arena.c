@@ -6,6 +6,7 @@
 #include "unit/base/t.h"
 
 #include <pthread.h>
+#include <stdio.h>
 
 #include "base/arena.h"
 
@@ -186,6 +187,47 @@ static void test_other_thread(void **state)
     }
 }
 
+static size_t mapped_kb(void)
+{
+    FILE *f = fopen("/proc/self/statm", "r");
+    unsigned long pages = 0;
+
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%lu", &pages), 1);
+    assert_int_equal(fclose(f), 0);
+    return pages * 4;
+}
+
+/* What a large arena had is the system's again as soon as it ends, though a younger one lives. */
+static void test_large(void **state)
+{
+    size_t before = mapped_kb(), in_use = wr_mem_in_use();
+    struct wr_arena a[3];
+
+    (void)state;
+    if (wr_mem_pass_through()) {
+        skip();
+    }
+    for (size_t n = 0; n < WR_ARRAY_LEN(a); n++) {
+        wr_arena_init(&a[n], (size_t)1 << 30);
+        for (size_t i = 0; i < 100000; i++) {
+            char *p = wr_arena_alloc(&a[n], 100 + i % 300);
+
+            assert_non_null(p);
+            memset(p, (int)i, 100 + i % 300);
+        }
+        memset(wr_arena_must(&a[n], 5000000), 1, 5000000);
+        assert_true(a[n].used > 30000000 && a[n].used < 34000000);
+        if (n > 0) {
+            wr_arena_fini(&a[n - 1]);
+            assert_true(mapped_kb() < before + 40000);
+        }
+    }
+    wr_arena_fini(&a[WR_ARRAY_LEN(a) - 1]);
+    assert_true(mapped_kb() < before + 4000);
+    assert_int_equal(wr_mem_in_use(), in_use);
+}
+
 static void fini_twice(void *data)
 {
     struct wr_arena a;
@@ -210,7 +252,7 @@ int main(void)
         cmocka_unit_test(test_alloc),  cmocka_unit_test(test_cap),
         cmocka_unit_test(test_text),   cmocka_unit_test(test_cleanups),
         cmocka_unit_test(test_faults), cmocka_unit_test(test_other_thread),
-        cmocka_unit_test(test_magic),
+        cmocka_unit_test(test_large),  cmocka_unit_test(test_magic),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 
+#include "base/arena.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/rng.h"
@@ -103,12 +104,41 @@ static void test_reserve(void **state)
     wr_map_fini(&m);
 }
 
+/* A table in an arena starts small and costs nothing beyond the arena. */
+static void test_arena(void **state)
+{
+    size_t before = wr_mem_in_use();
+    struct wr_arena a;
+    struct wr_map m;
+    size_t used;
+
+    (void)state;
+    wr_arena_init(&a, 1 << 20);
+    wr_map_init_arena(&m, WR_MAP_CASE, &a);
+    assert_null(wr_map_get(&m, wr_str_z(keys[0])));
+    assert_int_equal(a.used, 0);
+    for (int i = 0; i < KEYS; i++) {
+        assert_null(wr_map_put(&m, wr_str_z(keys[i]), keys[i]));
+        assert_true(i >= 3 || m._cap == 4);
+    }
+    for (int i = 0; i < KEYS; i++) {
+        assert_ptr_equal(wr_map_get(&m, wr_str_z(keys[i])), keys[i]);
+    }
+    assert_ptr_equal(wr_map_remove(&m, wr_str_z(keys[5])), keys[5]);
+    used = a.used;
+    wr_map_fini(&m);
+    assert_int_equal(a.used, used);
+    wr_arena_fini(&a);
+    assert_int_equal(wr_mem_in_use(), before);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random),
         cmocka_unit_test(test_icase),
         cmocka_unit_test(test_reserve),
+        cmocka_unit_test(test_arena),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -60,6 +60,50 @@ static void test_gen(void **state)
     wr_mem_fault_set(0);
 }
 
+struct last {
+    struct wr_gen *gen;
+    unsigned calls;
+};
+
+static void note_last(void *data)
+{
+    ((struct last *)data)->calls++;
+}
+
+static void *unref_there(void *data)
+{
+    wr_gen_unref(data);
+    return NULL;
+}
+
+/* Whoever has the last reference hands the generation over; nothing is freed there. */
+static void test_handed_over(void **state)
+{
+    struct wr_fixtures r;
+    unsigned freed = 0, ended = 0;
+    struct last last = {.gen = wr_gen_new(1, 0)};
+    pthread_t t;
+
+    (void)state;
+    wr_fixtures_init(&r);
+    assert_int_equal(wr_gen_use(last.gen, add(&r, &peer_ops, WR_STR("x"), 1, &freed)), WR_OK);
+    assert_int_equal(wr_arena_on_fini(&last.gen->arena, count, &ended), WR_OK);
+    wr_gen_on_last(last.gen, note_last, &last);
+    assert_ptr_equal(wr_gen_ref(last.gen), last.gen);
+    wr_gen_unref(last.gen);
+    assert_int_equal(last.calls, 0);
+    assert_int_equal(pthread_create(&t, NULL, unref_there, last.gen), 0);
+    assert_int_equal(pthread_join(t, NULL), 0);
+    assert_int_equal(last.calls, 1);
+    assert_int_equal(ended, 0);
+    assert_int_equal(wr_fixtures_sweep(&r), 0);
+    wr_gen_free(last.gen);
+    assert_int_equal(ended, 1);
+    assert_int_equal(wr_fixtures_sweep(&r), 1);
+    assert_int_equal(freed, 1);
+    wr_fixtures_fini(&r);
+}
+
 static void test_fixtures(void **state)
 {
     static char long_name[400];
@@ -158,9 +202,8 @@ static void test_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gen),
-        cmocka_unit_test(test_fixtures),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_gen),      cmocka_unit_test(test_handed_over),
+        cmocka_unit_test(test_fixtures), cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_threads),
     };
 

@@ -182,6 +182,44 @@ static void test_want_off_is_lazy(void **state)
 }
 
 /* Bytes that the owner leaves in rx: nothing is received meanwhile, nothing spins. */
+/* A receive without an event, and what the other side has not read. */
+static void test_look(void **state)
+{
+    struct conn c;
+    int sv[2];
+    char buf[8] = {0};
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, sv), 0);
+    conn_open(&c, sv[0]);
+    c.takes = false;
+    wr_loop_turn(*state, 0);
+    wr_io_look(&c.io);
+    assert_null(c.io.rx);
+    assert_int_equal(write(sv[1], "hello", 5), 5);
+    wr_io_look(&c.io);
+    assert_int_equal(c.io.rx_len, 5);
+    wr_io_look(&c.io); /* they are still here */
+    assert_int_equal(c.io.rx_len, 5);
+    wr_loop_turn(*state, 0);
+    assert_int_equal(c.runs, 1);
+    wr_io_consume(&c.io, 5);
+
+    assert_int_equal(wr_io_unread(&c.io), 0);
+    assert_int_equal(wr_io_send(&c.io, &(struct iovec){buf, 5}, 1, &(size_t){0}), WR_OK);
+    assert_true(wr_io_unread(&c.io) >= 5);
+    assert_int_equal(read(sv[1], buf, sizeof(buf)), 5);
+    assert_int_equal(wr_io_unread(&c.io), 0);
+
+    (void)close(sv[1]);
+    wr_io_look(&c.io);
+    assert_int_equal(c.io.facts & WR_IO_EOF, WR_IO_EOF);
+    wr_loop_turn(*state, 0);
+    assert_int_equal(c.runs, 2);
+    wr_io_close(&c.io, WR_IO_CLOSE_FIN);
+    wr_io_look(&c.io);
+    assert_int_equal(wr_io_unread(&c.io), 0);
+}
+
 static void test_bytes_left_in_rx(void **state)
 {
     struct conn c;
@@ -962,6 +1000,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_keepalive_costs_no_ctl),
         T(test_want_off_is_lazy),
+        T(test_look),
         T(test_bytes_left_in_rx),
         T(test_take_in_parts),
         T(test_eof),

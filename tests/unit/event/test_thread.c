@@ -43,10 +43,33 @@ static void test_cgroup(void **state)
     assert_true(wr_str_eq_z(find_cgroup(WR_STR("")), "/"));
 }
 
+static void step_aside(void *data)
+{
+    int *nice_value = data;
+
+    wr_thread_step_aside();
+    *nice_value = getpriority(PRIO_PROCESS, 0);
+    assert_int_equal(sched_getscheduler(0), SCHED_BATCH);
+}
+
+/* Only the thread that calls it. */
+static void test_step_aside(void **state)
+{
+    int before = getpriority(PRIO_PROCESS, 0), there = -100;
+    struct wr_thread t;
+
+    (void)state;
+    assert_int_equal(wr_thread_start(&t, 0, "aside", step_aside, &there), WR_OK);
+    wr_thread_join(&t);
+    assert_int_equal(there, before + WR_THREAD_ASIDE > 19 ? 19 : before + WR_THREAD_ASIDE);
+    assert_int_equal(getpriority(PRIO_PROCESS, 0), before);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_cpu_max),
-                                       cmocka_unit_test(test_cgroup)};
+                                       cmocka_unit_test(test_cgroup),
+                                       cmocka_unit_test(test_step_aside)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -128,6 +128,27 @@ static void named_groups_are_variables(void **state)
     kit_stop(&k);
 }
 
+/* Thousands of servers have the same few expressions: each is compiled once a generation. */
+static void same_text_is_compiled_once(void **state)
+{
+    char out[1024];
+    struct wr_gen *g =
+        kit_load("http { server { location ~ \\.php$ { } location ~* \\.php$ { } } server { "
+                 "location ~ \\.php$ { } location ~ \\.(?<x>py)$ { } } server { location ~ "
+                 "\\.(?<x>py)$ { } } }",
+                 out, sizeof(out));
+    const struct wr_server *v;
+
+    (void)state;
+    assert_non_null(g);
+    v = wr_http_of(g)->servers;
+    assert_ptr_equal(v[0].locations->regexes[0]->re, v[1].locations->regexes[0]->re);
+    assert_ptr_not_equal(v[0].locations->regexes[0]->re, v[0].locations->regexes[1]->re);
+    assert_ptr_not_equal(v[1].locations->regexes[0]->re, v[1].locations->regexes[1]->re);
+    assert_ptr_equal(v[1].locations->regexes[1]->re, v[2].locations->regexes[0]->re);
+    wr_gen_unref(g);
+}
+
 static void memory_runs_out(void **state)
 {
     struct wr_regex *re = NULL;
@@ -160,6 +181,7 @@ int main(void)
         cmocka_unit_test(is_bounded),
         cmocka_unit_test(many_groups),
         cmocka_unit_test(named_groups_are_variables),
+        cmocka_unit_test(same_text_is_compiled_once),
         cmocka_unit_test(memory_runs_out),
     };
     int failed;
