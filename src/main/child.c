@@ -40,8 +40,12 @@ static void run_chan(struct wr_task *t)
             wr_child_end(c); /* may free it */
             return;
         }
+        if (msg.type == WR_CHAN_ANSWER) {
+            wr_ctl_note_answer(&c->s->ctl, c, &msg);
+            continue;
+        }
         if (msg.fd != -1) {
-            (void)close(msg.fd); /* workers send none */
+            (void)close(msg.fd); /* workers send none but answers */
         }
         if (msg.type == WR_CHAN_READY) {
             c->is_ready = true;
@@ -196,6 +200,7 @@ static void close_chan(struct wr_child *c)
     if (c->chan != -1) {
         wr_io_close(&c->io, WR_IO_CLOSE_FIN);
         c->chan = -1;
+        wr_ctl_forget(&c->s->ctl, c);
     }
 }
 

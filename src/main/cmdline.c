@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cmdline.c: see cmdline.h. One-letter options may be joined ("-tqc FILE", "-cFILE"), as scripts
- * around nginx write them. `proxy` and `demo` are words in the first place and have options of
- * their own.
+ * around nginx write them. `proxy`, `demo`, `status` and `trace` are words in the first place and
+ * have options of their own.
  */
 #include "main/cmdline.h"
 
@@ -239,6 +239,88 @@ static enum wr_status parse_demo(struct args *a, struct wr_cmdline *c, struct wr
     return WR_OK;
 }
 
+/* -c FILE and its kin, as everywhere; others are not for this command. */
+static enum wr_status parse_place(struct args *a, struct wr_cmdline *c, struct wr_strbuf *err)
+{
+    const char *arg = a->argv[a->at];
+    enum wr_cmd cmd = c->cmd;
+    enum wr_status st;
+
+    if (arg[0] != '-' || arg[1] == '-' || arg[1] == '\0') {
+        return fail(err, "invalid option: \"", arg, "\"");
+    }
+    a->at++;
+    st = parse_letters(a, arg + 1, c, err);
+    if (st == WR_OK && c->cmd != cmd && c->cmd != WR_CMD_HELP) {
+        return fail(err, "invalid option: \"", arg, "\"");
+    }
+    return st;
+}
+
+static enum wr_status parse_status(struct args *a, struct wr_cmdline *c, struct wr_strbuf *err)
+{
+    enum wr_status st = WR_OK;
+
+    c->cmd = WR_CMD_STATUS;
+    while (a->at < a->argc && st == WR_OK && c->cmd == WR_CMD_STATUS) {
+        const char *socket;
+
+        st = take_long_value(a, "--socket", &socket, err);
+        if (st == WR_OK && socket != NULL) {
+            c->socket = socket;
+        } else if (st == WR_OK && strcmp(a->argv[a->at], "--json") == 0) {
+            c->is_json = true;
+            a->at++;
+        } else if (st == WR_OK) {
+            st = parse_place(a, c, err);
+        }
+    }
+    return st;
+}
+
+static enum wr_status parse_trace(struct args *a, struct wr_cmdline *c, struct wr_strbuf *err)
+{
+    enum wr_status st = WR_OK;
+
+    c->cmd = WR_CMD_TRACE;
+    while (a->at < a->argc && st == WR_OK && c->cmd == WR_CMD_TRACE) {
+        const char *socket, *client = NULL;
+
+        st = take_long_value(a, "--socket", &socket, err);
+        if (st == WR_OK && socket == NULL) {
+            st = take_long_value(a, "--client", &client, err);
+        }
+        if (st != WR_OK) {
+            return st;
+        }
+        if (socket != NULL) {
+            c->socket = socket;
+        } else if (client != NULL) {
+            c->trace_client = client;
+        } else if (c->trace_id == NULL && a->argv[a->at][0] != '-') {
+            c->trace_id = a->argv[a->at++];
+        } else {
+            st = parse_place(a, c, err);
+        }
+    }
+    if (st == WR_OK && c->cmd == WR_CMD_TRACE &&
+        (c->trace_id == NULL) == (c->trace_client == NULL)) {
+        return fail(err, "weir trace needs ", "ID or --client ADDRESS",
+                    ", for example 17 where the error log says *17");
+    }
+    return st;
+}
+
+static const struct {
+    const char *word;
+    enum wr_status (*parse)(struct args *a, struct wr_cmdline *c, struct wr_strbuf *err);
+} words[] = {
+    {"proxy",  parse_proxy },
+    {"demo",   parse_demo  },
+    {"status", parse_status},
+    {"trace",  parse_trace }
+};
+
 enum wr_status wr_cmdline_parse(int argc, char *const *argv, struct wr_cmdline *ret,
                                 struct wr_strbuf *err)
 {
@@ -246,12 +328,11 @@ enum wr_status wr_cmdline_parse(int argc, char *const *argv, struct wr_cmdline *
     struct wr_cmdline c = {.cmd = WR_CMD_RUN};
     enum wr_status st = WR_OK;
 
-    if (argc > 1 && strcmp(argv[1], "proxy") == 0) {
-        a.at = 2;
-        st = parse_proxy(&a, &c, err);
-    } else if (argc > 1 && strcmp(argv[1], "demo") == 0) {
-        a.at = 2;
-        st = parse_demo(&a, &c, err);
+    for (size_t i = 0; argc > 1 && i < WR_ARRAY_LEN(words); i++) {
+        if (strcmp(argv[1], words[i].word) == 0) {
+            a.at = 2;
+            st = words[i].parse(&a, &c, err);
+        }
     }
     while (st == WR_OK && a.at < a.argc) {
         const char *arg = argv[a.at++];
@@ -278,6 +359,8 @@ void wr_cmdline_write_help(struct wr_strbuf *b)
            "            [-e filename] [-c filename] [-g directives]\n"
            "       weir proxy --to URL [--to URL ...] [--listen ADDRESS]\n"
            "       weir demo [--listen ADDRESS]\n"
+           "       weir status [--json] [-c filename | --socket PATH]\n"
+           "       weir trace ID | --client ADDRESS [-c filename | --socket PATH]\n"
            "       weir --directives\n"
            "\n"
            "Options:\n"
@@ -298,6 +381,9 @@ void wr_cmdline_write_help(struct wr_strbuf *b)
            "  proxy         : a proxy in the foreground, without a configuration file;\n"
            "                  requests go to the servers of --to in turn\n"
            "  demo          : weir in front of servers of its own, with commands to try\n"
+           "  status        : what a running weir does: configurations, threads, groups, peers\n"
+           "  trace         : what became of live requests, by connection (17 where the error log\n"
+           "                  says *17) or by client\n"
            "\n");
 }
 

@@ -145,7 +145,9 @@ static void come_back(struct wr_supervisor *s)
 void wr_supervisor_reload(struct wr_supervisor *s)
 {
     if (s->is_winched) {
+        wr_ctl_reload_begins(&s->ctl);
         come_back(s);
+        wr_ctl_reload_ends(&s->ctl, true);
         return;
     }
     if (s->coming.gen != NULL || (s->child != NULL && !s->child->is_ready)) {
@@ -153,10 +155,12 @@ void wr_supervisor_reload(struct wr_supervisor *s)
         return;
     }
     s->want_reload = false;
+    wr_ctl_reload_begins(&s->ctl);
     wr_say(WR_LOG_NOTICE, 0, "reconfiguring");
     wr_notify_reloading();
     if (wr_load_disk(s->start, s->gen_no + 1, true, &s->coming) != WR_OK) {
         wr_notify_ready(s->now.gen->no);
+        wr_ctl_reload_ends(&s->ctl, false);
         return;
     }
     s->gen_no++;
@@ -173,6 +177,7 @@ void wr_supervisor_give_up(struct wr_supervisor *s)
     wr_resources_rollback(&s->res);
     wr_loaded_end(&s->coming);
     wr_notify_ready(s->now.gen->no);
+    wr_ctl_reload_ends(&s->ctl, false);
     wr_supervisor_ensure_worker(s);
 }
 
@@ -191,6 +196,7 @@ static void follow_pidfile(struct wr_supervisor *s, const struct wr_main_conf *m
     }
     wr_pidfile_close(&s->pidfile);
     s->pidfile = fresh;
+    wr_ctl_follow(&s->ctl);
 }
 
 static void take_over(struct wr_supervisor *s, struct wr_child *c)
@@ -223,6 +229,7 @@ void wr_supervisor_note_ready(struct wr_child *c, uint64_t no)
 
     if (s->coming.gen != NULL && s->coming.gen->no == no) {
         take_over(s, c);
+        wr_ctl_reload_ends(&s->ctl, true);
     }
     wr_log(NULL, WR_LOG_NOTICE, "configuration %llu is being served", (unsigned long long)no);
     if (!s->is_served) {

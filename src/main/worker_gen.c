@@ -212,6 +212,7 @@ static enum wr_status mark_live(struct wr_worker *w, struct wr_gen *g)
         return WR_ENOMEM;
     }
     m->no = g->no;
+    m->since_ms = wr_now_ms();
     wr_store_rel(&m->is_gone, 0);
     return WR_OK;
 }
