@@ -37,10 +37,11 @@ struct wr_cmdline {
     bool is_tsv;                                        /* --directives=tsv */
     const char *targets[WR_CMDLINE_TARGETS_MAX];        /* --to */
     unsigned target_cnt;
-    const char *listen;                  /* --listen; NULL: not given */
-    const char *socket;                  /* --socket; NULL: not given */
-    bool is_json;                        /* --json */
-    const char *trace_id, *trace_client; /* one of them */
+    const char *listen;     /* --listen; NULL: not given */
+    const char *socket;     /* --socket; NULL: not given */
+    bool is_json;           /* --json */
+    const char *trace_word; /* "connection", "request", "client", and its value */
+    const char *trace_value;
 };
 
 /* WR_ECONFIG: err has the message, without the program's name. */

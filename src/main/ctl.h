@@ -4,7 +4,7 @@
  * the supervisor's own user. A client sends one line (question.h) and reads the answer to its end:
  *
  *   status\n           ok\n{"version": ...                 JSON, one line
- *   trace id 17\n      ok\nrequest ...                     text
+ *   trace request 17\n ok\nrequest ...                     text
  *   reload\n           wait\nok\n                          once the new configuration is served
  *                      wait\nfailed\nweir: [emerg] ...     what a start would have said
  *

@@ -324,20 +324,16 @@ static int print_text(const struct wr_cmdline *c, struct wr_str text)
 
 int wr_ctl_trace(const struct wr_cmdline *c, const struct wr_start *s)
 {
+    bool is_starred = strcmp(c->trace_word, "connection") == 0 && c->trace_value[0] == '*';
     char line[WR_QUESTION_MAX];
     struct wr_question q;
-    int n;
+    int n = snprintf(line, sizeof(line), "trace %s %s\n", c->trace_word,
+                     c->trace_value + (is_starred ? 1 : 0));
 
-    if (c->trace_client != NULL) {
-        n = snprintf(line, sizeof(line), "trace client %s\n", c->trace_client);
-    } else {
-        n = snprintf(line, sizeof(line), "trace id %s\n", c->trace_id + (c->trace_id[0] == '*'));
-    }
     if (n < 0 || (size_t)n >= sizeof(line) ||
         wr_question_parse(wr_str(line, (size_t)n - 1), &q) != WR_OK) {
-        wr_say(WR_LOG_ERROR, 0, "\"%s\" is no %s",
-               c->trace_client != NULL ? c->trace_client : c->trace_id,
-               c->trace_client != NULL ? "address" : "number of a connection or request");
+        wr_say(WR_LOG_ERROR, 0, "\"%s\" is no %s", c->trace_value,
+               strcmp(c->trace_word, "client") == 0 ? "address" : "number");
         return 1;
     }
     return run(c, s, wr_str(line, (size_t)n), print_text);

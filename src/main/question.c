@@ -7,33 +7,47 @@
 
 #include "base/num.h"
 
-enum wr_status wr_question_parse(struct wr_str line, struct wr_question *ret)
+/* What follows `prefix` in line; false: it does not begin so. */
+static bool has_word(struct wr_str line, const char *prefix, struct wr_str *ret_rest)
 {
-    static const struct wr_str id = WR_STR_INIT("trace id "), client = WR_STR_INIT("trace client ");
-    struct wr_question q = {.kind = WR_ASK_STATUS};
+    struct wr_str p = wr_str_z(prefix);
+
+    if (!wr_str_has_prefix(line, p)) {
+        return false;
+    }
+    *ret_rest = wr_str_sub(line, p.len, line.len);
+    return true;
+}
+
+static enum wr_status parse_trace(struct wr_str line, struct wr_question *q)
+{
+    struct wr_str rest;
     bool is_trimmed;
 
-    if (wr_str_eq_z(line, "status")) {
-        *ret = q;
-        return WR_OK;
+    if (has_word(line, "trace client ", &rest)) {
+        q->kind = WR_ASK_TRACE_CLIENT;
+        return wr_cidr_parse(rest, &q->client, &is_trimmed);
     }
+    if (has_word(line, "trace connection ", &rest)) {
+        q->kind = WR_ASK_TRACE_CONN;
+    } else if (has_word(line, "trace request ", &rest)) {
+        q->kind = WR_ASK_TRACE_REQ;
+    } else {
+        return WR_EPROTO;
+    }
+    return wr_num_parse_u64(rest, UINT64_MAX, &q->id);
+}
+
+enum wr_status wr_question_parse(struct wr_str line, struct wr_question *ret)
+{
+    struct wr_question q = {.kind = WR_ASK_STATUS};
+
     if (wr_str_eq_z(line, "reload") || wr_str_eq_z(line, "reload terminal")) {
         q.kind = WR_ASK_RELOAD;
         q.is_terminal = line.len > 6;
-        *ret = q;
-        return WR_OK;
+    } else if (!wr_str_eq_z(line, "status") && parse_trace(line, &q) != WR_OK) {
+        return WR_EPROTO;
     }
-    if (wr_str_has_prefix(line, id) &&
-        wr_num_parse_u64(wr_str_sub(line, id.len, line.len), UINT64_MAX, &q.id) == WR_OK) {
-        q.kind = WR_ASK_TRACE_ID;
-        *ret = q;
-        return WR_OK;
-    }
-    if (wr_str_has_prefix(line, client) &&
-        wr_cidr_parse(wr_str_sub(line, client.len, line.len), &q.client, &is_trimmed) == WR_OK) {
-        q.kind = WR_ASK_TRACE_CLIENT;
-        *ret = q;
-        return WR_OK;
-    }
-    return WR_EPROTO;
+    *ret = q;
+    return WR_OK;
 }

@@ -4,7 +4,8 @@
  * (ctl.h), and on the way from the supervisor to its workers (chan.h).
  *
  *   status                  how it is (observe/status.h)
- *   trace id NUMBER         live requests of connection *NUMBER, or with that request number
+ *   trace connection N      the live request of connection *N, as logs and $connection name it
+ *   trace request N         the one of this number, as `weir trace` and dumps of a crash name it
  *   trace client ADDRESS    live requests of this address, or of a block of them
  *   reload [terminal]       the supervisor only: as HUP; messages with excerpts
  */
@@ -23,7 +24,8 @@
 
 enum wr_question_kind {
     WR_ASK_STATUS,
-    WR_ASK_TRACE_ID,
+    WR_ASK_TRACE_CONN,
+    WR_ASK_TRACE_REQ,
     WR_ASK_TRACE_CLIENT,
     WR_ASK_RELOAD
 };

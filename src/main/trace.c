@@ -158,10 +158,18 @@ struct search {
 
 static bool is_wanted(const struct wr_question *q, const struct wr_req *r)
 {
-    if (q->kind == WR_ASK_TRACE_ID) {
-        return r->log.conn_no == q->id || r->id == q->id;
+    switch (q->kind) {
+    case WR_ASK_TRACE_CONN:
+        return r->log.conn_no == q->id;
+    case WR_ASK_TRACE_REQ:
+        return r->id == q->id;
+    case WR_ASK_TRACE_CLIENT:
+        return wr_cidr_has(&q->client, &r->peer);
+    case WR_ASK_STATUS:
+    case WR_ASK_RELOAD:
+        break;
     }
-    return wr_cidr_has(&q->client, &r->peer);
+    return false;
 }
 
 static void look(void *data, const struct wr_req *r)
