@@ -51,6 +51,31 @@ static void test_messages(void **state)
     close(there);
 }
 
+/* A receiver that does not read: nobody waits. */
+static void test_try(void **state)
+{
+    struct wr_chan_msg m;
+    int here, there;
+    unsigned cnt = 0;
+
+    (void)state;
+    assert_int_equal(wr_chan_open(&here, &there), WR_OK);
+    while (wr_chan_try(here, WR_CHAN_ASK, cnt, WR_STR("status"), -1) == WR_OK) {
+        cnt++;
+    }
+    assert_true(cnt > 0);
+    assert_int_equal(wr_chan_try(here, WR_CHAN_ASK, cnt, WR_STR("status"), -1), WR_AGAIN);
+    for (unsigned i = 0; i < cnt; i++) {
+        assert_int_equal(wr_chan_recv(there, &m), WR_OK);
+        assert_int_equal(m.type, WR_CHAN_ASK);
+        assert_int_equal(m.no, i);
+    }
+    assert_int_equal(wr_chan_try(here, WR_CHAN_ANSWER, 0, WR_STR(""), -1), WR_OK);
+    close(there);
+    assert_int_equal(wr_chan_try(here, WR_CHAN_ASK, 0, WR_STR(""), -1), WR_EPEERGONE);
+    close(here);
+}
+
 static void test_limits(void **state)
 {
     static char big[WR_CHAN_TEXT_MAX + 1];
@@ -128,9 +153,8 @@ static void test_table(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_messages),
-        cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_reopen_keeps_the_number),
+        cmocka_unit_test(test_messages), cmocka_unit_test(test_try),
+        cmocka_unit_test(test_limits),   cmocka_unit_test(test_reopen_keeps_the_number),
         cmocka_unit_test(test_table),
     };
 
