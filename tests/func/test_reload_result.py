@@ -104,7 +104,7 @@ def test_a_second_worker(weir):
 def test_a_worker_that_cannot_start(weir):
     if os.geteuid() != 0:
         pytest.skip("needs root: the worker cannot enter its folder")
-    server = weir(ONE, allow=[r"working_directory|chdir|exited with code"])
+    server = weir(ONE, allow=[r"working_directory|chdir|exited with code|sending the configuration to the worker failed"])
     result = reload(server, server.compose(TWO, main="working_directory {dir}/nowhere;"))
     assert result.returncode == 1 and result.stderr
     assert server.get("/").text == "one"
