@@ -495,12 +495,31 @@ void wr_ctl_refuse_reloads(struct wr_ctl *c, const char *why)
     }
 }
 
+void wr_ctl_refuse_queued(struct wr_ctl *c, const char *why)
+{
+    struct wr_list *n;
+
+    WR_LIST_FOREACH (n, &c->conns) {
+        struct wr_ctl_conn *k = wr_container_of(n, struct wr_ctl_conn, node);
+
+        if (k->state == CONN_RELOAD && !k->is_running) {
+            refuse(k, why);
+        }
+    }
+}
+
 static void begin_reload(struct wr_ctl_conn *k)
 {
     struct wr_supervisor *s = k->ctl->s;
 
     if (s->is_ending) {
         refuse(k, "weir is ending");
+        return;
+    }
+    if (s->is_winched) {
+        wr_supervisor_reload(s);
+        refuse(k, "its workers had been ended (WINCH): one comes back with the configuration that "
+                  "it had; the next reload reads the new one");
         return;
     }
     wr_strbuf_add_z(&k->out, "wait\n");

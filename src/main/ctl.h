@@ -60,8 +60,10 @@ void wr_ctl_close(struct wr_ctl *c);
 /* The configuration is read anew; it is served, or will not be. */
 void wr_ctl_reload_begins(struct wr_ctl *c);
 void wr_ctl_reload_ends(struct wr_ctl *c, bool is_ok);
-/* No reload will come any more. */
+/* No reload will come any more; the one that runs ends without a result. */
 void wr_ctl_refuse_reloads(struct wr_ctl *c, const char *why);
+/* Those that wait for the end of another one will not come. */
+void wr_ctl_refuse_queued(struct wr_ctl *c, const char *why);
 /* ANSWER of a worker; takes msg->fd. */
 void wr_ctl_note_answer(struct wr_ctl *c, struct wr_child *child, const struct wr_chan_msg *msg);
 /* It will not answer any more. */

@@ -144,37 +144,50 @@ static struct wr_str cut_line(struct wr_str *s)
     return line;
 }
 
-/* The answer's text, in b; *ret_ok: its first line. False: there is none, which was said. */
-static bool ask(int fd, const char *path, struct wr_str question, struct wr_strbuf *b, bool *ret_ok,
-                struct wr_str *ret_text)
+struct answer {
+    struct wr_strbuf b;
+    bool is_ok;         /* its first line */
+    struct wr_str text; /* behind that, in b */
+};
+
+/* WR_ETIMEDOUT; WR_ELIMIT, WR_ENOMEM; WR_EPEERGONE: it closed; WR_EPROTO: whoever listens there is
+ * no supervisor. */
+static enum wr_status ask(int fd, struct wr_str question, struct answer *a)
 {
     enum wr_status st = send_line(fd, question);
     struct wr_str text, line;
 
     if (st != WR_ETIMEDOUT) {
-        st = read_answer(fd, b); /* who refuses to read may have said why */
+        st = read_answer(fd, &a->b); /* who refuses to read may have said why */
     }
-    if (st == WR_ETIMEDOUT) {
-        wr_say(WR_LOG_ERROR, 0,
-               "weir does not answer on \"%s\": its supervisor is stopped or stuck", path);
-        return false;
+    if (st != WR_OK && st != WR_EPEERGONE) {
+        return st;
     }
-    if (st == WR_ELIMIT || st == WR_ENOMEM) {
-        wr_say(WR_LOG_ERROR, 0, "the answer of \"%s\" is too large", path);
-        return false;
-    }
-    text = wr_strbuf_str(b);
+    text = wr_strbuf_str(&a->b);
     do {
         line = cut_line(&text);
     } while (wr_str_eq_z(line, "wait"));
-    *ret_ok = wr_str_eq_z(line, "ok");
-    if (!*ret_ok && !wr_str_eq_z(line, "failed")) {
+    a->is_ok = wr_str_eq_z(line, "ok");
+    a->text = text;
+    if (wr_str_eq_z(line, "failed") || (a->is_ok && st == WR_OK)) {
+        return WR_OK; /* who does not read the question closes with a reset behind the answer */
+    }
+    return st == WR_EPEERGONE || line.len == 0 ? WR_EPEERGONE : WR_EPROTO;
+}
+
+static void complain_answer(enum wr_status st, const char *path)
+{
+    if (st == WR_ETIMEDOUT) {
+        wr_say(WR_LOG_ERROR, 0,
+               "weir does not answer on \"%s\": its supervisor is stopped or stuck", path);
+    } else if (st == WR_ELIMIT || st == WR_ENOMEM) {
+        wr_say(WR_LOG_ERROR, 0, "the answer of \"%s\" is too large", path);
+    } else if (st == WR_EPROTO) {
+        wr_say(WR_LOG_ERROR, 0, "\"%s\" is not the control socket of a weir", path);
+    } else {
         wr_say(WR_LOG_ERROR, 0, "\"%s\" was closed without an answer: the error log may say why",
                path);
-        return false;
     }
-    *ret_text = text;
-    return true;
 }
 
 /* --- finding the socket --- */
@@ -254,10 +267,14 @@ static void find_socket(struct search *f, const struct wr_cmdline *c, const stru
     }
 }
 
-static void put(FILE *to, struct wr_str s)
+/* Value: exit code. */
+static int put(FILE *to, struct wr_str s)
 {
-    (void)fwrite(s.ptr, 1, s.len, to);
-    (void)fflush(to);
+    if (fwrite(s.ptr, 1, s.len, to) == s.len && fflush(to) == 0) {
+        return 0;
+    }
+    wr_say(WR_LOG_ERROR, errno, "the answer could not be written");
+    return 1;
 }
 
 /* Asks, and hands a good answer to `print`. */
@@ -265,25 +282,25 @@ static int run(const struct wr_cmdline *c, const struct wr_start *s, struct wr_s
                int (*print)(const struct wr_cmdline *c, struct wr_str text))
 {
     struct search f = {.fd = -1};
-    struct wr_str text = WR_STR("");
-    struct wr_strbuf b;
-    bool is_ok = false;
+    struct answer a = {.is_ok = false};
+    enum wr_status st;
     int code = 1;
 
     wr_arena_init(&f.a, PATHS_MAX);
-    wr_strbuf_init(&b, ANSWER_MAX);
+    wr_strbuf_init(&a.b, ANSWER_MAX);
     find_socket(&f, c, s);
     if (f.fd != -1) {
-        if (ask(f.fd, f.path, question, &b, &is_ok, &text)) {
-            if (is_ok) {
-                code = print(c, text);
-            } else {
-                put(stderr, text);
-            }
+        st = ask(f.fd, question, &a);
+        if (st != WR_OK) {
+            complain_answer(st, f.path);
+        } else if (a.is_ok) {
+            code = print(c, a.text);
+        } else {
+            (void)put(stderr, a.text); /* what else could be said where? */
         }
         (void)close(f.fd);
     }
-    wr_strbuf_fini(&b);
+    wr_strbuf_fini(&a.b);
     wr_arena_fini(&f.a);
     return code;
 }
@@ -294,20 +311,20 @@ static int print_status(const struct wr_cmdline *c, struct wr_str json)
 {
     struct wr_strbuf b;
     enum wr_status st;
+    int code = 1;
 
     if (c->is_json) {
-        put(stdout, json);
-        return 0;
+        return put(stdout, json);
     }
     wr_strbuf_init(&b, ANSWER_MAX);
     st = wr_status_table_write(json, &b);
     if (st == WR_OK) {
-        put(stdout, wr_strbuf_str(&b));
+        code = put(stdout, wr_strbuf_str(&b));
     } else {
         wr_say(WR_LOG_ERROR, 0, "the answer cannot be shown: %s", wr_status_name(st));
     }
     wr_strbuf_fini(&b);
-    return st == WR_OK ? 0 : 1;
+    return code;
 }
 
 int wr_ctl_status(const struct wr_cmdline *c, const struct wr_start *s)
@@ -318,8 +335,7 @@ int wr_ctl_status(const struct wr_cmdline *c, const struct wr_start *s)
 static int print_text(const struct wr_cmdline *c, struct wr_str text)
 {
     (void)c;
-    put(stdout, text);
-    return 0;
+    return put(stdout, text);
 }
 
 int wr_ctl_trace(const struct wr_cmdline *c, const struct wr_start *s)
@@ -339,14 +355,42 @@ int wr_ctl_trace(const struct wr_cmdline *c, const struct wr_start *s)
     return run(c, s, wr_str(line, (size_t)n), print_text);
 }
 
-/* A weir without a control socket; nobody knows how it goes. */
+/* A weir without a control socket: nobody knows how it goes, which is said. */
 static int signal_it(pid_t pid)
 {
     if (kill(pid, SIGHUP) == -1) {
         wr_say(WR_LOG_ALERT, errno, "kill(%d, %d) failed", (int)pid, SIGHUP);
         return 1;
     }
+    wr_say_least(WR_LOG_WARN);
+    wr_say(WR_LOG_WARN, 0,
+           "process %d was told to reload, but has no control socket to answer on: its error log "
+           "says what came of it",
+           (int)pid);
     return 0;
+}
+
+/* Value: exit code. */
+static int end_reload(enum wr_status st, const struct answer *a, const struct search *f,
+                      struct wr_str pid_file, pid_t pid)
+{
+    struct wr_pidfile_fault fault = {NULL, 0};
+
+    if (st == WR_OK && a->is_ok) {
+        return 0;
+    }
+    if (st == WR_OK) {
+        (void)put(stderr, a->text);
+        wr_say(WR_LOG_ERROR, 0, "the reload failed: everything stays as it was");
+        return 1;
+    }
+    /* Somebody else listens there, while the one that holds the pid file lives. */
+    if ((st == WR_EPROTO || (st == WR_EPEERGONE && a->b.len == 0)) &&
+        wr_pidfile_find(pid_file.ptr, &pid, &fault) == WR_OK) {
+        return signal_it(pid);
+    }
+    complain_answer(st, f->path);
+    return 1;
 }
 
 static int reload_beside(struct wr_str pid_file, pid_t pid)
@@ -354,9 +398,8 @@ static int reload_beside(struct wr_str pid_file, pid_t pid)
     struct wr_str question =
         isatty(STDERR_FILENO) == 1 ? WR_STR("reload terminal\n") : WR_STR("reload\n");
     struct search f = {.fd = -1};
-    struct wr_str text = WR_STR("");
-    struct wr_strbuf b;
-    bool is_ok = false;
+    struct answer a = {.is_ok = false};
+    int code;
 
     (void)look_beside(&f, pid_file);
     if (f.fd == -1 && f.err == ETIMEDOUT) {
@@ -366,14 +409,11 @@ static int reload_beside(struct wr_str pid_file, pid_t pid)
     if (f.fd == -1) {
         return signal_it(pid);
     }
-    wr_strbuf_init(&b, ANSWER_MAX);
-    if (ask(f.fd, f.path, question, &b, &is_ok, &text) && !is_ok) {
-        put(stderr, text);
-        wr_say(WR_LOG_ERROR, 0, "the reload failed: everything stays as it was");
-    }
-    wr_strbuf_fini(&b);
+    wr_strbuf_init(&a.b, ANSWER_MAX);
+    code = end_reload(ask(f.fd, question, &a), &a, &f, pid_file, pid);
+    wr_strbuf_fini(&a.b);
     (void)close(f.fd);
-    return is_ok ? 0 : 1;
+    return code;
 }
 
 int wr_ctl_reload(const struct wr_start *s)

@@ -14,7 +14,7 @@ int wr_ctl_status(const struct wr_cmdline *c, const struct wr_start *s);
 int wr_ctl_trace(const struct wr_cmdline *c, const struct wr_start *s);
 /*
  * Silent when the new configuration is served; else what the running weir said about it. Where that
- * has no control socket it is signalled.
+ * has no control socket it is signalled, with a warning that the result is not known.
  */
 int wr_ctl_reload(const struct wr_start *s);
 

@@ -145,9 +145,7 @@ static void come_back(struct wr_supervisor *s)
 void wr_supervisor_reload(struct wr_supervisor *s)
 {
     if (s->is_winched) {
-        wr_ctl_reload_begins(&s->ctl);
         come_back(s);
-        wr_ctl_reload_ends(&s->ctl, true);
         return;
     }
     if (s->coming.gen != NULL || (s->child != NULL && !s->child->is_ready)) {
@@ -166,6 +164,13 @@ void wr_supervisor_reload(struct wr_supervisor *s)
     s->gen_no++;
     if (wr_resources_prepare(&s->res, s->coming.gen) != WR_OK || hand_over(s) != WR_OK) {
         wr_supervisor_give_up(s);
+    }
+}
+
+void wr_supervisor_reload_again(struct wr_supervisor *s)
+{
+    if (s->want_reload && !s->is_ending) {
+        wr_supervisor_reload(s);
     }
 }
 
@@ -236,9 +241,7 @@ void wr_supervisor_note_ready(struct wr_child *c, uint64_t no)
         wr_supervisor_note_first_ready(s);
     }
     wr_notify_ready(no);
-    if (s->want_reload && !s->is_ending) {
-        wr_supervisor_reload(s);
-    }
+    wr_supervisor_reload_again(s);
 }
 
 void wr_supervisor_note_failed(struct wr_child *c, uint64_t no, struct wr_str why)
@@ -258,4 +261,5 @@ void wr_supervisor_note_failed(struct wr_child *c, uint64_t no, struct wr_str wh
     if (!c->is_ready) {
         wr_child_tell_end(c, WR_CHAN_STOP);
     }
+    wr_supervisor_reload_again(s);
 }

@@ -90,6 +90,7 @@ void wr_supervisor_note_exit(struct wr_child *c)
         s->next = NULL;
         wr_supervisor_give_up(s);
     }
+    wr_supervisor_reload_again(s);
     if (s->is_ending && s->children.next == &c->node && s->children.prev == &c->node) {
         wr_loop_stop(wr_loop_get()); /* it was the last one */
     }
@@ -180,6 +181,8 @@ static void winch(struct wr_supervisor *s)
     }
     wr_timer_disarm(&s->restart);
     s->is_winched = true;
+    s->want_reload = false;
+    wr_ctl_refuse_queued(&s->ctl, "its workers are being ended (WINCH)");
     tell_all(s, WR_CHAN_QUIT);
 }
 

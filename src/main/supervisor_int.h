@@ -107,6 +107,8 @@ void wr_child_close_others(int keep_to);
 void wr_supervisor_reload(struct wr_supervisor *s);
 void wr_supervisor_note_ready(struct wr_child *c, uint64_t no);
 void wr_supervisor_note_failed(struct wr_child *c, uint64_t no, struct wr_str why);
+/* The reload that had to wait for another one to end, if there is one. */
+void wr_supervisor_reload_again(struct wr_supervisor *s);
 /* The configuration that was coming does not come. */
 void wr_supervisor_give_up(struct wr_supervisor *s);
 

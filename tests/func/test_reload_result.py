@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -142,11 +143,60 @@ def test_status_remembers_a_failure(weir):
     assert "the last reload FAILED" in text and "configuration 1 of" in text
 
 
+def assert_signalled(server, result):
+    """It has no control socket: nobody knows how it went, and that is said."""
+    pid = server.read("server.pid").strip()
+    assert (result.returncode, result.stdout) == (0, "")
+    assert result.stderr.startswith(f"weir: [warn] process {pid} was told to reload, but has no control socket")
+    assert result.stderr.count("\n") == 1
+
+
 def test_without_a_socket_it_signals(weir):
     server = weir(ONE)
     os.unlink(server.path("server.sock"))
-    assert_silent(reload(server, server.compose(TWO)))
+    assert_signalled(server, reload(server, server.compose(TWO)))
     wait_for(lambda: server.get("/").text == "two", "the new configuration")
+
+
+@pytest.mark.parametrize("way", ["speaks", "closes"])
+def test_somebody_else_has_the_sockets_name(weir, way):
+    """A listening address, say; nothing of ours answers there, the pid file's owner is signalled."""
+    if way == "speaks":
+        server = weir(ONE, http="server { listen unix:{dir}/server.sock; return 200; }")
+        result = reload(server, server.compose(TWO, http="server { listen unix:{dir}/server.sock; return 200; }"))
+        assert "is not the control socket of a weir" in server.command("status").stderr
+    else:
+        server = weir(ONE)
+        os.unlink(server.path("server.sock"))
+        with socket.socket(socket.AF_UNIX) as there:
+            there.bind(server.path("server.sock"))
+            there.listen()
+            closer = threading.Thread(target=lambda: there.accept()[0].close())
+            closer.start()
+            result = reload(server, server.compose(TWO))
+            closer.join(LIMIT)
+    assert_signalled(server, result)
+    wait_for(lambda: server.get("/").text == "two", "the new configuration")
+
+
+def test_pid_file_of_somebody_else(weir, tmp_path):
+    """A number that no weir has locked is nobody to signal, nor to ask, whatever socket is beside it."""
+    server = weir(ONE)
+    sleeper = subprocess.Popen(["sleep", "60"])
+    try:
+        (tmp_path / "x.pid").write_text(f"{sleeper.pid}\n")
+        os.symlink(server.path("server.sock"), tmp_path / "x.sock")
+        (tmp_path / "x.conf").write_text(f"pid {tmp_path}/x.pid;\nevents {{ }}\n")
+        result = server.command("-c", str(tmp_path / "x.conf"), "-s", "reload", conf=False)
+        assert result.returncode == 1 and f'no weir runs with the pid file "{tmp_path}/x.pid"' in result.stderr
+        for text in ("", "x", "-1", "0"):
+            (tmp_path / "x.pid").write_text(text)
+            result = server.command("-c", str(tmp_path / "x.conf"), "-s", "reload", conf=False)
+            assert result.returncode == 1 and "x.pid" in result.stderr
+        assert sleeper.poll() is None and "was asked for" not in server.log()
+    finally:
+        sleeper.kill()
+        sleeper.wait()
 
 
 def test_nothing_runs(command):
@@ -204,10 +254,36 @@ def test_a_terminal_gets_excerpts(weir):
     assert b"location / { retrun 200; }" in text and b'did you mean "return"' in text
 
 
-def test_winched_old_binary_comes_back(weir):
+def test_after_winch_the_worker_comes_back(weir):
+    """HUP brings back what there was, as with nginx: that is no reload, and not told as one."""
     server = weir(ONE)
     os.kill(server.process.pid, signal.SIGWINCH)
     server.wait_log("exited with code 0")
     assert "workers ended" in server.command("status").stdout
-    assert_silent(reload(server))
+    result = reload(server, server.compose(TWO))
+    assert result.returncode == 1 and "comes back with the configuration that it had" in result.stderr
     wait_for(lambda: server.get("/").text == "one", "a worker")
+    assert "last_reload" not in server.command("status", "--json").stdout
+    assert_silent(reload(server))
+    assert server.get("/").text == "two"
+
+
+def test_behind_one_that_fails(weir):
+    """A reload that waits for another one's end is run when that fails, too."""
+    server = weir("location / { return 200 $pid; }", allow=[
+        r"exited on signal 9", r"worker process \d+: thread", r"a new worker starts", r"out-of-memory"])
+    worker = int(server.get("/").text)
+    os.kill(worker, signal.SIGSTOP)
+    server.write_conf(server.compose(TWO))
+    results = []
+    threads = []
+    for i in range(2):
+        threads.append(threading.Thread(target=lambda: results.append(reload(server))))
+        threads[i].start()
+        server.wait_log("a reload was asked for on the control socket", i + 1)
+    os.kill(worker, signal.SIGKILL)
+    for thread in threads:
+        thread.join(LIMIT)
+    assert sorted(r.returncode for r in results) == [0, 1]
+    assert "the worker did not take it" in next(r.stderr for r in results if r.returncode == 1)
+    assert server.get("/").text == "two"

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """weir status: what it tells, to whom, and what it says when nobody answers."""
+import ctypes
 import json
 import os
 import re
@@ -348,12 +349,10 @@ def test_configuration_that_is_not_there(command):
     assert result.returncode == 1 and "none.conf" in result.stderr
 
 
-def test_options(command):
-    server = command(ONE)
+def test_options():
     for args, text in ((("status", "--what"), "invalid option"), (("status", "-t"), "invalid option"),
                        (("status", "x"), "invalid option"), (("status", "--socket"), "requires a value")):
-        result = server.command(*args, conf=False) if False else subprocess.run(
-            [BINARY, *args], capture_output=True, text=True, check=False, timeout=LIMIT)
+        result = subprocess.run([BINARY, *args], capture_output=True, text=True, check=False, timeout=LIMIT)
         assert result.returncode == 1 and text in result.stderr
 
 
@@ -388,14 +387,50 @@ def test_a_stopped_worker(weir):
     wait_for(lambda: "report" in status(server)["workers"][0], "the worker to answer again")
 
 
+def test_a_stuck_thread(weir):
+    """One of three is held: the others answer, and it is told of as silent."""
+    server = weir(ONE, workers=3)
+    worker = worker_of(server)
+    libc = ctypes.CDLL(None, use_errno=True)
+    held = next(int(t) for t in os.listdir(f"/proc/{worker}/task") if is_of_traffic(worker, t))
+    if libc.ptrace(0x4206, held, None, None) == -1:  # PTRACE_SEIZE
+        pytest.skip("may not hold a thread of the worker")
+    try:
+        libc.ptrace(0x4207, held, None, None)  # PTRACE_INTERRUPT
+        os.waitpid(held, 0x40000000)  # __WALL
+        threads = report(server)["threads"]
+        assert sorted(t["state"] for t in threads) == ["serves", "serves", "silent"]
+        silent = next(t for t in threads if t["state"] == "silent")
+        assert silent["load"] == 0 and "connections" not in silent
+        assert re.search(r"does not answer", table(server))
+        result = server.command("trace", "--client", "all")
+        assert result.returncode == 1 and "does not answer: its requests are not shown" in result.stderr
+    finally:
+        libc.ptrace(17, held, None, None)  # PTRACE_DETACH
+    wait_for(lambda: all(t["state"] == "serves" for t in report(server)["threads"]), "the thread to answer again")
+
+
+def is_of_traffic(worker, tid):
+    with open(f"/proc/{worker}/task/{tid}/comm", encoding="ascii") as file:
+        return file.read() == "weir worker\n"
+
+
+def test_an_answer_that_cannot_be_written(weir):
+    server = weir(ONE)
+    for args in (["status"], ["status", "--json"]):
+        with open("/dev/full", "w", encoding="ascii") as full:
+            result = subprocess.run([BINARY, "-c", server.conf, *args], stdout=full, stderr=subprocess.PIPE,
+                                    text=True, check=False, timeout=LIMIT)
+        assert result.returncode == 1 and "No space left" in result.stderr
+
+
 def test_a_worker_that_dies_is_told_at_once(weir):
-    server = weir(ONE, allow=[r"exited on signal 9", r"a new worker starts"])
+    server = weir(ONE, allow=[r"exited on signal 9", r"worker process \d+: thread", r"a new worker starts", r"out-of-memory"])
     worker = worker_of(server)
     os.kill(worker, signal.SIGSTOP)
     result = []
     asking = threading.Thread(target=lambda: result.append(status(server)))
     asking.start()
-    wait_for(lambda: True, "")
     os.kill(worker, signal.SIGKILL)
     asking.join(LIMIT)
     assert result and ("silent" in result[0]["workers"][0] or result[0]["workers"][0]["pid"] != worker)
