@@ -124,7 +124,7 @@ static void answer(struct wr_ctl_conn *k)
 
 static void refuse(struct wr_ctl_conn *k, const char *why)
 {
-    wr_strbuf_add_z(&k->out, "failed\n");
+    wr_strbuf_add_z(&k->out, "failed\n" WR_LOG_PROGRAM ": [error] ");
     wr_strbuf_add_z(&k->out, why);
     wr_strbuf_add_char(&k->out, '\n');
     answer(k);
@@ -476,7 +476,8 @@ void wr_ctl_reload_ends(struct wr_ctl *c, bool is_ok)
         wr_strbuf_add_z(&k->out, is_ok ? "ok\n" : "failed\n");
         wr_strbuf_add_str(&k->out, wr_strbuf_str(&c->said));
         if (!is_ok && c->said.len == 0) {
-            wr_strbuf_add_z(&k->out, "the worker did not take it: its error log says more\n");
+            wr_strbuf_add_z(&k->out, WR_LOG_PROGRAM
+                            ": [error] the worker did not take it: the error log says more\n");
         }
         answer(k);
     }

@@ -122,8 +122,15 @@ static bool needs_second(struct wr_supervisor *s)
 
 static enum wr_status hand_over(struct wr_supervisor *s)
 {
+    enum wr_status st;
+
     if (s->child != NULL && !needs_second(s)) {
-        return wr_child_send_load(s->child, &s->coming, false);
+        st = wr_child_send_load(s->child, &s->coming, false);
+        if (st != WR_OK) {
+            wr_say(WR_LOG_ALERT, 0, "the worker could not be sent the configuration: %s",
+                   wr_status_name(st));
+        }
+        return st;
     }
     s->next = wr_child_start(s, &s->coming, WR_CHILD_COMES);
     return s->next != NULL ? WR_OK : WR_ESYS;
