@@ -463,6 +463,7 @@ lint-cppcheck:
 
 SUBST = sed -e 's|@VERSION@|$(VERSION)|g' -e 's|@SBINDIR@|$(sbindir)|g' -e 's|@CONFDIR@|$(confdir)|g' \
             -e 's|@LOGDIR@|$(logdir)|g' -e 's|@STATEDIR@|$(statedir)|g' -e 's|@PIDFILE@|$(pidfile)|g' \
+            -e 's|@SOCKFILE@|$(if $(filter %.pid,$(pidfile)),$(pidfile:.pid=.sock),$(pidfile).sock)|g' \
             -e 's|@HOMEDIR@|$(homedir)|g'
 
 # Files that a configuration includes by their bare names.
