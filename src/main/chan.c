@@ -139,9 +139,13 @@ enum wr_status wr_chan_recv(int chan, struct wr_chan_msg *ret)
     ssize_t n;
     int fd;
 
+    /*
+     * ECONNRESET, once: the other end has closed without reading all that it was sent. What it said
+     * before that comes behind.
+     */
     do {
         n = recvmsg(chan, &m, MSG_CMSG_CLOEXEC);
-    } while (n == -1 && errno == EINTR);
+    } while (n == -1 && (errno == EINTR || errno == ECONNRESET));
     if (n == -1) {
         return errno == EAGAIN ? WR_AGAIN : WR_EPEERGONE;
     }

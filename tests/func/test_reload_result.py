@@ -271,6 +271,7 @@ def test_behind_one_that_fails(weir):
     """A reload that waits for another one's end is run when that fails, too."""
     server = weir("location / { return 200 $pid; }", allow=[
         r"exited on signal 9", r"worker process \d+: thread", r"a new worker starts", r"out-of-memory"])
+    server.wait_log("configuration 1 is being served")
     worker = int(server.get("/").text)
     os.kill(worker, signal.SIGSTOP)
     server.write_conf(server.compose(TWO))

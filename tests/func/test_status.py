@@ -426,6 +426,7 @@ def test_an_answer_that_cannot_be_written(weir):
 
 def test_a_worker_that_dies_is_told_at_once(weir):
     server = weir(ONE, allow=[r"exited on signal 9", r"worker process \d+: thread", r"a new worker starts", r"out-of-memory"])
+    server.wait_log("configuration 1 is being served")
     worker = worker_of(server)
     os.kill(worker, signal.SIGSTOP)
     result = []

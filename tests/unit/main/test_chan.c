@@ -76,6 +76,28 @@ static void test_try(void **state)
     close(here);
 }
 
+/* What an end said before it closed comes, though it has not read what it was sent. */
+static void test_last_words(void **state)
+{
+    struct wr_chan_msg m;
+    int here, there;
+
+    (void)state;
+    assert_int_equal(wr_chan_open(&here, &there), WR_OK);
+    assert_int_equal(wr_chan_send(here, WR_CHAN_LOAD, 1, WR_STR(""), -1), WR_OK);
+    assert_int_equal(wr_chan_send(there, WR_CHAN_READY, 1, WR_STR(""), -1), WR_OK);
+    assert_int_equal(wr_chan_send(there, WR_CHAN_FAILED, 2, WR_STR("why"), -1), WR_OK);
+    close(there);
+    assert_int_equal(wr_chan_recv(here, &m), WR_OK);
+    assert_int_equal(m.type, WR_CHAN_READY);
+    assert_int_equal(wr_chan_recv(here, &m), WR_OK);
+    assert_int_equal(m.type, WR_CHAN_FAILED);
+    assert_true(wr_str_eq_z(m.text, "why"));
+    assert_int_equal(wr_chan_recv(here, &m), WR_EPEERGONE);
+    assert_int_equal(wr_chan_recv(here, &m), WR_EPEERGONE);
+    close(here);
+}
+
 static void test_limits(void **state)
 {
     static char big[WR_CHAN_TEXT_MAX + 1];
@@ -153,8 +175,11 @@ static void test_table(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_messages), cmocka_unit_test(test_try),
-        cmocka_unit_test(test_limits),   cmocka_unit_test(test_reopen_keeps_the_number),
+        cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_try),
+        cmocka_unit_test(test_last_words),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_reopen_keeps_the_number),
         cmocka_unit_test(test_table),
     };
 
