@@ -99,7 +99,8 @@ def test_a_second_worker(weir):
     server = weir("location / { return 200 $pid; }", workers=1)
     before = server.get("/").text
     assert_silent(reload(server, server.compose("location / { return 200 $pid; }", workers=2)))
-    assert server.get("/").text != before
+    # Both have the sockets until the threads of the first one have heard that it ends.
+    wait_for(lambda: server.get("/").text != before, "the first worker to close its listeners")
 
 
 def test_a_worker_that_cannot_start(weir):
