@@ -332,6 +332,7 @@ def test_nothing_runs(command):
 
 def test_a_killed_one_left_its_socket(weir):
     server = weir(ONE, allow=["the supervisor is gone"])
+    server.wait_log("configuration 1 is being served")
     os.kill(server.process.pid, signal.SIGKILL)
     server.process.wait()
     server.exit_code = 0
