@@ -321,6 +321,41 @@ def test_only_root_and_the_own_user(weir):
     assert result.returncode == 1 and "only root and the user" in result.stderr
 
 
+def test_daemon_without_root(bench):
+    """Its socket is its user's; root may ask, too, nobody else."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root to become somebody else")
+    server = bench.server(ONE, start=False)
+    os.chmod(server.dir, 0o755)
+    os.chown(server.dir, 65534, 65534)
+    server.write_conf(server.compose(ONE, main="user nobody;").replace("daemon off;", ""))
+
+    def run(uid, *args):
+        return subprocess.run([BINARY, "-p", server.dir, "-c", server.conf, "-e", server.log_path, *args],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=LIMIT,
+                              cwd="/", user=uid, group=uid, extra_groups=[])
+    try:
+        started = run(65534)
+    except PermissionError:
+        pytest.skip("another user cannot run the program from where it is")
+    assert started.returncode == 0, started.stderr
+    pid = pid_of(server)
+    try:
+        found = os.lstat(server.path("server.sock"))
+        assert (stat.S_IMODE(found.st_mode), found.st_uid) == (0o600, 65534)
+        for uid in (65534, 0):
+            assert json.loads(run(uid, "status", "--json").stdout)["pid"] == pid
+            assert (run(uid, "-s", "reload").returncode, run(uid, "trace", "1").returncode) == (0, 1)
+        for args in (["status"], ["trace", "1"], ["-s", "reload"]):
+            result = run(1234, *args)
+            assert result.returncode == 1 and re.search(r"only root and the user|not permitted", result.stderr)
+        assert status(server)["configuration"] == 3
+    finally:
+        os.kill(pid, signal.SIGTERM)
+    wait_for(lambda: not os.path.exists(server.path("server.pid")), "the daemon to end")
+    assert not os.path.exists(server.path("server.sock"))
+
+
 # --- nobody answers
 
 def test_nothing_runs(command):
