@@ -25,11 +25,12 @@
 #include "main/say.h"
 #include "observe/status_table.h"
 
-#define SILENCE_MS   10000u
-#define PATIENCE_MS  620000u /* behind "wait"; the server's own limit is shorter */
-#define FULL_LOOK_MS 50
-#define ANSWER_MAX   ((size_t)65 << 20)
-#define PATHS_MAX    ((size_t)64 << 20)
+#define SILENCE_MS  10000u
+#define PATIENCE_MS 620000u /* behind "wait"; the server's own limit is shorter */
+#define LOOK_MS     50
+#define BIRTH_MS    500u /* a supervisor holds its pid file, and makes its socket */
+#define ANSWER_MAX  ((size_t)65 << 20)
+#define PATHS_MAX   ((size_t)64 << 20)
 
 static uint64_t now_ms(void)
 {
@@ -72,7 +73,7 @@ static int open_socket(const char *path)
     while (wr_ctl_connect(fd, path) != WR_OK) {
         err = errno;
         if (err == EAGAIN && now_ms() < until) {
-            (void)poll(NULL, 0, FULL_LOOK_MS);
+            (void)poll(NULL, 0, LOOK_MS);
             continue;
         }
         (void)close(fd);
@@ -397,11 +398,14 @@ static int reload_beside(struct wr_str pid_file, pid_t pid)
 {
     struct wr_str question =
         isatty(STDERR_FILENO) == 1 ? WR_STR("reload terminal\n") : WR_STR("reload\n");
+    uint64_t until = now_ms() + BIRTH_MS;
     struct search f = {.fd = -1};
     struct answer a = {.is_ok = false};
     int code;
 
-    (void)look_beside(&f, pid_file);
+    do { /* one that has just started, or changes its names in an upgrade, is about to have one */
+        (void)look_beside(&f, pid_file);
+    } while (is_nobody(&f) && now_ms() < until && poll(NULL, 0, LOOK_MS) == 0);
     if (f.fd == -1 && f.err == ETIMEDOUT) {
         complain(&f);
         return 1;

@@ -379,10 +379,10 @@ static void serve(struct wr_supervisor *s)
         return;
     }
     if (open_signals(s) == WR_OK) {
+        wr_ctl_open(&s->ctl);
         s->child = wr_child_start(s, &s->now, WR_CHILD_SERVES);
         if (s->child != NULL) {
             s->exit_code = 0;
-            wr_ctl_open(&s->ctl);
             wr_loop_run(loop);
         }
     }
