@@ -135,7 +135,7 @@ WARN += -Werror
 endif
 WARN_CONV := -Wconversion -Wno-sign-conversion
 
-PKGS      := libpcre2-8 zlib
+PKGS      := libpcre2-8 zlib jansson
 PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PKGS) 2>/dev/null))$(PKG_CFLAGS)
 PKG_LIBS   = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PKGS) 2>/dev/null))$(PKG_LIBS)
 # cmocka is for tests only.
@@ -463,6 +463,7 @@ lint-cppcheck:
 
 SUBST = sed -e 's|@VERSION@|$(VERSION)|g' -e 's|@SBINDIR@|$(sbindir)|g' -e 's|@CONFDIR@|$(confdir)|g' \
             -e 's|@LOGDIR@|$(logdir)|g' -e 's|@STATEDIR@|$(statedir)|g' -e 's|@PIDFILE@|$(pidfile)|g' \
+            -e 's|@SOCKFILE@|$(if $(filter %.pid,$(pidfile)),$(pidfile:.pid=.sock),$(pidfile).sock)|g' \
             -e 's|@HOMEDIR@|$(homedir)|g'
 
 # Files that a configuration includes by their bare names.

@@ -10,7 +10,7 @@ _weir()
     -s)
         words='stop quit reload reopen'
         ;;
-    -c | -e)
+    -c | -e | --socket)
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
@@ -20,16 +20,18 @@ _weir()
         mapfile -t COMPREPLY < <(compgen -d -- "$cur")
         return
         ;;
-    -g | --to | --listen)
+    -g | --to | --listen | --client | --request)
         return
         ;;
     *)
         case ${COMP_WORDS[1]} in
         proxy) words='--to --listen' ;;
         demo) words='--listen' ;;
+        status) words='--json --socket -c -p -g' ;;
+        trace) words='--client --request --socket -c -p -g' ;;
         *)
             words='-h -v -V -t -T -q -s -p -e -c -g --directives --directives=tsv --help --version'
-            [ "$COMP_CWORD" -eq 1 ] && words="proxy demo $words"
+            [ "$COMP_CWORD" -eq 1 ] && words="proxy demo status trace $words"
             ;;
         esac
         ;;

@@ -83,6 +83,10 @@ if command -v bash >/dev/null 2>&1; then
     test "$got" = proxy || { say "bash offers for p: $got"; exit 1; }
     offers weir proxy --l
     test "$got" = --listen || { say "bash offers for proxy --l: $got"; exit 1; }
+    offers weir st
+    test "$got" = status || { say "bash offers for st: $got"; exit 1; }
+    offers weir trace --c
+    test "$got" = --client || { say "bash offers for trace --c: $got"; exit 1; }
     offers weir -c "$root/etc/weir/weir.c"
     case " $got " in
     *" $root/etc/weir/weir.conf "*) ;;

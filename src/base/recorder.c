@@ -221,6 +221,15 @@ void wr_recorder_dump_running(int fd)
     flush(&b, fd);
 }
 
+void wr_recorder_each(wr_recorder_fn *fn, void *data)
+{
+    const struct wr_recorder *r = wr_local_get()->recorder;
+
+    for (uint64_t i = r->_cnt - WR_MIN(r->_cnt, (uint64_t)WR_RECORDER_CAP); i < r->_cnt; i++) {
+        fn(data, &r->_at[i & (WR_RECORDER_CAP - 1)]);
+    }
+}
+
 void wr_recorder_dump_last(int fd, unsigned n)
 {
     const struct wr_local *l = wr_local_ptr;

@@ -86,6 +86,10 @@ static inline void wr_recorder_note(const struct wr_fsm *fsm, uint64_t id, unsig
     r->_cnt++; /* last: a dump from a signal handler never sees half an entry as the newest */
 }
 
+/* Each note of this thread that is still there, oldest first. */
+typedef void wr_recorder_fn(void *data, const struct wr_recorder_entry *e);
+void wr_recorder_each(wr_recorder_fn *fn, void *data);
+
 /* The task that runs on this thread; name is constant text. */
 static inline void wr_recorder_begin_task(struct wr_recorder *r, const char *name)
 {

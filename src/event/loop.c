@@ -152,6 +152,7 @@ void wr_loop_turn(struct wr_loop *l, int max_wait_ms)
     l->runs = 0;
     wr_clock_update();
     l->turn_began_us = wr_now_ms() * 1000;
+    wr_load_turn(&l->load, wr_now_ms());
     wr_wheel_advance(l->wheel, wr_now_ms());
     wr_mailbox_drain(l->mailbox);
     do {

@@ -14,6 +14,7 @@
 #include "base/compiler.h"
 #include "base/list.h"
 #include "base/status.h"
+#include "event/load.h"
 #include "event/watchdog.h"
 
 struct wr_poll;
@@ -35,6 +36,7 @@ struct wr_loop {
     bool want_stop;
     uint64_t turn_began_us;
     struct wr_watchdog watchdog;
+    struct wr_load load;
 };
 
 /* Takes the poll (in every case); becomes this thread's loop (wr_local). NULL when memory is out.

@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -63,6 +64,18 @@ enum wr_status wr_thread_start(struct wr_thread *t, uint32_t no, const char *nam
     /* Cosmetic; fails when the name is too long. */
     (void)pthread_setname_np(t->_id, name);
     return WR_OK;
+}
+
+uint64_t wr_thread_cpu_us(const struct wr_thread *t)
+{
+    struct timespec now;
+    clockid_t clock;
+
+    if (!t->_is_started || pthread_getcpuclockid(t->_id, &clock) != 0 ||
+        clock_gettime(clock, &now) == -1) {
+        return 0;
+    }
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
 void wr_thread_join(struct wr_thread *t)

@@ -944,3 +944,8 @@ void wr_req_open(struct wr_stream *s, struct wr_listen_ctx *lc)
     s->user = &r->task;
     wr_task_wake(&r->task);
 }
+
+const char *wr_req_state_name(const struct wr_req *r)
+{
+    return state_names[r->state];
+}

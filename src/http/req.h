@@ -166,6 +166,8 @@ void wr_req_redirect(struct wr_req *r, struct wr_str uri, struct wr_str args);
 void wr_req_end(struct wr_req *r);
 /* Any code, any time: stores the first reason and wakes the task. Nothing is freed here. */
 void wr_req_cancel(struct wr_req *r, enum wr_reason why);
+/* Name of its state: "CONTENT". */
+const char *wr_req_state_name(const struct wr_req *r);
 /* Cuts a response that was begun: the client must not take it for whole (U8.2). */
 void wr_req_abort(struct wr_req *r, enum wr_reason why);
 

@@ -695,3 +695,48 @@ void wr_http_stop(void)
     }
     wr_regex_thread_fini();
 }
+
+/* ---- looking ----------------------------------------------------------------------------------
+ */
+
+/* slot->cnt is what pins it: requests and addresses. */
+static void look_at_slot(const struct wr_gen_slot *slot, struct wr_http_gen_use *ret)
+{
+    struct wr_list *n;
+
+    *ret = (struct wr_http_gen_use){.no = slot->gen->no, .is_current = slot == thread.cur};
+    WR_LIST_FOREACH (n, &thread.listens) {
+        const struct wr_listen_ctx *lc = wr_container_of(n, struct wr_listen_ctx, node);
+
+        if (lc->slot == slot) {
+            ret->listens++;
+            ret->conns += lc->conn_cnt;
+        }
+    }
+    ret->reqs = slot->cnt - ret->listens;
+}
+
+void wr_http_look(struct wr_http_facts *ret)
+{
+    struct wr_list *n;
+
+    prepare_thread();
+    ret->conn_cnt = thread.conn_cnt;
+    ret->req_cnt = thread.req_cnt;
+    ret->gen_cnt = 0;
+    WR_LIST_FOREACH (n, &thread.slots) {
+        if (ret->gen_cnt < WR_HTTP_GENS_MAX) {
+            look_at_slot(wr_container_of(n, struct wr_gen_slot, node), &ret->gens[ret->gen_cnt++]);
+        }
+    }
+}
+
+void wr_http_reqs_each(wr_http_req_fn *fn, void *data)
+{
+    struct wr_list *n;
+
+    prepare_thread();
+    WR_LIST_FOREACH (n, &thread.reqs) {
+        fn(data, wr_container_of(n, struct wr_req, node));
+    }
+}

@@ -133,4 +133,26 @@ void wr_http_stop(void);
 uint32_t wr_http_conn_cnt(void);
 uint32_t wr_http_req_cnt(void);
 
+/* --- for those who look from outside; on the thread --- */
+
+#define WR_HTTP_GENS_MAX 32
+
+/* What needs a generation on this thread. */
+struct wr_http_gen_use {
+    uint64_t no;
+    uint32_t reqs, listens, conns; /* conns: of its listening addresses */
+    bool is_current;
+};
+
+struct wr_http_facts {
+    uint32_t conn_cnt, req_cnt;
+    uint32_t gen_cnt;
+    struct wr_http_gen_use gens[WR_HTTP_GENS_MAX];
+};
+
+void wr_http_look(struct wr_http_facts *ret);
+typedef void wr_http_req_fn(void *data, const struct wr_req *r);
+/* Each request of this thread that runs; fn changes nothing. */
+void wr_http_reqs_each(wr_http_req_fn *fn, void *data);
+
 #endif

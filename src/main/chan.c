@@ -69,14 +69,13 @@ static enum wr_status wait_room(int chan)
     return rc > 0 || errno == EINTR ? WR_OK : WR_ESYS;
 }
 
-enum wr_status wr_chan_send(int chan, enum wr_chan_type type, uint64_t no, struct wr_str text,
-                            int fd)
+enum wr_status wr_chan_try(int chan, enum wr_chan_type type, uint64_t no, struct wr_str text,
+                           int fd)
 {
     struct head h = {CHAN_MAGIC, (uint32_t)type, no};
     char room[sizeof(h) + WR_CHAN_TEXT_MAX];
     struct iovec iov = {.iov_base = room, .iov_len = sizeof(h) + text.len};
     struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
-    enum wr_status st = WR_OK;
     union control c;
 
     if (text.len > WR_CHAN_TEXT_MAX) {
@@ -89,14 +88,26 @@ enum wr_status wr_chan_send(int chan, enum wr_chan_type type, uint64_t no, struc
     if (fd != -1) {
         attach_fd(&m, &c, fd);
     }
-    while (st == WR_OK) {
-        if (sendmsg(chan, &m, MSG_NOSIGNAL) != -1) {
-            return WR_OK;
-        }
+    while (sendmsg(chan, &m, MSG_NOSIGNAL) == -1) {
         if (errno == EAGAIN) {
-            st = wait_room(chan);
-        } else if (errno != EINTR) {
-            st = errno == EPIPE || errno == ECONNRESET ? WR_EPEERGONE : WR_ESYS;
+            return WR_AGAIN;
+        }
+        if (errno != EINTR) {
+            return errno == EPIPE || errno == ECONNRESET ? WR_EPEERGONE : WR_ESYS;
+        }
+    }
+    return WR_OK;
+}
+
+enum wr_status wr_chan_send(int chan, enum wr_chan_type type, uint64_t no, struct wr_str text,
+                            int fd)
+{
+    enum wr_status st;
+
+    while ((st = wr_chan_try(chan, type, no, text, fd)) == WR_AGAIN) {
+        st = wait_room(chan);
+        if (st != WR_OK) {
+            return st;
         }
     }
     return st;
@@ -128,9 +139,13 @@ enum wr_status wr_chan_recv(int chan, struct wr_chan_msg *ret)
     ssize_t n;
     int fd;
 
+    /*
+     * ECONNRESET, once: the other end has closed without reading all that it was sent. What it said
+     * before that comes behind.
+     */
     do {
         n = recvmsg(chan, &m, MSG_CMSG_CLOEXEC);
-    } while (n == -1 && errno == EINTR);
+    } while (n == -1 && (errno == EINTR || errno == ECONNRESET));
     if (n == -1) {
         return errno == EAGAIN ? WR_AGAIN : WR_EPEERGONE;
     }
@@ -139,7 +154,7 @@ enum wr_status wr_chan_recv(int chan, struct wr_chan_msg *ret)
     }
     fd = take_fd(&m);
     if ((size_t)n < sizeof(h) || h.magic != CHAN_MAGIC || (m.msg_flags & MSG_TRUNC) != 0 ||
-        h.type < WR_CHAN_LOG || h.type > WR_CHAN_FAILED) {
+        h.type < WR_CHAN_LOG || h.type > WR_CHAN_ANSWER) {
         if (fd != -1) {
             (void)close(fd);
         }

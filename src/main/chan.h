@@ -8,8 +8,10 @@
  *                          LOAD no fd        a bundle: build this generation and publish it
  *                          REOPEN name fd    the same name has a new file
  *                          QUIT, STOP
+ *                          ASK no text       a question (question.h)
  *   worker -> supervisor   READY no          all threads serve this generation
  *                          FAILED no text    it could not be built; the one before goes on
+ *                          ANSWER no text fd to the question of that number
  */
 #ifndef WR_MAIN_CHAN_H
 #define WR_MAIN_CHAN_H
@@ -30,7 +32,9 @@ enum wr_chan_type {
     WR_CHAN_QUIT,
     WR_CHAN_STOP,
     WR_CHAN_READY,
-    WR_CHAN_FAILED
+    WR_CHAN_FAILED,
+    WR_CHAN_ASK,
+    WR_CHAN_ANSWER
 };
 
 struct wr_chan_msg {
@@ -49,6 +53,9 @@ enum wr_status wr_chan_open(int *ret_here, int *ret_there) WR_MUST_CHECK;
  */
 enum wr_status wr_chan_send(int chan, enum wr_chan_type type, uint64_t no, struct wr_str text,
                             int fd) WR_MUST_CHECK;
+/* Does not wait: WR_AGAIN when there is no room. */
+enum wr_status wr_chan_try(int chan, enum wr_chan_type type, uint64_t no, struct wr_str text,
+                           int fd) WR_MUST_CHECK;
 /* WR_AGAIN: none now. WR_EPEERGONE: the other end is gone. WR_EPROTO: not a message of ours. */
 enum wr_status wr_chan_recv(int chan, struct wr_chan_msg *ret) WR_MUST_CHECK;
 

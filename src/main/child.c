@@ -12,6 +12,7 @@
 #include <limits.h>
 #include <linux/close_range.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -40,8 +41,12 @@ static void run_chan(struct wr_task *t)
             wr_child_end(c); /* may free it */
             return;
         }
+        if (msg.type == WR_CHAN_ANSWER) {
+            wr_ctl_note_answer(&c->s->ctl, c, &msg);
+            continue;
+        }
         if (msg.fd != -1) {
-            (void)close(msg.fd); /* workers send none */
+            (void)close(msg.fd); /* workers send none but answers */
         }
         if (msg.type == WR_CHAN_READY) {
             c->is_ready = true;
@@ -126,6 +131,15 @@ static int lift(int fd)
     return fd == -1 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, WR_AUTOPSY_FD + 1);
 }
 
+/* The supervisor is told, as a worker does that cannot take a configuration. */
+WR_NORETURN static void end_early(const struct wr_loaded *l, int chan, struct wr_str why)
+{
+    if (wr_chan_send(chan, WR_CHAN_FAILED, l->gen->no, why, -1) != WR_OK) {
+        wr_log(NULL, WR_LOG_EMERG, "the worker cannot start: %.*s", WR_STR_ARG(why));
+    }
+    _exit(2);
+}
+
 WR_NORETURN static void become_worker(const struct wr_child *c, const struct wr_loaded *l, int chan)
 {
     static char title[] = "weir: worker process";
@@ -134,11 +148,14 @@ WR_NORETURN static void become_worker(const struct wr_child *c, const struct wr_
     char *argv[] = {title, NULL};
     char *env[ENV_MAX];
     int self = lift(c->s->start->self_fd), recorders = lift(c->autopsy.fd);
+    struct wr_strbuf why;
+    char room[512];
 
-    chan = lift(chan);
-    if (wr_privs_apply(mc) != WR_OK) {
-        _exit(2);
+    wr_strbuf_init_fixed(&why, room, sizeof(room));
+    if (wr_privs_apply(mc, &why) != WR_OK) {
+        end_early(l, chan, wr_strbuf_str(&why));
     }
+    chan = lift(chan);
     make_env(mc, channel, env);
     if (chan == -1 || dup2(chan, WORKER_FD) == -1) {
         _exit(2);
@@ -149,8 +166,9 @@ WR_NORETURN static void become_worker(const struct wr_child *c, const struct wr_
     }
     wr_child_close_others(WR_AUTOPSY_FD);
     (void)fexecve(self, argv, env);
-    wr_log_errno(NULL, WR_LOG_EMERG, errno, "execve() of the worker failed");
-    _exit(2);
+    wr_strbuf_printf(&why, "execve() of the worker failed (%d: %s)", errno,
+                     wr_log_errno_text(errno));
+    end_early(l, WORKER_FD, wr_strbuf_str(&why));
 }
 
 static void run_in_thread(void *data)
@@ -196,6 +214,7 @@ static void close_chan(struct wr_child *c)
     if (c->chan != -1) {
         wr_io_close(&c->io, WR_IO_CLOSE_FIN);
         c->chan = -1;
+        wr_ctl_forget(&c->s->ctl, c);
     }
 }
 
@@ -323,14 +342,24 @@ void wr_child_end(struct wr_child *c)
 static void log_end(const struct wr_child *c, int status)
 {
     bool is_expected = c->role == WR_CHILD_LEAVES || c->s->is_ending || c->s->is_winched;
+    enum wr_log_level level = WR_LOG_ALERT;
+    char text[96];
 
     if (WIFSIGNALED(status)) {
-        wr_log(NULL, WR_LOG_ALERT, "worker process %d exited on signal %d%s", (int)c->pid,
-               WTERMSIG(status), WCOREDUMP(status) ? " (core dumped)" : "");
-        wr_autopsy_report(&c->autopsy, (int)c->pid, WTERMSIG(status));
+        (void)snprintf(text, sizeof(text), "worker process %d exited on signal %d%s", (int)c->pid,
+                       WTERMSIG(status), WCOREDUMP(status) ? " (core dumped)" : "");
     } else {
-        wr_log(NULL, is_expected && WEXITSTATUS(status) == 0 ? WR_LOG_NOTICE : WR_LOG_ALERT,
-               "worker process %d exited with code %d", (int)c->pid, WEXITSTATUS(status));
+        level = is_expected && WEXITSTATUS(status) == 0 ? WR_LOG_NOTICE : WR_LOG_ALERT;
+        (void)snprintf(text, sizeof(text), "worker process %d exited with code %d", (int)c->pid,
+                       WEXITSTATUS(status));
+    }
+    if (c->s->coming.gen != NULL && c->role != WR_CHILD_LEAVES) {
+        wr_say(level, 0, "%s", text); /* it is why the reload will have failed */
+    } else {
+        wr_log(NULL, level, "%s", text);
+    }
+    if (WIFSIGNALED(status)) {
+        wr_autopsy_report(&c->autopsy, (int)c->pid, WTERMSIG(status));
     }
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cmdline.c: see cmdline.h. One-letter options may be joined ("-tqc FILE", "-cFILE"), as scripts
- * around nginx write them. `proxy` and `demo` are words in the first place and have options of
- * their own.
+ * around nginx write them. `proxy` and `demo` are words in the first place, `status` and `trace`
+ * in any, and have options of their own.
  */
 #include "main/cmdline.h"
 
@@ -239,6 +239,121 @@ static enum wr_status parse_demo(struct args *a, struct wr_cmdline *c, struct wr
     return WR_OK;
 }
 
+/* -c FILE and its kin, as everywhere; others are not for this command. */
+static enum wr_status parse_place(struct args *a, struct wr_cmdline *c, struct wr_strbuf *err)
+{
+    const char *arg = a->argv[a->at];
+    enum wr_cmd cmd = c->cmd;
+    enum wr_status st;
+
+    if (arg[0] != '-' || arg[1] == '-' || arg[1] == '\0') {
+        return fail(err, "invalid option: \"", arg, "\"");
+    }
+    a->at++;
+    st = parse_letters(a, arg + 1, c, err);
+    if (st == WR_OK && c->cmd != cmd && c->cmd != WR_CMD_HELP) {
+        return fail(err, "invalid option: \"", arg, "\"");
+    }
+    return st;
+}
+
+static enum wr_status parse_status(struct args *a, struct wr_cmdline *c, struct wr_strbuf *err)
+{
+    enum wr_status st = WR_OK;
+
+    c->cmd = WR_CMD_STATUS;
+    while (a->at < a->argc && st == WR_OK && c->cmd == WR_CMD_STATUS) {
+        const char *socket;
+
+        st = take_long_value(a, "--socket", &socket, err);
+        if (st == WR_OK && socket != NULL) {
+            c->socket = socket;
+        } else if (st == WR_OK && strcmp(a->argv[a->at], "--json") == 0) {
+            c->is_json = true;
+            a->at++;
+        } else if (st == WR_OK) {
+            st = parse_place(a, c, err);
+        }
+    }
+    return st;
+}
+
+static enum wr_status set_trace(struct wr_cmdline *c, const char *word, const char *value,
+                                struct wr_strbuf *err)
+{
+    if (c->trace_word != NULL) {
+        return fail(err, "weir trace takes one connection, request or client: \"", value, "\"");
+    }
+    c->trace_word = word;
+    c->trace_value = value;
+    return WR_OK;
+}
+
+/* One argument, or one with its value. */
+static enum wr_status parse_trace_arg(struct args *a, struct wr_cmdline *c, struct wr_strbuf *err)
+{
+    const char *request, *client;
+    enum wr_status st = take_long_value(a, "--request", &request, err);
+
+    if (st != WR_OK || request != NULL) {
+        return st != WR_OK ? st : set_trace(c, "request", request, err);
+    }
+    st = take_long_value(a, "--client", &client, err);
+    if (st != WR_OK || client != NULL) {
+        return st != WR_OK ? st : set_trace(c, "client", client, err);
+    }
+    if (a->argv[a->at][0] != '-') {
+        return set_trace(c, "connection", a->argv[a->at++], err);
+    }
+    return parse_place(a, c, err);
+}
+
+static enum wr_status parse_trace(struct args *a, struct wr_cmdline *c, struct wr_strbuf *err)
+{
+    enum wr_status st = WR_OK;
+
+    c->cmd = WR_CMD_TRACE;
+    while (a->at < a->argc && st == WR_OK && c->cmd == WR_CMD_TRACE) {
+        const char *socket;
+
+        st = take_long_value(a, "--socket", &socket, err);
+        if (st == WR_OK && socket != NULL) {
+            c->socket = socket;
+        } else if (st == WR_OK) {
+            st = parse_trace_arg(a, c, err);
+        }
+    }
+    if (st == WR_OK && c->cmd == WR_CMD_TRACE && c->trace_word == NULL) {
+        return fail(err, "weir trace needs ", "CONNECTION, --request NUMBER or --client ADDRESS",
+                    ", for example 17 where a log says *17");
+    }
+    return st;
+}
+
+static const struct {
+    const char *word;
+    enum wr_status (*parse)(struct args *a, struct wr_cmdline *c, struct wr_strbuf *err);
+    bool is_first; /* stands before all options */
+} words[] = {
+    {"proxy",  parse_proxy,  true },
+    {"demo",   parse_demo,   true },
+    {"status", parse_status, false},
+    {"trace",  parse_trace,  false}
+};
+
+/* The word at a->at and what belongs to it. WR_EOF: it is none. */
+static enum wr_status parse_word(struct args *a, struct wr_cmdline *c, struct wr_strbuf *err)
+{
+    for (size_t i = 0; i < WR_ARRAY_LEN(words); i++) {
+        if (strcmp(a->argv[a->at], words[i].word) == 0 && c->cmd == WR_CMD_RUN &&
+            (a->at == 1 || !words[i].is_first)) {
+            a->at++;
+            return words[i].parse(a, c, err);
+        }
+    }
+    return WR_EOF;
+}
+
 enum wr_status wr_cmdline_parse(int argc, char *const *argv, struct wr_cmdline *ret,
                                 struct wr_strbuf *err)
 {
@@ -246,16 +361,14 @@ enum wr_status wr_cmdline_parse(int argc, char *const *argv, struct wr_cmdline *
     struct wr_cmdline c = {.cmd = WR_CMD_RUN};
     enum wr_status st = WR_OK;
 
-    if (argc > 1 && strcmp(argv[1], "proxy") == 0) {
-        a.at = 2;
-        st = parse_proxy(&a, &c, err);
-    } else if (argc > 1 && strcmp(argv[1], "demo") == 0) {
-        a.at = 2;
-        st = parse_demo(&a, &c, err);
-    }
     while (st == WR_OK && a.at < a.argc) {
-        const char *arg = argv[a.at++];
+        const char *arg = argv[a.at];
 
+        st = parse_word(&a, &c, err);
+        if (st != WR_EOF) {
+            continue;
+        }
+        a.at++;
         if (arg[0] != '-') {
             st = fail(err, "invalid option: \"", arg, "\"");
         } else if (arg[1] == '-') {
@@ -274,31 +387,38 @@ void wr_cmdline_write_help(struct wr_strbuf *b)
 {
     wr_cmdline_write_version(b, false);
     wr_strbuf_add_z(
-        b, "Usage: weir [-?hvVtTq] [-s signal] [-p prefix]\n"
-           "            [-e filename] [-c filename] [-g directives]\n"
-           "       weir proxy --to URL [--to URL ...] [--listen ADDRESS]\n"
-           "       weir demo [--listen ADDRESS]\n"
-           "       weir --directives\n"
-           "\n"
-           "Options:\n"
-           "  -?,-h         : this help\n"
-           "  -v            : show version and exit\n"
-           "  -V            : show version, compiler and built-in paths, and exit\n"
-           "  -t            : test configuration and exit\n"
-           "  -T            : test configuration, dump it and exit\n"
-           "  -q            : suppress non-error messages during configuration testing\n"
-           "  -s signal     : send signal to a running weir: stop, quit, reopen, reload\n"
-           "  -p prefix     : set prefix path (default: " WR_PREFIX "/)\n"
-           "  -e filename   : set error log file (default: " WR_LOG_DIR "/error.log)\n"
-           "  -c filename   : set configuration file (default: " WR_CONF_PATH ")\n"
-           "  -g directives : set global directives out of configuration file\n"
-           "  --directives  : show every directive with its contexts, default and meaning\n"
-           "\n"
-           "Commands:\n"
-           "  proxy         : a proxy in the foreground, without a configuration file;\n"
-           "                  requests go to the servers of --to in turn\n"
-           "  demo          : weir in front of servers of its own, with commands to try\n"
-           "\n");
+        b,
+        "Usage: weir [-?hvVtTq] [-s signal] [-p prefix]\n"
+        "            [-e filename] [-c filename] [-g directives]\n"
+        "       weir proxy --to URL [--to URL ...] [--listen ADDRESS]\n"
+        "       weir demo [--listen ADDRESS]\n"
+        "       weir status [--json] [-c filename | --socket PATH]\n"
+        "       weir trace CONNECTION | --client ADDRESS | --request NUMBER\n"
+        "            [-c filename | --socket PATH]\n"
+        "       weir --directives\n"
+        "\n"
+        "Options:\n"
+        "  -?,-h         : this help\n"
+        "  -v            : show version and exit\n"
+        "  -V            : show version, compiler and built-in paths, and exit\n"
+        "  -t            : test configuration and exit\n"
+        "  -T            : test configuration, dump it and exit\n"
+        "  -q            : suppress non-error messages during configuration testing\n"
+        "  -s signal     : send signal to a running weir: stop, quit, reopen, reload\n"
+        "  -p prefix     : set prefix path (default: " WR_PREFIX "/)\n"
+        "  -e filename   : set error log file (default: " WR_LOG_DIR "/error.log)\n"
+        "  -c filename   : set configuration file (default: " WR_CONF_PATH ")\n"
+        "  -g directives : set global directives out of configuration file\n"
+        "  --directives  : show every directive with its contexts, default and meaning\n"
+        "\n"
+        "Commands:\n"
+        "  proxy         : a proxy in the foreground, without a configuration file;\n"
+        "                  requests go to the servers of --to in turn\n"
+        "  demo          : weir in front of servers of its own, with commands to try\n"
+        "  status        : what a running weir does: configurations, threads, groups, peers\n"
+        "  trace         : what became of live requests, by connection (17 where a log says *17),\n"
+        "                  client or number\n"
+        "\n");
 }
 
 void wr_cmdline_write_version(struct wr_strbuf *b, bool with_build)

@@ -23,7 +23,9 @@ enum wr_cmd {
     WR_CMD_HELP,       /* -h */
     WR_CMD_DIRECTIVES, /* --directives */
     WR_CMD_PROXY,      /* weir proxy */
-    WR_CMD_DEMO        /* weir demo */
+    WR_CMD_DEMO,       /* weir demo */
+    WR_CMD_STATUS,     /* weir status */
+    WR_CMD_TRACE       /* weir trace */
 };
 
 struct wr_cmdline {
@@ -35,7 +37,11 @@ struct wr_cmdline {
     bool is_tsv;                                        /* --directives=tsv */
     const char *targets[WR_CMDLINE_TARGETS_MAX];        /* --to */
     unsigned target_cnt;
-    const char *listen; /* --listen; NULL: not given */
+    const char *listen;     /* --listen; NULL: not given */
+    const char *socket;     /* --socket; NULL: not given */
+    bool is_json;           /* --json */
+    const char *trace_word; /* "connection", "request", "client", and its value */
+    const char *trace_value;
 };
 
 /* WR_ECONFIG: err has the message, without the program's name. */

@@ -8,8 +8,8 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "base/arena.h"
 #include "conf/dirs.h"
+#include "conf/tree.h"
 #include "event/thread.h"
 #include "main/bundle.h"
 #include "main/main_conf.h"
@@ -122,6 +122,42 @@ enum wr_status wr_load_disk_aside(const struct wr_start *s, uint64_t no, struct 
         *ret = a.loaded;
     }
     return a.status;
+}
+
+enum wr_status wr_load_pid(const struct wr_start *s, enum wr_pid_flags how, struct wr_arena *a,
+                           struct wr_str *ret)
+{
+    struct wr_source_disk disk = {.bundle = NULL};
+    struct wr_conf_source source;
+    const struct wr_node *n = NULL;
+    struct wr_diags diags;
+    struct wr_tree t;
+    struct wr_str pid = WR_STR(WR_PID_PATH);
+    enum wr_status st;
+
+    wr_source_disk_init(&source, &disk);
+    wr_diags_init(&diags, a);
+    st = wr_tree_init(&t, a, &diags, &source);
+    if (st == WR_OK && s->cmdline.len > 0) {
+        st = wr_tree_parse_cmdline(&t, s->cmdline);
+    }
+    if (st == WR_OK) {
+        st = wr_tree_parse_file(&t, s->conf);
+    }
+    if (st != WR_OK) {
+        if (how == WR_PID_SAY) {
+            wr_say_diags(&diags);
+        }
+        return st;
+    }
+    n = wr_node_find(t.root, WR_STR("pid"));
+    if (n != NULL && n->arg_cnt > 0 && n->args[0].text.len > 0) {
+        pid = n->args[0].text;
+    }
+    if (pid.ptr[0] == '/') {
+        return wr_arena_printf(a, ret, "%.*s", WR_STR_ARG(pid));
+    }
+    return wr_arena_printf(a, ret, "%.*s%.*s", WR_STR_ARG(s->prefix), WR_STR_ARG(pid));
 }
 
 void wr_loaded_end(struct wr_loaded *l)

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/compiler.h"
 #include "base/status.h"
 #include "base/str.h"
@@ -46,6 +47,18 @@ enum wr_status wr_load_disk(const struct wr_start *s, uint64_t no, bool with_bun
 /* The same, on a thread that steps aside for those who serve; waits for it. */
 enum wr_status wr_load_disk_aside(const struct wr_start *s, uint64_t no,
                                   struct wr_loaded *ret) WR_MUST_CHECK;
+
+/*
+ * Only the name of the pid file, whatever else is wrong with the configuration; memory from a, a
+ * '\0' behind it. WR_ECONFIG: the main file cannot be read, which is said when asked for.
+ */
+enum wr_pid_flags {
+    WR_PID_SAY,
+    WR_PID_QUIET
+};
+
+enum wr_status wr_load_pid(const struct wr_start *s, enum wr_pid_flags how, struct wr_arena *a,
+                           struct wr_str *ret) WR_MUST_CHECK;
 /* Idempotent. */
 void wr_loaded_end(struct wr_loaded *l);
 

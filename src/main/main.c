@@ -21,6 +21,7 @@
 #include "event/signals.h"
 #include "main/autopsy.h"
 #include "main/cmdline.h"
+#include "main/ctl_client.h"
 #include "main/demo.h"
 #include "main/modules.h"
 #include "main/proxy_cmd.h"
@@ -179,6 +180,12 @@ static int run_command(const struct wr_cmdline *c, char *const *argv)
     log_fd = open_early_log(&s);
     if (c->cmd == WR_CMD_TEST) {
         code = wr_supervisor_test(&s, c->is_dump, c->is_quiet);
+    } else if (c->cmd == WR_CMD_SIGNAL && c->signo == SIGHUP) {
+        code = wr_ctl_reload(&s);
+    } else if (c->cmd == WR_CMD_STATUS) {
+        code = wr_ctl_status(c, &s);
+    } else if (c->cmd == WR_CMD_TRACE) {
+        code = wr_ctl_trace(c, &s);
     } else if (c->cmd == WR_CMD_SIGNAL) {
         code = wr_supervisor_signal(&s, c->signo);
     } else if (c->cmd == WR_CMD_PROXY) {
@@ -257,6 +264,8 @@ int main(int argc, char **argv)
     case WR_CMD_SIGNAL:
     case WR_CMD_PROXY:
     case WR_CMD_DEMO:
+    case WR_CMD_STATUS:
+    case WR_CMD_TRACE:
         code = run_command(&c, argv);
         break;
     }

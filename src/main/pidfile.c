@@ -16,6 +16,7 @@
 
 #include "base/num.h"
 #include "base/str.h"
+#include "main/say.h"
 
 static enum wr_status fail(struct wr_pidfile_fault *f, const char *call)
 {
@@ -165,4 +166,15 @@ enum wr_status wr_pidfile_find(const char *path, pid_t *ret_pid, struct wr_pidfi
     }
     *ret_pid = (pid_t)pid;
     return WR_OK;
+}
+
+void wr_pidfile_say(struct wr_str path, enum wr_status st, const struct wr_pidfile_fault *fault)
+{
+    if (st == WR_ESYS) {
+        wr_say(WR_LOG_ERROR, fault->err, "%s() \"%.*s\" failed", fault->call, WR_STR_ARG(path));
+    } else if (st == WR_EPROTO) {
+        wr_say(WR_LOG_ERROR, 0, "there is no process number in \"%.*s\"", WR_STR_ARG(path));
+    } else {
+        wr_say(WR_LOG_ERROR, 0, "no weir runs with the pid file \"%.*s\"", WR_STR_ARG(path));
+    }
 }

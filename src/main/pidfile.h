@@ -11,6 +11,7 @@
 
 #include "base/compiler.h"
 #include "base/status.h"
+#include "base/str.h"
 
 struct wr_pidfile {
     int fd; /* -1: none */
@@ -44,5 +45,8 @@ void wr_pidfile_close(struct wr_pidfile *p);
  */
 enum wr_status wr_pidfile_find(const char *path, pid_t *ret_pid,
                                struct wr_pidfile_fault *ret_fault) WR_MUST_CHECK;
+
+/* Says why wr_pidfile_find found none. */
+void wr_pidfile_say(struct wr_str path, enum wr_status st, const struct wr_pidfile_fault *fault);
 
 #endif

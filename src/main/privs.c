@@ -53,9 +53,17 @@ static void drop_caps(void)
     }
 }
 
-static enum wr_status become_user(const struct wr_main_conf *mc)
+/* "CALL failed (13: Permission denied)"; value: always WR_ESYS. */
+static enum wr_status fail(struct wr_strbuf *why, int err)
+{
+    wr_strbuf_printf(why, " failed (%d: %s)", err, wr_log_errno_text(err));
+    return WR_ESYS;
+}
+
+static enum wr_status become_user(const struct wr_main_conf *mc, struct wr_strbuf *why)
 {
     char user[256];
+    int err;
 
     if (!mc->has_user || geteuid() != 0 || mc->user.len >= sizeof(user)) {
         return WR_OK;
@@ -63,23 +71,27 @@ static enum wr_status become_user(const struct wr_main_conf *mc)
     memcpy(user, mc->user.ptr, mc->user.len);
     user[mc->user.len] = '\0';
     if (setgid(mc->gid) == -1) {
-        wr_log_errno(NULL, WR_LOG_EMERG, errno, "setgid(%u) failed", (unsigned)mc->gid);
-        return WR_ESYS;
+        err = errno;
+        wr_strbuf_printf(why, "setgid(%u)", (unsigned)mc->gid);
+        return fail(why, err);
     }
     if (initgroups(user, mc->gid) == -1) {
-        wr_log_errno(NULL, WR_LOG_EMERG, errno, "initgroups(%s, %u) failed", user,
-                     (unsigned)mc->gid);
-        return WR_ESYS;
+        err = errno;
+        wr_strbuf_printf(why, "initgroups(%s, %u)", user, (unsigned)mc->gid);
+        return fail(why, err);
     }
     if (setuid(mc->uid) == -1) {
-        wr_log_errno(NULL, WR_LOG_EMERG, errno, "setuid(%u) failed", (unsigned)mc->uid);
-        return WR_ESYS;
+        err = errno;
+        wr_strbuf_printf(why, "setuid(%u)", (unsigned)mc->uid);
+        return fail(why, err);
     }
     return WR_OK;
 }
 
-enum wr_status wr_privs_apply(const struct wr_main_conf *mc)
+enum wr_status wr_privs_apply(const struct wr_main_conf *mc, struct wr_strbuf *why)
 {
+    int err;
+
     if (mc->priority != WR_MAIN_UNSET_NUM && setpriority(PRIO_PROCESS, 0, mc->priority) == -1) {
         wr_log_errno(NULL, WR_LOG_ALERT, errno, "setpriority(%d) failed", mc->priority);
     }
@@ -92,7 +104,7 @@ enum wr_status wr_privs_apply(const struct wr_main_conf *mc)
     if (mc->has_user && mc->uid != 0) {
         drop_bounds();
     }
-    if (become_user(mc) != WR_OK) {
+    if (become_user(mc, why) != WR_OK) {
         return WR_ESYS;
     }
     if (geteuid() != 0) {
@@ -105,9 +117,9 @@ enum wr_status wr_privs_apply(const struct wr_main_conf *mc)
         wr_log_errno(NULL, WR_LOG_ALERT, errno, "prctl(PR_SET_DUMPABLE) failed");
     }
     if (mc->working_directory.len > 0 && chdir(mc->working_directory.ptr) == -1) {
-        wr_log_errno(NULL, WR_LOG_ALERT, errno, "chdir(\"%.*s\") failed",
-                     WR_STR_ARG(mc->working_directory));
-        return WR_ESYS;
+        err = errno;
+        wr_strbuf_printf(why, "chdir(\"%.*s\")", WR_STR_ARG(mc->working_directory));
+        return fail(why, err);
     }
     return WR_OK;
 }

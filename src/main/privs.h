@@ -8,10 +8,14 @@
 
 #include "base/compiler.h"
 #include "base/status.h"
+#include "base/strbuf.h"
 #include "main/main_conf.h"
 
-/* WR_ESYS: logged; the worker must not start. Limits that cannot be had are an [alert] only. */
-enum wr_status wr_privs_apply(const struct wr_main_conf *mc) WR_MUST_CHECK;
+/*
+ * WR_ESYS: the worker must not start, as `why` says ("chdir(...) failed (2: ...)"). Limits that
+ * cannot be had are an [alert] only.
+ */
+enum wr_status wr_privs_apply(const struct wr_main_conf *mc, struct wr_strbuf *why) WR_MUST_CHECK;
 /* Gives a path to the worker's user when we are root. WR_ESYS: errno is set. */
 enum wr_status wr_privs_chown(const struct wr_main_conf *mc, const char *path) WR_MUST_CHECK;
 

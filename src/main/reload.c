@@ -122,8 +122,15 @@ static bool needs_second(struct wr_supervisor *s)
 
 static enum wr_status hand_over(struct wr_supervisor *s)
 {
+    enum wr_status st;
+
     if (s->child != NULL && !needs_second(s)) {
-        return wr_child_send_load(s->child, &s->coming, false);
+        st = wr_child_send_load(s->child, &s->coming, false);
+        if (st != WR_OK) {
+            wr_say(WR_LOG_ALERT, 0, "the worker could not be sent the configuration: %s",
+                   wr_status_name(st));
+        }
+        return st;
     }
     s->next = wr_child_start(s, &s->coming, WR_CHILD_COMES);
     return s->next != NULL ? WR_OK : WR_ESYS;
@@ -153,15 +160,24 @@ void wr_supervisor_reload(struct wr_supervisor *s)
         return;
     }
     s->want_reload = false;
+    wr_ctl_reload_begins(&s->ctl);
     wr_say(WR_LOG_NOTICE, 0, "reconfiguring");
     wr_notify_reloading();
     if (wr_load_disk_aside(s->start, s->gen_no + 1, &s->coming) != WR_OK) {
         wr_notify_ready(s->now.gen->no);
+        wr_ctl_reload_ends(&s->ctl, false);
         return;
     }
     s->gen_no++;
     if (wr_resources_prepare(&s->res, s->coming.gen) != WR_OK || hand_over(s) != WR_OK) {
         wr_supervisor_give_up(s);
+    }
+}
+
+void wr_supervisor_reload_again(struct wr_supervisor *s)
+{
+    if (s->want_reload && !s->is_ending) {
+        wr_supervisor_reload(s);
     }
 }
 
@@ -173,6 +189,7 @@ void wr_supervisor_give_up(struct wr_supervisor *s)
     wr_resources_rollback(&s->res);
     wr_loaded_end(&s->coming);
     wr_notify_ready(s->now.gen->no);
+    wr_ctl_reload_ends(&s->ctl, false);
     wr_supervisor_ensure_worker(s);
 }
 
@@ -191,6 +208,7 @@ static void follow_pidfile(struct wr_supervisor *s, const struct wr_main_conf *m
     }
     wr_pidfile_close(&s->pidfile);
     s->pidfile = fresh;
+    wr_ctl_follow(&s->ctl);
 }
 
 static void take_over(struct wr_supervisor *s, struct wr_child *c)
@@ -223,15 +241,14 @@ void wr_supervisor_note_ready(struct wr_child *c, uint64_t no)
 
     if (s->coming.gen != NULL && s->coming.gen->no == no) {
         take_over(s, c);
+        wr_ctl_reload_ends(&s->ctl, true);
     }
     wr_log(NULL, WR_LOG_NOTICE, "configuration %llu is being served", (unsigned long long)no);
     if (!s->is_served) {
         wr_supervisor_note_first_ready(s);
     }
     wr_notify_ready(no);
-    if (s->want_reload && !s->is_ending) {
-        wr_supervisor_reload(s);
-    }
+    wr_supervisor_reload_again(s);
 }
 
 void wr_supervisor_note_failed(struct wr_child *c, uint64_t no, struct wr_str why)
@@ -251,4 +268,5 @@ void wr_supervisor_note_failed(struct wr_child *c, uint64_t no, struct wr_str wh
     if (!c->is_ready) {
         wr_child_tell_end(c, WR_CHAN_STOP);
     }
+    wr_supervisor_reload_again(s);
 }

@@ -9,8 +9,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "base/strbuf.h"
-
 #define SAY_MAX   4096
 #define DIAGS_MAX ((size_t)1 << 20)
 
@@ -18,6 +16,15 @@ static bool to_stderr = true;                       /* supervisor's thread */
 static bool to_log;                                 /* supervisor's thread */
 static int say_fd = STDERR_FILENO;                  /* supervisor's thread */
 static enum wr_log_level least_level = WR_LOG_WARN; /* supervisor's thread */
+
+static struct wr_strbuf *tee;        /* supervisor's thread; NULL: none */
+static enum wr_diag_style tee_style; /* supervisor's thread */
+
+void wr_say_tee(struct wr_strbuf *b, enum wr_diag_style style)
+{
+    tee = b;
+    tee_style = style;
+}
 
 void wr_say_to(int fd)
 {
@@ -48,26 +55,35 @@ static bool want_log(void)
     return to_log && !(to_stderr && wr_log_default()->fd == STDERR_FILENO);
 }
 
+static struct wr_str write_line(enum wr_log_level level, int err, const char *text, char *room,
+                                size_t size)
+{
+    int n;
+
+    if (err != 0) {
+        n = snprintf(room, size, WR_LOG_PROGRAM ": [%s] %s (%d: %s)\n", wr_log_level_name(level),
+                     text, err, wr_log_errno_text(err));
+    } else {
+        n = snprintf(room, size, WR_LOG_PROGRAM ": [%s] %s\n", wr_log_level_name(level), text);
+    }
+    return wr_str(room, WR_MIN((size_t)(n < 0 ? 0 : n), size - 1));
+}
+
 void wr_say(enum wr_log_level level, int err, const char *fmt, ...)
 {
-    char text[SAY_MAX];
+    char text[SAY_MAX], room[SAY_MAX + 128];
+    struct wr_str line;
     va_list ap;
 
     va_start(ap, fmt);
     (void)vsnprintf(text, sizeof(text), fmt, ap); /* a message that is too long is cut */
     va_end(ap);
+    line = write_line(level, err, text, room, sizeof(room));
     if (to_stderr && level <= least_level) {
-        char line[SAY_MAX + 128];
-        int n;
-
-        if (err != 0) {
-            n = snprintf(line, sizeof(line), WR_LOG_PROGRAM ": [%s] %s (%d: %s)\n",
-                         wr_log_level_name(level), text, err, wr_log_errno_text(err));
-        } else {
-            n = snprintf(line, sizeof(line), WR_LOG_PROGRAM ": [%s] %s\n", wr_log_level_name(level),
-                         text);
-        }
-        wr_log_raw(say_fd, line, WR_MIN((size_t)(n < 0 ? 0 : n), sizeof(line) - 1));
+        wr_log_raw(say_fd, line.ptr, line.len);
+    }
+    if (tee != NULL && level <= WR_LOG_WARN) {
+        wr_strbuf_add_str(tee, line);
     }
     if (want_log()) {
         wr_log_errno(NULL, level, err, "%s", text);
@@ -85,6 +101,9 @@ void wr_say_diags(const struct wr_diags *d)
             wr_strbuf_reset(&b);
             wr_diag_write(e, style, &b);
             wr_log_raw(say_fd, b.ptr, b.len);
+        }
+        if (tee != NULL && e->level <= WR_LOG_WARN) {
+            wr_diag_write(e, tee_style, tee);
         }
         if (want_log()) {
             wr_strbuf_reset(&b);

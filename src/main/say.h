@@ -11,6 +11,7 @@
 
 #include "base/compiler.h"
 #include "base/log.h"
+#include "base/strbuf.h"
 #include "conf/diag.h"
 
 /* From now on standard error is (not) told; at the start it is. */
@@ -22,6 +23,11 @@ void wr_say_to(int fd);
 void wr_say_least(enum wr_log_level least);
 /* The error log, at present the default of base/log.h, is a file of its own: tell it, too. */
 void wr_say_on_log(bool is_on);
+/*
+ * Somebody listens: warnings and worse are appended to b as standard error had them at a start.
+ * NULL: nobody any more.
+ */
+void wr_say_tee(struct wr_strbuf *b, enum wr_diag_style style);
 /* With the errno's text behind it when err != 0. */
 void wr_say(enum wr_log_level level, int err, const char *fmt, ...) WR_PRINTF(3, 4);
 /* All entries. */

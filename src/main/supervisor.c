@@ -90,6 +90,7 @@ void wr_supervisor_note_exit(struct wr_child *c)
         s->next = NULL;
         wr_supervisor_give_up(s);
     }
+    wr_supervisor_reload_again(s);
     if (s->is_ending && s->children.next == &c->node && s->children.prev == &c->node) {
         wr_loop_stop(wr_loop_get()); /* it was the last one */
     }
@@ -152,6 +153,7 @@ static void end(struct wr_supervisor *s, enum wr_chan_type how)
     struct wr_file_entry *e;
 
     s->is_ending = true;
+    wr_ctl_refuse_reloads(&s->ctl, "weir is ending");
     notify_end(s);
     wr_timer_disarm(&s->restart);
     if (wr_list_is_empty(&s->children)) {
@@ -179,6 +181,8 @@ static void winch(struct wr_supervisor *s)
     }
     wr_timer_disarm(&s->restart);
     s->is_winched = true;
+    s->want_reload = false;
+    wr_ctl_refuse_queued(&s->ctl, "its workers are being ended (WINCH)");
     tell_all(s, WR_CHAN_QUIT);
 }
 
@@ -376,12 +380,14 @@ static void serve(struct wr_supervisor *s)
     }
     loop->watchdog.limit_ms = WR_WATCHDOG_BUILD_MS;
     if (open_signals(s) == WR_OK) {
+        wr_ctl_open(&s->ctl);
         s->child = wr_child_start(s, &s->now, WR_CHILD_SERVES);
         if (s->child != NULL) {
             s->exit_code = 0;
             wr_loop_run(loop);
         }
     }
+    wr_ctl_close(&s->ctl);
     wr_signals_close(&s->signals);
     wr_timer_fini(&s->restart);
     wr_loop_free(loop);
@@ -398,6 +404,7 @@ int wr_supervisor_run(const struct wr_start *start)
     s->daemon_fd = s->pidfile.fd = -1;
     wr_resources_init(&s->res);
     wr_list_init(&s->children);
+    wr_ctl_init(&s->ctl, s);
     if (prepare(s) == WR_OK) {
         if (!s->is_solo) {
             wr_title_set_args("weir: master process", start->argv);
@@ -475,12 +482,8 @@ int wr_supervisor_signal(const struct wr_start *start, int signo)
     }
     path = wr_main_conf_of(l.gen)->pid;
     st = wr_pidfile_find(path.ptr, &pid, &f);
-    if (st == WR_ESYS) {
-        wr_say(WR_LOG_ERROR, f.err, "%s() \"%.*s\" failed", f.call, WR_STR_ARG(path));
-    } else if (st == WR_EPROTO) {
-        wr_say(WR_LOG_ERROR, 0, "there is no process number in \"%.*s\"", WR_STR_ARG(path));
-    } else if (st != WR_OK) {
-        wr_say(WR_LOG_ERROR, 0, "no weir runs with the pid file \"%.*s\"", WR_STR_ARG(path));
+    if (st != WR_OK) {
+        wr_pidfile_say(path, st, &f);
     } else if (kill(pid, signo) == -1) {
         wr_say(WR_LOG_ALERT, errno, "kill(%d, %d) failed", (int)pid, signo);
         st = WR_ESYS;

@@ -20,6 +20,7 @@
 #include "event/timer.h"
 #include "main/autopsy.h"
 #include "main/chan.h"
+#include "main/ctl.h"
 #include "main/load.h"
 #include "main/pidfile.h"
 #include "main/resources.h"
@@ -48,6 +49,7 @@ struct wr_child {
     int thread_code;
     bool is_ready; /* it served a generation */
     uint64_t started_ms;
+    unsigned open_asks; /* questions that it has not answered */
 };
 
 /* The other binary of an upgrade (upgrade.c). */
@@ -74,6 +76,7 @@ struct wr_supervisor {
     struct wr_child *next;  /* that shall; NULL: none */
     struct wr_upgrade upgrade;
     struct wr_pidfile pidfile;
+    struct wr_ctl ctl;
     struct wr_signals signals;
     struct wr_task signal_task;
     struct wr_timer restart;
@@ -104,6 +107,8 @@ void wr_child_close_others(int keep_to);
 void wr_supervisor_reload(struct wr_supervisor *s);
 void wr_supervisor_note_ready(struct wr_child *c, uint64_t no);
 void wr_supervisor_note_failed(struct wr_child *c, uint64_t no, struct wr_str why);
+/* The reload that had to wait for another one to end, if there is one. */
+void wr_supervisor_reload_again(struct wr_supervisor *s);
 /* The configuration that was coming does not come. */
 void wr_supervisor_give_up(struct wr_supervisor *s);
 

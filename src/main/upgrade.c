@@ -178,6 +178,7 @@ static enum wr_status park_pidfile(struct wr_supervisor *s)
                      f.call, s->pidfile.path, s->pidfile.path);
     }
     s->upgrade.is_parked = st == WR_OK;
+    wr_ctl_follow(&s->ctl);
     return st;
 }
 
@@ -192,6 +193,7 @@ static void unpark_pidfile(struct wr_supervisor *s)
     if (wr_pidfile_move_back(&s->pidfile, OLD_SUFFIX, &f) != WR_OK) {
         wr_log_errno(NULL, WR_LOG_ALERT, f.err, "%s() \"%s\" failed", f.call, s->pidfile.path);
     }
+    wr_ctl_follow(&s->ctl);
 }
 
 void wr_upgrade_start(struct wr_supervisor *s)

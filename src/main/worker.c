@@ -115,8 +115,12 @@ static void handle(struct wr_worker *w, struct wr_chan_msg *msg)
     case WR_CHAN_STOP:
         end_worker(w, WR_WORKER_STOP);
         break;
+    case WR_CHAN_ASK:
+        wr_worker_ask(w, msg->no, msg->text);
+        break;
     case WR_CHAN_READY:
     case WR_CHAN_FAILED:
+    case WR_CHAN_ANSWER:
         wr_log(NULL, WR_LOG_ALERT, "a message that only workers send");
         break;
     }
@@ -179,6 +183,7 @@ static enum wr_status open_worker(struct wr_worker *w, int chan)
     wr_files_init(&w->logs);
     wr_files_init(&w->listeners);
     wr_fixtures_init(&w->fixtures);
+    wr_list_init(&w->asks);
     w->mailbox = wr_mailbox_of_loop();
     wr_task_init(&w->task, run_chan, "supervisor's messages");
     wr_task_init(&w->signal_task, run_signals, "signals");
@@ -207,6 +212,7 @@ static void close_worker(struct wr_worker *w)
     }
     wr_idle_process_end();
     wr_loop_turn(wr_loop_get(), 0); /* last answers of threads */
+    wr_worker_end_asks(w);
     wr_timer_fini(&w->shutdown);
     wr_timer_fini(&w->sweep);
     if (w->has_signals) {

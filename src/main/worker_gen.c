@@ -226,6 +226,7 @@ static enum wr_status mark_live(struct wr_worker *w, struct wr_gen *g)
     m->gen = g;
     m->worker = w;
     wr_gen_on_last(g, post_gone, m);
+    m->since_ms = wr_now_ms();
     return WR_OK;
 }
 

@@ -43,7 +43,8 @@ struct wr_worker_thread {
 
 /* A generation that was published and lives. */
 struct wr_gen_mark {
-    uint64_t no; /* 0: this place is free */
+    uint64_t no;       /* 0: this place is free */
+    uint64_t since_ms; /* built at */
     struct wr_gen *gen;
     struct wr_worker *worker;
     struct wr_mail gone; /* from the thread that had the last reference: the control thread frees */
@@ -71,6 +72,7 @@ struct wr_worker {
     unsigned adopted_cnt;  /* threads that answered for `coming` */
     enum wr_status adopt_status;
     struct wr_gen_mark gens[WR_GENS_MAX + 2];
+    struct wr_list asks; /* worker_ask.c: questions that are not answered yet */
     bool is_quitting, is_stopping, has_failed;
 };
 
@@ -97,6 +99,11 @@ enum wr_worker_end {
 };
 
 void wr_worker_post_end(struct wr_worker *w, enum wr_worker_end how);
+
+/* worker_ask.c: a question of the supervisor (question.h); it is answered now or later. */
+void wr_worker_ask(struct wr_worker *w, uint64_t no, struct wr_str text);
+/* None will be answered. */
+void wr_worker_end_asks(struct wr_worker *w);
 
 /* worker.c: the control thread's own descriptors; a thread is up; is down. */
 void wr_worker_close_listeners(struct wr_worker *w);

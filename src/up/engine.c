@@ -14,6 +14,7 @@
 #include "base/obj.h"
 #include "base/stat.h"
 #include "http/core_conf.h"
+#include "net/conn.h"
 #include "up/head.h"
 #include "up/idle.h"
 #include "up/report.h"
@@ -647,4 +648,15 @@ enum wr_status wr_up_new(struct wr_req *r, const struct wr_up_start *start, stru
     wr_obj_init(u, WR_UP_MAGIC);
     *ret = u;
     return WR_OK;
+}
+
+uint64_t wr_up_conn_no(const struct wr_req *r)
+{
+    const struct wr_up *u = (const struct wr_up *)(const void *)r->content;
+
+    if (u == NULL || u->content.ops != &up_ops || u->attempt.pc == NULL ||
+        u->attempt.pc->conn == NULL) {
+        return 0;
+    }
+    return u->attempt.pc->conn->no;
 }

@@ -21,6 +21,7 @@
 #include "conf/types.h"
 #include "http/module.h"
 #include "up/idle.h"
+#include "up/shelf.h"
 
 struct server_line {
     struct wr_str text; /* as configured */
@@ -585,6 +586,20 @@ const struct wr_members *wr_group_find(const struct wr_gen *g, struct wr_str hos
         d = wr_map_get(&gs->by_name, wr_str(key, (size_t)n));
     }
     return d == NULL ? NULL : d->members;
+}
+
+void wr_group_each(const struct wr_gen *g, wr_group_fn *fn, void *data)
+{
+    const struct groups *gs = wr_scope_get(g->root, &wr_group_conf, WR_KIND_MAIN);
+
+    for (const struct group_def *d = gs->first; d != NULL; d = d->next) {
+        fn(data, d->members);
+    }
+}
+
+uint32_t wr_group_shelf_cnt(const struct wr_group *g)
+{
+    return g->shelf == NULL ? 0 : wr_shelf_cnt(g->shelf);
 }
 
 /* clang-format off */

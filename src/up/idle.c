@@ -395,3 +395,19 @@ uint32_t wr_idle_thread_cnt(void)
 {
     return thread_cnt;
 }
+
+void wr_idle_thread_each(wr_idle_fn *fn, void *data)
+{
+    struct wr_list *n;
+
+    if (thread_stashes.next == NULL) {
+        return;
+    }
+    WR_LIST_FOREACH (n, &thread_stashes) {
+        const struct wr_stash *s = wr_container_of(n, struct wr_stash, all);
+
+        if (s->cnt > 0) {
+            fn(data, s->group, s->cnt);
+        }
+    }
+}

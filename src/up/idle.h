@@ -51,4 +51,8 @@ void wr_idle_process_end(void);
 /* Idle connections of this thread, over all groups. */
 uint32_t wr_idle_thread_cnt(void);
 
+typedef void wr_idle_fn(void *data, const struct wr_group *g, uint32_t cnt);
+/* Each group of which this thread has idle connections. */
+void wr_idle_thread_each(wr_idle_fn *fn, void *data);
+
 #endif

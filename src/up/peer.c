@@ -216,3 +216,21 @@ void wr_peer_release(const struct wr_member *m, enum wr_outcome how, uint64_t be
     }
     wr_sub_seq(&m->peer->active, 1);
 }
+
+void wr_peer_look(const struct wr_member *m, bool has_accounting, uint64_t now_ms,
+                  struct wr_peer_facts *ret)
+{
+    uint64_t w = wr_load_acq(&m->peer->health);
+
+    *ret = (struct wr_peer_facts){.fails = fails_of(w),
+                                  .active = wr_load_rlx(&m->peer->active),
+                                  .requests = wr_load_rlx(&m->peer->requests),
+                                  .failures = wr_load_rlx(&m->peer->failures)};
+    if (!has_accounting || m->max_fails == 0 || fails_of(w) < m->max_fails) {
+        return;
+    }
+    ret->health = (w & PROBE_BIT) != 0 ? WR_PEER_PROBED : WR_PEER_OUT;
+    if (age_of(w, now_ms) < m->fail_timeout_ms) {
+        ret->for_ms = m->fail_timeout_ms - age_of(w, now_ms);
+    }
+}

@@ -70,4 +70,21 @@ bool wr_peer_acquire(const struct wr_member *m, uint64_t now_ms, bool has_accoun
 void wr_peer_release(const struct wr_member *m, enum wr_outcome how, uint64_t began_ms,
                      uint64_t now_ms, bool has_accounting, bool was_probe);
 
+/* How it looks from outside. */
+enum wr_peer_health {
+    WR_PEER_UP,
+    WR_PEER_PROBED, /* it was out: one request tries it */
+    WR_PEER_OUT     /* of max_fails failures; for_ms until the next try (0: due) */
+};
+
+struct wr_peer_facts {
+    enum wr_peer_health health;
+    uint32_t fails, active;
+    uint64_t requests, failures, for_ms;
+};
+
+/* Any thread. */
+void wr_peer_look(const struct wr_member *m, bool has_accounting, uint64_t now_ms,
+                  struct wr_peer_facts *ret);
+
 #endif

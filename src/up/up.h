@@ -97,6 +97,9 @@ enum wr_status wr_up_new(struct wr_req *r, const struct wr_up_start *start,
 /* The list of tries of this request, made at the first call; NULL without memory. */
 struct wr_up_log *wr_up_log_get(struct wr_req *r);
 
+/* Number of the connection to a peer that this request uses now; 0: none. The request's thread. */
+uint64_t wr_up_conn_no(const struct wr_req *r);
+
 extern const struct wr_var wr_up_vars[];
 extern const size_t wr_up_vars_cnt;
 

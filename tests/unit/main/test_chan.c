@@ -51,6 +51,53 @@ static void test_messages(void **state)
     close(there);
 }
 
+/* A receiver that does not read: nobody waits. */
+static void test_try(void **state)
+{
+    struct wr_chan_msg m;
+    int here, there;
+    unsigned cnt = 0;
+
+    (void)state;
+    assert_int_equal(wr_chan_open(&here, &there), WR_OK);
+    while (wr_chan_try(here, WR_CHAN_ASK, cnt, WR_STR("status"), -1) == WR_OK) {
+        cnt++;
+    }
+    assert_true(cnt > 0);
+    assert_int_equal(wr_chan_try(here, WR_CHAN_ASK, cnt, WR_STR("status"), -1), WR_AGAIN);
+    for (unsigned i = 0; i < cnt; i++) {
+        assert_int_equal(wr_chan_recv(there, &m), WR_OK);
+        assert_int_equal(m.type, WR_CHAN_ASK);
+        assert_int_equal(m.no, i);
+    }
+    assert_int_equal(wr_chan_try(here, WR_CHAN_ANSWER, 0, WR_STR(""), -1), WR_OK);
+    close(there);
+    assert_int_equal(wr_chan_try(here, WR_CHAN_ASK, 0, WR_STR(""), -1), WR_EPEERGONE);
+    close(here);
+}
+
+/* What an end said before it closed comes, though it has not read what it was sent. */
+static void test_last_words(void **state)
+{
+    struct wr_chan_msg m;
+    int here, there;
+
+    (void)state;
+    assert_int_equal(wr_chan_open(&here, &there), WR_OK);
+    assert_int_equal(wr_chan_send(here, WR_CHAN_LOAD, 1, WR_STR(""), -1), WR_OK);
+    assert_int_equal(wr_chan_send(there, WR_CHAN_READY, 1, WR_STR(""), -1), WR_OK);
+    assert_int_equal(wr_chan_send(there, WR_CHAN_FAILED, 2, WR_STR("why"), -1), WR_OK);
+    close(there);
+    assert_int_equal(wr_chan_recv(here, &m), WR_OK);
+    assert_int_equal(m.type, WR_CHAN_READY);
+    assert_int_equal(wr_chan_recv(here, &m), WR_OK);
+    assert_int_equal(m.type, WR_CHAN_FAILED);
+    assert_true(wr_str_eq_z(m.text, "why"));
+    assert_int_equal(wr_chan_recv(here, &m), WR_EPEERGONE);
+    assert_int_equal(wr_chan_recv(here, &m), WR_EPEERGONE);
+    close(here);
+}
+
 static void test_limits(void **state)
 {
     static char big[WR_CHAN_TEXT_MAX + 1];
@@ -129,6 +176,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_try),
+        cmocka_unit_test(test_last_words),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_reopen_keeps_the_number),
         cmocka_unit_test(test_table),

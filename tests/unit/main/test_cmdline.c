@@ -10,7 +10,7 @@
 
 #include "main/cmdline.h"
 
-#define ARGS_MAX 8
+#define ARGS_MAX 9
 
 static enum wr_status parse(const char *const *args, struct wr_cmdline *ret, char *err, size_t size)
 {
@@ -79,6 +79,81 @@ static void test_good(void **state)
     }
 }
 
+static void test_status_and_trace(void **state)
+{
+    static const struct {
+        const char *args[7];
+        enum wr_cmd cmd;
+        bool is_json;
+        const char *socket, *conf, *word, *value;
+    } rows[] = {
+        {{"status", NULL},                              WR_CMD_STATUS, false, NULL, NULL, NULL,         NULL },
+        {{"status", "--json", NULL},                    WR_CMD_STATUS, true,  NULL, NULL, NULL,         NULL },
+        {{"-c", "x", "status", "--json", NULL},         WR_CMD_STATUS, true,  NULL, "x",  NULL,         NULL },
+        {{"status", "-cx", "--socket=/s", NULL},        WR_CMD_STATUS, false, "/s", "x",  NULL,         NULL },
+        {{"status", "--socket", "/s", NULL},            WR_CMD_STATUS, false, "/s", NULL, NULL,         NULL },
+        {{"trace", "17", NULL},                         WR_CMD_TRACE,  false, NULL, NULL, "connection", "17" },
+        {{"trace", "-c", "x", "*17", NULL},             WR_CMD_TRACE,  false, NULL, "x",  "connection", "*17"},
+        {{"trace", "--client", "::1", NULL},            WR_CMD_TRACE,  false, NULL, NULL, "client",     "::1"},
+        {{"trace", "--request=5", "--socket=/s", NULL},
+         WR_CMD_TRACE,                                                 false,
+         "/s",                                                                      NULL,
+         "request",                                                                                     "5"  },
+        {{"status", "-h", NULL},                        WR_CMD_HELP,   false, NULL, NULL, NULL,         NULL },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < WR_ARRAY_LEN(rows); i++) {
+        const char *got[4], *want[4] = {rows[i].socket, rows[i].conf, rows[i].word, rows[i].value};
+        struct wr_cmdline c;
+        char err[256];
+
+        assert_int_equal(parse(rows[i].args, &c, err, sizeof(err)), WR_OK);
+        assert_int_equal(c.cmd, rows[i].cmd);
+        assert_int_equal(c.is_json, rows[i].is_json);
+        got[0] = c.socket;
+        got[1] = c.conf;
+        got[2] = c.trace_word;
+        got[3] = c.trace_value;
+        for (size_t k = 0; k < WR_ARRAY_LEN(got); k++) {
+            assert_true((got[k] == NULL) == (want[k] == NULL));
+            if (got[k] != NULL) {
+                assert_string_equal(got[k], want[k]);
+            }
+        }
+    }
+}
+
+static void test_bad_status_and_trace(void **state)
+{
+    static const struct {
+        const char *args[5];
+        const char *err;
+    } rows[] = {
+        {{"status", "x", NULL},          "invalid option: \"x\""                                    },
+        {{"status", "--jsn", NULL},      "invalid option: \"--jsn\""                                },
+        {{"status", "-t", NULL},         "invalid option: \"-t\""                                   },
+        {{"status", "-s", "stop", NULL}, "invalid option: \"-s\""                                   },
+        {{"status", "--socket", NULL},   "option \"--socket\" requires a value"                     },
+        {{"-t", "status", NULL},         "invalid option: \"status\""                               },
+        {{"status", "status", NULL},     "invalid option: \"status\""                               },
+        {{"trace", NULL},
+         "weir trace needs CONNECTION, --request NUMBER or "
+         "--client ADDRESS, for example 17 where a log says *17"                                    },
+        {{"trace", "1", "2", NULL},      "weir trace takes one connection, request or client: \"2\""},
+        {{"trace", "--json", "1", NULL}, "invalid option: \"--json\""                               },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < WR_ARRAY_LEN(rows); i++) {
+        struct wr_cmdline c;
+        char err[256];
+
+        assert_int_equal(parse(rows[i].args, &c, err, sizeof(err)), WR_ECONFIG);
+        assert_string_equal(err, rows[i].err);
+    }
+}
+
 static void test_bad(void **state)
 {
     static const struct {
@@ -129,6 +204,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good),
+        cmocka_unit_test(test_status_and_trace),
+        cmocka_unit_test(test_bad_status_and_trace),
         cmocka_unit_test(test_bad),
         cmocka_unit_test(test_proxy),
     };

@@ -133,18 +133,34 @@ static int wait_exit(pid_t pid)
     return -1;
 }
 
+static void note_ready(void *data)
+{
+    (void)!write(*(int *)data, "r", 1);
+}
+
+/* Until it serves, or has ended: a thread answers before the supervisor knows that all do. */
 static pid_t start(void)
 {
-    pid_t pid = fork();
+    int news[2];
+    pid_t pid;
+    char c;
 
+    assert_int_equal(pipe2(news, O_CLOEXEC), 0);
+    pid = fork();
     assert_true(pid != -1);
     if (pid == 0) {
         struct wr_start s = {.conf = wr_str_z(conf),
                              .prefix = WR_STR("/"),
-                             .self_fd = open("/proc/self/exe", O_PATH | O_CLOEXEC)};
+                             .self_fd = open("/proc/self/exe", O_PATH | O_CLOEXEC),
+                             .on_ready = note_ready,
+                             .data = &news[1]};
 
+        close(news[0]);
         _exit(wr_supervisor_run(&s));
     }
+    close(news[1]);
+    (void)!read(news[0], &c, 1);
+    close(news[0]);
     return pid;
 }
 

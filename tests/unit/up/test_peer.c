@@ -45,6 +45,41 @@ static void failures_in_the_window_take_it_out(void **state)
     world_free(w);
 }
 
+static void it_is_looked_at_from_outside(void **state)
+{
+    struct world *w = world_new(2);
+    struct wr_member *m = one(w, 2);
+    struct wr_peer_facts f;
+    uint64_t t = 1000000;
+    bool is_probe = false;
+
+    (void)state;
+    attempt(m, t, t, WR_OUTCOME_FAILED);
+    wr_peer_look(m, true, t, &f);
+    assert_int_equal(f.health, WR_PEER_UP);
+    assert_int_equal(f.fails, 1);
+    attempt(m, t, t + 1000, WR_OUTCOME_FAILED);
+    wr_peer_look(m, true, t + 2000, &f);
+    assert_int_equal(f.health, WR_PEER_OUT);
+    assert_int_equal(f.for_ms, TIMEOUT - 1000);
+    assert_int_equal(f.requests, 2);
+    assert_int_equal(f.failures, 2);
+    wr_peer_look(m, false, t + 2000, &f); /* the only peer of a group */
+    assert_int_equal(f.health, WR_PEER_UP);
+    wr_peer_look(m, true, t + 1000 + TIMEOUT, &f);
+    assert_int_equal(f.health, WR_PEER_OUT);
+    assert_int_equal(f.for_ms, 0);
+    assert_true(wr_peer_acquire(m, t + 1000 + TIMEOUT, true, &is_probe) && is_probe);
+    wr_peer_look(m, true, t + 1000 + TIMEOUT, &f);
+    assert_int_equal(f.health, WR_PEER_PROBED);
+    assert_int_equal(f.active, 1);
+    wr_peer_release(m, WR_OUTCOME_OK, t + 1000 + TIMEOUT, t + 1000 + TIMEOUT, true, is_probe);
+    wr_peer_look(m, true, t + 1000 + TIMEOUT, &f);
+    assert_int_equal(f.health, WR_PEER_UP);
+    assert_int_equal(f.fails + f.active, 0);
+    world_free(w);
+}
+
 static void old_failures_are_forgotten(void **state)
 {
     struct world *w = world_new(2);
@@ -457,6 +492,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(failures_in_the_window_take_it_out),
+        cmocka_unit_test(it_is_looked_at_from_outside),
         cmocka_unit_test(old_failures_are_forgotten),
         cmocka_unit_test(clocks_of_threads_differ),
         cmocka_unit_test(accounting_can_be_off),
