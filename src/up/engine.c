@@ -242,6 +242,7 @@ static void note_head(struct wr_up *u, const struct wr_msg *head)
 
     u->try->status = head->status;
     u->try->header_ms = (uint32_t)(wr_now_ms() - u->attempt.began_ms);
+    wr_peer_slot_note_head(&u->slot, wr_now_ms());
     l->head = head;
     l->trailers = u->attempt.stream->trailers_in;
 }

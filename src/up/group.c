@@ -26,8 +26,9 @@
 struct server_line {
     struct wr_str text; /* as configured */
     struct wr_hostport hp;
-    uint32_t weight, max_conns, max_fails, fail_timeout_ms;
-    bool is_backup, is_down;
+    uint32_t weight, max_conns, max_fails, fail_timeout_ms, slow_start_ms;
+    bool is_backup, is_down, is_draining;
+    struct wr_str route;
     unsigned params; /* enum wr_lb_params that were given */
     const struct wr_node *node;
 };
@@ -198,6 +199,20 @@ static enum wr_status set_param(struct wr_conf *cf, const struct wr_node *node, 
         }
         sl->fail_timeout_ms = (uint32_t)(n * 1000);
         sl->params |= WR_LB_FAIL_TIMEOUT;
+    } else if (wr_arg_has_key(node, i, "slow_start", &v)) {
+        st = wr_arg_part_sec(cf, node, i, v, &n);
+        if (st == WR_OK && n > 4000000) {
+            return wr_arg_invalid(cf, node, i);
+        }
+        sl->slow_start_ms = (uint32_t)(n * 1000);
+        sl->params |= WR_LB_SLOW_START;
+    } else if (wr_arg_has_key(node, i, "route", &v)) {
+        if (v.len == 0) {
+            return wr_arg_invalid(cf, node, i);
+        }
+        sl->route = v;
+    } else if (wr_str_eq(a, WR_STR("drain"))) {
+        sl->is_draining = true;
     } else if (wr_str_eq(a, WR_STR("backup"))) {
         sl->is_backup = true;
         sl->params |= WR_LB_BACKUP;
@@ -277,7 +292,7 @@ static enum wr_status set_zone(struct wr_conf *cf, const struct wr_dir *dir,
 }
 
 enum wr_status wr_group_set_lb(struct wr_conf *cf, const struct wr_node *node,
-                               const struct wr_lb *lb)
+                               const struct wr_lb *lb, const void *lb_conf)
 {
     struct wr_members *m = cf->scope->data;
     struct group_conf *gc = wr_scope_get(cf->scope, &wr_group_conf, WR_KIND_GROUP);
@@ -291,6 +306,7 @@ enum wr_status wr_group_set_lb(struct wr_conf *cf, const struct wr_node *node,
             lb->name);
     }
     m->lb = lb;
+    m->lb_conf = lb_conf;
     return WR_OK;
 }
 
@@ -410,12 +426,15 @@ static enum wr_status add_members(struct wr_conf *cf, struct wr_members *m,
         e->fail_timeout_ms = sl->fail_timeout_ms;
         e->is_backup = sl->is_backup;
         e->is_down = sl->is_down;
-        e->effective = wr_arena_zalloc(cf->arena, sizeof(*e->effective));
-        if (e->effective == NULL ||
-            wr_peer_get(cf->opts->fixtures, cf->gen, m->name, &addrs[i], &e->peer) != WR_OK) {
+        e->is_draining = sl->is_draining;
+        e->route = sl->route;
+        e->slow_start_ms = sl->slow_start_ms;
+        if (wr_peer_get(cf->opts->fixtures, cf->gen, m->name, &addrs[i], &e->peer) != WR_OK) {
             return wr_conf_nomem(cf);
         }
-        wr_store_rlx(e->effective, e->weight);
+        if (e->slow_start_ms != 0) {
+            m->weight_shift = WR_RAMP_SHIFT;
+        }
         m->primary_cnt += !e->is_backup;
         m->backup_cnt += e->is_backup;
         m->up_cnt += !e->is_down;
@@ -450,7 +469,8 @@ static const char *unsupported_param(unsigned params)
         {WR_LB_MAX_FAILS,    "max_fails"   },
         {WR_LB_FAIL_TIMEOUT, "fail_timeout"},
         {WR_LB_BACKUP,       "backup"      },
-        {WR_LB_DOWN,         "down"        }
+        {WR_LB_DOWN,         "down"        },
+        {WR_LB_SLOW_START,   "slow_start"  }
     };
 
     size_t i;
@@ -468,6 +488,7 @@ static enum wr_status fill_members(struct wr_conf *cf, struct wr_members *m,
 {
     wr_member_vec v = {0};
     enum wr_status st = WR_OK;
+    wr_atomic_u32 *effective;
     uint32_t i;
 
     for (i = 0; i < lines->cnt && st == WR_OK; i++) {
@@ -484,10 +505,16 @@ static enum wr_status fill_members(struct wr_conf *cf, struct wr_members *m,
         m->cnt = (uint32_t)v.cnt;
         m->at = wr_arena_alloc(cf->arena, v.cnt * sizeof(*v.at));
         m->thread_state = wr_arena_zalloc(cf->arena, WR_THREADS_MAX * sizeof(*m->thread_state));
-        if (m->at == NULL || m->thread_state == NULL) {
+        m->changes = wr_arena_zalloc(cf->arena, sizeof(*m->changes));
+        effective = wr_arena_zalloc(cf->arena, v.cnt * sizeof(*effective));
+        if (m->at == NULL || m->thread_state == NULL || m->changes == NULL || effective == NULL) {
             st = wr_conf_nomem(cf);
         } else {
             memcpy(m->at, v.at, v.cnt * sizeof(*v.at));
+            for (i = 0; i < m->cnt; i++) {
+                m->at[i].effective = &effective[i];
+                wr_store_rlx(&effective[i], m->at[i].weight);
+            }
         }
     }
     wr_vec_fini(&v);
@@ -619,7 +646,7 @@ static const struct wr_dir group_dirs[] = {
      .flags = WR_DIR_REPEAT,
      WR_DIR_CONF(GROUP),
      .set = set_server,
-     .doc = "A peer and its weight, max_conns, max_fails, fail_timeout, backup, down."},
+     .doc = "A peer and its weight, max_conns, max_fails, fail_timeout, slow_start, backup, down, drain, route."},
     {.name = "zone",
      .contexts = WR_CTX_UPSTREAM,
      .min = 1,

@@ -41,10 +41,13 @@ struct wr_members {
     bool has_accounting; /* false: the only peer is exempt (U2.2) */
     bool has_zone;       /* exact cursor over threads */
     bool is_implicit;
-    uint16_t port;      /* implicit: the port, for matching */
-    struct wr_str host; /* implicit: the host */
+    uint16_t port;        /* implicit: the port, for matching */
+    struct wr_str host;   /* implicit: the host */
+    uint8_t weight_shift; /* weights count in units of 1 << this: finer for slow_start */
     const struct wr_lb *lb;
+    const void *lb_conf; /* what the method's directive said */
     void *lb_state;
+    wr_atomic_u32 *changes;      /* counts changes of effective weights; NULL: none are told */
     wr_atomic_ptr *thread_state; /* WR_THREADS_MAX slots, each set by its thread */
     uint32_t keepalive;          /* idle connections kept per thread; 0: none */
     bool keepalive_local;
@@ -78,7 +81,7 @@ enum wr_status wr_group_literal(struct wr_arena *a, struct wr_str name, const st
 /* For directives of balancing methods: sets the method of the upstream{} being built (once; before
  * keepalive). */
 enum wr_status wr_group_set_lb(struct wr_conf *cf, const struct wr_node *node,
-                               const struct wr_lb *lb) WR_MUST_CHECK;
+                               const struct wr_lb *lb, const void *lb_conf) WR_MUST_CHECK;
 
 /* Each group of the generation, implicit ones included, in the order of the file. */
 typedef void wr_group_fn(void *data, const struct wr_members *m);

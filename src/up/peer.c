@@ -16,6 +16,11 @@
 #define PROBE_BIT   (UINT64_C(1) << 47)
 #define SINCE_MASK  (PROBE_BIT - 1)
 
+/* The moving mean of response times. */
+#define MEAN_WEIGHT  8u /* a new value counts an eighth */
+#define MEAN_HALF_MS 10000u
+#define MEAN_MAX_MS  UINT64_C(10000000)
+
 static void free_peer(struct wr_fixture *f)
 {
     wr_mem_free(wr_container_of(f, struct wr_peer, fixture));
@@ -166,7 +171,8 @@ static void count_failure(const struct wr_member *m, uint64_t now_ms)
     }
 }
 
-static void clear_failures(const struct wr_member *m, uint64_t began_ms, bool was_probe)
+static void clear_failures(const struct wr_member *m, uint64_t began_ms, uint64_t now_ms,
+                           bool was_probe)
 {
     uint64_t w = wr_load_acq(&m->peer->health);
 
@@ -176,6 +182,9 @@ static void clear_failures(const struct wr_member *m, uint64_t began_ms, bool wa
      */
     while (fails_of(w) != 0 && (began_ms >= since_of(w) || (was_probe && (w & PROBE_BIT) != 0))) {
         if (wr_cas_acqrel(&m->peer->health, &w, 0)) {
+            if (fails_of(w) >= m->max_fails && m->slow_start_ms != 0) {
+                wr_store_rel(&m->peer->slow_since, now_ms);
+            }
             return;
         }
     }
@@ -201,7 +210,7 @@ void wr_peer_release(const struct wr_member *m, enum wr_outcome how, uint64_t be
     if (has_accounting && m->max_fails != 0) {
         switch (how) {
         case WR_OUTCOME_OK:
-            clear_failures(m, began_ms, was_probe);
+            clear_failures(m, began_ms, now_ms, was_probe);
             break;
         case WR_OUTCOME_FAILED:
             count_failure(m, now_ms);
@@ -233,4 +242,40 @@ void wr_peer_look(const struct wr_member *m, bool has_accounting, uint64_t now_m
     if (age_of(w, now_ms) < m->fail_timeout_ms) {
         ret->for_ms = m->fail_timeout_ms - age_of(w, now_ms);
     }
+}
+
+unsigned wr_peer_ramp(const struct wr_member *m, uint64_t now_ms)
+{
+    uint64_t since, age;
+
+    if (m->slow_start_ms == 0) {
+        return 256;
+    }
+    since = wr_load_acq(&m->peer->slow_since);
+    age = now_ms > since ? now_ms - since : 0;
+    return since == 0 || age >= m->slow_start_ms ? 256 : (unsigned)(age * 256 / m->slow_start_ms);
+}
+
+/* The word of a mean: value 32 bits | low 32 bits of the time of its last change. */
+static uint64_t mean_of(uint64_t w, uint64_t now_ms)
+{
+    uint32_t age = (uint32_t)now_ms - (uint32_t)w;
+
+    /* A clock of another thread may be a turn ahead of this one's. */
+    return age > INT32_MAX ? w >> 32 : (w >> 32) >> WR_MIN(age / MEAN_HALF_MS, 31u);
+}
+
+uint64_t wr_peer_mean_time(const struct wr_peer *p, enum wr_time_kind kind, uint64_t now_ms)
+{
+    /* A measure; nothing is ordered by it. */
+    return mean_of(wr_load_rlx(&p->times[kind]), now_ms);
+}
+
+void wr_peer_note_time(struct wr_peer *p, enum wr_time_kind kind, uint64_t took_ms, uint64_t now_ms)
+{
+    uint64_t w = wr_load_rlx(&p->times[kind]), took = WR_MIN(took_ms, MEAN_MAX_MS) * 256, mean;
+
+    do {
+        mean = w == 0 ? took : (mean_of(w, now_ms) * (MEAN_WEIGHT - 1) + took) / MEAN_WEIGHT;
+    } while (!wr_cas_acqrel(&p->times[kind], &w, (mean << 32) | (uint32_t)now_ms));
 }

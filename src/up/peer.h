@@ -24,6 +24,12 @@
 #include "base/sync.h"
 #include "conf/gen.h"
 
+enum wr_time_kind {
+    WR_TIME_HEADER,    /* until the response head */
+    WR_TIME_LAST_BYTE, /* until the end of the response */
+    WR_TIME_CNT
+};
+
 struct wr_peer {
     struct wr_fixture fixture;
     uint64_t id; /* names the peer where a pointer may outlive it (idle connections) */
@@ -33,6 +39,9 @@ struct wr_peer {
     wr_atomic_u32 active;        /* slots in use */
     wr_atomic_u64 health;
     wr_atomic_u64 requests, failures; /* for status */
+    wr_atomic_u64 slow_since;         /* slow_start: came back at this time; 0: not */
+    wr_atomic_u64 began_sum;          /* starts of the requests that are under way, summed */
+    wr_atomic_u64 times[WR_TIME_CNT]; /* mean in 1/256 ms, upper half; when it was changed, lower */
 };
 
 /* A server{} line of a group with its parameters, and the peer behind one address of it. */
@@ -43,7 +52,10 @@ struct wr_member {
     uint32_t max_conns;   /* 0: no limit */
     uint32_t max_fails;   /* 0: no accounting */
     uint32_t fail_timeout_ms;
+    uint32_t slow_start_ms; /* 0: none */
     bool is_backup, is_down;
+    bool is_draining;         /* only for sessions that are bound to it */
+    struct wr_str route;      /* route=, or empty */
     wr_atomic_u32 *effective; /* effective weight, 0..weight (U2.1) */
 };
 
@@ -66,6 +78,12 @@ bool wr_peer_is_healthy(const struct wr_member *m, uint64_t now_ms);
  */
 bool wr_peer_acquire(const struct wr_member *m, uint64_t now_ms, bool has_accounting,
                      bool *ret_probe);
+/* How far it is in its slow start, 0 to 256; 256: not in one. */
+unsigned wr_peer_ramp(const struct wr_member *m, uint64_t now_ms);
+/* Mean time in 1/256 ms, halved for each 10 s without news, so that a slow one is asked again. */
+uint64_t wr_peer_mean_time(const struct wr_peer *p, enum wr_time_kind kind, uint64_t now_ms);
+void wr_peer_note_time(struct wr_peer *p, enum wr_time_kind kind, uint64_t took_ms,
+                       uint64_t now_ms);
 /* Gives the slot back with the outcome. began_ms: when the attempt started. */
 void wr_peer_release(const struct wr_member *m, enum wr_outcome how, uint64_t began_ms,
                      uint64_t now_ms, bool has_accounting, bool was_probe);

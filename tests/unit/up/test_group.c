@@ -45,7 +45,7 @@ static enum wr_status set_lb(struct wr_conf *cf, const struct wr_dir *d, const s
                              void *conf)
 {
     (void)conf;
-    return wr_group_set_lb(cf, n, d->data);
+    return wr_group_set_lb(cf, n, d->data, NULL);
 }
 
 static const struct wr_dir test_dirs[] = {
