@@ -114,6 +114,7 @@ static enum wr_status add_group(struct wr_conf *cf, struct wr_str name, const st
     if (wr_arena_on_fini(cf->arena, end_members, m) != WR_OK) {
         return wr_conf_nomem(cf);
     }
+    m->arena = cf->arena;
     m->node = node;
     m->keepalive = WR_IDLE_DEFAULT;
     m->keepalive_requests = 1000;

@@ -32,7 +32,8 @@ struct wr_group {
 
 /* What an upstream{} block says; also of implicit groups. Immutable, in the generation's arena. */
 struct wr_members {
-    struct wr_str name; /* "backend", or "host:port" of an implicit group */
+    struct wr_arena *arena; /* for group_init */
+    struct wr_str name;     /* "backend", or "host:port" of an implicit group */
     struct wr_group *group;
     struct wr_member *at;
     uint32_t cnt;

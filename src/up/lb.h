@@ -58,7 +58,7 @@ struct wr_lb {
     enum wr_status (*pick)(struct wr_lb_ctx *ctx, uint32_t *ret_i);
     /* A request of this thread gave its slot of member i back. With a zone: group lock held and
      * thread_no 0. May be NULL. */
-    void (*release)(const struct wr_members *m, uint32_t thread_no, uint32_t i);
+    void (*release)(const struct wr_members *m, uint32_t thread_no, uint32_t i, uint64_t now_ms);
     void (*group_fini)(struct wr_members *m);
 };
 

@@ -11,8 +11,9 @@
 #include "base/mem.h"
 #include "base/slab.h"
 
-#define PICK_RACES_MAX 8 /* times another thread may take the chosen slot before we call it full   \
-                          */
+#define PICK_RACES_MAX                                                                             \
+    8 /* times another thread may take the chosen slot before we call it full                      \
+       */
 
 bool wr_peer_ok(const struct wr_lb_ctx *ctx, uint32_t i)
 {
@@ -223,14 +224,14 @@ void wr_peer_slot_note_head(const struct wr_peer_slot *s, uint64_t now_ms)
 }
 
 /* The method looks at this member again; after the slot was given back. */
-static void tell_balancer(const struct wr_members *m, uint32_t i)
+static void tell_balancer(const struct wr_members *m, uint32_t i, uint64_t now_ms)
 {
     if (!m->has_zone) {
-        m->lb->release(m, wr_local_get()->thread_no, i);
+        m->lb->release(m, wr_local_get()->thread_no, i, now_ms);
         return;
     }
     wr_mutex_lock(&m->group->lock);
-    m->lb->release(m, 0, i);
+    m->lb->release(m, 0, i, now_ms);
     wr_mutex_unlock(&m->group->lock);
 }
 
@@ -257,6 +258,6 @@ void wr_peer_slot_release(struct wr_peer_slot *s, enum wr_outcome how, uint64_t 
         wr_add_acqrel(s->members->changes, 1);
     }
     if (s->members->lb->release != NULL) {
-        tell_balancer(s->members, (uint32_t)(m - s->members->at));
+        tell_balancer(s->members, (uint32_t)(m - s->members->at), now_ms);
     }
 }
