@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/compiler.h"
+#include "base/status.h"
 #include "base/str.h"
 #include "up/group.h"
 #include "up/lb.h"
@@ -58,7 +60,7 @@ struct wr_lb_shares {
 };
 
 /* For group_init. */
-enum wr_status wr_lb_shares_init(struct wr_members *m, void **ret_state);
+enum wr_status wr_lb_shares_init(struct wr_members *m, void **ret_state) WR_MUST_CHECK;
 uint32_t wr_lb_shares_get(const struct wr_lb_shares *s, uint32_t cnt, uint64_t number);
 
 #endif

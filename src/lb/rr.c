@@ -4,24 +4,19 @@
  * effective weight, the largest is chosen (the first of equals) and loses the sum: weights 5,1,1
  * give a a b a c a a.
  *
- * Walking all members would make a pick of 10,000 a thousand times as dear as one of 10. Members of
- * the same tier and weight grow alike, so they form a class with one sum `add`, and each only has
- * an offset to it:  current = class.add + off.  A class is a heap by offset, its first one is the
- * candidate; a pick costs O(classes + log members).
+ * Members of the same tier and weight grow alike, so they form a class with one sum `add`, and each
+ * only has an offset to it:  current = class.add + off.  A class is a heap by offset, its first one
+ * is the candidate; a pick costs O(classes + log members).
  *
  *   classes   [w=5 add]        [w=1 add]
  *   heap      (off i)(off i)   (off i)(off i)(off i)   one array, a class owns a range of it
  *   pos[i]    where member i sits in the heap, or ALONE + its index in solo
- *   solo      members that do not grow with their class: tried by this request, out, full, or with
- *             less than their weight after a failure or in slow start. They are asked one by one,
- *             as the plain method would, and join their class again when they are whole.
+ *   solo      members that do not grow with their class: tried, out, full, or with less than their
+ *             weight. They are asked one by one, as the plain method would, until they are whole.
  *
- * A member that is out or full is noticed when it becomes the first of its class: until then it
- * may have grown while it was not eligible, by less than a turn. A failure that costs weight is
- * noticed at once (members->changes).
- *
- * The state is the thread's own, or, for a group with a zone, one for all threads under the group
- * lock (slot 0). Made at a thread's first pick; nothing is allocated after that.
+ * A member that is out or full is noticed when it becomes the first of its class; a failure that
+ * costs weight is noticed at once (members->changes). The state is the thread's own, or, with a
+ * zone, one for all under the group lock (slot 0); nothing is allocated after the first pick.
  */
 #include "lb/rr.h"
 

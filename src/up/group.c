@@ -9,6 +9,7 @@
  */
 #include "up/group.h"
 
+#include <stddef.h>
 #include <stdio.h>
 
 #include "base/assert.h"
@@ -170,47 +171,60 @@ static enum wr_status set_upstream(struct wr_conf *cf, const struct wr_dir *dir,
     return WR_OK;
 }
 
+/* Parameters of a server line with a number or a time; those of `params` go by the method. */
+/* clang-format off */
+static const struct num_param {
+    const char *key;
+    size_t field;      /* uint32_t of struct server_line */
+    uint64_t min, max; /* seconds for times */
+    bool is_time;
+    bool is_cut; /* larger ones mean max */
+    unsigned param;
+} num_params[] = {
+    {"weight", offsetof(struct server_line, weight), 1, 65535, false, false, WR_LB_WEIGHT},
+    {"max_conns", offsetof(struct server_line, max_conns), 0, UINT32_MAX, false, true, WR_LB_MAX_CONNS},
+    {"max_fails", offsetof(struct server_line, max_fails), 0, 65535, false, true, WR_LB_MAX_FAILS},
+    {"fail_timeout", offsetof(struct server_line, fail_timeout_ms), 0, 4000000, true, false, WR_LB_FAIL_TIMEOUT},
+    {"slow_start", offsetof(struct server_line, slow_start_ms), 0, 4000000, true, false, WR_LB_SLOW_START},
+};
+
+/* clang-format on */
+
+static enum wr_status set_num_param(struct wr_conf *cf, const struct wr_node *node, uint32_t i,
+                                    struct server_line *sl, const struct num_param *p)
+{
+    struct wr_str v = WR_STR_NULL;
+    uint64_t n = 0;
+    uint32_t field;
+    enum wr_status st;
+
+    (void)wr_arg_has_key(node, i, p->key, &v); /* the caller asked */
+    st = p->is_time ? wr_arg_part_sec(cf, node, i, v, &n) : wr_arg_part_num(cf, node, i, v, &n);
+    if (st != WR_OK) {
+        return st;
+    }
+    if (n < p->min || (n > p->max && !p->is_cut)) {
+        return wr_arg_invalid(cf, node, i);
+    }
+    field = (uint32_t)(WR_MIN(n, p->max) * (p->is_time ? 1000 : 1));
+    memcpy((char *)sl + p->field, &field, sizeof(field));
+    sl->params |= p->param;
+    return WR_OK;
+}
+
 /* One "key=value" or word of a server line. */
 static enum wr_status set_param(struct wr_conf *cf, const struct wr_node *node, uint32_t i,
                                 struct server_line *sl)
 {
     struct wr_str a = wr_node_arg(node, i), v;
-    uint64_t n = 0;
-    enum wr_status st = WR_OK;
+    size_t k;
 
-    if (wr_arg_has_key(node, i, "weight", &v)) {
-        st = wr_arg_part_num(cf, node, i, v, &n);
-        if (st == WR_OK && (n == 0 || n > 65535)) {
-            return wr_arg_invalid(cf, node, i);
+    for (k = 0; k < WR_ARRAY_LEN(num_params); k++) {
+        if (wr_arg_has_key(node, i, num_params[k].key, &v)) {
+            return set_num_param(cf, node, i, sl, &num_params[k]);
         }
-        sl->weight = (uint32_t)n;
-        sl->params |= WR_LB_WEIGHT;
-    } else if (wr_arg_has_key(node, i, "max_conns", &v)) {
-        st = wr_arg_part_num(cf, node, i, v, &n);
-        sl->max_conns = (uint32_t)WR_MIN(n, (uint64_t)UINT32_MAX);
-        sl->params |= WR_LB_MAX_CONNS;
-    } else if (wr_arg_has_key(node, i, "max_fails", &v)) {
-        st = wr_arg_part_num(cf, node, i, v, &n);
-        sl->max_fails = (uint32_t)WR_MIN(n, 65535);
-        sl->params |= WR_LB_MAX_FAILS;
-    } else if (wr_arg_has_key(node, i, "fail_timeout", &v)) {
-        st = wr_arg_part_sec(cf, node, i, v, &n);
-        if (st == WR_OK && n > 4000000) {
-            return wr_arg_invalid(cf, node, i);
-        }
-        sl->fail_timeout_ms = (uint32_t)(n * 1000);
-        sl->params |= WR_LB_FAIL_TIMEOUT;
-    } else if (wr_arg_has_key(node, i, "slow_start", &v)) {
-        st = wr_arg_part_sec(cf, node, i, v, &n);
-        if (st == WR_OK && n > 4000000) {
-            return wr_arg_invalid(cf, node, i);
-        }
-        sl->slow_start_ms = (uint32_t)(n * 1000);
-        sl->params |= WR_LB_SLOW_START;
-    } else if (wr_arg_has_key(node, i, "route", &v)) {
-        if (v.len == 0) {
-            return wr_arg_invalid(cf, node, i);
-        }
+    }
+    if (wr_arg_has_key(node, i, "route", &v) && v.len != 0) {
         sl->route = v;
     } else if (wr_str_eq(a, WR_STR("drain"))) {
         sl->is_draining = true;
@@ -223,7 +237,7 @@ static enum wr_status set_param(struct wr_conf *cf, const struct wr_node *node, 
     } else {
         return wr_arg_invalid(cf, node, i);
     }
-    return st;
+    return WR_OK;
 }
 
 static enum wr_status set_server(struct wr_conf *cf, const struct wr_dir *dir,

@@ -189,6 +189,37 @@ static uint32_t pick_plain(struct plain *p, const struct wr_lb_ctx *ctx, uint32_
     return best;
 }
 
+/* One pick of both methods; false: nobody is left. */
+static bool pick_both(struct world *w, struct plain *p, struct wr_picker *pk, uint64_t now,
+                      struct wr_peer_slot *s)
+{
+    struct wr_lb_ctx ctx = {.members = &w->m, .now_ms = now, .tier = pk->tier};
+    uint64_t tried = pk->tried != NULL         ? *pk->tried
+                     : pk->first != UINT32_MAX ? UINT64_C(1) << pk->first
+                                               : 0;
+    uint32_t want, effective[40];
+
+    ctx.tried = &tried;
+    for (uint32_t k = 0; k < w->m.cnt; k++) {
+        effective[k] = wr_load_rlx(w->m.at[k].effective);
+    }
+    want = pick_plain(p, &ctx, effective);
+    if (want == UINT32_MAX && ctx.tier == 0 && w->m.backup_cnt != 0) {
+        ctx.tier = 1;
+        want = pick_plain(p, &ctx, effective);
+    }
+    if (want == UINT32_MAX) {
+        assert_int_equal(wr_pick(pk, now, 0, s), WR_EOF);
+        return false;
+    }
+    assert_int_equal(wr_pick(pk, now, 0, s), WR_OK);
+    assert_int_equal(s->member - w->m.at, want);
+    for (uint32_t k = 0; k < w->m.cnt; k++) {
+        assert_int_equal(effective[k], wr_load_rlx(w->m.at[k].effective));
+    }
+    return true;
+}
+
 /*
  * Requests with failures, further tries, members that are out and come back: the order is that of
  * the plain method, pick for pick (U2.1).
@@ -199,7 +230,7 @@ static void order_is_that_of_the_plain_method(void **state)
 
     (void)state;
     for (int round = 0; round < 60; round++) {
-        uint32_t n = 2 + (seed >> 20) % 30, effective[40];
+        uint32_t n = 2 + (seed >> 20) % 30;
         struct world *w = world_new(n);
         struct plain p = {{0}};
         uint64_t now = NOW;
@@ -216,40 +247,17 @@ static void order_is_that_of_the_plain_method(void **state)
         for (int req = 0; req < 400; req++) {
             struct wr_picker pk;
             struct wr_peer_slot s;
+            bool is_failure = true;
 
             assert_int_equal(wr_picker_init(&pk, &w->m, NULL, NULL), WR_OK);
             now += (seed >> 16) % 64;
-            for (int tries = 0; tries < 4; tries++) {
-                struct wr_lb_ctx ctx = {.members = &w->m, .now_ms = now, .tier = pk.tier};
-                uint64_t tried = pk.tried != NULL         ? *pk.tried
-                                 : pk.first != UINT32_MAX ? UINT64_C(1) << pk.first
-                                                          : 0;
-                uint32_t want;
-
-                ctx.tried = &tried;
-                for (uint32_t k = 0; k < n; k++) {
-                    effective[k] = wr_load_rlx(w->m.at[k].effective);
-                }
-                want = pick_plain(&p, &ctx, effective);
-                if (want == UINT32_MAX && ctx.tier == 0 && w->m.backup_cnt != 0) {
-                    ctx.tier = 1;
-                    want = pick_plain(&p, &ctx, effective);
-                }
-                if (want == UINT32_MAX) {
-                    assert_int_equal(wr_pick(&pk, now, 0, &s), WR_EOF);
+            for (int tries = 0; tries < 4 && is_failure; tries++) {
+                if (!pick_both(w, &p, &pk, now, &s)) {
                     break;
-                }
-                assert_int_equal(wr_pick(&pk, now, 0, &s), WR_OK);
-                assert_int_equal(s.member - w->m.at, want);
-                for (uint32_t k = 0; k < n; k++) {
-                    assert_int_equal(effective[k], wr_load_rlx(w->m.at[k].effective));
                 }
                 seed = seed * 1664525u + 1013904223u;
-                if ((seed >> 20) % 4 != 0) {
-                    wr_peer_slot_release(&s, WR_OUTCOME_OK, now);
-                    break;
-                }
-                wr_peer_slot_release(&s, WR_OUTCOME_FAILED, now);
+                is_failure = (seed >> 20) % 4 == 0;
+                wr_peer_slot_release(&s, is_failure ? WR_OUTCOME_FAILED : WR_OUTCOME_OK, now);
             }
         }
         world_free(w);
