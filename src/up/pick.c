@@ -238,7 +238,7 @@ static void tell_balancer(const struct wr_members *m, uint32_t i, uint64_t now_m
 void wr_peer_slot_release(struct wr_peer_slot *s, enum wr_outcome how, uint64_t now_ms)
 {
     const struct wr_member *m = s->member;
-    uint64_t slow_since;
+    enum wr_health_change change = WR_HEALTH_SAME;
 
     if (m == NULL) {
         return;
@@ -250,10 +250,12 @@ void wr_peer_slot_release(struct wr_peer_slot *s, enum wr_outcome how, uint64_t 
             wr_peer_note_time(m->peer, WR_TIME_LAST_BYTE, now_ms - s->began_ms, now_ms);
         }
     }
-    slow_since = wr_load_rlx(&m->peer->slow_since);
-    wr_peer_release(m, how, s->began_ms, now_ms, s->members->has_accounting, s->is_probe);
-    if (s->members->changes != NULL && s->members->has_accounting &&
-        (how == WR_OUTCOME_FAILED || wr_load_rlx(&m->peer->slow_since) != slow_since)) {
+    if (s->members->has_accounting) {
+        change = wr_peer_account(m, how, s->began_ms, now_ms, s->is_probe);
+    }
+    wr_peer_leave(m);
+    if (s->members->changes != NULL &&
+        (change == WR_HEALTH_WORSE || (change == WR_HEALTH_BACK && m->slow_start_ms != 0))) {
         /* Behind the change itself: who reads the count sees it. */
         wr_add_acqrel(s->members->changes, 1);
     }
