@@ -17,6 +17,7 @@
 #include "net/conn.h"
 #include "up/head.h"
 #include "up/idle.h"
+#include "up/queue.h"
 #include "up/report.h"
 #include "up/send.h"
 #include "up/tunnel.h"
@@ -25,12 +26,13 @@
 #define B(s) (1u << WR_UP_##s)
 
 /*
- * state, step, deadline, may go to. Deadlines: START the client's body (codec); TRY the attempt's
- * own; RELAY, TUNNEL the two codecs'.
+ * state, step, deadline, may go to. Deadlines: START the client's body (codec); QUEUE the timeout
+ * of `queue`; TRY the attempt's own; RELAY, TUNNEL the two codecs'.
  */
 #define WR_UP_STATES(X)                                                                            \
     X(START, start, NONE, B(PICK) | B(FAIL) | B(DONE))                                             \
-    X(PICK, pick, NONE, B(TRY) | B(FAIL) | B(DONE))                                                \
+    X(PICK, pick, NONE, B(QUEUE) | B(TRY) | B(FAIL) | B(DONE))                                     \
+    X(QUEUE, queue, NONE, B(TRY) | B(FAIL) | B(DONE))                                              \
     X(TRY, try, NONE, B(RELAY) | B(TUNNEL) | B(RETRY) | B(FAIL) | B(ABORT) | B(DONE))              \
     X(RETRY, retry, NONE, B(PICK) | B(TRY) | B(RELAY) | B(FAIL) | B(DONE))                         \
     X(RELAY, relay, NONE, B(DONE) | B(ABORT))                                                      \
@@ -139,6 +141,8 @@ static enum wr_status new_try(struct wr_up *u, struct wr_str addr)
     }
     t->addr = addr;
     t->connect_ms = t->header_ms = t->response_ms = UINT32_MAX;
+    t->queue_ms = u->queue_began_ms == 0 ? 0 : (uint32_t)(wr_now_ms() - u->queue_began_ms);
+    u->queue_began_ms = 0;
     t->after_redirect = l->next_is_redirect;
     l->next_is_redirect = false;
     *l->tail = t;
@@ -154,29 +158,23 @@ static void set_log_url(struct wr_up *u, struct wr_str addr)
     u->req->up_uri = u->start.uri;
 }
 
-static enum wr_up_state step_pick(struct wr_up *u)
+/* Nobody can be had: the group's name stands for the peer (U2.4). */
+static enum wr_up_state give_up_picking(struct wr_up *u, enum wr_up_no_peer why)
 {
-    const struct wr_peer *p;
-    enum wr_status st;
-
-    if (is_client_gone(u)) {
-        return fail_with(u, 499);
-    }
-    st = wr_pick(&u->picker, wr_now_ms(), wr_local_get()->thread_no, &u->slot);
-    if (st == WR_EOF) {
-        set_log_url(u, u->start.members->name);
-        if (new_try(u, u->start.members->name) != WR_OK) {
-            return fail_with(u, 500);
-        }
-        u->try->status = 502;
-        u->try->response_ms = 0;
-        wr_up_report_no_live(u);
-        return fail_with(u, 502);
-    }
-    if (st != WR_OK) {
+    set_log_url(u, u->start.members->name);
+    if (new_try(u, u->start.members->name) != WR_OK) {
         return fail_with(u, 500);
     }
-    p = u->slot.member->peer;
+    u->try->status = 502;
+    u->try->response_ms = 0;
+    wr_up_report_no_live(u, why);
+    return fail_with(u, 502);
+}
+
+static enum wr_up_state begin_try(struct wr_up *u)
+{
+    const struct wr_peer *p = u->slot.member->peer;
+
     if (new_try(u, wr_str(p->text, p->text_len)) != WR_OK) {
         return fail_with(u, 500);
     }
@@ -186,6 +184,66 @@ static enum wr_up_state step_pick(struct wr_up *u)
                  (int)p->text_len, p->text, (unsigned)u->tries);
     wr_attempt_begin(u, WR_ATTEMPT_IDLE_OK);
     return WR_UP_TRY;
+}
+
+static enum wr_up_state step_pick(struct wr_up *u)
+{
+    uint64_t due;
+    enum wr_status st;
+
+    if (is_client_gone(u)) {
+        return fail_with(u, 499);
+    }
+    st = wr_pick(&u->picker, wr_now_ms(), wr_local_get()->thread_no, &u->slot);
+    if (st == WR_EOF) {
+        u->queue_began_ms = wr_now_ms();
+        return u->start.members->queue_max != 0 && wr_picker_can_wait(&u->picker, wr_now_ms(), &due)
+                   ? WR_UP_QUEUE
+                   : give_up_picking(u, WR_UP_NO_LIVE);
+    }
+    return st == WR_OK ? begin_try(u) : fail_with(u, 500);
+}
+
+/* --- QUEUE: until a peer has room for it (U2.3) --- */
+
+/* Waits for a wake, the timeout, or the time when a peer may be probed. */
+static enum wr_up_state wait_in_queue(struct wr_up *u)
+{
+    uint64_t now = wr_now_ms(), until = u->queue_began_ms + u->start.members->queue_timeout_ms, due;
+
+    if (now >= until) {
+        return give_up_picking(u, WR_UP_QUEUE_TIMEOUT);
+    }
+    (void)wr_picker_can_wait(&u->picker, now, &due); /* it can: nothing of that changed */
+    wr_timer_arm(&u->timer, due != 0 ? WR_MIN(due, until) : until);
+    return WR_UP_WAIT;
+}
+
+static enum wr_up_state step_queue(struct wr_up *u)
+{
+    enum wr_status st = WR_OK;
+
+    if (is_client_gone(u)) {
+        return fail_with(u, 499);
+    }
+    if (u->wait == NULL) {
+        st = wr_queue_join(&u->picker, &u->req->task, &u->wait);
+        if (st != WR_OK) {
+            return st == WR_ELIMIT ? give_up_picking(u, WR_UP_QUEUE_FULL) : fail_with(u, 500);
+        }
+    }
+    if (wr_queue_take(&u->wait, &u->slot)) {
+        wr_picker_adopt(&u->picker, &u->slot);
+        st = WR_OK;
+    } else {
+        st = wr_pick(&u->picker, wr_now_ms(), wr_local_get()->thread_no, &u->slot);
+    }
+    if (st == WR_EOF) {
+        return wait_in_queue(u);
+    }
+    wr_queue_leave(&u->wait, wr_now_ms());
+    wr_timer_disarm(&u->timer);
+    return st == WR_OK ? begin_try(u) : fail_with(u, 500);
 }
 
 /* --- TRY: until a head is accepted or the attempt ended --- */
@@ -538,6 +596,7 @@ static enum wr_up_state step_tunnel(struct wr_up *u)
 
 static enum wr_up_state step_fail(struct wr_up *u)
 {
+    wr_queue_leave(&u->wait, wr_now_ms());
     wr_peer_slot_release(&u->slot, WR_OUTCOME_NEUTRAL, wr_now_ms());
     if (u->fail_status == 499) {
         report_client_gone(u);
@@ -612,6 +671,7 @@ static void close_up(struct wr_content *c)
 
     wr_obj_check(u, WR_UP_MAGIC);
     wr_timer_fini(&u->timer);
+    wr_queue_leave(&u->wait, wr_now_ms());
     if (u->attempt.state != WR_ATTEMPT_NONE && u->attempt.state != WR_ATTEMPT_RESULT) {
         wr_attempt_end(u, WR_CAUSE_CANCELED, 0);
     }

@@ -48,6 +48,8 @@ struct group_conf {
     bool has_keepalive, keepalive_local;
     uint32_t keepalive_requests;
     uint64_t keepalive_time_ms, keepalive_timeout_ms;
+    uint32_t queue_max; /* 0: no queue */
+    uint64_t queue_timeout_ms;
 };
 
 struct group_def {
@@ -289,6 +291,28 @@ static enum wr_status set_keepalive(struct wr_conf *cf, const struct wr_dir *dir
     gc->keepalive = (uint32_t)n;
     gc->has_keepalive = true;
     return WR_OK;
+}
+
+static enum wr_status set_queue(struct wr_conf *cf, const struct wr_dir *dir,
+                                const struct wr_node *node, void *conf)
+{
+    struct group_conf *gc = conf;
+    struct wr_str v;
+    uint64_t n;
+
+    (void)dir;
+    if (wr_num_parse_u64(wr_node_arg(node, 0), 1000000, &n) != WR_OK || n == 0) {
+        return wr_arg_invalid(cf, node, 0);
+    }
+    gc->queue_max = (uint32_t)n;
+    gc->queue_timeout_ms = 60000;
+    if (node->arg_cnt == 1) {
+        return WR_OK;
+    }
+    if (!wr_arg_has_key(node, 1, "timeout", &v)) {
+        return wr_arg_invalid(cf, node, 1);
+    }
+    return wr_arg_part_msec(cf, node, 1, v, &gc->queue_timeout_ms);
 }
 
 static enum wr_status set_zone(struct wr_conf *cf, const struct wr_dir *dir,
@@ -574,6 +598,8 @@ static enum wr_status build_group(struct wr_conf *cf, struct group_def *d)
         m->keepalive_requests = gc->keepalive_requests;
         m->keepalive_time_ms = gc->keepalive_time_ms;
         m->keepalive_timeout_ms = gc->keepalive_timeout_ms;
+        m->queue_max = gc->queue_max;
+        m->queue_timeout_ms = gc->queue_timeout_ms;
         if (lines.cnt == 0) {
             return WR_OK; /* was reported where it stands */
         }
@@ -662,6 +688,13 @@ static const struct wr_dir group_dirs[] = {
      WR_DIR_CONF(GROUP),
      .set = set_server,
      .doc = "A peer and its weight, max_conns, max_fails, fail_timeout, slow_start, backup, down, drain, route."},
+    {.name = "queue",
+     .contexts = WR_CTX_UPSTREAM,
+     .min = 1,
+     .max = 2,
+     WR_DIR_CONF(GROUP),
+     .set = set_queue,
+     .doc = "Requests that may wait for a peer that has room, and timeout= of that, 60s."},
     {.name = "zone",
      .contexts = WR_CTX_UPSTREAM,
      .min = 1,

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/list.h"
 #include "base/str.h"
 #include "base/sync.h"
 #include "conf/dirs.h"
@@ -22,10 +23,17 @@
 
 struct wr_stash; /* up/idle.c: one thread's idle connections of this group */
 
+/* Requests that wait for a slot (up/queue.c), in the order in which they came. */
+struct wr_queue {
+    struct wr_list waiters; /* group lock */
+    wr_atomic_u32 cnt;      /* written under it */
+};
+
 /* Lives as long as a generation names the group. */
 struct wr_group {
-    struct wr_fixture fixture;                /* kind "group", name of the group, shape 0 */
-    struct wr_mutex lock;                     /* WR_RANK_GROUP: the exact cursor */
+    struct wr_fixture fixture; /* kind "group", name of the group, shape 0 */
+    struct wr_mutex lock;      /* WR_RANK_GROUP: the exact cursor, the queue */
+    struct wr_queue queue;
     struct wr_stash *stashes[WR_THREADS_MAX]; /* each written by its thread only */
     struct wr_shelf *shelf;                   /* up/shelf.c; shared by the threads */
 };
@@ -54,6 +62,8 @@ struct wr_members {
     bool keepalive_local;
     uint32_t keepalive_requests;
     uint64_t keepalive_time_ms, keepalive_timeout_ms;
+    uint32_t queue_max; /* requests that may wait for a slot; 0: none */
+    uint64_t queue_timeout_ms;
     const struct wr_node *node;
 };
 

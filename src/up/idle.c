@@ -76,6 +76,7 @@ enum wr_status wr_idle_group_get(struct wr_fixtures *r, struct wr_gen *g, struct
     if (f == NULL) {
         gr = wr_mem_alloc(sizeof(*gr));
         wr_mutex_init(&gr->lock, WR_RANK_GROUP);
+        wr_list_init(&gr->queue.waiters);
         if (r == NULL) {
             st = wr_arena_on_fini(&g->arena, wr_mem_free, gr);
         } else {

@@ -98,12 +98,20 @@ enum wr_status wr_peer_get(struct wr_fixtures *r, struct wr_gen *g, struct wr_st
 
 bool wr_peer_is_healthy(const struct wr_member *m, uint64_t now_ms)
 {
-    uint64_t w = wr_load_acq(&m->peer->health);
+    /* In one order with what a request that begins to wait does (up/queue.c). */
+    uint64_t w = wr_load_seq(&m->peer->health);
 
     if (m->max_fails == 0 || fails_of(w) < m->max_fails) {
         return true;
     }
     return age_of(w, now_ms) >= m->fail_timeout_ms;
+}
+
+uint64_t wr_peer_due_ms(const struct wr_member *m)
+{
+    uint64_t w = wr_load_acq(&m->peer->health);
+
+    return m->max_fails == 0 || fails_of(w) < m->max_fails ? 0 : since_of(w) + m->fail_timeout_ms;
 }
 
 /* WR_OUT peers whose time is over are taken by one prober. False: another one was faster. */
@@ -237,7 +245,7 @@ enum wr_health_change wr_peer_account(const struct wr_member *m, enum wr_outcome
     do {
         in.failed_at_ms = wr_load_acq(&p->failed_at);
         out = wr_health_after(&in);
-    } while (out.change != WR_HEALTH_SAME && !wr_cas_acqrel(&p->health, &in.word, out.word));
+    } while (out.change != WR_HEALTH_SAME && !wr_cas_seq(&p->health, &in.word, out.word));
     if (out.change == WR_HEALTH_WORSE) {
         wr_add_rlx(&p->failures, 1);
         cut_weight(m);

@@ -74,6 +74,8 @@ enum wr_status wr_peer_get(struct wr_fixtures *r, struct wr_gen *g, struct wr_st
 
 /* Health of a member for picking: is it free of failures, or is a probe due? */
 bool wr_peer_is_healthy(const struct wr_member *m, uint64_t now_ms);
+/* When a peer that is out may be probed; 0: it is not out. */
+uint64_t wr_peer_due_ms(const struct wr_member *m);
 /*
  * Takes a slot (max_conns) and, when the peer is out but due, the right to probe. False: another
  * was faster, or full: pick again. *ret_probe: this attempt is the probe.

@@ -10,6 +10,7 @@
 #include "base/local.h"
 #include "base/mem.h"
 #include "base/slab.h"
+#include "up/queue.h"
 
 #define PICK_RACES_MAX                                                                             \
     8 /* times another thread may take the chosen slot before we call it full                      \
@@ -198,10 +199,63 @@ enum wr_status wr_pick(struct wr_picker *p, uint64_t now_ms, uint32_t thread_no,
     if (st != WR_EOF || p->tier != 0 || p->members->backup_cnt == 0) {
         return st;
     }
-    p->tier = 1;
     ctx.tier = 1;
     ctx.is_exact = false;
-    return pick_in_tier(p, &ctx, ret);
+    st = pick_in_tier(p, &ctx, ret);
+    if (st == WR_OK) {
+        p->tier = 1; /* for good; who waits for a slot has not gone over yet */
+    }
+    return st;
+}
+
+static bool is_tried(const struct wr_picker *p, uint32_t i)
+{
+    return p->tried != NULL ? (p->tried[i / 64] & (UINT64_C(1) << (i % 64))) != 0 : p->first == i;
+}
+
+bool wr_picker_accepts(const struct wr_picker *p, uint32_t i)
+{
+    const struct wr_member *m = &p->members->at[i];
+
+    return !m->is_down && !m->is_draining && (p->tier == 0 || m->is_backup) && !is_tried(p, i);
+}
+
+bool wr_picker_can_wait(const struct wr_picker *p, uint64_t now_ms, uint64_t *ret_due_ms)
+{
+    const struct wr_members *m = p->members;
+    uint64_t due = 0, at;
+    bool can = false;
+    uint32_t i;
+
+    for (i = 0; i < m->cnt; i++) {
+        if (!wr_picker_accepts(p, i)) {
+            continue;
+        }
+        can = true;
+        at = m->has_accounting ? wr_peer_due_ms(&m->at[i]) : 0;
+        /* One that is due and not taken is full; its slots tell when they are free. */
+        if (at > now_ms && (due == 0 || at < due)) {
+            due = at;
+        }
+    }
+    *ret_due_ms = due;
+    return can;
+}
+
+bool wr_pick_member(const struct wr_members *m, uint32_t i, uint64_t now_ms,
+                    struct wr_peer_slot *ret)
+{
+    if (!wr_peer_acquire(&m->at[i], now_ms, m->has_accounting, &ret->is_probe)) {
+        return false;
+    }
+    hold(ret, m, &m->at[i], now_ms);
+    return true;
+}
+
+void wr_picker_adopt(struct wr_picker *p, const struct wr_peer_slot *s)
+{
+    mark_tried(p, (uint32_t)(s->member - p->members->at));
+    p->tier = p->tier != 0 || s->member->is_backup;
 }
 
 bool wr_pick_again(const struct wr_peer_slot *old, uint64_t now_ms, struct wr_peer_slot *ret)
@@ -261,5 +315,9 @@ void wr_peer_slot_release(struct wr_peer_slot *s, enum wr_outcome how, uint64_t 
     }
     if (s->members->lb->release != NULL) {
         tell_balancer(s->members, (uint32_t)(m - s->members->at), now_ms);
+    }
+    wr_queue_hand(s->members, (uint32_t)(m - s->members->at), now_ms);
+    if (change == WR_HEALTH_BACK) {
+        wr_queue_wake(s->members->group);
     }
 }

@@ -37,6 +37,18 @@ enum wr_status wr_picker_init(struct wr_picker *p, const struct wr_members *m, s
 /* WR_EOF: no live peer. WR_ENOMEM. The member counts as tried from now on. */
 enum wr_status wr_pick(struct wr_picker *p, uint64_t now_ms, uint32_t thread_no,
                        struct wr_peer_slot *ret) WR_MUST_CHECK;
+/* May this request ever get member i? Not tried, not down; full and out ones count. */
+bool wr_picker_accepts(const struct wr_picker *p, uint32_t i);
+/*
+ * Is there any of these to wait for? *ret_due_ms: when the first of those that are out may be
+ * probed; 0: none of them is out.
+ */
+bool wr_picker_can_wait(const struct wr_picker *p, uint64_t now_ms, uint64_t *ret_due_ms);
+/* Takes a slot of just this member, which is not marked as tried; false when it is full or out. */
+bool wr_pick_member(const struct wr_members *m, uint32_t i, uint64_t now_ms,
+                    struct wr_peer_slot *ret) WR_MUST_CHECK;
+/* A slot that was taken for this request by wr_pick_member: its member counts as tried. */
+void wr_picker_adopt(struct wr_picker *p, const struct wr_peer_slot *s);
 /* Takes the same member again (a stale idle connection, U2.6); false when it is full or out now. */
 bool wr_pick_again(const struct wr_peer_slot *old, uint64_t now_ms, struct wr_peer_slot *ret);
 /* The head of the peer's answer is here: for least_time. */

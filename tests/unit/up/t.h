@@ -44,6 +44,7 @@ static inline struct world *world_new(uint32_t cnt)
     w->m.changes = &w->changes;
     w->m.lb = &wr_lb_rr;
     wr_mutex_init(&w->group.lock, WR_RANK_GROUP);
+    wr_list_init(&w->group.queue.waiters);
     for (uint32_t i = 0; i < cnt; i++) {
         w->peers[i].id = i + 1;
         w->m.at[i] = (struct wr_member){.peer = &w->peers[i],
