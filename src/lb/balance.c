@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * balance.c: the directives of the balancing methods: hash, ip_hash, least_conn, least_time,
- * random. Each makes its small conf and names its table to the upstream{} that is being read.
- * Control thread.
+ * random, sticky. Each makes its small conf and names its table to the upstream{} that is being
+ * read. Control thread.
  */
 #include "lb/balance.h"
 
@@ -126,6 +126,13 @@ static const struct wr_dir balance_dirs[] = {
                "The peer with the least mean time (header, last_byte) and requests under way."),
     METHOD_ROW("random", 0, 2, set_random, NULL,
                "A random peer by weight; with two: the less busy one of two."),
+    {.name = "sticky",
+     .contexts = WR_CTX_UPSTREAM,
+     .min = 1,
+     .max = WR_ARGS_ANY,
+     .kind = WR_KIND_NONE,
+     .set = wr_lb_set_sticky,
+     .doc = "Requests of a session go to one peer: by a cookie of ours, a route, or what the peers hand out."},
     WR_DIR_END};
 /* clang-format on */
 

@@ -13,6 +13,7 @@
 #include "base/compiler.h"
 #include "base/status.h"
 #include "base/str.h"
+#include "conf/dirs.h"
 #include "up/group.h"
 #include "up/lb.h"
 
@@ -43,6 +44,37 @@ struct wr_lb_random_conf {
     bool is_two;
     struct wr_lb_least_conf least;
 };
+
+/* --- sticky --- */
+
+#define WR_LB_VALUES_MAX  16
+#define WR_LB_EXPIRES_MAX INT64_C(2145916555) /* 31 Dec 2037 23:55:55 */
+
+struct wr_lb_values {
+    const struct wr_template *at[WR_LB_VALUES_MAX];
+    uint32_t cnt;
+};
+
+struct wr_sessions;
+
+struct wr_lb_sticky_conf {
+    /* cookie */
+    struct wr_str name;
+    bool has_expires, is_http_only, is_secure;
+    int64_t expires_s;                                   /* WR_LB_EXPIRES_MAX: `max` */
+    const struct wr_template *domain, *path, *same_site; /* NULL: not said */
+    /* route, learn */
+    struct wr_lb_values lookup, create;
+    bool has_zone, at_header;
+    struct wr_sessions *sessions; /* NULL in a dry run */
+    uint64_t timeout_ms;
+};
+
+extern const struct wr_sticky wr_lb_sticky_cookie, wr_lb_sticky_route, wr_lb_sticky_learn;
+
+/* Setter of `sticky`. */
+enum wr_status wr_lb_set_sticky(struct wr_conf *cf, const struct wr_dir *dir,
+                                const struct wr_node *node, void *conf) WR_MUST_CHECK;
 
 /*
  * How busy a peer is, before its weight: a has less to do than b when

@@ -376,15 +376,35 @@ static struct rr_state *make_state(const struct wr_lb_ctx *ctx, uint32_t slot)
     return s;
 }
 
-static enum wr_status pick_smooth(struct wr_lb_ctx *ctx, uint32_t *ret_i)
+static struct rr_state *get_state(const struct wr_lb_ctx *ctx)
 {
     uint32_t slot = ctx->is_exact ? 0 : ctx->thread_no;
     struct rr_state *s = wr_members_thread_peek(ctx->members, slot);
+
+    return s != NULL ? s : make_state(ctx, slot);
+}
+
+/* All grow, and this one pays. */
+static void charge_smooth(struct wr_lb_ctx *ctx, uint32_t i)
+{
+    struct rr_state *s = get_state(ctx);
     struct rr_best b = {.i = UINT32_MAX};
 
-    if (s == NULL) {
-        s = make_state(ctx, slot);
+    if (s == NULL || s->pos[i] == NOWHERE) {
+        return;
     }
+    note_changes(s, ctx);
+    ask_solos(s, ctx, &b);
+    ask_classes(s, ctx->tier, &b);
+    b.i = i;
+    pay(s, &b);
+}
+
+static enum wr_status pick_smooth(struct wr_lb_ctx *ctx, uint32_t *ret_i)
+{
+    struct rr_state *s = get_state(ctx);
+    struct rr_best b = {.i = UINT32_MAX};
+
     if (s == NULL) {
         return WR_ENOMEM;
     }
@@ -402,4 +422,5 @@ static enum wr_status pick_smooth(struct wr_lb_ctx *ctx, uint32_t *ret_i)
     return WR_OK;
 }
 
-const struct wr_lb wr_lb_rr = {.name = "round_robin", .params = WR_LB_ALL, .pick = pick_smooth};
+const struct wr_lb wr_lb_rr = {
+    .name = "round_robin", .params = WR_LB_ALL, .pick = pick_smooth, .charge = charge_smooth};

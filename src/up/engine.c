@@ -325,16 +325,35 @@ static void drop_answer(struct wr_up *u)
     wr_peer_slot_release(&u->slot, WR_OUTCOME_OK, wr_now_ms());
 }
 
+/* Tells the group's sessions that the peer answered. */
+static enum wr_status stick(const struct wr_up *u, enum wr_sticky_when when)
+{
+    const struct wr_members *m = u->start.members;
+
+    if (m->sticky == NULL || u->slot.member == NULL) {
+        return WR_OK;
+    }
+    return m->sticky->answered(m, u->req, (uint32_t)(u->slot.member - m->at), when);
+}
+
 static enum wr_up_state accel_redirect(struct wr_up *u, const struct wr_msg *head, struct wr_str to)
 {
     struct wr_req *r = u->req;
     size_t q = wr_str_find(to, '?');
     struct wr_str path = wr_str_sub(to, 0, q);
     struct wr_str args = q < to.len ? wr_str_sub(to, q + 1, to.len) : WR_STR_NULL;
+    enum wr_status st;
 
+    st = wr_up_head_keep(u, head);
+    if (st == WR_OK) {
+        st = stick(u, WR_STICKY_HEAD);
+    }
+    if (st == WR_OK) {
+        st = stick(u, WR_STICKY_END);
+    }
     drop_answer(u);
-    if (wr_up_head_keep(u, head) != WR_OK) {
-        return fail_with(u, 500);
+    if (st != WR_OK) {
+        return fail_with(u, st == WR_EPROTO ? 400 : 500);
     }
     if (to.ptr[0] != '@' && (to.ptr[0] != '/' || !wr_uri_is_safe(path))) {
         return fail_with(u, 404);
@@ -388,11 +407,14 @@ static enum wr_up_state relay_head(struct wr_up *u, const struct wr_msg *head,
     u->attempt.is_accepted = true;
     st = wr_up_head_copy(u, head);
     if (st == WR_OK) {
+        st = stick(u, WR_STICKY_HEAD);
+    }
+    if (st == WR_OK) {
         st = wire_body(u);
     }
     if (st != WR_OK) {
         wr_attempt_end(u, WR_CAUSE_OURS, 0);
-        return fail_with(u, 500);
+        return fail_with(u, st == WR_EPROTO ? 400 : 500);
     }
     st = wr_req_respond(r);
     if (st != WR_OK) {
@@ -514,6 +536,7 @@ static enum wr_up_state step_retry(struct wr_up *u)
 
 static enum wr_up_state finish_attempt(struct wr_up *u)
 {
+    (void)stick(u, WR_STICKY_END); /* the answer is out: without memory nothing is learned */
     wr_attempt_end(u, WR_CAUSE_OK, 0);
     wr_peer_slot_release(&u->slot, WR_OUTCOME_OK, wr_now_ms());
     return WR_UP_DONE;

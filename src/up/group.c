@@ -349,6 +349,15 @@ enum wr_status wr_group_set_lb(struct wr_conf *cf, const struct wr_node *node,
     return WR_OK;
 }
 
+void wr_group_set_sticky(struct wr_conf *cf, const struct wr_sticky *sticky,
+                         const void *sticky_conf)
+{
+    struct wr_members *m = cf->scope->data;
+
+    m->sticky = sticky;
+    m->sticky_conf = sticky_conf;
+}
+
 /* An implicit group for host:port (U1.4); one for all locations that name the same. */
 static enum wr_status refer_implicit(struct wr_conf *cf, const struct wr_node *node,
                                      struct wr_str url_host, uint16_t default_port,
@@ -622,6 +631,9 @@ static enum wr_status build_group(struct wr_conf *cf, struct group_def *d)
         return wr_conf_nomem(cf);
     }
     if (m->lb->group_init != NULL && m->lb->group_init(m, &m->lb_state) != WR_OK) {
+        return wr_conf_nomem(cf);
+    }
+    if (m->sticky != NULL && m->sticky->init(m, &m->sticky_state) != WR_OK) {
         return wr_conf_nomem(cf);
     }
     return WR_OK;

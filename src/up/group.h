@@ -56,6 +56,9 @@ struct wr_members {
     const struct wr_lb *lb;
     const void *lb_conf; /* what the method's directive said */
     void *lb_state;
+    const struct wr_sticky *sticky; /* NULL: none */
+    const void *sticky_conf;        /* what the directive said */
+    void *sticky_state;
     wr_atomic_u32 *changes;      /* counts changes of effective weights; NULL: none are told */
     wr_atomic_ptr *thread_state; /* WR_THREADS_MAX slots, each set by its thread */
     uint32_t keepalive;          /* idle connections kept per thread; 0: none */
@@ -93,6 +96,9 @@ enum wr_status wr_group_literal(struct wr_arena *a, struct wr_str name, const st
  * keepalive). */
 enum wr_status wr_group_set_lb(struct wr_conf *cf, const struct wr_node *node,
                                const struct wr_lb *lb, const void *lb_conf) WR_MUST_CHECK;
+/* The same for `sticky`. */
+void wr_group_set_sticky(struct wr_conf *cf, const struct wr_sticky *sticky,
+                         const void *sticky_conf);
 
 /* Each group of the generation, implicit ones included, in the order of the file. */
 typedef void wr_group_fn(void *data, const struct wr_members *m);

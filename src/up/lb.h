@@ -59,7 +59,31 @@ struct wr_lb {
     /* A request of this thread gave its slot of member i back. With a zone: group lock held and
      * thread_no 0. May be NULL. */
     void (*release)(const struct wr_members *m, uint32_t thread_no, uint32_t i, uint64_t now_ms);
+    /* Member i was chosen without being asked for: the choice counts as its turn. May be NULL. With
+     * a zone: group lock held. */
+    void (*charge)(struct wr_lb_ctx *ctx, uint32_t i);
     void (*group_fini)(struct wr_members *m);
+};
+
+enum wr_sticky_when {
+    WR_STICKY_HEAD, /* the head of the answer is accepted; r->out is being made */
+    WR_STICKY_END   /* the answer is whole */
+};
+
+/* Sessions: requests that belong to a member, whatever the method would say (`sticky`). */
+struct wr_sticky {
+    const char *name;
+    /* At build; as group_init of a method. */
+    enum wr_status (*init)(struct wr_members *m, void **ret_state);
+    /*
+     * The member that this request is bound to and that can be had (wr_peer_ok, of any tier).
+     * WR_EOF: none.
+     */
+    enum wr_status (*find)(struct wr_lb_ctx *ctx, uint32_t *ret_i);
+    /* Member i answered. WR_EPROTO: a value would break the wire (U14.1), the client's fault;
+     * WR_ENOMEM, WR_ELIMIT: the request ends. */
+    enum wr_status (*answered)(const struct wr_members *m, struct wr_req *r, uint32_t i,
+                               enum wr_sticky_when when);
 };
 
 /* May member i be chosen now: right tier, not tried, not down, not failed, not full? */

@@ -159,6 +159,16 @@ static void hold(struct wr_peer_slot *s, const struct wr_members *m, const struc
     }
 }
 
+bool wr_pick_member(const struct wr_members *m, uint32_t i, uint64_t now_ms,
+                    struct wr_peer_slot *ret)
+{
+    if (!wr_peer_acquire(&m->at[i], now_ms, m->has_accounting, &ret->is_probe)) {
+        return false;
+    }
+    hold(ret, m, &m->at[i], now_ms);
+    return true;
+}
+
 static enum wr_status pick_in_tier(struct wr_picker *p, struct wr_lb_ctx *ctx,
                                    struct wr_peer_slot *ret)
 {
@@ -172,13 +182,51 @@ static enum wr_status pick_in_tier(struct wr_picker *p, struct wr_lb_ctx *ctx,
         if (st != WR_OK) {
             return st;
         }
-        if (wr_peer_acquire(&m->at[i], ctx->now_ms, m->has_accounting, &ret->is_probe)) {
+        if (wr_pick_member(m, i, ctx->now_ms, ret)) {
             mark_tried(p, i);
-            hold(ret, m, &m->at[i], ctx->now_ms);
             return WR_OK;
         }
     }
     return WR_EOF;
+}
+
+static void charge(struct wr_lb_ctx *ctx, uint32_t i)
+{
+    const struct wr_members *m = ctx->members;
+
+    if (m->lb->charge == NULL) {
+        return;
+    }
+    if (!m->has_zone) {
+        m->lb->charge(ctx, i);
+        return;
+    }
+    wr_mutex_lock(&m->group->lock);
+    ctx->is_exact = true;
+    m->lb->charge(ctx, i);
+    wr_mutex_unlock(&m->group->lock);
+}
+
+/* The member that a session binds the request to; WR_EOF: none, or it cannot be had. */
+static enum wr_status pick_bound(struct wr_picker *p, struct wr_lb_ctx ctx,
+                                 struct wr_peer_slot *ret)
+{
+    const struct wr_members *m = p->members;
+    enum wr_status st;
+    uint32_t i;
+
+    ctx.is_bound = true;
+    st = m->sticky->find(&ctx, &i);
+    if (st != WR_OK) {
+        return st;
+    }
+    if (!wr_pick_member(m, i, ctx.now_ms, ret)) {
+        return WR_EOF;
+    }
+    mark_tried(p, i);
+    ctx.tier = m->at[i].is_backup;
+    charge(&ctx, i);
+    return WR_OK;
 }
 
 enum wr_status wr_pick(struct wr_picker *p, uint64_t now_ms, uint32_t thread_no,
@@ -195,6 +243,12 @@ enum wr_status wr_pick(struct wr_picker *p, uint64_t now_ms, uint32_t thread_no,
         return st;
     }
     ctx.tried = p->tried;
+    if (p->members->sticky != NULL && p->first == UINT32_MAX) {
+        st = pick_bound(p, ctx, ret);
+        if (st != WR_EOF) {
+            return st;
+        }
+    }
     st = pick_in_tier(p, &ctx, ret);
     if (st != WR_EOF || p->tier != 0 || p->members->backup_cnt == 0) {
         return st;
@@ -240,16 +294,6 @@ bool wr_picker_can_wait(const struct wr_picker *p, uint64_t now_ms, uint64_t *re
     }
     *ret_due_ms = due;
     return can;
-}
-
-bool wr_pick_member(const struct wr_members *m, uint32_t i, uint64_t now_ms,
-                    struct wr_peer_slot *ret)
-{
-    if (!wr_peer_acquire(&m->at[i], now_ms, m->has_accounting, &ret->is_probe)) {
-        return false;
-    }
-    hold(ret, m, &m->at[i], now_ms);
-    return true;
 }
 
 void wr_picker_adopt(struct wr_picker *p, const struct wr_peer_slot *s)
