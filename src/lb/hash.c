@@ -80,7 +80,9 @@ static enum wr_status pick_hash(struct wr_lb_ctx *ctx, uint32_t *ret_i)
 
 struct ring {
     uint64_t cnt;
-    uint64_t *at; /* point 32 bits | member 32 bits, sorted */
+    uint64_t *at;     /* point 32 bits | member 32 bits, sorted */
+    unsigned shift;   /* a point's part of the ring: point >> shift; about 8 points each */
+    uint32_t *starts; /* by part, and one behind the last: its first point */
 };
 
 /* By the upper half, stable: four rounds of eight bits. */
@@ -144,6 +146,29 @@ static bool is_same_server(const struct wr_members *m, uint32_t a, uint32_t b)
     return b < m->cnt && m->at[a].server.ptr == m->at[b].server.ptr;
 }
 
+static enum wr_status init_parts(struct wr_arena *a, struct ring *r)
+{
+    uint32_t parts = 1, part = 0;
+    uint64_t k;
+
+    for (r->shift = 32; r->shift > 8 && (uint64_t)parts * 8 < r->cnt; r->shift--) {
+        parts *= 2;
+    }
+    r->starts = wr_arena_alloc(a, ((size_t)parts + 1) * sizeof(*r->starts));
+    if (r->starts == NULL) {
+        return WR_ENOMEM;
+    }
+    for (k = 0; k < r->cnt; k++) {
+        while (part <= r->at[k] >> 32 >> r->shift) {
+            r->starts[part++] = (uint32_t)k;
+        }
+    }
+    while (part <= parts) {
+        r->starts[part++] = (uint32_t)r->cnt;
+    }
+    return WR_OK;
+}
+
 static enum wr_status init_ring(struct wr_members *m, void **ret_state)
 {
     struct ring *r = wr_arena_zalloc(m->arena, sizeof(*r));
@@ -158,7 +183,7 @@ static enum wr_status init_ring(struct wr_members *m, void **ret_state)
     }
     r->at = wr_arena_alloc(m->arena, r->cnt * sizeof(*r->at));
     spare = wr_run_alloc(r->cnt * sizeof(*spare));
-    if (r->at == NULL || spare == NULL) {
+    if (r->at == NULL || spare == NULL || r->cnt > UINT32_MAX) {
         wr_mem_free(spare);
         return WR_ENOMEM;
     }
@@ -170,13 +195,14 @@ static enum wr_status init_ring(struct wr_members *m, void **ret_state)
     sort_points(r->at, spare, r->cnt);
     wr_mem_free(spare);
     *ret_state = r;
-    return WR_OK;
+    return init_parts(m->arena, r);
 }
 
 /* First point at or behind h; the ring is closed. */
 static uint64_t find_point(const struct ring *r, uint32_t h)
 {
-    uint64_t lo = 0, hi = r->cnt, mid;
+    uint64_t part = (uint64_t)h >> r->shift;
+    uint64_t lo = r->starts[part], hi = r->starts[part + 1], mid;
 
     while (lo < hi) {
         mid = lo + (hi - lo) / 2;

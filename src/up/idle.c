@@ -25,7 +25,8 @@
 #include "event/timer.h"
 #include "up/shelf.h"
 
-#define BUCKETS 64
+#define BUCKETS_MIN 64
+#define BUCKETS_MAX 16384
 
 /* Threads with a loop, as main said before they started. */
 static wr_atomic_u32 loop_threads;
@@ -33,13 +34,14 @@ static wr_atomic_u32 loop_threads;
 struct wr_stash {
     struct wr_group *group;
     struct wr_list lru;
-    struct wr_list buckets[BUCKETS];
     struct wr_list all; /* in the thread's list of stashes */
     uint32_t cnt;
+    uint32_t bucket_mask;
     uint32_t thread_no;
     uint32_t shelf_max; /* as of the last put; 0: `local`, or nobody to share with */
     struct wr_task task;
     struct wr_timer timer;
+    struct wr_list buckets[]; /* about one for each connection that it may hold */
 };
 
 struct idle_entry {
@@ -103,7 +105,7 @@ enum wr_status wr_idle_group_get(struct wr_fixtures *r, struct wr_gen *g, struct
 
 static struct wr_list *bucket_of(struct wr_stash *s, uint64_t peer_id, uint64_t identity)
 {
-    return &s->buckets[(peer_id ^ identity) % BUCKETS];
+    return &s->buckets[(peer_id ^ identity) & s->bucket_mask];
 }
 
 static void forget(struct idle_entry *e)
@@ -220,19 +222,23 @@ static struct wr_stash *get_stash(const struct wr_members *m)
 {
     uint32_t no = WR_MIN(wr_local_get()->thread_no, WR_THREADS_MAX - 1u);
     struct wr_stash *s = m->group->stashes[no];
-    int i;
+    uint32_t buckets = BUCKETS_MIN, i;
 
     if (s != NULL) {
         return s;
     }
-    s = wr_run_zalloc(sizeof(*s));
+    while (buckets < m->keepalive && buckets < BUCKETS_MAX) {
+        buckets *= 2;
+    }
+    s = wr_run_zalloc(sizeof(*s) + buckets * sizeof(s->buckets[0]));
     if (s == NULL) {
         return NULL;
     }
+    s->bucket_mask = buckets - 1;
     s->group = m->group;
     s->thread_no = no;
     wr_list_init(&s->lru);
-    for (i = 0; i < BUCKETS; i++) {
+    for (i = 0; i < buckets; i++) {
         wr_list_init(&s->buckets[i]);
     }
     if (thread_stashes.next == NULL) {

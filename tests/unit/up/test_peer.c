@@ -456,6 +456,8 @@ struct crowd {
     pthread_barrier_t barrier;
     wr_atomic_u32 probes, inside, worst, wrong;
     uint64_t now; /* written between barriers by thread 0 */
+    wr_atomic_u64 clock, latest_start;
+    wr_atomic_u32 newer;
 };
 
 struct visitor {
@@ -468,6 +470,14 @@ static uint32_t draw(struct visitor *v)
 {
     v->seed = v->seed * 1664525u + 1013904223u;
     return v->seed >> 16;
+}
+
+static void began_max(struct crowd *c, uint64_t began)
+{
+    uint64_t t = wr_load_seq(&c->latest_start);
+
+    while (t < began && !wr_cas_seq(&c->latest_start, &t, began)) {
+    }
 }
 
 /* Each round the peer is out and due; all ask at once; one gets it; what becomes of it is drawn. */
@@ -501,6 +511,69 @@ static void *probe_rounds(void *data)
         }
         if (has) {
             release(m, (enum wr_outcome)(draw(v) % 4), c->now, c->now, true, is_probe);
+        }
+    }
+    return NULL;
+}
+
+enum {
+    EVENTS = 6,
+    CLEAR_ROUNDS = 2000
+};
+
+/*
+ * Time is a number that grows with each event, so that no two are at once. Attempts begin, last,
+ * and end well or badly. Failures that are newer than the start of every success of the round are
+ * still counted when it is over (U2.2).
+ */
+static void *clear_rounds(void *data)
+{
+    struct visitor *v = data;
+    struct crowd *c = v->c;
+    struct wr_member *m = &c->w->m.at[0];
+
+    (void)wr_local_get();
+    for (int round = 0; round < CLEAR_ROUNDS; round++) {
+        uint64_t failed[EVENTS], newest = 0;
+        uint32_t newer = 0;
+        bool is_success;
+        int fails = 0;
+
+        pthread_barrier_wait(&c->barrier);
+        if (v->no == 0) {
+            wr_store_seq(&m->peer->health, 0);
+            wr_store_seq(&c->latest_start, 0);
+            wr_store_seq(&c->newer, 0);
+        }
+        pthread_barrier_wait(&c->barrier);
+        /* One thread has one success, which lasts as long as some failures of the others. */
+        is_success = v->no == (unsigned)round % THREADS;
+        for (int i = 0; i < (is_success ? 1 : EVENTS); i++) {
+            uint64_t began = wr_add_seq(&c->clock, 1), end;
+
+            for (uint32_t spin = draw(v) % (is_success ? 1024 : 64); spin > 0; spin--) {
+                (void)wr_load_seq(&c->clock);
+            }
+            end = wr_add_seq(&c->clock, 1);
+            (void)wr_peer_account(m, is_success ? WR_OUTCOME_OK : WR_OUTCOME_FAILED, began, end,
+                                  false);
+            if (is_success) {
+                newest = began;
+            } else {
+                failed[fails++] = end;
+            }
+        }
+        began_max(c, newest);
+        pthread_barrier_wait(&c->barrier);
+        while (fails > 0) {
+            newer += failed[--fails] > wr_load_seq(&c->latest_start);
+        }
+        wr_add_seq(&c->newer, newer);
+        pthread_barrier_wait(&c->barrier);
+        if (v->no == 0) {
+            newer = wr_load_seq(&c->newer);
+            wr_add_seq(&c->wrong, fails_of(wr_load_seq(&m->peer->health)) < newer);
+            wr_add_seq(&c->probes, newer > 1);
         }
     }
     return NULL;
@@ -559,6 +632,20 @@ static void threads_make_exactly_one_prober(void **state)
     world_free(c.w);
 }
 
+static void threads_clear_only_older_failures(void **state)
+{
+    struct crowd c = {.w = world_new(2)};
+
+    (void)state;
+    c.w->m.at[0].max_fails = 1000;
+    c.w->m.at[0].fail_timeout_ms = UINT32_MAX;
+    wr_store_seq(&c.clock, 1000000);
+    run_crowd(&c, clear_rounds);
+    assert_int_equal(wr_load_seq(&c.wrong), 0);
+    assert_true(wr_load_seq(&c.probes) > CLEAR_ROUNDS / 20); /* rounds that could have told */
+    world_free(c.w);
+}
+
 static void threads_keep_max_conns(void **state)
 {
     struct crowd c = {.w = world_new(2)};
@@ -593,6 +680,7 @@ int main(void)
         cmocka_unit_test(slots_are_bounded),
         cmocka_unit_test(the_count_of_failures_does_not_overflow),
         cmocka_unit_test(threads_make_exactly_one_prober),
+        cmocka_unit_test(threads_clear_only_older_failures),
         cmocka_unit_test(threads_keep_max_conns),
     };
 

@@ -5,6 +5,8 @@
  */
 #include "unit/up/t.h"
 
+#include <sched.h>
+
 #include "base/clock.h"
 #include "base/rng.h"
 #include "event/loop.h"
@@ -456,6 +458,100 @@ static void threads_lose_no_wake(void **state)
     }
 }
 
+/*
+ * The one moment that matters, many times: the only slot becomes free on one thread while another
+ * begins to wait, and nothing else happens that could wake it.
+ */
+enum {
+    MEETINGS = 20000
+};
+
+struct meeting {
+    struct wr_thread thread;
+    struct world *w;
+    wr_atomic_u32 came;
+    struct wr_peer_slot held;
+};
+
+/* Both go on within a few ns of each other, where there are two CPUs. */
+static void meet(struct meeting *m, uint32_t no)
+{
+    uint32_t n = 0;
+
+    wr_add_seq(&m->came, 1);
+    while (wr_load_seq(&m->came) < 2 * no) {
+        if (++n % 4096 == 0) {
+            (void)sched_yield();
+        }
+    }
+}
+
+static void spin(void)
+{
+    for (uint64_t n = wr_rng_below(60); n > 0; n--) {
+        (void)wr_load_seq(&(wr_atomic_u32){0});
+    }
+}
+
+static void give_back(void *data)
+{
+    struct meeting *m = data;
+
+    for (uint32_t i = 1; i <= MEETINGS; i++) {
+        meet(m, 2 * i - 1);
+        spin();
+        wr_peer_slot_release(&m->held, WR_OUTCOME_OK, NOW);
+        meet(m, 2 * i);
+    }
+}
+
+static bool gets_it(struct guest *g, struct wr_loop *l)
+{
+    if (wr_pick(&g->p, NOW, 0, &g->slot) == WR_OK) {
+        return true;
+    }
+    if (wr_queue_join(&g->p, &g->task, &g->wait) != WR_OK) {
+        return false;
+    }
+    if (wr_pick(&g->p, NOW, 0, &g->slot) == WR_OK) {
+        wr_queue_leave(&g->wait, NOW);
+        return true;
+    }
+    for (int i = 0; i < 100; i++) {
+        if (has_slot(g, l)) {
+            return true;
+        }
+        wr_loop_turn(l, 50);
+    }
+    return false;
+}
+
+static void a_wake_is_never_lost(void **state)
+{
+    struct meeting m = {.w = full_world(1, 1)};
+    unsigned lost = 0;
+
+    assert_int_equal(wr_thread_start(&m.thread, 1, "giver", give_back, &m), WR_OK);
+    for (uint32_t i = 1; i <= MEETINGS; i++) {
+        struct guest first, g;
+
+        come(&first, &m.w->m);
+        m.held = first.slot;
+        enter(&g, &m.w->m);
+        meet(&m, 2 * i - 1);
+        spin();
+        lost += !gets_it(&g, *state);
+        meet(&m, 2 * i);
+        wr_loop_turn(*state, 0); /* mail for who needed none */
+        wr_queue_leave(&g.wait, NOW);
+        wr_peer_slot_release(&g.slot, WR_OUTCOME_OK, NOW);
+    }
+    wr_thread_join(&m.thread);
+    assert_int_equal(lost, 0);
+    assert_int_equal(wr_load_seq(&m.w->peers[0].active), 0);
+    world_free(m.w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(first_come_first_served),
@@ -465,6 +561,7 @@ int main(void)
                                        cmocka_unit_test(health_wakes),
                                        cmocka_unit_test(generations_share_the_queue),
                                        cmocka_unit_test(no_memory),
+                                       cmocka_unit_test(a_wake_is_never_lost),
                                        cmocka_unit_test(threads_lose_no_wake)};
 
     return cmocka_run_group_tests_name("up/queue", tests, setup, teardown);
