@@ -531,12 +531,39 @@ static const char *unsupported_param(unsigned params)
     return "?";
 }
 
+/* What is made of the members once they are known: their weights, the tables of the method and of
+ * the sessions, in arena a. */
+static enum wr_status seal_members(struct wr_members *m, struct wr_arena *a)
+{
+    wr_atomic_u32 *effective = wr_arena_zalloc(a, m->cnt * sizeof(*effective));
+    enum wr_status st = WR_OK;
+    uint32_t i;
+
+    m->arena = a;
+    m->thread_state = wr_arena_zalloc(a, WR_THREADS_MAX * sizeof(*m->thread_state));
+    m->changes = wr_arena_zalloc(a, sizeof(*m->changes));
+    if (effective == NULL || m->thread_state == NULL || m->changes == NULL) {
+        return WR_ENOMEM;
+    }
+    for (i = 0; i < m->cnt; i++) {
+        m->at[i].effective = &effective[i];
+        wr_store_rlx(&effective[i], m->at[i].weight);
+    }
+    m->has_accounting = m->cnt > 1;
+    if (m->lb->group_init != NULL) {
+        st = m->lb->group_init(m, &m->lb_state);
+    }
+    if (st == WR_OK && m->sticky != NULL) {
+        st = m->sticky->init(m, &m->sticky_state);
+    }
+    return st;
+}
+
 static enum wr_status fill_members(struct wr_conf *cf, struct wr_members *m,
                                    const struct server_lines *lines)
 {
     wr_member_vec v = {0};
     enum wr_status st = WR_OK;
-    wr_atomic_u32 *effective;
     uint32_t i;
 
     for (i = 0; i < lines->cnt && st == WR_OK; i++) {
@@ -552,17 +579,10 @@ static enum wr_status fill_members(struct wr_conf *cf, struct wr_members *m,
         WR_ASSERT(v.cnt > 0); /* a line has an address at least */
         m->cnt = (uint32_t)v.cnt;
         m->at = wr_arena_alloc(cf->arena, v.cnt * sizeof(*v.at));
-        m->thread_state = wr_arena_zalloc(cf->arena, WR_THREADS_MAX * sizeof(*m->thread_state));
-        m->changes = wr_arena_zalloc(cf->arena, sizeof(*m->changes));
-        effective = wr_arena_zalloc(cf->arena, v.cnt * sizeof(*effective));
-        if (m->at == NULL || m->thread_state == NULL || m->changes == NULL || effective == NULL) {
+        if (m->at == NULL) {
             st = wr_conf_nomem(cf);
         } else {
             memcpy(m->at, v.at, v.cnt * sizeof(*v.at));
-            for (i = 0; i < m->cnt; i++) {
-                m->at[i].effective = &effective[i];
-                wr_store_rlx(&effective[i], m->at[i].weight);
-            }
         }
     }
     wr_vec_fini(&v);
@@ -626,14 +646,8 @@ static enum wr_status build_group(struct wr_conf *cf, struct group_def *d)
     if (m->primary_cnt == 0) {
         return wr_conf_err(cf, m->node, "no servers in upstream \"%.*s\"", WR_STR_ARG(m->name));
     }
-    m->has_accounting = m->cnt > 1;
-    if (wr_idle_group_get(cf->opts->fixtures, cf->gen, m->name, &m->group) != WR_OK) {
-        return wr_conf_nomem(cf);
-    }
-    if (m->lb->group_init != NULL && m->lb->group_init(m, &m->lb_state) != WR_OK) {
-        return wr_conf_nomem(cf);
-    }
-    if (m->sticky != NULL && m->sticky->init(m, &m->sticky_state) != WR_OK) {
+    if (wr_idle_group_get(cf->opts->fixtures, cf->gen, m->name, &m->group) != WR_OK ||
+        seal_members(m, cf->arena) != WR_OK) {
         return wr_conf_nomem(cf);
     }
     return WR_OK;
