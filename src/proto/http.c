@@ -76,7 +76,7 @@ static enum wr_status find_members(struct wr_req *r, const struct wr_hostport *h
     if (wr_addr_parse_ip(hp->host, port, &addr) != WR_OK) {
         return WR_EOF;
     }
-    return wr_group_literal(r->arena, host, &addr, ret);
+    return wr_group_literal(r->gen, r->arena, host, &addr, ret);
 }
 
 /* A URL made of variables (U1.5): a group, an address; names need a resolver. status: what to

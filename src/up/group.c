@@ -64,6 +64,7 @@ struct groups {
     struct wr_conf_head head;
     struct wr_map by_name; /* lower-case name -> group_def */
     struct group_def *first, **tail;
+    struct wr_group *named; /* its idle connections are to peers that requests name */
 };
 
 static struct groups *groups_of(struct wr_conf *cf)
@@ -663,7 +664,18 @@ static enum wr_status build_groups(struct wr_conf *cf)
             return WR_ENOMEM;
         }
     }
+    if (wr_idle_group_get(cf->opts->fixtures, cf->gen, WR_STR("(named by requests)"), &g->named) !=
+        WR_OK) {
+        return wr_conf_nomem(cf);
+    }
     return WR_OK;
+}
+
+struct wr_group *wr_group_named(const struct wr_gen *g)
+{
+    const struct groups *gs = wr_scope_get(g->root, &wr_group_conf, WR_KIND_MAIN);
+
+    return gs->named;
 }
 
 const struct wr_members *wr_group_find(const struct wr_gen *g, struct wr_str host, uint16_t port,

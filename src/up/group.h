@@ -63,6 +63,7 @@ struct wr_members {
     wr_atomic_ptr *thread_state; /* WR_THREADS_MAX slots, each set by its thread */
     uint32_t keepalive;          /* idle connections kept per thread; 0: none */
     bool keepalive_local;
+    uint32_t keepalive_each; /* of them to one peer; 0: any. Then keepalive is of all threads */
     uint32_t keepalive_requests;
     uint64_t keepalive_time_ms, keepalive_timeout_ms;
     uint32_t queue_max; /* requests that may wait for a slot; 0: none */
@@ -86,11 +87,17 @@ enum wr_status wr_group_refer(struct wr_conf *cf, const struct wr_node *node,
  * case-insensitive. NULL. */
 const struct wr_members *wr_group_find(const struct wr_gen *g, struct wr_str host, uint16_t port,
                                        bool has_port);
+#define WR_NAMED_MAX  4096 /* idle connections to peers that requests name; the oldest goes */
+#define WR_NAMED_EACH 2    /* of them to one peer */
+
+/* The group whose idle connections are those to peers that requests name. */
+struct wr_group *wr_group_named(const struct wr_gen *g);
 /*
  * At run time: a group of one address, made in the request's arena: a literal out of variables
- * (U1.5). It keeps no failure state and no idle connections. WR_ENOMEM.
+ * (U1.5). It keeps no failure state; its idle connections are those of wr_group_named. WR_ENOMEM.
  */
-enum wr_status wr_group_literal(struct wr_arena *a, struct wr_str name, const struct wr_addr *addr,
+enum wr_status wr_group_literal(const struct wr_gen *g, struct wr_arena *a, struct wr_str name,
+                                const struct wr_addr *addr,
                                 const struct wr_members **ret) WR_MUST_CHECK;
 /* For directives of balancing methods: sets the method of the upstream{} being built (once; before
  * keepalive). */

@@ -323,6 +323,29 @@ static uint32_t shelf_max(const struct wr_members *m)
     return (uint32_t)WR_MIN(m->keepalive * threads, (uint64_t)WR_SHELF_MAX);
 }
 
+/* Of one thread. */
+static uint32_t stash_max(const struct wr_members *m)
+{
+    uint32_t threads = m->keepalive_each == 0 ? 1 : WR_MAX(wr_load_rlx(&loop_threads), 1u);
+
+    return WR_MAX(m->keepalive / threads, 1u);
+}
+
+/* Newest first in a bucket: those behind the first `most` of this peer end. */
+static void drop_more_than(struct wr_list *bucket, uint64_t peer_id, uint32_t most)
+{
+    struct wr_list *n, *next;
+    uint32_t cnt = 0;
+
+    WR_LIST_FOREACH_SAFE (n, next, bucket) {
+        struct idle_entry *e = wr_container_of(n, struct idle_entry, bucket);
+
+        if (e->peer_id == peer_id && ++cnt > most) {
+            drop(e);
+        }
+    }
+}
+
 void wr_idle_put(const struct wr_members *m, const struct wr_member *member, uint64_t identity,
                  struct wr_pconn *pc)
 {
@@ -347,8 +370,12 @@ void wr_idle_put(const struct wr_members *m, const struct wr_member *member, uin
         pc->codec->close(pc, WR_REASON_NOMEM);
         return;
     }
-    while (s->cnt >= m->keepalive) {
+    while (s->cnt >= stash_max(m)) {
         drop(coldest(s));
+    }
+    if (m->keepalive_each != 0) {
+        drop_more_than(bucket_of(s, member->peer->id, identity), member->peer->id,
+                       m->keepalive_each - 1);
     }
     s->shelf_max = shelf_max(m);
     e->stash = s;

@@ -202,6 +202,16 @@ def test_group_by_variable(weir, origin):  # U1.5
     assert server.get("/?g=one").text + server.get("/?g=TWO").text + server.get(f"/?g={up['a']}").text == "aba"
 
 
+@pytest.mark.weir_only("idle connections to addresses out of variables")
+def test_address_by_variable_keeps_connections(weir, origin):
+    """At most two idle connections to each of them (U1.5, U10)."""
+    up = {n: origin(lambda conn: [conn.reply(b"x") for _ in conn.requests()]) for n in "ab"}
+    server = weir("location / { proxy_pass http://$arg_g; }", workers=1)
+    for _ in range(5):
+        assert server.get(f"/?g={up['a']}").text == server.get(f"/?g={up['b']}").text == "x"
+    assert up["a"].connections == up["b"].connections == 1
+
+
 def test_name_by_variable_without_resolver(weir):
     server = weir("location / { proxy_pass http://$arg_g; }")
     assert server.get("/?g=unknown.example").status == 502
