@@ -497,7 +497,7 @@ static enum wr_up_state step_retry(struct wr_up *u)
     enum wr_cause cause = (enum wr_cause)a->cause;
     struct wr_retry_in in = retry_facts(u, cause, u->try->status);
     struct wr_retry_out out = wr_retry_decide(&in);
-    struct wr_peer_slot again = u->slot;
+    struct wr_peer_slot tried = u->slot;
 
     wr_up_report(u, cause);
     if (u->try->status == 0 && cause != WR_CAUSE_CANCELED && cause != WR_CAUSE_CLIENT_BODY) {
@@ -506,25 +506,21 @@ static enum wr_up_state step_retry(struct wr_up *u)
     if (cause != WR_CAUSE_CANCELED) {
         wr_stat_inc(WR_CNT_UP_FAILED);
     }
-    wr_peer_slot_release(&u->slot, out.outcome, wr_now_ms());
-    if (out.outcome == WR_OUTCOME_FAILED && again.members->has_accounting &&
-        !wr_peer_is_healthy(again.member, wr_now_ms())) {
-        wr_up_report_disabled(u);
-    }
-    switch (out.action) {
-    case WR_RETRY_NEXT:
-        return WR_UP_PICK;
-    case WR_RETRY_SAME:
-        if (!wr_pick_again(&again, wr_now_ms(), &u->slot)) {
-            return WR_UP_PICK;
-        }
+    /* The slot is kept: who waits in the queue does not get it in between (U2.6). */
+    if (out.action == WR_RETRY_SAME && wr_pick_again(&u->slot, wr_now_ms())) {
         if (new_try(u, u->try->addr) != WR_OK) {
             return fail_with(u, 500);
         }
         wr_attempt_begin(u, WR_ATTEMPT_FRESH);
         return WR_UP_TRY;
-    case WR_RETRY_GIVE_UP:
-        break;
+    }
+    wr_peer_slot_release(&u->slot, out.outcome, wr_now_ms());
+    if (out.outcome == WR_OUTCOME_FAILED && tried.members->has_accounting &&
+        !wr_peer_is_healthy(tried.member, wr_now_ms())) {
+        wr_up_report_disabled(u);
+    }
+    if (out.action != WR_RETRY_GIVE_UP) {
+        return WR_UP_PICK;
     }
     if (cause == WR_CAUSE_CLIENT_BODY) {
         return fail_with(u, u->fail_status);

@@ -114,11 +114,14 @@ uint64_t wr_peer_due_ms(const struct wr_member *m)
     return m->max_fails == 0 || fails_of(w) < m->max_fails ? 0 : since_of(w) + m->fail_timeout_ms;
 }
 
-/* WR_OUT peers whose time is over are taken by one prober. False: another one was faster. */
-static bool claim_probe(const struct wr_member *m, uint64_t now_ms, bool *ret_probe)
+bool wr_peer_claim(const struct wr_member *m, uint64_t now_ms, bool *ret_probe)
 {
     uint64_t w = wr_load_acq(&m->peer->health);
 
+    if (m->max_fails == 0) {
+        *ret_probe = false;
+        return true;
+    }
     do {
         if (fails_of(w) < m->max_fails) {
             *ret_probe = false;
@@ -149,7 +152,7 @@ bool wr_peer_acquire(const struct wr_member *m, uint64_t now_ms, bool has_accoun
         /* Read by least_conn and by status; no order is needed. */
         wr_add_rlx(&m->peer->active, 1);
     }
-    if (has_accounting && m->max_fails != 0 && !claim_probe(m, now_ms, &is_probe)) {
+    if (has_accounting && !wr_peer_claim(m, now_ms, &is_probe)) {
         wr_peer_leave(m);
         return false;
     }

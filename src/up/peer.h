@@ -76,6 +76,10 @@ enum wr_status wr_peer_get(struct wr_fixtures *r, struct wr_gen *g, struct wr_st
 bool wr_peer_is_healthy(const struct wr_member *m, uint64_t now_ms);
 /* When a peer that is out may be probed; 0: it is not out. */
 uint64_t wr_peer_due_ms(const struct wr_member *m);
+/* May a request that has a slot go there? When the peer is out but due, one gets the right to
+ * probe.
+ */
+bool wr_peer_claim(const struct wr_member *m, uint64_t now_ms, bool *ret_probe);
 /*
  * Takes a slot (max_conns) and, when the peer is out but due, the right to probe. False: another
  * was faster, or full: pick again. *ret_probe: this attempt is the probe.

@@ -302,15 +302,18 @@ void wr_picker_adopt(struct wr_picker *p, const struct wr_peer_slot *s)
     p->tier = p->tier != 0 || s->member->is_backup;
 }
 
-bool wr_pick_again(const struct wr_peer_slot *old, uint64_t now_ms, struct wr_peer_slot *ret)
+bool wr_pick_again(struct wr_peer_slot *s, uint64_t now_ms)
 {
-    struct wr_peer_slot s = *old;
-
-    if (!wr_peer_acquire(old->member, now_ms, old->members->has_accounting, &s.is_probe)) {
+    if (s->is_probe) {
+        return true;
+    }
+    if (s->members->has_accounting && !wr_peer_claim(s->member, now_ms, &s->is_probe)) {
         return false;
     }
-    hold(&s, old->members, old->member, now_ms);
-    *ret = s;
+    if (s->is_timed) {
+        wr_add_rlx(&s->member->peer->began_sum, now_ms - s->began_ms);
+    }
+    s->began_ms = now_ms;
     return true;
 }
 

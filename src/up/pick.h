@@ -49,8 +49,9 @@ bool wr_pick_member(const struct wr_members *m, uint32_t i, uint64_t now_ms,
                     struct wr_peer_slot *ret) WR_MUST_CHECK;
 /* A slot that was taken for this request by wr_pick_member: its member counts as tried. */
 void wr_picker_adopt(struct wr_picker *p, const struct wr_peer_slot *s);
-/* Takes the same member again (a stale idle connection, U2.6); false when it is full or out now. */
-bool wr_pick_again(const struct wr_peer_slot *old, uint64_t now_ms, struct wr_peer_slot *ret);
+/* The slot is kept for another attempt (a stale idle connection, U2.6); false: the member is out by
+ * now. */
+bool wr_pick_again(struct wr_peer_slot *s, uint64_t now_ms);
 /* The head of the peer's answer is here: for least_time. */
 void wr_peer_slot_note_head(const struct wr_peer_slot *s, uint64_t now_ms);
 /* Idempotent. */

@@ -153,6 +153,32 @@ def test_second_try_may_wait(weir, origin):
     assert second.read_response().text == "s"
 
 
+def test_stale_connection_keeps_the_slot(weir, origin):  # U2.6
+    """The request that met it goes to the same peer again, before the one that waits."""
+    go = threading.Event()
+
+    def stale(conn):
+        conn.read_request()
+        conn.reply(b"1")
+        conn.read_request()
+        conn.wait(go)
+
+    def good(conn):
+        for request in conn.requests():
+            conn.reply(request.target.encode())
+    up = origin([stale, good, good])
+    server = start(weir, ["{s} max_conns=1"], {"s": up}, "queue 10;", workers=1, conf=GROUP + "location /status { return 200; }")
+    assert server.get("/").text == "1"
+    first = ask(server, "/first")
+    up.wait_requests(2)
+    second = ask(server, "/second")
+    wait_for(lambda: server.get("/status").status == 200, "both to be with the server")
+    go.set()
+    assert first.read_response().text == "/first"
+    assert second.read_response().text == "/second"
+    assert [r.target for r in up.requests] == ["/", "/first", "/first", "/second"]
+
+
 def test_backups_are_waited_for_too(weir, origin):
     go = threading.Event()
     up = {n: hold(origin, go, n.encode()) for n in "ab"}
