@@ -23,7 +23,7 @@
 
 #define SCAN_MAX  32
 #define LOOKS     4
-#define FIXES_MAX 64          /* corrections of the first one in a pick, while other threads run */
+#define FIXES_MAX 16          /* corrections of the first one in a pick, while other threads run */
 #define PARKED    0x80000000u /* in pos */
 #define NOWHERE   UINT32_MAX
 #define TURN_ONE  (UINT64_C(1) << 32)
