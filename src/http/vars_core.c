@@ -670,11 +670,12 @@ GETTER(get_sent_trailer)
  */
 
 #define NC WR_VAR_NOCACHE
+#define CH WR_VAR_CHANGEABLE
 
 /* clang-format off */
 static const struct wr_var rows[] = {
     {"arg_",                       get_arg,                0,                       WR_VAR_PREFIX | NC},
-    {"args",                       get_text,               TEXT_ARGS,               NC                },
+    {"args",                       get_text,               TEXT_ARGS,               NC | CH           },
     {"binary_remote_addr",         get_binary_remote_addr, 0,                       0                 },
     {"body_bytes_sent",            get_num,                NUM_BODY_BYTES_SENT,     WR_VAR_LATE       },
     {"bytes_sent",                 get_num,                NUM_BYTES_SENT,          WR_VAR_LATE       },
@@ -692,7 +693,7 @@ static const struct wr_var rows[] = {
     {"https",                      get_text,               TEXT_HTTPS,              0                 },
     {"is_args",                    get_text,               TEXT_IS_ARGS,            NC                },
     {"is_request_port",            get_text,               TEXT_IS_REQUEST_PORT,    0                 },
-    {"limit_rate",                 get_num,                NUM_LIMIT_RATE,          NC                },
+    {"limit_rate",                 get_num,                NUM_LIMIT_RATE,          NC | CH           },
     {"msec",                       get_msec,               0,                       NC                },
     {"nginx_version",              get_text,               TEXT_VERSION,            0                 },
     {"pid",                        get_num,                NUM_PID,                 0                 },
