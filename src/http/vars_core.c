@@ -666,6 +666,38 @@ GETTER(get_sent_trailer)
     return r->stream->trailers_out ? join_fields(r, r->stream->trailers_out, rest, ret) : WR_EOF;
 }
 
+/* ---- variables that may be set -----------------------------------------------------------------
+ */
+
+static enum wr_status store_args(struct wr_req *r, struct wr_str value)
+{
+    r->uri.args = value;
+    r->uri.has_args = value.len > 0;
+    r->uri_changed = true;
+    return WR_OK;
+}
+
+static enum wr_status store_limit_rate(struct wr_req *r, struct wr_str value)
+{
+    uint64_t rate = 0;
+
+    if (wr_num_parse_size(value, UINT32_MAX, &rate) != WR_OK) {
+        wr_log(&r->log, WR_LOG_ERROR, "invalid $limit_rate \"%.*s\"", WR_STR_ARG(value));
+        return WR_OK;
+    }
+    r->limit_rate = rate;
+    r->is_limit_set = true;
+    return WR_OK;
+}
+
+wr_var_store_fn *wr_vars_core_store(struct wr_str name)
+{
+    if (wr_str_ieq(name, WR_STR("args"))) {
+        return store_args;
+    }
+    return wr_str_ieq(name, WR_STR("limit_rate")) ? store_limit_rate : NULL;
+}
+
 /* ---- rows --------------------------------------------------------------------------------------
  */
 

@@ -21,11 +21,17 @@
 #include "mod/static.h"
 #include "observe/access_log.h"
 
+/* A test's own modules, each with a comma behind it. */
+#ifndef FULL_KIT_MORE
+#    define FULL_KIT_MORE
+#endif
+
 static const struct wr_module *const full_modules[] = {
-    &kit_core,         &wr_vars_core_module,     &wr_map_module,
-    &wr_geo_module,    &wr_split_clients_module, &wr_range_module,
-    &wr_static_module, &wr_rewrite_module,       &wr_access_log_module,
-    &kit_say};
+    FULL_KIT_MORE & kit_core, &wr_vars_core_module,
+    &wr_map_module,           &wr_geo_module,
+    &wr_split_clients_module, &wr_range_module,
+    &wr_static_module,        &wr_rewrite_module,
+    &wr_access_log_module,    &kit_say};
 
 static void full_boot(void)
 {
