@@ -172,32 +172,52 @@ enum wr_status wr_location_set(struct wr_conf *cf, const struct wr_dir *dir,
     return wr_conf_apply(cf, node, l->scope) == WR_ENOMEM ? WR_ENOMEM : st;
 }
 
-enum wr_status wr_location_new_noname(struct wr_conf *cf, enum wr_ctx ctx,
-                                      const struct wr_node *node, struct wr_location **ret)
+/* l becomes the location of this scope, which has no name, and is known to the one around it. */
+static void link_noname(struct wr_scope *s, struct wr_location *l)
 {
-    struct wr_location *l = NULL, *outer = cf->scope->data;
-    enum wr_status st = new_location(cf, node, ctx, &l);
+    struct wr_location *outer = s->parent->data;
 
-    if (st != WR_OK) {
-        return st;
-    }
+    l->scope = s;
+    l->node = s->node;
     l->kind = WR_LOC_NONAME;
     l->parent = outer;
     l->name = outer->name;
     l->next = outer->nonames;
     outer->nonames = l;
-    *ret = l;
-    return WR_OK;
+    s->data = l;
+}
+
+enum wr_status wr_location_new_noname(struct wr_conf *cf, enum wr_ctx ctx,
+                                      const struct wr_node *node, struct wr_location **ret)
+{
+    struct wr_location *l = NULL;
+    enum wr_status st = new_location(cf, node, ctx, &l);
+
+    if (st == WR_OK) {
+        link_noname(l->scope, l);
+        *ret = l;
+    }
+    return st;
 }
 
 enum wr_status wr_location_here(struct wr_conf *cf, struct wr_location **ret)
 {
     struct wr_scope *s = cf->scope;
+    struct wr_location *l = s->data;
 
-    *ret =
-        s->ctx == WR_CTX_LOCATION || s->ctx == WR_CTX_IF_LOCATION || s->ctx == WR_CTX_LIMIT_EXCEPT
-            ? s->data
-            : NULL;
+    if (s->ctx != WR_CTX_LOCATION && s->ctx != WR_CTX_IF_LOCATION &&
+        s->ctx != WR_CTX_LIMIT_EXCEPT) {
+        *ret = NULL;
+        return WR_OK;
+    }
+    if (!l) {
+        l = wr_arena_zalloc(cf->arena, sizeof(*l));
+        if (!l) {
+            return wr_conf_nomem(cf);
+        }
+        link_noname(s, l);
+    }
+    *ret = l;
     return WR_OK;
 }
 

@@ -98,7 +98,8 @@ enum wr_status wr_location_new_noname(struct wr_conf *cf, enum wr_ctx ctx,
                                       const struct wr_node *node,
                                       struct wr_location **ret) WR_MUST_CHECK;
 /*
- * The location whose block is being applied (cf->scope); NULL at the levels of http and server.
+ * The location whose block is being applied (cf->scope), made at the first call for a block without
+ * a name whose scope was made without one; NULL at the levels of http and server.
  */
 enum wr_status wr_location_here(struct wr_conf *cf, struct wr_location **ret) WR_MUST_CHECK;
 

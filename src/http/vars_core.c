@@ -257,15 +257,16 @@ GETTER(get_content_type)
     return put_or_absent(h ? h->value : WR_STR_NULL, ret);
 }
 
-/* nginx compares names of cookies without case, and so do variables. */
+/* nginx compares names of cookies without case and skips blanks around '=', and so do variables. */
 static bool find_cookie(struct wr_str value, struct wr_str name, struct wr_str *ret)
 {
     struct wr_str pair;
 
     while (wr_str_split(&value, ';', &pair)) {
-        pair = wr_str_trim(pair);
-        if (pair.len > name.len && pair.ptr[name.len] == '=' && wr_str_has_iprefix(pair, name)) {
-            *ret = wr_str_sub(pair, name.len + 1, SIZE_MAX);
+        size_t eq = wr_str_find(pair, '=');
+
+        if (eq < pair.len && wr_str_ieq(wr_str_trim(wr_str_sub(pair, 0, eq)), name)) {
+            *ret = wr_str_trim(wr_str_sub(pair, eq + 1, SIZE_MAX));
             return true;
         }
     }
