@@ -216,7 +216,7 @@ static enum wr_status add_range(struct wr_conf *cf, const struct wr_node *n, str
     return st == WR_OK ? st : wr_conf_nomem(cf);
 }
 
-/* "ranges;", "proxy_recursive;". WR_EOF: it is neither. */
+/* "ranges;", "proxy_recursive;", "volatile;". WR_EOF: it is none of them. */
 static enum wr_status take_switch(struct wr_conf *cf, const struct wr_node *n, struct geo_table *t)
 {
     if (wr_str_eq_z(n->name, "ranges")) {
@@ -230,6 +230,10 @@ static enum wr_status take_switch(struct wr_conf *cf, const struct wr_node *n, s
     }
     if (wr_str_eq_z(n->name, "proxy_recursive")) {
         t->is_recursive = true;
+        return WR_OK;
+    }
+    if (wr_str_eq_z(n->name, "volatile")) {
+        t->row.flags |= WR_VAR_NOCACHE;
         return WR_OK;
     }
     return WR_EOF;

@@ -113,12 +113,23 @@ static enum wr_status make_url(struct wr_req *r, const struct op_rewrite *op, st
     return st;
 }
 
+static enum wr_rewrite_next fail(struct wr_rewrite_run *run, enum wr_status st)
+{
+    if (st == WR_ELIMIT) {
+        wr_log(&run->r->log, WR_LOG_ERROR, "the rewritten URI is longer than %u bytes",
+               (unsigned)WR_VAR_TEXT_MAX);
+    }
+    return wr_rewrite_fail(run);
+}
+
 static enum wr_rewrite_next redirect(struct wr_rewrite_run *run, const struct op_rewrite *op)
 {
     struct wr_str url = WR_STR_NULL;
 
-    if (make_url(run->r, op, &url) != WR_OK) {
-        return wr_rewrite_fail(run);
+    enum wr_status st = make_url(run->r, op, &url);
+
+    if (st != WR_OK) {
+        return fail(run, st);
     }
     if (run->conf->log) {
         wr_log(&run->r->log, WR_LOG_NOTICE, "rewritten redirect: \"%.*s\"", WR_STR_ARG(url));
@@ -192,7 +203,7 @@ static enum wr_rewrite_next run_rewrite(struct wr_rewrite_run *run, const struct
         st = change_uri(run, op);
     }
     if (st != WR_OK) {
-        return wr_rewrite_fail(run);
+        return fail(run, st);
     }
     switch ((enum flag)op->flag) {
     case FLAG_NONE:

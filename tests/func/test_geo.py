@@ -100,6 +100,13 @@ def test_last_address_of_all(weir):
     assert [server.get("/?a=" + a).text for a in ("255.255.255.255", "254.255.255.255", "foo")] == ["[z]", "[]", "[z]"]
 
 
+@pytest.mark.weir_only("newer than nginx 1.22")
+def test_volatile(weir):
+    server = weir("""location / { set $a 1.1.1.1; set $b "$fix$vol"; set $a 2.2.2.2; return 200 "$b $fix$vol"; }""", http="""
+        geo $a $fix { 1.1.1.1 one; 2.2.2.2 two; } geo $a $vol { volatile; 1.1.1.1 one; 2.2.2.2 two; }""")
+    assert server.get("/").text == "oneone onetwo"
+
+
 # 100,000 entries, against a second way to find them
 
 def test_large(weir):

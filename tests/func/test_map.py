@@ -10,7 +10,7 @@ import pytest
 HTTP = r"""
     map_hash_max_size 4096;
     map_hash_bucket_size 128;
-    map $arg_a $str { Ab 1; default d; '' empty; \default lit; \~x tilde; *.x star; .y dot; "c c" blank; }
+    map $arg_a $str { Ab 1; default d; '' empty; \default lit; \~x tilde; \include inc; \volatile vol; \hostnames hn; *.x star; .y dot; "c c" blank; }
     map $arg_a $nodef { a 1; }
     map $arg_a $host_ {
         hostnames; www.a.com exact; *.a.com lead; .b.com dotb; *.x.b.com xb; a.* trail; a.b.* trail2; ~^re re; default d;
@@ -53,7 +53,7 @@ def value(server, name, target, headers=()):
 
 
 @pytest.mark.parametrize("arg,expect", [
-    ("ab", "1"), ("AB", "1"), ("aB", "1"), ("", "empty"), ("default", "lit"), ("~x", "tilde"), ("q.x", "d"), ("*.x", "star"),
+    ("ab", "1"), ("AB", "1"), ("aB", "1"), ("", "empty"), ("default", "lit"), ("include", "inc"), ("volatile", "vol"), ("hostnames", "hn"), ("~x", "tilde"), ("q.x", "d"), ("*.x", "star"),
     (".y", "dot"), ("y", "d"), ("abc", "d"), ("a", "d")])
 def test_strings(server, arg, expect):
     assert value(server, "str", "/?a=" + arg) == expect

@@ -164,6 +164,18 @@ def test_recursive_error_pages(weir, server, status, text):
     assert resp.status == status and (resp.text == text if text else "<title>403" in resp.text)
 
 
+@pytest.mark.weir_only("nginx has no bound")
+def test_uris_are_bounded(weir):
+    server = weir("""location / { rewrite ^ /x?$args&a; } location /r { rewrite ^(.*)$ /$args$args$args$args$args$args$args$args redirect; }
+        location /s { set $a $args$args$args$args; set $a $a$a$a$a; return 200 $a; }""")
+    args = "a" * 7000
+    assert server.get("/?" + args).status == 500
+    server.wait_log("the rewritten URI is longer than 65536 bytes")
+    assert server.get("/r?" + args).status == 302
+    assert server.get("/s?" + args).status == 500
+    server.wait_log('the text of ".*" is longer than 65536 bytes')
+
+
 # set
 
 @pytest.mark.parametrize("server,target,text", [
