@@ -58,7 +58,8 @@ static enum wr_status whole_uri(struct wr_req *r, struct wr_str *ret)
 
 static enum wr_status target_uri(struct wr_req *r, const struct proxy_pass *p, struct wr_str *ret)
 {
-    return p->has_uri ? make_uri(r, p->uri, p->location_len, ret) : whole_uri(r, ret);
+    return p->has_uri && !r->uri_in_place ? make_uri(r, p->uri, p->location_len, ret)
+                                          : whole_uri(r, ret);
 }
 
 /* A group's name, an address; WR_EOF: a name that only a resolver could tell. */
