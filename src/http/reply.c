@@ -191,6 +191,7 @@ void wr_reply_redirect(struct wr_req *r, unsigned status, struct wr_str location
         wr_req_cancel(r, WR_REASON_NOMEM);
         return;
     }
+    r->err_status = 0; /* also where an error page leads elsewhere */
     wr_reply_page(r, status);
 }
 
