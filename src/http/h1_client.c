@@ -97,7 +97,7 @@ static void want_in(struct h1_client *c, bool on)
 {
     if (c->is_in_on != on && !c->is_eof && !c->is_broken) {
         c->is_in_on = on;
-        wr_io_want_in(&c->pc.conn->io, on);
+        wr_conn_want_in(c->pc.conn, on);
     }
 }
 

@@ -62,6 +62,9 @@ struct wr_h1_sink {
  */
 enum wr_status wr_h1_serve(int fd, const struct wr_addr *peer, struct wr_h1_sink *sink,
                            struct wr_h1_server **ret) WR_MUST_CHECK;
+/* The same for a connection that was opened with wr_h1_conn_size and is some other owner's. */
+struct wr_h1_server *wr_h1_take(struct wr_conn *conn, struct wr_h1_sink *sink);
+size_t wr_h1_conn_size(void);
 /* For the sink's list of connections. */
 struct wr_list *wr_h1_server_node(struct wr_h1_server *c);
 struct wr_h1_server *wr_h1_server_of_node(struct wr_list *n);

@@ -173,9 +173,14 @@ void wr_conn_close(struct wr_conn *c, enum wr_io_close_how how)
         return;
     }
     c->is_closed = true;
-    for (struct wr_link *l = c->link; l != NULL; l = l->next) {
-        l->ops->close(l);
+    while (c->link != &c->sock_link) {
+        struct wr_link *l = c->link;
+
+        /* It may be gone afterwards. */
+        c->link = l->next;
+        l->ops->close(l, how == WR_IO_CLOSE_FIN);
     }
+    c->link->ops->close(c->link, how == WR_IO_CLOSE_FIN);
     wr_io_close(&c->io, how);
     wr_task_cancel(&c->task);
     c->task.run = run_closed;
@@ -192,6 +197,26 @@ int wr_conn_detach(struct wr_conn *c)
     fd = wr_io_detach(&c->io);
     wr_conn_close(c, WR_IO_CLOSE_FIN);
     return fd;
+}
+
+void wr_conn_push(struct wr_conn *c, struct wr_link *l)
+{
+    wr_obj_check(c, WR_CONN_MAGIC);
+    WR_ASSERT(!c->is_closed && l->next == c->link);
+    c->link = l;
+}
+
+bool wr_conn_has_bytes(const struct wr_conn *c)
+{
+    return c->io.rx != NULL || (c->link->ops->has_bytes && c->link->ops->has_bytes(c->link));
+}
+
+void wr_conn_want_in(struct wr_conn *c, bool on)
+{
+    wr_io_want_in(&c->io, on);
+    if (on && c->link->ops->has_bytes && c->link->ops->has_bytes(c->link)) {
+        wr_task_wake(&c->task);
+    }
 }
 
 void wr_conn_peer_addr(const struct wr_conn *c, struct wr_addr *ret)

@@ -36,6 +36,7 @@ struct wr_conn {
     uint32_t magic;
     uint32_t _size; /* of the whole allocation */
     bool is_closed;
+    bool is_tls;   /* accepted where TLS is spoken, whether the client does or not */
     bool is_debug; /* of a client that debug_connection names; set by who accepts */
     uint64_t no;   /* serial number in the process: $connection, "*17" in logs */
     struct wr_io io;
@@ -86,6 +87,12 @@ void wr_conn_close(struct wr_conn *c, enum wr_io_close_how how);
  * link.
  */
 int wr_conn_detach(struct wr_conn *c);
+/* l, whose next is the top, is the top from now on; the connection closes it. */
+void wr_conn_push(struct wr_conn *c, struct wr_link *l);
+/* Are bytes here that were not taken? */
+bool wr_conn_has_bytes(const struct wr_conn *c);
+/* wr_io_want_in, which knows of the io only. */
+void wr_conn_want_in(struct wr_conn *c, bool on);
 /* Full addresses; the local one costs one getsockname the first time. family 0 for unix. */
 void wr_conn_peer_addr(const struct wr_conn *c, struct wr_addr *ret);
 void wr_conn_local_addr(struct wr_conn *c, struct wr_addr *ret);

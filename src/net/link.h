@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * link.h: a stackable transport. The bottom link is the socket (net/link_sock.c); TLS and PROXY
- * stack on it later. Bytes that arrive come as chunk slices, bytes to send are pieces that stay
+ * link.h: a stackable transport. The bottom link is the socket (net/link_sock.c), TLS stacks on it
+ * (tls/link_tls.c). Bytes that arrive come as chunk slices, bytes to send are pieces that stay
  * put. A link belongs to its connection and thread. Links never call up: they wake conn->io.task.
  */
 #ifndef WR_NET_LINK_H
@@ -34,7 +34,10 @@ struct wr_link_ops {
     enum wr_status (*send_pipe)(struct wr_link *l, struct wr_kpipe *k, size_t n, size_t *ret_n);
     /* No more bytes from us. */
     enum wr_status (*shutdown)(struct wr_link *l);
-    void (*close)(struct wr_link *l);
+    /* is_clean: the other side may be told that all was said. */
+    void (*close)(struct wr_link *l, bool is_clean);
+    /* Bytes that recv would give and no fact of the io tells of; NULL: there are never any. */
+    bool (*has_bytes)(struct wr_link *l);
 };
 
 struct wr_link {

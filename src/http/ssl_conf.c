@@ -1,0 +1,669 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ssl_conf.c: the `ssl_*` directives. Setters keep words and paths; when all servers and ports are
+ * known (done), each server that has certificates, or refuses handshakes, gets a context. Servers
+ * that say nothing of their own share their http{}'s struct, and so its context.
+ *
+ * Files are read through the configuration's source: by the supervisor, which may be root, and by
+ * the worker from the bundle. Copies of keys are wiped once the context is made. Zones of
+ * ssl_session_cache are fixtures: sessions survive a reload. Messages are nginx's, with the place
+ * of the directive where nginx tells none. Control thread only.
+ */
+#include "http/ssl_conf.h"
+
+#include "base/mem.h"
+#include "base/num.h"
+#include "conf/gen.h"
+#include "http/core_conf.h"
+
+#define FILE_MAX    ((size_t)16 << 20)
+#define PASSWORDS   1024u /* lines of a password file */
+#define ERROR_MAX   4096
+#define ZONE_MIN    (32u << 10)
+#define ZONE_MAX    ((uint64_t)4 << 30)
+#define RECORD_MAX  16384u
+#define BUILTIN_MAX (1u << 30)
+
+/* ---- setters --------------------------------------------------------------------------------- */
+
+/* Where files of certificates may come from, too. */
+static bool is_foreign(struct wr_str s)
+{
+    return wr_str_has_prefix(s, WR_STR("data:")) || wr_str_has_prefix(s, WR_STR("engine:")) ||
+           wr_str_has_prefix(s, WR_STR("store:"));
+}
+
+static enum wr_status read_path(struct wr_conf *cf, const struct wr_node *n,
+                                struct wr_ssl_path *ret)
+{
+    struct wr_str s = wr_node_arg(n, 0);
+
+    *ret = (struct wr_ssl_path){.node = n};
+    if (s.len == 0) {
+        return WR_OK; /* none, and none of the level around */
+    }
+    return wr_conf_path(cf, s, WR_PATH_CONF, &ret->path);
+}
+
+static enum wr_status set_path(struct wr_conf *cf, const struct wr_dir *dir,
+                               const struct wr_node *node, void *conf)
+{
+    return read_path(cf, node, (struct wr_ssl_path *)(void *)((char *)conf + dir->offset));
+}
+
+static enum wr_status add_path(struct wr_conf *cf, const struct wr_dir *dir,
+                               const struct wr_node *node, void *conf)
+{
+    struct wr_ssl_paths *ps = (struct wr_ssl_paths *)(void *)((char *)conf + dir->offset);
+    struct wr_str s = wr_node_arg(node, 0);
+    struct wr_ssl_path *p;
+
+    if (wr_str_find(s, '$') < s.len) {
+        return wr_conf_err_arg(cf, node, 0, "variables in \"%.*s\" are not supported yet",
+                               WR_STR_ARG(node->name));
+    }
+    if (is_foreign(s)) {
+        return wr_conf_err_arg(cf, node, 0, "\"%.*s\" takes the name of a file only",
+                               WR_STR_ARG(node->name));
+    }
+    p = wr_array_push(cf->arena, ps);
+    return p ? read_path(cf, node, p) : wr_conf_nomem(cf);
+}
+
+static enum wr_status set_text(struct wr_conf *cf, const struct wr_dir *dir,
+                               const struct wr_node *node, void *conf)
+{
+    struct wr_ssl_text *t = (struct wr_ssl_text *)(void *)((char *)conf + dir->offset);
+
+    t->node = node;
+    return wr_arena_dup(cf->arena, wr_node_arg(node, 0), &t->text) == WR_OK ? WR_OK
+                                                                            : wr_conf_nomem(cf);
+}
+
+static enum wr_status add_command(struct wr_conf *cf, const struct wr_dir *dir,
+                                  const struct wr_node *node, void *conf)
+{
+    struct wr_ssl_commands *cs = &((struct wr_ssl_srv *)conf)->commands;
+    struct wr_ssl_command *c = wr_array_push(cf->arena, cs);
+
+    (void)dir;
+    if (!c) {
+        return wr_conf_nomem(cf);
+    }
+    c->node = node;
+    if (wr_arena_dup(cf->arena, wr_node_arg(node, 0), &c->cmd.name) != WR_OK ||
+        wr_arena_dup(cf->arena, wr_node_arg(node, 1), &c->cmd.value) != WR_OK) {
+        return wr_conf_nomem(cf);
+    }
+    return WR_OK;
+}
+
+static enum wr_status bad_cache(struct wr_conf *cf, const struct wr_node *n, uint32_t i)
+{
+    return wr_conf_err_arg(cf, n, i, "invalid session cache \"%.*s\"",
+                           WR_STR_ARG(wr_node_arg(n, i)));
+}
+
+/* "NAME:SIZE" of shared:NAME:SIZE. */
+static enum wr_status read_zone(struct wr_conf *cf, const struct wr_node *n, uint32_t i,
+                                struct wr_str s, struct wr_ssl_sessions *ret)
+{
+    size_t colon = wr_str_find(s, ':');
+    uint64_t size = 0;
+
+    if (colon == 0 || colon == s.len ||
+        wr_num_parse_size(wr_str_sub(s, colon + 1, s.len), ZONE_MAX, &size) != WR_OK) {
+        return bad_cache(cf, n, i);
+    }
+    if (size < ZONE_MIN) {
+        return wr_conf_err_arg(cf, n, i, "session cache \"%.*s\" is too small",
+                               WR_STR_ARG(wr_node_arg(n, i)));
+    }
+    ret->zone = wr_str_sub(s, 0, colon);
+    ret->zone_size = size;
+    return WR_OK;
+}
+
+static enum wr_status set_sessions(struct wr_conf *cf, const struct wr_dir *dir,
+                                   const struct wr_node *node, void *conf)
+{
+    struct wr_ssl_sessions ss = {.mode = WR_TLS_SESSIONS_KEPT, .node = node};
+    enum wr_status st = WR_OK;
+
+    for (uint32_t i = 0; i < node->arg_cnt && st == WR_OK; i++) {
+        struct wr_str s = wr_node_arg(node, i);
+        uint64_t size = 0;
+
+        if (wr_str_eq_z(s, "off")) {
+            ss.mode = WR_TLS_SESSIONS_OFF;
+        } else if (wr_str_eq_z(s, "none")) {
+            ss.mode = WR_TLS_SESSIONS_NONE;
+        } else if (wr_str_eq_z(s, "builtin")) {
+            ss.is_builtin = true;
+        } else if (wr_str_has_prefix(s, WR_STR("builtin:"))) {
+            ss.is_builtin = true;
+            if (wr_num_parse_u64(wr_str_sub(s, 8, s.len), BUILTIN_MAX, &size) != WR_OK) {
+                st = bad_cache(cf, node, i);
+            }
+            ss.builtin_size = (uint32_t)size;
+        } else if (wr_str_has_prefix(s, WR_STR("shared:"))) {
+            st = read_zone(cf, node, i, wr_str_sub(s, 7, s.len), &ss);
+        } else {
+            st = bad_cache(cf, node, i);
+        }
+    }
+    if (st == WR_OK) {
+        *(struct wr_ssl_sessions *)(void *)((char *)conf + dir->offset) = ss;
+    }
+    return st;
+}
+
+/* ---- zones of sessions ----------------------------------------------------------------------- */
+
+struct zone {
+    struct wr_fixture fixture; /* first */
+    struct wr_tls_cache *cache;
+};
+
+/* While a configuration is built: each name has one size. */
+struct ssl_main {
+    struct wr_conf_head head;
+
+    struct ssl_zone_seen {
+        struct wr_str name;
+        uint64_t size;
+        struct ssl_zone_seen *next;
+    } * zones;
+};
+
+static void free_zone(struct wr_fixture *f)
+{
+    struct zone *z = wr_container_of(f, struct zone, fixture);
+
+    wr_tls_cache_unref(z->cache);
+    wr_mem_free(z);
+}
+
+static const struct wr_fixture_ops zone_ops = {.kind = "ssl_session_cache", .free = free_zone};
+
+static enum wr_status check_zone(struct wr_conf *cf, const struct wr_ssl_sessions *ss)
+{
+    struct ssl_main *m = wr_scope_get(cf->gen->root, &wr_ssl_conf, WR_KIND_MAIN);
+    struct ssl_zone_seen *z = m->zones;
+
+    while (z && !wr_str_eq(z->name, ss->zone)) {
+        z = z->next;
+    }
+    if (z && z->size != ss->zone_size) {
+        return wr_conf_err(cf, ss->node,
+                           "the size %llu of shared memory zone \"%.*s\" conflicts with already "
+                           "declared size %llu",
+                           (unsigned long long)ss->zone_size, WR_STR_ARG(ss->zone),
+                           (unsigned long long)z->size);
+    }
+    if (!z) {
+        z = wr_arena_zalloc(cf->arena, sizeof(*z));
+        if (!z) {
+            return wr_conf_nomem(cf);
+        }
+        *z = (struct ssl_zone_seen){.name = ss->zone, .size = ss->zone_size, .next = m->zones};
+        m->zones = z;
+    }
+    return WR_OK;
+}
+
+/* The cache of the zone, this generation's and the ones' before it. */
+static enum wr_status find_zone(struct wr_conf *cf, const struct wr_ssl_sessions *ss,
+                                struct wr_tls_cache **ret)
+{
+    struct wr_fixtures *all = cf->opts->fixtures;
+    struct wr_fixture *f;
+    enum wr_status st = check_zone(cf, ss);
+
+    if (st != WR_OK || !all) {
+        return st; /* a dry run keeps nothing */
+    }
+    f = wr_fixtures_get(all, &zone_ops, ss->zone, ss->zone_size);
+    if (!f) {
+        struct zone *z = wr_mem_alloc(sizeof(*z));
+
+        z->cache = wr_tls_cache_new((size_t)ss->zone_size);
+        if (!z->cache ||
+            wr_fixtures_add(all, &z->fixture, &zone_ops, ss->zone, ss->zone_size) != WR_OK) {
+            free_zone(&z->fixture);
+            return wr_conf_nomem(cf);
+        }
+        f = &z->fixture;
+    }
+    *ret = wr_container_of(f, struct zone, fixture)->cache;
+    return wr_gen_use(cf->gen, f) == WR_OK ? WR_OK : wr_conf_nomem(cf);
+}
+
+/* ---- contexts -------------------------------------------------------------------------------- */
+
+/* Everything that is read for one context. */
+struct making {
+    struct wr_conf *cf;
+    const struct wr_ssl_srv *s;
+    struct wr_tls_server_opts o;
+    struct wr_tls_pair *pairs;
+    struct wr_str *passwords;
+    struct wr_tls_file *ticket_keys;
+    struct wr_tls_command *commands;
+};
+
+static enum wr_status read_file(struct wr_conf *cf, const struct wr_ssl_path *p,
+                                struct wr_tls_file *ret)
+{
+    struct wr_conf_fault fault = {NULL, 0};
+    enum wr_status st;
+
+    *ret = (struct wr_tls_file){.name = p->path};
+    if (p->path.len == 0) {
+        return WR_OK;
+    }
+    st = wr_conf_read(cf, p->path, FILE_MAX, &ret->bytes, &fault);
+    if (st == WR_ESYS) {
+        ret->err = fault.err;
+        return WR_OK;
+    }
+    if (st == WR_ELIMIT) {
+        return wr_conf_err_arg(cf, p->node, 0, "\"%.*s\" is too large", WR_STR_ARG(p->path));
+    }
+    return st == WR_OK ? WR_OK : wr_conf_nomem(cf);
+}
+
+/* Files whose absence nginx words in its plain way. */
+static enum wr_status must_read(struct wr_conf *cf, const struct wr_ssl_path *p,
+                                struct wr_tls_file *ret)
+{
+    enum wr_status st = read_file(cf, p, ret);
+
+    if (st == WR_OK && ret->err != 0) {
+        return wr_conf_err_arg(cf, p->node, 0, "open() \"%.*s\" failed (%d: %s)",
+                               WR_STR_ARG(p->path), ret->err, wr_log_errno_text(ret->err));
+    }
+    return st;
+}
+
+static enum wr_status read_passwords(struct making *m)
+{
+    struct wr_tls_file f;
+    struct wr_str rest, line;
+    enum wr_status st = must_read(m->cf, &m->s->password_file, &f);
+    uint32_t cnt = 0;
+
+    if (st != WR_OK || f.bytes.len == 0) {
+        return st;
+    }
+    rest = f.bytes;
+    while (cnt < PASSWORDS && wr_str_split(&rest, '\n', &line)) {
+        cnt++;
+    }
+    m->passwords = wr_arena_zalloc(m->cf->arena, cnt * sizeof(*m->passwords));
+    if (!m->passwords) {
+        return wr_conf_nomem(m->cf);
+    }
+    rest = f.bytes;
+    cnt = 0;
+    while (cnt < PASSWORDS && wr_str_split(&rest, '\n', &line)) {
+        if (line.len > 0 && line.ptr[line.len - 1] == '\r') {
+            line.len--;
+        }
+        if (line.len > 0) {
+            m->passwords[cnt++] = line;
+        }
+    }
+    m->o.passwords = m->passwords;
+    m->o.password_cnt = cnt;
+    return WR_OK;
+}
+
+static enum wr_status read_pairs(struct making *m)
+{
+    const struct wr_ssl_srv *s = m->s;
+    enum wr_status st = WR_OK;
+
+    m->pairs = wr_arena_zalloc(m->cf->arena, s->certs.cnt * sizeof(*m->pairs));
+    if (!m->pairs) {
+        return wr_conf_nomem(m->cf);
+    }
+    for (uint32_t i = 0; i < s->certs.cnt && st == WR_OK; i++) {
+        if (i >= s->keys.cnt) {
+            return wr_conf_err(m->cf, s->certs.at[i].node,
+                               "no \"ssl_certificate_key\" is defined for certificate \"%.*s\"",
+                               WR_STR_ARG(wr_node_arg(s->certs.at[i].node, 0)));
+        }
+        st = read_file(m->cf, &s->certs.at[i], &m->pairs[i].cert);
+        if (st == WR_OK) {
+            st = read_file(m->cf, &s->keys.at[i], &m->pairs[i].key);
+        }
+    }
+    m->o.pairs = m->pairs;
+    m->o.pair_cnt = s->certs.cnt;
+    return st;
+}
+
+static enum wr_status read_lists(struct making *m)
+{
+    const struct wr_ssl_srv *s = m->s;
+    enum wr_status st = WR_OK;
+
+    m->ticket_keys = wr_arena_zalloc(m->cf->arena, s->ticket_keys.cnt * sizeof(*m->ticket_keys));
+    m->commands = wr_arena_zalloc(m->cf->arena, s->commands.cnt * sizeof(*m->commands));
+    if (!m->ticket_keys || !m->commands) {
+        return wr_conf_nomem(m->cf);
+    }
+    for (uint32_t i = 0; i < s->ticket_keys.cnt && st == WR_OK; i++) {
+        st = must_read(m->cf, &s->ticket_keys.at[i], &m->ticket_keys[i]);
+    }
+    for (uint32_t i = 0; i < s->commands.cnt; i++) {
+        m->commands[i] = s->commands.at[i].cmd;
+    }
+    m->o.ticket_keys = m->ticket_keys;
+    m->o.ticket_key_cnt = s->ticket_keys.cnt;
+    m->o.commands = m->commands;
+    m->o.command_cnt = s->commands.cnt;
+    return st;
+}
+
+static enum wr_status read_files(struct making *m)
+{
+    const struct {
+        const struct wr_ssl_path *path;
+        struct wr_tls_file *file;
+    } rows[] = {
+        {&m->s->dhparam,   &m->o.dhparam  },
+        {&m->s->client_ca, &m->o.client_ca},
+        {&m->s->trusted,   &m->o.trusted  },
+        {&m->s->crl,       &m->o.crl      },
+    };
+    enum wr_status st = read_passwords(m);
+
+    if (st == WR_OK) {
+        st = read_pairs(m);
+    }
+    for (size_t i = 0; i < WR_ARRAY_LEN(rows) && st == WR_OK; i++) {
+        st = read_file(m->cf, rows[i].path, rows[i].file);
+    }
+    return st == WR_OK ? read_lists(m) : st;
+}
+
+static void fill_values(struct wr_tls_server_opts *o, const struct wr_ssl_srv *s)
+{
+    o->protocols = s->protocols;
+    o->ciphers = s->ciphers.text;
+    if (!wr_str_eq_z(s->curves.text, "auto")) {
+        o->curves = s->curves.text;
+    }
+    o->verify = (enum wr_tls_verify)s->verify;
+    o->verify_depth = s->verify_depth;
+    o->sessions = s->sessions.mode;
+    o->is_builtin = s->sessions.is_builtin;
+    o->builtin_size = s->sessions.builtin_size;
+    o->session_timeout_sec = s->session_timeout_sec;
+    o->record_max = s->buffer_size == 0 ? RECORD_MAX : WR_MIN(s->buffer_size, RECORD_MAX);
+    o->prefer_server_ciphers = s->prefer_server_ciphers;
+    o->no_tickets = !s->tickets;
+    o->is_rejecting = s->is_rejecting;
+}
+
+/* The directive that a failure is about. */
+static const struct wr_node *blame(const struct wr_ssl_srv *s, enum wr_tls_part part, uint32_t no)
+{
+    switch (part) {
+    case WR_TLS_PART_CERT:
+        return s->certs.at[no].node;
+    case WR_TLS_PART_KEY:
+        return s->keys.at[no].node;
+    case WR_TLS_PART_CIPHERS:
+        return s->ciphers.node;
+    case WR_TLS_PART_CURVES:
+        return s->curves.node;
+    case WR_TLS_PART_DHPARAM:
+        return s->dhparam.node;
+    case WR_TLS_PART_CLIENT_CA:
+        return s->client_ca.node;
+    case WR_TLS_PART_TRUSTED:
+        return s->trusted.node;
+    case WR_TLS_PART_CRL:
+        return s->crl.node;
+    case WR_TLS_PART_TICKET_KEY:
+        return no < s->ticket_keys.cnt ? s->ticket_keys.at[no].node : NULL;
+    case WR_TLS_PART_COMMAND:
+        return s->commands.at[no].node;
+    case WR_TLS_PART_OTHER:
+        return NULL;
+    }
+    WR_UNREACHABLE();
+}
+
+static void wipe_secrets(struct making *m)
+{
+    for (uint32_t i = 0; i < m->o.pair_cnt; i++) {
+        wr_tls_wipe(m->pairs[i].key.bytes);
+    }
+    for (uint32_t i = 0; i < m->o.password_cnt; i++) {
+        wr_tls_wipe(m->passwords[i]);
+    }
+    for (uint32_t i = 0; i < m->o.ticket_key_cnt; i++) {
+        wr_tls_wipe(m->ticket_keys[i].bytes);
+    }
+}
+
+static void end_ctx(void *data)
+{
+    wr_tls_ctx_unref(data);
+}
+
+static enum wr_status make_ctx(struct making *m, struct wr_ssl_srv *s)
+{
+    enum wr_tls_part part = WR_TLS_PART_OTHER;
+    char room[ERROR_MAX];
+    struct wr_strbuf err;
+    uint32_t no = 0;
+    enum wr_status st;
+
+    fill_values(&m->o, s);
+    wr_strbuf_init_fixed(&err, room, sizeof(room));
+    st = wr_tls_server_ctx_new(&m->o, &err, &part, &no, &s->ctx);
+    if (st == WR_ECONFIG) {
+        return wr_conf_err(m->cf, blame(s, part, no), "%.*s", WR_STR_ARG(wr_strbuf_str(&err)));
+    }
+    if (st != WR_OK) {
+        return wr_conf_nomem(m->cf);
+    }
+    if (wr_arena_on_fini(m->cf->arena, end_ctx, s->ctx) != WR_OK) {
+        wr_tls_ctx_unref(wr_take(&s->ctx));
+        return wr_conf_nomem(m->cf);
+    }
+    return WR_OK;
+}
+
+/* Once for each struct, however many servers share it. */
+static enum wr_status make(struct wr_conf *cf, struct wr_ssl_srv *s)
+{
+    struct making m = {.cf = cf, .s = s};
+    enum wr_status st;
+
+    if (s->is_made) {
+        return WR_OK;
+    }
+    s->is_made = true;
+    if (s->certs.cnt == 0 && !s->is_rejecting) {
+        return WR_OK;
+    }
+    if ((s->verify == WR_TLS_VERIFY_ON || s->verify == WR_TLS_VERIFY_OPTIONAL) &&
+        s->client_ca.path.len == 0 && s->trusted.path.len == 0) {
+        return wr_conf_err(cf, s->certs.cnt > 0 ? s->certs.at[0].node : NULL,
+                           "no ssl_client_certificate for ssl_verify_client");
+    }
+    st = read_files(&m);
+    if (st == WR_OK && s->sessions.zone.len > 0 && s->sessions.mode == WR_TLS_SESSIONS_KEPT) {
+        st = find_zone(cf, &s->sessions, &m.o.shared);
+    }
+    if (st == WR_OK) {
+        st = make_ctx(&m, s);
+    }
+    wipe_secrets(&m);
+    return st;
+}
+
+/* ---- ports ----------------------------------------------------------------------------------- */
+
+static enum wr_status no_cert(struct wr_conf *cf, const struct wr_server *v)
+{
+    return wr_conf_err(cf, v->node,
+                       "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive");
+}
+
+static bool can_shake(const struct wr_server *v)
+{
+    const struct wr_ssl_srv *s = wr_ssl_srv_of(v);
+
+    return s->certs.cnt > 0 || s->is_rejecting;
+}
+
+static bool listens_on(const struct wr_server *v, const struct wr_port *p)
+{
+    const struct wr_core_srv *srv = wr_scope_get(v->scope, &wr_core_conf, WR_KIND_SRV);
+
+    for (uint32_t i = 0; i < srv->listens.cnt; i++) {
+        if (wr_str_eq(srv->listens.at[i].text, p->text)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * The default server needs a certificate, and so do all others when it is there to refuse: they
+ * have none of its to show.
+ */
+static enum wr_status check_port(struct wr_conf *cf, const struct wr_http *h,
+                                 const struct wr_port *p)
+{
+    enum wr_status st = WR_OK;
+
+    if (!p->is_tls) {
+        return WR_OK;
+    }
+    if (!can_shake(p->deflt)) {
+        return no_cert(cf, p->deflt);
+    }
+    if (wr_ssl_srv_of(p->deflt)->certs.cnt > 0) {
+        return WR_OK;
+    }
+    for (size_t i = 0; i < h->server_cnt; i++) {
+        if (listens_on(&h->servers[i], p) && !can_shake(&h->servers[i])) {
+            st = no_cert(cf, &h->servers[i]);
+        }
+    }
+    return st;
+}
+
+static enum wr_status done(struct wr_conf *cf)
+{
+    struct wr_http *h = wr_http_of(cf->gen);
+    enum wr_status st = WR_OK;
+
+    for (size_t i = 0; h && i < h->server_cnt && st != WR_ENOMEM; i++) {
+        struct wr_ssl_srv *s =
+            (struct wr_ssl_srv *)wr_scope_get(h->servers[i].scope, &wr_ssl_conf, WR_KIND_SRV);
+        enum wr_status one = make(cf, s);
+
+        st = one != WR_OK ? one : st;
+    }
+    for (size_t i = 0; h && i < h->port_cnt && st != WR_ENOMEM; i++) {
+        const struct wr_port *p = &h->ports[i];
+        enum wr_status one = check_port(cf, h, p);
+
+        st = one != WR_OK ? one : st;
+        for (size_t k = 0; k < p->virtual_cnt; k++) {
+            one = check_port(cf, h, &p->virtuals[k]);
+            st = one != WR_OK ? one : st;
+        }
+    }
+    return st;
+}
+
+/* ---- the table ------------------------------------------------------------------------------- */
+
+static const struct wr_word protocol_words[] = {
+    {"SSLv2",   WR_TLS_SSL2},
+    {"SSLv3",   WR_TLS_SSL3},
+    {"TLSv1",   WR_TLS_1_0 },
+    {"TLSv1.1", WR_TLS_1_1 },
+    {"TLSv1.2", WR_TLS_1_2 },
+    {"TLSv1.3", WR_TLS_1_3 },
+    WR_WORDS_END
+};
+
+static const struct wr_word verify_words[] = {
+    {"off",            WR_TLS_VERIFY_OFF           },
+    {"on",             WR_TLS_VERIFY_ON            },
+    {"optional",       WR_TLS_VERIFY_OPTIONAL      },
+    {"optional_no_ca", WR_TLS_VERIFY_OPTIONAL_NO_CA},
+    WR_WORDS_END
+};
+
+static const struct wr_bounds depth_bounds = {.max = 100};
+
+#define BOTH (WR_CTX_HTTP | WR_CTX_SERVER)
+/* clang-format off */
+#define ROW(n, a, b, f, setter, more, text, ...)                                                   \
+    {.name = (n), .contexts = BOTH, .min = (a), .max = (b), .flags = (more), .set = (setter),      \
+     WR_DIR_FIELD(SRV, struct wr_ssl_srv, f), .doc = (text), __VA_ARGS__}
+
+static const struct wr_dir ssl_dirs[] = {
+    ROW("ssl_buffer_size", 1, 1, buffer_size, wr_set_size, 0,
+        "Most bytes of one TLS record; 16k is the most there is.", .def = "16k"),
+    ROW("ssl_certificate", 1, 1, certs, add_path, WR_DIR_REPEAT,
+        "File with the certificate and its chain (PEM); several for keys of several kinds."),
+    ROW("ssl_certificate_key", 1, 1, keys, add_path, WR_DIR_REPEAT,
+        "File with the key (PEM) of the certificate at the same place in the list."),
+    ROW("ssl_ciphers", 1, 1, ciphers, set_text, 0,
+        "Ciphers up to TLSv1.2, in OpenSSL's words.", .def = "HIGH:!aNULL:!MD5"),
+    ROW("ssl_client_certificate", 1, 1, client_ca, set_path, 0,
+        "File with certificates of those who sign clients' certificates; clients are told."),
+    ROW("ssl_conf_command", 2, 2, commands, add_command, WR_DIR_REPEAT,
+        "A configuration command of OpenSSL with its value; none that names a file."),
+    ROW("ssl_crl", 1, 1, crl, set_path, 0, "File with revoked certificates of clients (PEM)."),
+    ROW("ssl_dhparam", 1, 1, dhparam, set_path, 0, "File with parameters for DHE ciphers."),
+    ROW("ssl_ecdh_curve", 1, 1, curves, set_text, 0,
+        "Curves for ECDHE, or auto: the library's.", .def = "auto"),
+    ROW("ssl_password_file", 1, 1, password_file, set_path, 0,
+        "File with passwords of encrypted keys, one a line, tried in order."),
+    ROW("ssl_prefer_server_ciphers", 1, 1, prefer_server_ciphers, wr_set_flag, 0,
+        "Does the server's order of ciphers count?", .def = "off"),
+    ROW("ssl_protocols", 1, WR_ARGS_ANY, protocols, wr_set_mask, 0,
+        "Versions that are spoken.", .def = "TLSv1.2 TLSv1.3", .data = protocol_words),
+    ROW("ssl_reject_handshake", 1, 1, is_rejecting, wr_set_flag, 0,
+        "Refuses handshakes for this server's names.", .def = "off"),
+    ROW("ssl_session_cache", 1, 2, sessions, set_sessions, 0,
+        "Where sessions are kept for resumption: off, none, builtin[:size], shared:name:size.",
+        .def = "none"),
+    ROW("ssl_session_ticket_key", 1, 1, ticket_keys, add_path, WR_DIR_REPEAT,
+        "File with a key for tickets (48 or 80 bytes); the first one encrypts."),
+    ROW("ssl_session_tickets", 1, 1, tickets, wr_set_flag, 0,
+        "Resumption by tickets?", .def = "on"),
+    ROW("ssl_session_timeout", 1, 1, session_timeout_sec, wr_set_sec, 0,
+        "How long a session may be resumed.", .def = "5m"),
+    ROW("ssl_trusted_certificate", 1, 1, trusted, set_path, 0,
+        "As ssl_client_certificate, but clients are not told of these."),
+    ROW("ssl_verify_client", 1, 1, verify, wr_set_enum, 0,
+        "Are clients asked for a certificate, and must it be good?", .def = "off",
+        .data = verify_words),
+    ROW("ssl_verify_depth", 1, 1, verify_depth, wr_set_num, 0,
+        "Longest chain of a client's certificate.", .def = "1", .data = &depth_bounds),
+    WR_DIR_END
+};
+
+/* clang-format on */
+
+struct wr_conf_module wr_ssl_conf = {
+    .name = "ssl",
+    .dirs = ssl_dirs,
+    .size = {[WR_KIND_MAIN] = sizeof(struct ssl_main), [WR_KIND_SRV] = sizeof(struct wr_ssl_srv)},
+    .done = done,
+};

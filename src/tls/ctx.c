@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ctx.c: a context of the server side, made of options; and the choice of one by the name that a
+ * client sends. The choice is made when the client's first message has been parsed and nothing of
+ * it was used yet, so that protocol versions, resumption and the question for a certificate follow
+ * the chosen server. Contexts are immutable once made; any thread uses them.
+ */
+#include <string.h>
+
+#include <openssl/bio.h>
+#include <openssl/conf.h>
+#include <openssl/err.h>
+
+#include "base/chars.h"
+#include "tls/tls_int.h"
+
+#define VERSION_OPTIONS                                                                            \
+    (SSL_OP_NO_SSLv3 | SSL_OP_NO_TLSv1 | SSL_OP_NO_TLSv1_1 | SSL_OP_NO_TLSv1_2 | SSL_OP_NO_TLSv1_3)
+/* What a server{} may say about a connection that began with another one's context. */
+#define SERVER_OPTIONS (VERSION_OPTIONS | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_TICKET)
+
+/* ---- the way from the library's object to ours ----------------------------------------------- */
+
+static void end_ctx(void *ssl, void *ptr, CRYPTO_EX_DATA *ad, int idx, long argl, void *argp)
+{
+    struct wr_tls_ctx *c = ptr;
+
+    (void)ssl, (void)ad, (void)idx, (void)argl, (void)argp;
+    if (c != NULL) {
+        wr_tls_cache_unref(c->cache);
+        if (c->keys != NULL) {
+            OPENSSL_clear_free(c->keys, c->key_cnt * sizeof(*c->keys));
+        }
+        OPENSSL_free(c->curves);
+        OPENSSL_free(c);
+    }
+}
+
+static CRYPTO_ONCE index_once = CRYPTO_ONCE_STATIC_INIT; /* Rule zero: of the process, made once */
+static int ctx_index = -1;
+
+static void make_index(void)
+{
+    ctx_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, end_ctx);
+}
+
+struct wr_tls_ctx *wr_tls_ctx_of(const SSL_CTX *ssl)
+{
+    return SSL_CTX_get_ex_data(ssl, ctx_index);
+}
+
+void wr_tls_ctx_unref(struct wr_tls_ctx *c)
+{
+    if (c != NULL) {
+        SSL_CTX_free(c->ssl);
+    }
+}
+
+void wr_tls_wipe(struct wr_str bytes)
+{
+    union {
+        const char *in;
+        void *out; /* the caller owns the bytes and does not need them any more */
+    } u = {.in = bytes.ptr};
+
+    if (bytes.len > 0) {
+        OPENSSL_cleanse(u.out, bytes.len);
+    }
+}
+
+/* ---- during a handshake ---------------------------------------------------------------------- */
+
+/* The host name of the client's message (RFC 6066 3), lower case; 0: none that can be used. */
+static size_t read_name(SSL *ssl, char *buf)
+{
+    const unsigned char *p = NULL;
+    size_t len = 0, n;
+
+    if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &p, &len) != 1 || len < 5) {
+        return 0;
+    }
+    n = (size_t)p[3] << 8 | p[4];
+    if (((size_t)p[0] << 8 | p[1]) != len - 2 || p[2] != TLSEXT_NAMETYPE_host_name || n == 0 ||
+        n > len - 5 || n > WR_TLS_NAME_MAX) {
+        return 0;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (p[5 + i] == '\0') {
+            return 0;
+        }
+        buf[i] = (char)wr_char_lower[p[5 + i]];
+    }
+    if (n > 1 && buf[n - 1] == '.') {
+        n--; /* as a Host field's */
+    }
+    return n;
+}
+
+/* All that SSL_set_SSL_CTX leaves as it was. */
+static bool use_ctx(struct wr_tls *t, const struct wr_tls_ctx *c)
+{
+    SSL *ssl = t->ssl;
+
+    if (SSL_get_SSL_CTX(ssl) == c->ssl) {
+        return true;
+    }
+    if (SSL_set_SSL_CTX(ssl, c->ssl) == NULL) {
+        return false;
+    }
+    SSL_set_verify(ssl, SSL_CTX_get_verify_mode(c->ssl), SSL_CTX_get_verify_callback(c->ssl));
+    SSL_set_verify_depth(ssl, SSL_CTX_get_verify_depth(c->ssl));
+    (void)SSL_clear_options(ssl, SERVER_OPTIONS);
+    (void)SSL_set_options(ssl, SSL_CTX_get_options(c->ssl) & SERVER_OPTIONS);
+    (void)SSL_set_min_proto_version(ssl, (int)SSL_CTX_get_min_proto_version(c->ssl));
+    (void)SSL_set_max_proto_version(ssl, (int)SSL_CTX_get_max_proto_version(c->ssl));
+    t->record_max = c->record_max;
+    return c->curves == NULL || SSL_set1_groups_list(ssl, c->curves) == 1;
+}
+
+static int see_hello(SSL *ssl, int *al, void *data)
+{
+    struct wr_tls *t = SSL_get_app_data(ssl);
+    const struct wr_tls_ctx *c = NULL;
+    char name[WR_TLS_NAME_MAX];
+    size_t len = read_name(ssl, name);
+
+    (void)data;
+    if (len > 0) {
+        t->name = OPENSSL_malloc(len);
+        if (t->name == NULL) {
+            *al = SSL_AD_INTERNAL_ERROR;
+            return SSL_CLIENT_HELLO_ERROR;
+        }
+        memcpy(t->name, name, len);
+        t->name_len = (uint8_t)len;
+    }
+    if (t->owner != NULL) {
+        c = t->owner->pick(t->owner, wr_tls_server_name(t));
+    }
+    if (c != NULL && !use_ctx(t, c)) {
+        *al = SSL_AD_INTERNAL_ERROR;
+        return SSL_CLIENT_HELLO_ERROR;
+    }
+    if (wr_tls_ctx_of(SSL_get_SSL_CTX(ssl))->is_rejecting) {
+        *al = SSL_AD_UNRECOGNIZED_NAME;
+        return SSL_CLIENT_HELLO_ERROR;
+    }
+    return SSL_CLIENT_HELLO_SUCCESS;
+}
+
+/* Says in the answer that the name was looked at. */
+static int accept_name(SSL *ssl, int *al, void *data)
+{
+    const struct wr_tls *t = SSL_get_app_data(ssl);
+
+    (void)al, (void)data;
+    return t->name_len > 0 ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
+}
+
+static int choose_alpn(SSL *ssl, const unsigned char **ret, unsigned char *ret_len,
+                       const unsigned char *in, unsigned int len, void *data)
+{
+    static const unsigned char ours[] = "\x08http/1.1\x08http/1.0\x08http/0.9";
+    unsigned char *out = NULL;
+
+    (void)ssl, (void)data;
+    if (SSL_select_next_proto(&out, ret_len, ours, sizeof(ours) - 1, in, len) !=
+        OPENSSL_NPN_NEGOTIATED) {
+        return SSL_TLSEXT_ERR_ALERT_FATAL; /* RFC 7301 3.2 */
+    }
+    *ret = out;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+/* A bad certificate ends no handshake: the request is answered with 495 or 496. */
+static int note_verified(int is_ok, X509_STORE_CTX *store)
+{
+    (void)is_ok, (void)store;
+    return 1;
+}
+
+/* ---- making one ----------------------------------------------------------------------------- */
+
+static enum wr_status fail_text(struct wr_strbuf *err, const char *call, struct wr_str text)
+{
+    wr_strbuf_printf(err, "%s(\"%.*s\") failed", call, WR_STR_ARG(text));
+    wr_tls_add_errors(err);
+    return WR_ECONFIG;
+}
+
+static void set_protocols(SSL_CTX *ssl, const struct wr_tls_server_opts *o)
+{
+    static const struct {
+        uint32_t bit;
+        uint64_t option;
+    } rows[] = {
+        {WR_TLS_1_0, SSL_OP_NO_TLSv1  },
+        {WR_TLS_1_1, SSL_OP_NO_TLSv1_1},
+        {WR_TLS_1_2, SSL_OP_NO_TLSv1_2},
+        {WR_TLS_1_3, SSL_OP_NO_TLSv1_3},
+    };
+
+    /* Not what the system's openssl.cnf says: the directive does. */
+    (void)SSL_CTX_set_min_proto_version(ssl, TLS1_VERSION);
+    (void)SSL_CTX_set_max_proto_version(ssl, TLS1_3_VERSION);
+    (void)SSL_CTX_clear_options(ssl, SERVER_OPTIONS);
+    for (size_t i = 0; i < WR_ARRAY_LEN(rows); i++) {
+        if ((o->protocols & rows[i].bit) == 0) {
+            (void)SSL_CTX_set_options(ssl, rows[i].option);
+        }
+    }
+}
+
+static void set_basics(SSL_CTX *ssl, const struct wr_tls_server_opts *o)
+{
+    set_protocols(ssl, o);
+    (void)SSL_CTX_set_options(ssl, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
+                                       SSL_OP_SINGLE_DH_USE | SSL_OP_NO_ANTI_REPLAY);
+    (void)SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN |
+                                    SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    if (o->prefer_server_ciphers) {
+        (void)SSL_CTX_set_options(ssl, SSL_OP_CIPHER_SERVER_PREFERENCE);
+    }
+    if (o->no_tickets) {
+        (void)SSL_CTX_set_options(ssl, SSL_OP_NO_TICKET);
+    }
+    if (o->verify != WR_TLS_VERIFY_OFF) {
+        SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER, note_verified);
+        SSL_CTX_set_verify_depth(ssl, (int)o->verify_depth);
+    }
+    SSL_CTX_set_client_hello_cb(ssl, see_hello, NULL);
+    (void)SSL_CTX_set_tlsext_servername_callback(ssl, accept_name);
+    SSL_CTX_set_alpn_select_cb(ssl, choose_alpn, NULL);
+}
+
+static enum wr_status use_command(SSL_CTX *ssl, const struct wr_tls_command *cmd,
+                                  struct wr_strbuf *err)
+{
+    SSL_CONF_CTX *cc = SSL_CONF_CTX_new();
+    enum wr_status st = WR_OK;
+
+    if (cc == NULL) {
+        return WR_ENOMEM;
+    }
+    (void)SSL_CONF_CTX_set_flags(cc, SSL_CONF_FLAG_FILE | SSL_CONF_FLAG_SERVER |
+                                         SSL_CONF_FLAG_CERTIFICATE | SSL_CONF_FLAG_SHOW_ERRORS);
+    SSL_CONF_CTX_set_ssl_ctx(cc, ssl);
+    switch (SSL_CONF_cmd_value_type(cc, cmd->name.ptr)) {
+    case SSL_CONF_TYPE_FILE:
+    case SSL_CONF_TYPE_DIR:
+    case SSL_CONF_TYPE_STORE:
+        wr_strbuf_printf(err,
+                         "\"%.*s\" of ssl_conf_command reads a file, for which there is a "
+                         "directive of its own",
+                         WR_STR_ARG(cmd->name));
+        st = WR_ECONFIG;
+        break;
+    default: /* numbers of the library */
+        if (SSL_CONF_cmd(cc, cmd->name.ptr, cmd->value.ptr) <= 0) {
+            wr_strbuf_printf(err, "SSL_CONF_cmd(\"%.*s\", \"%.*s\") failed", WR_STR_ARG(cmd->name),
+                             WR_STR_ARG(cmd->value));
+            wr_tls_add_errors(err);
+            st = WR_ECONFIG;
+        }
+        break;
+    }
+    SSL_CONF_CTX_free(cc);
+    return st;
+}
+
+static enum wr_status use_words(struct wr_tls_ctx *c, const struct wr_tls_server_opts *o,
+                                struct wr_strbuf *err, enum wr_tls_part *ret_part)
+{
+    *ret_part = WR_TLS_PART_CIPHERS;
+    if (SSL_CTX_set_cipher_list(c->ssl, o->ciphers.ptr) == 0) {
+        return fail_text(err, "SSL_CTX_set_cipher_list", o->ciphers);
+    }
+    *ret_part = WR_TLS_PART_CURVES;
+    if (o->curves.len > 0) {
+        if (SSL_CTX_set1_groups_list(c->ssl, o->curves.ptr) == 0) {
+            return fail_text(err, "SSL_CTX_set1_curves_list", o->curves);
+        }
+        c->curves = OPENSSL_strdup(o->curves.ptr);
+        if (c->curves == NULL) {
+            return WR_ENOMEM;
+        }
+    }
+    return WR_OK;
+}
+
+static enum wr_status use_stores(SSL_CTX *ssl, const struct wr_tls_server_opts *o,
+                                 struct wr_strbuf *err, enum wr_tls_part *ret_part)
+{
+    enum wr_status st = WR_OK;
+
+    *ret_part = WR_TLS_PART_CLIENT_CA;
+    if (o->client_ca.name.len > 0) {
+        st = wr_tls_use_ca(ssl, &o->client_ca, true, err);
+    }
+    if (st == WR_OK && o->trusted.name.len > 0) {
+        *ret_part = WR_TLS_PART_TRUSTED;
+        st = wr_tls_use_ca(ssl, &o->trusted, false, err);
+    }
+    if (st == WR_OK && o->crl.name.len > 0) {
+        *ret_part = WR_TLS_PART_CRL;
+        st = wr_tls_use_crl(ssl, &o->crl, err);
+    }
+    if (st == WR_OK && o->dhparam.name.len > 0) {
+        *ret_part = WR_TLS_PART_DHPARAM;
+        st = wr_tls_use_dhparam(ssl, &o->dhparam, err);
+    }
+    return st;
+}
+
+/* In an order in which operators know the messages: certificates first. */
+static enum wr_status fill(struct wr_tls_ctx *c, const struct wr_tls_server_opts *o,
+                           struct wr_strbuf *err, enum wr_tls_part *ret_part, uint32_t *ret_no)
+{
+    enum wr_status st = WR_OK;
+
+    for (uint32_t i = 0; i < o->pair_cnt && st == WR_OK; i++) {
+        *ret_no = i;
+        st = wr_tls_use_pair(c->ssl, o, &o->pairs[i], err, ret_part);
+    }
+    if (st == WR_OK) {
+        st = use_words(c, o, err, ret_part);
+    }
+    if (st == WR_OK) {
+        st = use_stores(c->ssl, o, err, ret_part);
+    }
+    if (st == WR_OK) {
+        *ret_part = WR_TLS_PART_TICKET_KEY;
+        st = wr_tls_use_sessions(c, o, err, ret_no);
+    }
+    for (uint32_t i = 0; i < o->command_cnt && st == WR_OK; i++) {
+        *ret_part = WR_TLS_PART_COMMAND;
+        *ret_no = i;
+        st = use_command(c->ssl, &o->commands[i], err);
+    }
+    return st;
+}
+
+enum wr_status wr_tls_server_ctx_new(const struct wr_tls_server_opts *o, struct wr_strbuf *err,
+                                     enum wr_tls_part *ret_part, uint32_t *ret_no,
+                                     struct wr_tls_ctx **ret)
+{
+    struct wr_tls_ctx *c = NULL;
+    SSL_CTX *ssl = NULL;
+    enum wr_status st;
+
+    *ret_part = WR_TLS_PART_OTHER;
+    *ret_no = 0;
+    ERR_clear_error();
+    if (CRYPTO_THREAD_run_once(&index_once, make_index) == 1 && ctx_index >= 0) {
+        ssl = SSL_CTX_new(TLS_server_method());
+        c = OPENSSL_zalloc(sizeof(*c));
+    }
+    if (ssl == NULL || c == NULL || SSL_CTX_set_ex_data(ssl, ctx_index, c) == 0) {
+        SSL_CTX_free(ssl);
+        OPENSSL_free(c);
+        return WR_ENOMEM;
+    }
+    c->ssl = ssl;
+    c->record_max = o->record_max;
+    c->has_cert = o->pair_cnt > 0;
+    c->is_rejecting = o->is_rejecting;
+    set_basics(ssl, o);
+    st = fill(c, o, err, ret_part, ret_no);
+    ERR_clear_error();
+    if (st != WR_OK) {
+        SSL_CTX_free(ssl);
+        return st;
+    }
+    *ret = c;
+    return WR_OK;
+}

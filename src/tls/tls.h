@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tls.h: TLS for the floors above. A context (wr_tls_ctx) is made of plain values and bytes of
+ * files while a configuration is built; it is refcounted by the TLS library, so that connections
+ * outlive the generation that made it. A wr_tls is TLS on one connection: a link (net/link.h) on
+ * top of another one, which works on that link's chunks and makes no system call of its own.
+ *
+ *   http/ssl_conf.c --opts--> wr_tls_ctx <--- wr_tls (link) ---> link below (the socket)
+ *                                  |             ^
+ *                             wr_tls_cache       +-- requests hold references for variables
+ *
+ * Contexts and caches may be used by any thread, a wr_tls only by its connection's.
+ */
+#ifndef WR_TLS_TLS_H
+#define WR_TLS_TLS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "base/status.h"
+#include "base/str.h"
+#include "base/strbuf.h"
+#include "net/link.h"
+
+struct wr_tls;
+struct wr_tls_cache;
+struct wr_tls_ctx;
+
+/* --- contexts -------------------------------------------------------------------------------- */
+
+enum wr_tls_protocol {
+    WR_TLS_SSL2 = 1, /* these two words are known, the protocols are gone */
+    WR_TLS_SSL3 = 2,
+    WR_TLS_1_0 = 4,
+    WR_TLS_1_1 = 8,
+    WR_TLS_1_2 = 16,
+    WR_TLS_1_3 = 32
+};
+
+enum wr_tls_verify {
+    WR_TLS_VERIFY_OFF,
+    WR_TLS_VERIFY_ON,
+    WR_TLS_VERIFY_OPTIONAL,
+    WR_TLS_VERIFY_OPTIONAL_NO_CA
+};
+
+/* Of sessions that are kept here (tickets are kept by clients). */
+enum wr_tls_sessions {
+    WR_TLS_SESSIONS_NONE, /* nothing is kept, clients are not told so */
+    WR_TLS_SESSIONS_OFF,
+    WR_TLS_SESSIONS_KEPT /* in the context (builtin), a wr_tls_cache, or both */
+};
+
+/* A file as it was read. name empty: none is configured. */
+struct wr_tls_file {
+    struct wr_str name;
+    struct wr_str bytes;
+    int err; /* errno of the open that failed */
+};
+
+struct wr_tls_pair {
+    struct wr_tls_file cert, key;
+};
+
+struct wr_tls_command {
+    struct wr_str name, value; /* '\0' behind each */
+};
+
+/* Texts have a '\0' behind them. Nothing is needed once the context is made. */
+struct wr_tls_server_opts {
+    uint32_t protocols; /* enum wr_tls_protocol or-ed */
+    struct wr_str ciphers;
+    struct wr_str curves; /* empty: the library's */
+    const struct wr_tls_pair *pairs;
+    uint32_t pair_cnt;              /* 0: refuses every handshake that stays with this context */
+    const struct wr_str *passwords; /* of encrypted keys, tried in order */
+    uint32_t password_cnt;
+    struct wr_tls_file dhparam, client_ca, trusted, crl;
+    const struct wr_tls_file *ticket_keys; /* the first encrypts; none: keys of the process */
+    uint32_t ticket_key_cnt;
+    const struct wr_tls_command *commands;
+    uint32_t command_cnt;
+    enum wr_tls_verify verify;
+    uint32_t verify_depth;
+    enum wr_tls_sessions sessions;
+    bool is_builtin;             /* sessions are kept in the context */
+    uint32_t builtin_size;       /* most of them; 0: the library's */
+    struct wr_tls_cache *shared; /* a reference is taken; NULL: none */
+    uint32_t session_timeout_sec;
+    uint32_t record_max; /* most bytes of one record: ssl_buffer_size */
+    bool prefer_server_ciphers;
+    bool no_tickets;
+    bool is_rejecting; /* ssl_reject_handshake */
+};
+
+/* Which of the options a failure is about; *ret_no of those that are lists. */
+enum wr_tls_part {
+    WR_TLS_PART_CERT,
+    WR_TLS_PART_KEY,
+    WR_TLS_PART_CIPHERS,
+    WR_TLS_PART_CURVES,
+    WR_TLS_PART_DHPARAM,
+    WR_TLS_PART_CLIENT_CA,
+    WR_TLS_PART_TRUSTED,
+    WR_TLS_PART_CRL,
+    WR_TLS_PART_TICKET_KEY,
+    WR_TLS_PART_COMMAND,
+    WR_TLS_PART_OTHER
+};
+
+/* WR_ECONFIG: the reason is in err as operators know it; *ret_part and *ret_no tell about what. */
+enum wr_status wr_tls_server_ctx_new(const struct wr_tls_server_opts *o, struct wr_strbuf *err,
+                                     enum wr_tls_part *ret_part, uint32_t *ret_no,
+                                     struct wr_tls_ctx **ret) WR_MUST_CHECK;
+/* The caller's reference; connections have theirs. Accepts NULL. Any thread. */
+void wr_tls_ctx_unref(struct wr_tls_ctx *c);
+/* Bytes that held a secret. */
+void wr_tls_wipe(struct wr_str bytes);
+
+/* --- sessions shared by contexts, threads and generations ------------------------------------ */
+
+/* One reference. At most `bytes` of memory. NULL: none to be had. */
+struct wr_tls_cache *wr_tls_cache_new(size_t bytes) WR_MUST_CHECK;
+struct wr_tls_cache *wr_tls_cache_ref(struct wr_tls_cache *c);
+/* Any thread; accepts NULL. */
+void wr_tls_cache_unref(struct wr_tls_cache *c);
+
+/* --- connections ----------------------------------------------------------------------------- */
+
+/* What the owner of a connection is asked during the handshake. */
+struct wr_tls_owner {
+    /*
+     * The context for this name of the client's (lower case; empty: it sent none). NULL: stay with
+     * the one given to wr_tls_accept.
+     */
+    struct wr_tls_ctx *(*pick)(const struct wr_tls_owner *o, struct wr_str name);
+};
+
+/*
+ * Server side on top of `below`. One reference, the connection's, which the link's close gives
+ * back. owner is asked until the handshake has ended. WR_ENOMEM.
+ */
+enum wr_status wr_tls_accept(struct wr_link *below, struct wr_tls_ctx *c,
+                             const struct wr_tls_owner *owner, struct wr_tls **ret) WR_MUST_CHECK;
+struct wr_link *wr_tls_link(struct wr_tls *t);
+/* NULL when l is no TLS link. */
+struct wr_tls *wr_tls_of_link(struct wr_link *l);
+/* For those who ask for facts when the connection may be gone. Owner thread only. */
+struct wr_tls *wr_tls_ref(struct wr_tls *t);
+void wr_tls_unref(struct wr_tls *t);
+
+/*
+ * Behind a handshake that gave WR_EPROTO, at once: appends " (SSL: error:...)" to b. Value: is it
+ * for the level of things that any client can cause?
+ */
+bool wr_tls_write_error(struct wr_strbuf *b);
+
+enum wr_tls_fact {
+    WR_TLS_FACT_PROTOCOL,
+    WR_TLS_FACT_CIPHER,
+    WR_TLS_FACT_CIPHERS,
+    WR_TLS_FACT_CURVE,
+    WR_TLS_FACT_CURVES,
+    WR_TLS_FACT_SESSION_ID,
+    WR_TLS_FACT_SESSION_REUSED,
+    WR_TLS_FACT_SERVER_NAME,
+    WR_TLS_FACT_ALPN,
+    WR_TLS_FACT_CLIENT_CERT, /* PEM, lines but the first begin with a tab */
+    WR_TLS_FACT_CLIENT_RAW_CERT,
+    WR_TLS_FACT_CLIENT_ESCAPED_CERT,
+    WR_TLS_FACT_CLIENT_SUBJECT,
+    WR_TLS_FACT_CLIENT_ISSUER,
+    WR_TLS_FACT_CLIENT_SUBJECT_OLD, /* "/CN=..." */
+    WR_TLS_FACT_CLIENT_ISSUER_OLD,
+    WR_TLS_FACT_CLIENT_SERIAL,
+    WR_TLS_FACT_CLIENT_FINGERPRINT,
+    WR_TLS_FACT_CLIENT_VERIFY,
+    WR_TLS_FACT_CLIENT_START,
+    WR_TLS_FACT_CLIENT_END,
+    WR_TLS_FACT_CLIENT_REMAIN
+};
+
+/* Appends the fact. WR_EOF: there is none. WR_ENOMEM; else as b says. */
+enum wr_status wr_tls_write_fact(struct wr_tls *t, enum wr_tls_fact fact,
+                                 struct wr_strbuf *b) WR_MUST_CHECK;
+/* Name that the client asked for, lower case; empty: none. Lives as long as t. */
+struct wr_str wr_tls_server_name(const struct wr_tls *t);
+
+enum wr_tls_trust {
+    WR_TLS_TRUST_NO_CERT, /* the client sent none */
+    WR_TLS_TRUST_OK,
+    WR_TLS_TRUST_NO_CA, /* only its chain does not lead to one that we know */
+    WR_TLS_TRUST_BAD
+};
+
+/* What became of the client's certificate; *ret_code, *ret_text (constant): the library's. */
+enum wr_tls_trust wr_tls_client_trust(struct wr_tls *t, long *ret_code, const char **ret_text);
+
+#endif
