@@ -1093,7 +1093,6 @@ struct wr_h1_server *wr_h1_take(struct wr_conn *conn, struct wr_h1_sink *sink)
 {
     struct wr_h1_server *c = server_of_conn(conn);
 
-    memset(conn + 1, 0, sizeof(*c) - sizeof(*conn));
     wr_conn_set_run(conn, run_server, "h1 server");
     c->sink = sink;
     c->state = H1_SERVER_IDLE;
@@ -1104,18 +1103,6 @@ struct wr_h1_server *wr_h1_take(struct wr_conn *conn, struct wr_h1_sink *sink)
         set_deadline(c, c->idle_at_ms + opts_of(c)->first_timeout_ms);
     }
     return c;
-}
-
-enum wr_status wr_h1_serve(int fd, const struct wr_addr *peer, struct wr_h1_sink *sink,
-                           struct wr_h1_server **ret)
-{
-    struct wr_conn *conn;
-    enum wr_status st = wr_conn_open(fd, peer, wr_h1_conn_size(), run_server, "h1 server", &conn);
-
-    if (st == WR_OK) {
-        *ret = wr_h1_take(conn, sink);
-    }
-    return st;
 }
 
 struct wr_list *wr_h1_server_node(struct wr_h1_server *c)

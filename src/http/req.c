@@ -616,9 +616,7 @@ static void choose_server(struct wr_req *r, const struct wr_port *p)
 {
     uint64_t len = 0;
 
-    if (r->host.len > 0 || !r->tls) {
-        wr_req_use_server(r, wr_port_find(p, r->host, r, &r->server_name));
-    }
+    wr_req_use_server(r, wr_port_find(p, r->host, r, &r->server_name));
     if (r->host.len == 0) {
         r->host = r->server->name;
     }

@@ -7,6 +7,7 @@
 #include "http/shake.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/fsm.h"
@@ -118,6 +119,8 @@ static void log_failure(struct wr_shake *s, enum wr_status st)
                wr_log_errno_text(err));
     } else if (st == WR_ENOMEM) {
         wr_log(&log, WR_LOG_CRIT, "no memory for a connection while SSL handshaking");
+    } else if (wr_tls_is_rejected(wr_tls_of_link(s->conn.link))) {
+        wr_log(&log, WR_LOG_INFO, "handshake rejected while SSL handshaking");
     } else {
         wr_strbuf_init_fixed(&b, room, sizeof(room));
         is_info = wr_tls_write_error(&b);
@@ -146,7 +149,8 @@ static void hand_over(struct wr_shake *s)
     set_state(s, SHAKE_ENDED);
     wr_list_remove(&s->node);
     wr_timer_disarm(&s->conn.timer);
-    k->ready(k, &s->conn); /* what we have behind the connection is the taker's now */
+    memset(&s->conn + 1, 0, wr_h1_conn_size() - sizeof(s->conn)); /* the taker's now */
+    k->ready(k, &s->conn);
 }
 
 /* ---- steps ----------------------------------------------------------------------------------- */
@@ -164,6 +168,27 @@ static struct wr_tls_ctx *pick_ctx(const struct wr_tls_owner *o, struct wr_str n
     return name.len == 0 ? NULL : wr_ssl_srv_of(wr_port_find(p, name, NULL, &found))->ctx;
 }
 
+/* Nothing has come yet. */
+static void await_first(struct wr_shake *s)
+{
+    struct wr_chunk *c = NULL;
+    uint32_t off, len;
+    enum wr_status st = wr_conn_recv(&s->conn, 1, &c, &off, &len);
+    struct wr_log log;
+
+    if (st == WR_OK) {
+        wr_chunk_unref(c); /* cannot be: there is nothing to peek at */
+    } else if (st != WR_AGAIN) {
+        log = log_of(s);
+        wr_log(&log, WR_LOG_INFO, "client closed connection while SSL handshaking");
+    } else if (wr_deadline_is_due(s->at_ms, wr_now_ms())) {
+        log_timeout(s);
+    } else {
+        return;
+    }
+    end(s);
+}
+
 /* False: it waits, or is over. */
 static bool step_first(struct wr_shake *s)
 {
@@ -174,14 +199,7 @@ static bool step_first(struct wr_shake *s)
 
     first = wr_io_peek(&s->conn.io, &n);
     if (!first) {
-        struct wr_chunk *c = NULL;
-        uint32_t off, len;
-
-        if (wr_conn_recv(&s->conn, 1, &c, &off, &len) != WR_AGAIN ||
-            wr_deadline_is_due(s->at_ms, wr_now_ms())) {
-            wr_chunk_unref(c); /* there is none: peek said so */
-            end(s);
-        }
+        await_first(s);
         return false;
     }
     if ((unsigned char)first[0] != TLS_RECORD && ((unsigned char)first[0] & SSL2_BIT) == 0) {

@@ -70,8 +70,8 @@ void wr_tls_wipe(struct wr_str bytes)
 
 /* ---- during a handshake ---------------------------------------------------------------------- */
 
-/* The host name of the client's message (RFC 6066 3), lower case; 0: none that can be used. */
-static size_t read_name(SSL *ssl, char *buf)
+/* The host name of the client's message (RFC 6066 3); 0: none that can be used. */
+static size_t read_name(SSL *ssl, const unsigned char **ret)
 {
     const unsigned char *p = NULL;
     size_t len = 0, n;
@@ -84,16 +84,35 @@ static size_t read_name(SSL *ssl, char *buf)
         n > len - 5 || n > WR_TLS_NAME_MAX) {
         return 0;
     }
-    for (size_t i = 0; i < n; i++) {
-        if (p[5 + i] == '\0') {
-            return 0;
-        }
-        buf[i] = (char)wr_char_lower[p[5 + i]];
+    p += 5;
+    if (memchr(p, '\0', n) != NULL) {
+        return 0;
     }
-    if (n > 1 && buf[n - 1] == '.') {
+    if (n > 1 && p[n - 1] == '.') {
         n--; /* as a Host field's */
     }
+    *ret = p;
     return n;
+}
+
+static bool keep_name(struct wr_tls *t)
+{
+    const unsigned char *p = NULL;
+    size_t n = read_name(t->ssl, &p);
+
+    if (n == 0 || t->name != NULL) {
+        return true;
+    }
+    t->name = OPENSSL_malloc(2 * n);
+    if (t->name == NULL) {
+        return false;
+    }
+    t->name_len = (uint8_t)n;
+    for (size_t i = 0; i < n; i++) {
+        t->name[i] = (char)p[i];
+        t->name[n + i] = (char)wr_char_lower[p[i]];
+    }
+    return true;
 }
 
 /* All that SSL_set_SSL_CTX leaves as it was. */
@@ -121,27 +140,18 @@ static int see_hello(SSL *ssl, int *al, void *data)
 {
     struct wr_tls *t = SSL_get_app_data(ssl);
     const struct wr_tls_ctx *c = NULL;
-    char name[WR_TLS_NAME_MAX];
-    size_t len = read_name(ssl, name);
+    bool ok = keep_name(t);
 
     (void)data;
-    if (len > 0) {
-        t->name = OPENSSL_malloc(len);
-        if (t->name == NULL) {
-            *al = SSL_AD_INTERNAL_ERROR;
-            return SSL_CLIENT_HELLO_ERROR;
-        }
-        memcpy(t->name, name, len);
-        t->name_len = (uint8_t)len;
-    }
-    if (t->owner != NULL) {
+    if (ok && t->owner != NULL) {
         c = t->owner->pick(t->owner, wr_tls_server_name(t));
     }
-    if (c != NULL && !use_ctx(t, c)) {
+    if (!ok || (c != NULL && !use_ctx(t, c))) {
         *al = SSL_AD_INTERNAL_ERROR;
         return SSL_CLIENT_HELLO_ERROR;
     }
     if (wr_tls_ctx_of(SSL_get_SSL_CTX(ssl))->is_rejecting) {
+        t->is_rejected = true;
         *al = SSL_AD_UNRECOGNIZED_NAME;
         return SSL_CLIENT_HELLO_ERROR;
     }

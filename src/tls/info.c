@@ -54,17 +54,29 @@ static enum wr_status add_bio(struct wr_strbuf *b, BIO *bio, size_t cut)
 
 /* ---- the connection -------------------------------------------------------------------------- */
 
+/* What the client offered, known or not. */
 static enum wr_status add_ciphers(SSL *ssl, struct wr_strbuf *b)
 {
-    STACK_OF(SSL_CIPHER) *ciphers = SSL_get_client_ciphers(ssl);
+    const unsigned char *list = NULL;
+    size_t n = SSL_get0_raw_cipherlist(ssl, &list), one = SSL_get0_raw_cipherlist(ssl, NULL);
 
-    for (int i = 0; i < sk_SSL_CIPHER_num(ciphers); i++) {
+    if (n == 0 || one == 0) {
+        return WR_EOF;
+    }
+    for (size_t i = 0; i + one <= n; i += one) {
+        const SSL_CIPHER *c = SSL_CIPHER_find(ssl, list + i);
+
         if (i > 0) {
             wr_strbuf_add_char(b, ':');
         }
-        wr_strbuf_add_z(b, SSL_CIPHER_get_name(sk_SSL_CIPHER_value(ciphers, i)));
+        if (c != NULL) {
+            wr_strbuf_add_z(b, SSL_CIPHER_get_name(c));
+        } else {
+            wr_strbuf_add_z(b, "0x");
+            (void)add_hex(b, list + i, one, lower_digits);
+        }
     }
-    return sk_SSL_CIPHER_num(ciphers) <= 0 ? WR_EOF : b->status;
+    return b->status;
 }
 
 /* nid: the library's number, or 0x1000000 and the group's on the wire when it knows no name. */
@@ -353,7 +365,7 @@ enum wr_status wr_tls_write_fact(struct wr_tls *t, enum wr_tls_fact fact, struct
     case WR_TLS_FACT_SESSION_REUSED:
         return add_z(b, SSL_session_reused(t->ssl) == 1 ? "r" : ".");
     case WR_TLS_FACT_SERVER_NAME:
-        wr_strbuf_add_str(b, wr_tls_server_name(t));
+        wr_strbuf_add(b, t->name, t->name_len);
         return t->name_len == 0 ? WR_EOF : b->status;
     case WR_TLS_FACT_ALPN:
         return add_alpn(t->ssl, b);
@@ -389,7 +401,7 @@ enum wr_status wr_tls_write_fact(struct wr_tls *t, enum wr_tls_fact fact, struct
 
 struct wr_str wr_tls_server_name(const struct wr_tls *t)
 {
-    return wr_str(t->name, t->name_len);
+    return t->name != NULL ? wr_str(t->name + t->name_len, t->name_len) : WR_STR_NULL;
 }
 
 enum wr_tls_trust wr_tls_client_trust(struct wr_tls *t, long *ret_code, const char **ret_text)
@@ -415,4 +427,9 @@ enum wr_tls_trust wr_tls_client_trust(struct wr_tls *t, long *ret_code, const ch
     default: /* numbers of the library */
         return WR_TLS_TRUST_BAD;
     }
+}
+
+bool wr_tls_is_rejected(const struct wr_tls *t)
+{
+    return t->is_rejected;
 }

@@ -156,6 +156,8 @@ void wr_tls_unref(struct wr_tls *t);
  * for the level of things that any client can cause?
  */
 bool wr_tls_write_error(struct wr_strbuf *b);
+/* It gave WR_EPROTO because of ssl_reject_handshake. */
+bool wr_tls_is_rejected(const struct wr_tls *t);
 
 enum wr_tls_fact {
     WR_TLS_FACT_PROTOCOL,
