@@ -80,6 +80,19 @@ static enum wr_status set_text(struct wr_conf *cf, const struct wr_dir *dir,
                                                                             : wr_conf_nomem(cf);
 }
 
+/* Of nginx before 1.25.1: TLS on all addresses whose default server says so. */
+static enum wr_status set_on(struct wr_conf *cf, const struct wr_dir *dir,
+                             const struct wr_node *node, void *conf)
+{
+    if (node->file) {
+        wr_conf_warn(cf, node,
+                     "the \"ssl\" directive is deprecated, use the \"listen ... ssl\" directive "
+                     "instead");
+    }
+    ((struct wr_ssl_srv *)conf)->on_node = node;
+    return wr_set_flag(cf, dir, node, conf);
+}
+
 static enum wr_status add_command(struct wr_conf *cf, const struct wr_dir *dir,
                                   const struct wr_node *node, void *conf)
 {
@@ -513,6 +526,12 @@ static enum wr_status make(struct wr_conf *cf, struct wr_ssl_srv *s)
 
 static enum wr_status no_cert(struct wr_conf *cf, const struct wr_server *v)
 {
+    const struct wr_ssl_srv *s = wr_ssl_srv_of(v);
+
+    if (s->is_on) {
+        return wr_conf_err(cf, s->on_node,
+                           "no \"ssl_certificate\" is defined for the \"ssl\" directive");
+    }
     return wr_conf_err(cf, v->node,
                        "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive");
 }
@@ -540,11 +559,13 @@ static bool listens_on(const struct wr_server *v, const struct wr_port *p)
  * The default server needs a certificate, and so do all others when it is there to refuse: they
  * have none of its to show.
  */
-static enum wr_status check_port(struct wr_conf *cf, const struct wr_http *h,
-                                 const struct wr_port *p)
+static enum wr_status check_port(struct wr_conf *cf, const struct wr_http *h, struct wr_port *p)
 {
     enum wr_status st = WR_OK;
 
+    if (wr_ssl_srv_of(p->deflt)->is_on) {
+        p->is_tls = p->any_tls = true;
+    }
     if (!p->is_tls) {
         return WR_OK;
     }
@@ -575,12 +596,13 @@ static enum wr_status done(struct wr_conf *cf)
         st = one != WR_OK ? one : st;
     }
     for (size_t i = 0; h && i < h->port_cnt && st != WR_ENOMEM; i++) {
-        const struct wr_port *p = &h->ports[i];
+        struct wr_port *p = &h->ports[i];
         enum wr_status one = check_port(cf, h, p);
 
         st = one != WR_OK ? one : st;
         for (size_t k = 0; k < p->virtual_cnt; k++) {
             one = check_port(cf, h, &p->virtuals[k]);
+            p->any_tls = p->any_tls || p->virtuals[k].is_tls;
             st = one != WR_OK ? one : st;
         }
     }
@@ -611,51 +633,54 @@ static const struct wr_bounds depth_bounds = {.max = 100};
 
 #define BOTH (WR_CTX_HTTP | WR_CTX_SERVER)
 /* clang-format off */
-#define ROW(n, a, b, f, setter, more, text, ...)                                                   \
-    {.name = (n), .contexts = BOTH, .min = (a), .max = (b), .flags = (more), .set = (setter),      \
-     WR_DIR_FIELD(SRV, struct wr_ssl_srv, f), .doc = (text), __VA_ARGS__}
+#define ROW(n, a, b, f, setter, more, text)                                                        \
+    .name = (n), .contexts = BOTH, .min = (a), .max = (b), .flags = (more), .set = (setter),       \
+    WR_DIR_FIELD(SRV, struct wr_ssl_srv, f), .doc = (text)
 
 static const struct wr_dir ssl_dirs[] = {
-    ROW("ssl_buffer_size", 1, 1, buffer_size, wr_set_size, 0,
-        "Most bytes of one TLS record; 16k is the most there is.", .def = "16k"),
-    ROW("ssl_certificate", 1, 1, certs, add_path, WR_DIR_REPEAT,
-        "File with the certificate and its chain (PEM); several for keys of several kinds."),
-    ROW("ssl_certificate_key", 1, 1, keys, add_path, WR_DIR_REPEAT,
-        "File with the key (PEM) of the certificate at the same place in the list."),
-    ROW("ssl_ciphers", 1, 1, ciphers, set_text, 0,
-        "Ciphers up to TLSv1.2, in OpenSSL's words.", .def = "HIGH:!aNULL:!MD5"),
-    ROW("ssl_client_certificate", 1, 1, client_ca, set_path, 0,
-        "File with certificates of those who sign clients' certificates; clients are told."),
-    ROW("ssl_conf_command", 2, 2, commands, add_command, WR_DIR_REPEAT,
-        "A configuration command of OpenSSL with its value; none that names a file."),
-    ROW("ssl_crl", 1, 1, crl, set_path, 0, "File with revoked certificates of clients (PEM)."),
-    ROW("ssl_dhparam", 1, 1, dhparam, set_path, 0, "File with parameters for DHE ciphers."),
-    ROW("ssl_ecdh_curve", 1, 1, curves, set_text, 0,
-        "Curves for ECDHE, or auto: the library's.", .def = "auto"),
-    ROW("ssl_password_file", 1, 1, password_file, set_path, 0,
-        "File with passwords of encrypted keys, one a line, tried in order."),
-    ROW("ssl_prefer_server_ciphers", 1, 1, prefer_server_ciphers, wr_set_flag, 0,
-        "Does the server's order of ciphers count?", .def = "off"),
-    ROW("ssl_protocols", 1, WR_ARGS_ANY, protocols, wr_set_mask, 0,
-        "Versions that are spoken.", .def = "TLSv1.2 TLSv1.3", .data = protocol_words),
-    ROW("ssl_reject_handshake", 1, 1, is_rejecting, wr_set_flag, 0,
-        "Refuses handshakes for this server's names.", .def = "off"),
-    ROW("ssl_session_cache", 1, 2, sessions, set_sessions, 0,
-        "Where sessions are kept for resumption: off, none, builtin[:size], shared:name:size.",
-        .def = "none"),
-    ROW("ssl_session_ticket_key", 1, 1, ticket_keys, add_path, WR_DIR_REPEAT,
-        "File with a key for tickets (48 or 80 bytes); the first one encrypts."),
-    ROW("ssl_session_tickets", 1, 1, tickets, wr_set_flag, 0,
-        "Resumption by tickets?", .def = "on"),
-    ROW("ssl_session_timeout", 1, 1, session_timeout_sec, wr_set_sec, 0,
-        "How long a session may be resumed.", .def = "5m"),
-    ROW("ssl_trusted_certificate", 1, 1, trusted, set_path, 0,
-        "As ssl_client_certificate, but clients are not told of these."),
-    ROW("ssl_verify_client", 1, 1, verify, wr_set_enum, 0,
-        "Are clients asked for a certificate, and must it be good?", .def = "off",
-        .data = verify_words),
-    ROW("ssl_verify_depth", 1, 1, verify_depth, wr_set_num, 0,
-        "Longest chain of a client's certificate.", .def = "1", .data = &depth_bounds),
+    {ROW("ssl", 1, 1, is_on, set_on, 0,
+        "TLS on the addresses of which this is the default server; better: listen ... ssl."),
+        .def = "off"},
+    {ROW("ssl_buffer_size", 1, 1, buffer_size, wr_set_size, 0,
+        "Most bytes of one TLS record; 16k is the most there is."), .def = "16k"},
+    {ROW("ssl_certificate", 1, 1, certs, add_path, WR_DIR_REPEAT,
+        "File with the certificate and its chain (PEM); several for keys of several kinds.")},
+    {ROW("ssl_certificate_key", 1, 1, keys, add_path, WR_DIR_REPEAT,
+        "File with the key (PEM) of the certificate at the same place in the list.")},
+    {ROW("ssl_ciphers", 1, 1, ciphers, set_text, 0,
+        "Ciphers up to TLSv1.2, in OpenSSL's words."), .def = "HIGH:!aNULL:!MD5"},
+    {ROW("ssl_client_certificate", 1, 1, client_ca, set_path, 0,
+        "File with certificates of those who sign clients' certificates; clients are told.")},
+    {ROW("ssl_conf_command", 2, 2, commands, add_command, WR_DIR_REPEAT,
+        "A configuration command of OpenSSL with its value; none that names a file.")},
+    {ROW("ssl_crl", 1, 1, crl, set_path, 0, "File with revoked certificates of clients (PEM).")},
+    {ROW("ssl_dhparam", 1, 1, dhparam, set_path, 0, "File with parameters for DHE ciphers.")},
+    {ROW("ssl_ecdh_curve", 1, 1, curves, set_text, 0,
+        "Curves for ECDHE, or auto: the library's."), .def = "auto"},
+    {ROW("ssl_password_file", 1, 1, password_file, set_path, 0,
+        "File with passwords of encrypted keys, one a line, tried in order.")},
+    {ROW("ssl_prefer_server_ciphers", 1, 1, prefer_server_ciphers, wr_set_flag, 0,
+        "Does the server's order of ciphers count?"), .def = "off"},
+    {ROW("ssl_protocols", 1, WR_ARGS_ANY, protocols, wr_set_mask, 0,
+        "Versions that are spoken."), .def = "TLSv1.2 TLSv1.3", .data = protocol_words},
+    {ROW("ssl_reject_handshake", 1, 1, is_rejecting, wr_set_flag, 0,
+        "Refuses handshakes for this server's names."), .def = "off"},
+    {ROW("ssl_session_cache", 1, 2, sessions, set_sessions, 0,
+        "Where sessions are kept for resumption: off, none, builtin[:size], shared:name:size."),
+        .def = "none"},
+    {ROW("ssl_session_ticket_key", 1, 1, ticket_keys, add_path, WR_DIR_REPEAT,
+        "File with a key for tickets (48 or 80 bytes); the first one encrypts.")},
+    {ROW("ssl_session_tickets", 1, 1, tickets, wr_set_flag, 0,
+        "Resumption by tickets?"), .def = "on"},
+    {ROW("ssl_session_timeout", 1, 1, session_timeout_sec, wr_set_sec, 0,
+        "How long a session may be resumed."), .def = "5m"},
+    {ROW("ssl_trusted_certificate", 1, 1, trusted, set_path, 0,
+        "As ssl_client_certificate, but clients are not told of these.")},
+    {ROW("ssl_verify_client", 1, 1, verify, wr_set_enum, 0,
+        "Are clients asked for a certificate, and must it be good?"), .def = "off",
+        .data = verify_words},
+    {ROW("ssl_verify_depth", 1, 1, verify_depth, wr_set_num, 0,
+        "Longest chain of a client's certificate."), .def = "1", .data = &depth_bounds},
     WR_DIR_END
 };
 

@@ -67,6 +67,8 @@ struct wr_ssl_srv {
     uint32_t buffer_size;
     uint32_t session_timeout_sec;
     bool prefer_server_ciphers, tickets, is_rejecting;
+    bool is_on; /* ssl on */
+    const struct wr_node *on_node;
     bool is_made;           /* ctx is as it will be */
     struct wr_tls_ctx *ctx; /* NULL: neither certificates nor ssl_reject_handshake */
 };
