@@ -287,12 +287,12 @@ static enum wr_status use_words(struct wr_tls_ctx *c, const struct wr_tls_server
     }
     *ret_part = WR_TLS_PART_CURVES;
     if (o->curves.len > 0) {
-        if (SSL_CTX_set1_groups_list(c->ssl, o->curves.ptr) == 0) {
-            return fail_text(err, "SSL_CTX_set1_curves_list", o->curves);
-        }
         c->curves = OPENSSL_strdup(o->curves.ptr);
         if (c->curves == NULL) {
             return WR_ENOMEM;
+        }
+        if (SSL_CTX_set1_groups_list(c->ssl, c->curves) == 0) {
+            return fail_text(err, "SSL_CTX_set1_curves_list", o->curves);
         }
     }
     return WR_OK;
