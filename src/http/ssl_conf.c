@@ -26,60 +26,6 @@
 
 /* ---- setters --------------------------------------------------------------------------------- */
 
-/* Where files of certificates may come from, too. */
-static bool is_foreign(struct wr_str s)
-{
-    return wr_str_has_prefix(s, WR_STR("data:")) || wr_str_has_prefix(s, WR_STR("engine:")) ||
-           wr_str_has_prefix(s, WR_STR("store:"));
-}
-
-static enum wr_status read_path(struct wr_conf *cf, const struct wr_node *n,
-                                struct wr_ssl_path *ret)
-{
-    struct wr_str s = wr_node_arg(n, 0);
-
-    *ret = (struct wr_ssl_path){.node = n};
-    if (s.len == 0) {
-        return WR_OK; /* none, and none of the level around */
-    }
-    return wr_conf_path(cf, s, WR_PATH_CONF, &ret->path);
-}
-
-static enum wr_status set_path(struct wr_conf *cf, const struct wr_dir *dir,
-                               const struct wr_node *node, void *conf)
-{
-    return read_path(cf, node, (struct wr_ssl_path *)(void *)((char *)conf + dir->offset));
-}
-
-static enum wr_status add_path(struct wr_conf *cf, const struct wr_dir *dir,
-                               const struct wr_node *node, void *conf)
-{
-    struct wr_ssl_paths *ps = (struct wr_ssl_paths *)(void *)((char *)conf + dir->offset);
-    struct wr_str s = wr_node_arg(node, 0);
-    struct wr_ssl_path *p;
-
-    if (wr_str_find(s, '$') < s.len) {
-        return wr_conf_err_arg(cf, node, 0, "variables in \"%.*s\" are not supported yet",
-                               WR_STR_ARG(node->name));
-    }
-    if (is_foreign(s)) {
-        return wr_conf_err_arg(cf, node, 0, "\"%.*s\" takes the name of a file only",
-                               WR_STR_ARG(node->name));
-    }
-    p = wr_array_push(cf->arena, ps);
-    return p ? read_path(cf, node, p) : wr_conf_nomem(cf);
-}
-
-static enum wr_status set_text(struct wr_conf *cf, const struct wr_dir *dir,
-                               const struct wr_node *node, void *conf)
-{
-    struct wr_ssl_text *t = (struct wr_ssl_text *)(void *)((char *)conf + dir->offset);
-
-    t->node = node;
-    return wr_arena_dup(cf->arena, wr_node_arg(node, 0), &t->text) == WR_OK ? WR_OK
-                                                                            : wr_conf_nomem(cf);
-}
-
 /* Of nginx before 1.25.1: TLS on all addresses whose default server says so. */
 static enum wr_status set_on(struct wr_conf *cf, const struct wr_dir *dir,
                              const struct wr_node *node, void *conf)
@@ -91,24 +37,6 @@ static enum wr_status set_on(struct wr_conf *cf, const struct wr_dir *dir,
     }
     ((struct wr_ssl_srv *)conf)->on_node = node;
     return wr_set_flag(cf, dir, node, conf);
-}
-
-static enum wr_status add_command(struct wr_conf *cf, const struct wr_dir *dir,
-                                  const struct wr_node *node, void *conf)
-{
-    struct wr_ssl_commands *cs = &((struct wr_ssl_srv *)conf)->commands;
-    struct wr_ssl_command *c = wr_array_push(cf->arena, cs);
-
-    (void)dir;
-    if (!c) {
-        return wr_conf_nomem(cf);
-    }
-    c->node = node;
-    if (wr_arena_dup(cf->arena, wr_node_arg(node, 0), &c->cmd.name) != WR_OK ||
-        wr_arena_dup(cf->arena, wr_node_arg(node, 1), &c->cmd.value) != WR_OK) {
-        return wr_conf_nomem(cf);
-    }
-    return WR_OK;
 }
 
 static enum wr_status bad_cache(struct wr_conf *cf, const struct wr_node *n, uint32_t i)
@@ -258,79 +186,10 @@ static enum wr_status find_zone(struct wr_conf *cf, const struct wr_ssl_sessions
 struct making {
     struct wr_conf *cf;
     const struct wr_ssl_srv *s;
-    struct wr_tls_server_opts o;
+    struct wr_tls_opts o;
     struct wr_tls_pair *pairs;
-    struct wr_str *passwords;
     struct wr_tls_file *ticket_keys;
-    struct wr_tls_command *commands;
 };
-
-static enum wr_status read_file(struct wr_conf *cf, const struct wr_ssl_path *p,
-                                struct wr_tls_file *ret)
-{
-    struct wr_conf_fault fault = {NULL, 0};
-    enum wr_status st;
-
-    *ret = (struct wr_tls_file){.name = p->path};
-    if (p->path.len == 0) {
-        return WR_OK;
-    }
-    st = wr_conf_read(cf, p->path, FILE_MAX, &ret->bytes, &fault);
-    if (st == WR_ESYS) {
-        ret->err = fault.err;
-        return WR_OK;
-    }
-    if (st == WR_ELIMIT) {
-        return wr_conf_err_arg(cf, p->node, 0, "\"%.*s\" is too large", WR_STR_ARG(p->path));
-    }
-    return st == WR_OK ? WR_OK : wr_conf_nomem(cf);
-}
-
-/* Files whose absence nginx words in its plain way. */
-static enum wr_status must_read(struct wr_conf *cf, const struct wr_ssl_path *p,
-                                struct wr_tls_file *ret)
-{
-    enum wr_status st = read_file(cf, p, ret);
-
-    if (st == WR_OK && ret->err != 0) {
-        return wr_conf_err_arg(cf, p->node, 0, "open() \"%.*s\" failed (%d: %s)",
-                               WR_STR_ARG(p->path), ret->err, wr_log_errno_text(ret->err));
-    }
-    return st;
-}
-
-static enum wr_status read_passwords(struct making *m)
-{
-    struct wr_tls_file f;
-    struct wr_str rest, line;
-    enum wr_status st = must_read(m->cf, &m->s->password_file, &f);
-    uint32_t cnt = 0;
-
-    if (st != WR_OK || f.bytes.len == 0) {
-        return st;
-    }
-    rest = f.bytes;
-    while (cnt < PASSWORDS && wr_str_split(&rest, '\n', &line)) {
-        cnt++;
-    }
-    m->passwords = wr_arena_zalloc(m->cf->arena, cnt * sizeof(*m->passwords));
-    if (!m->passwords) {
-        return wr_conf_nomem(m->cf);
-    }
-    rest = f.bytes;
-    cnt = 0;
-    while (cnt < PASSWORDS && wr_str_split(&rest, '\n', &line)) {
-        if (line.len > 0 && line.ptr[line.len - 1] == '\r') {
-            line.len--;
-        }
-        if (line.len > 0) {
-            m->passwords[cnt++] = line;
-        }
-    }
-    m->o.passwords = m->passwords;
-    m->o.password_cnt = cnt;
-    return WR_OK;
-}
 
 static enum wr_status read_pairs(struct making *m)
 {
@@ -347,9 +206,9 @@ static enum wr_status read_pairs(struct making *m)
                                "no \"ssl_certificate_key\" is defined for certificate \"%.*s\"",
                                WR_STR_ARG(wr_node_arg(s->certs.at[i].node, 0)));
         }
-        st = read_file(m->cf, &s->certs.at[i], &m->pairs[i].cert);
+        st = wr_ssl_read(m->cf, &s->certs.at[i], &m->pairs[i].cert);
         if (st == WR_OK) {
-            st = read_file(m->cf, &s->keys.at[i], &m->pairs[i].key);
+            st = wr_ssl_read(m->cf, &s->keys.at[i], &m->pairs[i].key);
         }
     }
     m->o.pairs = m->pairs;
@@ -363,21 +222,15 @@ static enum wr_status read_lists(struct making *m)
     enum wr_status st = WR_OK;
 
     m->ticket_keys = wr_arena_zalloc(m->cf->arena, s->ticket_keys.cnt * sizeof(*m->ticket_keys));
-    m->commands = wr_arena_zalloc(m->cf->arena, s->commands.cnt * sizeof(*m->commands));
-    if (!m->ticket_keys || !m->commands) {
+    if (!m->ticket_keys) {
         return wr_conf_nomem(m->cf);
     }
     for (uint32_t i = 0; i < s->ticket_keys.cnt && st == WR_OK; i++) {
-        st = must_read(m->cf, &s->ticket_keys.at[i], &m->ticket_keys[i]);
-    }
-    for (uint32_t i = 0; i < s->commands.cnt; i++) {
-        m->commands[i] = s->commands.at[i].cmd;
+        st = wr_ssl_must_read(m->cf, &s->ticket_keys.at[i], &m->ticket_keys[i]);
     }
     m->o.ticket_keys = m->ticket_keys;
     m->o.ticket_key_cnt = s->ticket_keys.cnt;
-    m->o.commands = m->commands;
-    m->o.command_cnt = s->commands.cnt;
-    return st;
+    return st == WR_OK ? wr_ssl_take_commands(m->cf, &s->commands, &m->o) : st;
 }
 
 static enum wr_status read_files(struct making *m)
@@ -391,18 +244,18 @@ static enum wr_status read_files(struct making *m)
         {&m->s->trusted,   &m->o.trusted  },
         {&m->s->crl,       &m->o.crl      },
     };
-    enum wr_status st = read_passwords(m);
+    enum wr_status st = wr_ssl_read_passwords(m->cf, &m->s->password_file, &m->o);
 
     if (st == WR_OK) {
         st = read_pairs(m);
     }
     for (size_t i = 0; i < WR_ARRAY_LEN(rows) && st == WR_OK; i++) {
-        st = read_file(m->cf, rows[i].path, rows[i].file);
+        st = wr_ssl_read(m->cf, rows[i].path, rows[i].file);
     }
     return st == WR_OK ? read_lists(m) : st;
 }
 
-static void fill_values(struct wr_tls_server_opts *o, const struct wr_ssl_srv *s)
+static void fill_values(struct wr_tls_opts *o, const struct wr_ssl_srv *s)
 {
     o->protocols = s->protocols;
     o->ciphers = s->ciphers.text;
@@ -457,7 +310,7 @@ static void wipe_secrets(struct making *m)
         wr_tls_wipe(m->pairs[i].key.bytes);
     }
     for (uint32_t i = 0; i < m->o.password_cnt; i++) {
-        wr_tls_wipe(m->passwords[i]);
+        wr_tls_wipe(m->o.passwords[i]);
     }
     for (uint32_t i = 0; i < m->o.ticket_key_cnt; i++) {
         wr_tls_wipe(m->ticket_keys[i].bytes);
@@ -479,7 +332,7 @@ static enum wr_status make_ctx(struct making *m, struct wr_ssl_srv *s)
 
     fill_values(&m->o, s);
     wr_strbuf_init_fixed(&err, room, sizeof(room));
-    st = wr_tls_server_ctx_new(&m->o, &err, &part, &no, &s->ctx);
+    st = wr_tls_ctx_new(&m->o, &err, &part, &no, &s->ctx);
     if (st == WR_ECONFIG) {
         return wr_conf_err(m->cf, blame(s, part, no), "%.*s", WR_STR_ARG(wr_strbuf_str(&err)));
     }
@@ -611,16 +464,6 @@ static enum wr_status done(struct wr_conf *cf)
 
 /* ---- the table ------------------------------------------------------------------------------- */
 
-static const struct wr_word protocol_words[] = {
-    {"SSLv2",   WR_TLS_SSL2},
-    {"SSLv3",   WR_TLS_SSL3},
-    {"TLSv1",   WR_TLS_1_0 },
-    {"TLSv1.1", WR_TLS_1_1 },
-    {"TLSv1.2", WR_TLS_1_2 },
-    {"TLSv1.3", WR_TLS_1_3 },
-    WR_WORDS_END
-};
-
 static const struct wr_word verify_words[] = {
     {"off",            WR_TLS_VERIFY_OFF           },
     {"on",             WR_TLS_VERIFY_ON            },
@@ -643,38 +486,38 @@ static const struct wr_dir ssl_dirs[] = {
         .def = "off"},
     {ROW("ssl_buffer_size", 1, 1, buffer_size, wr_set_size, 0,
         "Most bytes of one TLS record; 16k is the most there is."), .def = "16k"},
-    {ROW("ssl_certificate", 1, 1, certs, add_path, WR_DIR_REPEAT,
+    {ROW("ssl_certificate", 1, 1, certs, wr_ssl_add_path, WR_DIR_REPEAT,
         "File with the certificate and its chain (PEM); several for keys of several kinds.")},
-    {ROW("ssl_certificate_key", 1, 1, keys, add_path, WR_DIR_REPEAT,
+    {ROW("ssl_certificate_key", 1, 1, keys, wr_ssl_add_path, WR_DIR_REPEAT,
         "File with the key (PEM) of the certificate at the same place in the list.")},
-    {ROW("ssl_ciphers", 1, 1, ciphers, set_text, 0,
+    {ROW("ssl_ciphers", 1, 1, ciphers, wr_ssl_set_text, 0,
         "Ciphers up to TLSv1.2, in OpenSSL's words."), .def = "HIGH:!aNULL:!MD5"},
-    {ROW("ssl_client_certificate", 1, 1, client_ca, set_path, 0,
+    {ROW("ssl_client_certificate", 1, 1, client_ca, wr_ssl_set_path, 0,
         "File with certificates of those who sign clients' certificates; clients are told.")},
-    {ROW("ssl_conf_command", 2, 2, commands, add_command, WR_DIR_REPEAT,
+    {ROW("ssl_conf_command", 2, 2, commands, wr_ssl_add_command, WR_DIR_REPEAT,
         "A configuration command of OpenSSL with its value; none that names a file.")},
-    {ROW("ssl_crl", 1, 1, crl, set_path, 0, "File with revoked certificates of clients (PEM).")},
-    {ROW("ssl_dhparam", 1, 1, dhparam, set_path, 0, "File with parameters for DHE ciphers.")},
-    {ROW("ssl_ecdh_curve", 1, 1, curves, set_text, 0,
+    {ROW("ssl_crl", 1, 1, crl, wr_ssl_set_path, 0, "File with revoked certificates of clients (PEM).")},
+    {ROW("ssl_dhparam", 1, 1, dhparam, wr_ssl_set_path, 0, "File with parameters for DHE ciphers.")},
+    {ROW("ssl_ecdh_curve", 1, 1, curves, wr_ssl_set_text, 0,
         "Curves for ECDHE, or auto: the library's."), .def = "auto"},
-    {ROW("ssl_password_file", 1, 1, password_file, set_path, 0,
+    {ROW("ssl_password_file", 1, 1, password_file, wr_ssl_set_path, 0,
         "File with passwords of encrypted keys, one a line, tried in order.")},
     {ROW("ssl_prefer_server_ciphers", 1, 1, prefer_server_ciphers, wr_set_flag, 0,
         "Does the server's order of ciphers count?"), .def = "off"},
     {ROW("ssl_protocols", 1, WR_ARGS_ANY, protocols, wr_set_mask, 0,
-        "Versions that are spoken."), .def = "TLSv1.2 TLSv1.3", .data = protocol_words},
+        "Versions that are spoken."), .def = "TLSv1.2 TLSv1.3", .data = wr_ssl_protocol_words},
     {ROW("ssl_reject_handshake", 1, 1, is_rejecting, wr_set_flag, 0,
         "Refuses handshakes for this server's names."), .def = "off"},
     {ROW("ssl_session_cache", 1, 2, sessions, set_sessions, 0,
         "Where sessions are kept for resumption: off, none, builtin[:size], shared:name:size."),
         .def = "none"},
-    {ROW("ssl_session_ticket_key", 1, 1, ticket_keys, add_path, WR_DIR_REPEAT,
+    {ROW("ssl_session_ticket_key", 1, 1, ticket_keys, wr_ssl_add_path, WR_DIR_REPEAT,
         "File with a key for tickets (48 or 80 bytes); the first one encrypts.")},
     {ROW("ssl_session_tickets", 1, 1, tickets, wr_set_flag, 0,
         "Resumption by tickets?"), .def = "on"},
     {ROW("ssl_session_timeout", 1, 1, session_timeout_sec, wr_set_sec, 0,
         "How long a session may be resumed."), .def = "5m"},
-    {ROW("ssl_trusted_certificate", 1, 1, trusted, set_path, 0,
+    {ROW("ssl_trusted_certificate", 1, 1, trusted, wr_ssl_set_path, 0,
         "As ssl_client_certificate, but clients are not told of these.")},
     {ROW("ssl_verify_client", 1, 1, verify, wr_set_enum, 0,
         "Are clients asked for a certificate, and must it be good?"), .def = "off",

@@ -13,30 +13,10 @@
 #include "conf/scope.h"
 #include "conf/types.h"
 #include "http/server.h"
+#include "http/ssl_files.h"
 #include "tls/tls.h"
 
 extern struct wr_conf_module wr_ssl_conf;
-
-/* A path of a directive. */
-struct wr_ssl_path {
-    struct wr_str path; /* absolute; empty: none */
-    const struct wr_node *node;
-};
-
-struct wr_ssl_paths {
-    struct wr_ssl_path *at;
-    uint32_t cnt, _cap;
-};
-
-struct wr_ssl_command {
-    struct wr_tls_command cmd;
-    const struct wr_node *node;
-};
-
-struct wr_ssl_commands {
-    struct wr_ssl_command *at;
-    uint32_t cnt, _cap;
-};
 
 /* ssl_session_cache */
 struct wr_ssl_sessions {
@@ -45,12 +25,6 @@ struct wr_ssl_sessions {
     uint32_t builtin_size; /* 0: the library's */
     struct wr_str zone;    /* empty: none */
     uint64_t zone_size;
-    const struct wr_node *node;
-};
-
-/* A text of a directive, with '\0' behind it. */
-struct wr_ssl_text {
-    struct wr_str text;
     const struct wr_node *node;
 };
 

@@ -178,9 +178,9 @@ void wr_conn_close(struct wr_conn *c, enum wr_io_close_how how)
 
         /* It may be gone afterwards. */
         c->link = l->next;
-        l->ops->close(l, how == WR_IO_CLOSE_FIN);
+        l->ops->close(l, how == WR_IO_CLOSE_FIN && !c->is_failed);
     }
-    c->link->ops->close(c->link, how == WR_IO_CLOSE_FIN);
+    c->link->ops->close(c->link, how == WR_IO_CLOSE_FIN && !c->is_failed);
     wr_io_close(&c->io, how);
     wr_task_cancel(&c->task);
     c->task.run = run_closed;
@@ -209,6 +209,25 @@ void wr_conn_push(struct wr_conn *c, struct wr_link *l)
 bool wr_conn_has_bytes(const struct wr_conn *c)
 {
     return c->io.rx != NULL || (c->link->ops->has_bytes && c->link->ops->has_bytes(c->link));
+}
+
+enum wr_conn_quiet wr_conn_look(struct wr_conn *c)
+{
+    if (c->link != &c->sock_link && wr_conn_has_bytes(c)) {
+        struct wr_chunk *chunk = NULL;
+        uint32_t off = 0, len = 0;
+        enum wr_status st = wr_conn_recv(c, 1, &chunk, &off, &len);
+
+        wr_chunk_unref(chunk);
+        if (st != WR_AGAIN) {
+            return st == WR_OK ? WR_CONN_SPOKE : WR_CONN_OVER;
+        }
+    }
+    if (c->io.rx) {
+        return WR_CONN_SPOKE;
+    }
+    return (c->io.facts & (WR_IO_EOF | WR_IO_ERR | WR_IO_RDHUP | WR_IO_HUP)) != 0 ? WR_CONN_OVER
+                                                                                 : WR_CONN_QUIET;
 }
 
 void wr_conn_want_in(struct wr_conn *c, bool on)

@@ -140,7 +140,7 @@ static EVP_PKEY *read_key(struct wr_str bytes, const struct wr_str *password)
     return k;
 }
 
-static EVP_PKEY *find_key(const struct wr_tls_server_opts *o, const struct wr_tls_file *f)
+static EVP_PKEY *find_key(const struct wr_tls_opts *o, const struct wr_tls_file *f)
 {
     EVP_PKEY *k = NULL;
 
@@ -154,7 +154,7 @@ static EVP_PKEY *find_key(const struct wr_tls_server_opts *o, const struct wr_tl
     return k;
 }
 
-static enum wr_status use_key(SSL_CTX *ssl, const struct wr_tls_server_opts *o,
+static enum wr_status use_key(SSL_CTX *ssl, const struct wr_tls_opts *o,
                               const struct wr_tls_file *f, struct wr_strbuf *err)
 {
     EVP_PKEY *k = NULL;
@@ -176,7 +176,7 @@ static enum wr_status use_key(SSL_CTX *ssl, const struct wr_tls_server_opts *o,
     return st;
 }
 
-enum wr_status wr_tls_use_pair(SSL_CTX *ssl, const struct wr_tls_server_opts *o,
+enum wr_status wr_tls_use_pair(SSL_CTX *ssl, const struct wr_tls_opts *o,
                                const struct wr_tls_pair *p, struct wr_strbuf *err,
                                enum wr_tls_part *ret_part)
 {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ctx.c: a context of the server side, made of options; and the choice of one by the name that a
- * client sends. The choice is made when the client's first message has been parsed and nothing of
+ * ctx.c: a context, made of options; and the choice of one by the name that a client sends. The choice is made when the client's first message has been parsed and nothing of
  * it was used yet, so that protocol versions, resumption and the question for a certificate follow
  * the chosen server. Contexts are immutable once made; any thread uses them.
  */
@@ -198,7 +197,7 @@ static enum wr_status fail_text(struct wr_strbuf *err, const char *call, struct 
     return WR_ECONFIG;
 }
 
-static void set_protocols(SSL_CTX *ssl, const struct wr_tls_server_opts *o)
+static void set_protocols(SSL_CTX *ssl, const struct wr_tls_opts *o)
 {
     static const struct {
         uint32_t bit;
@@ -221,13 +220,8 @@ static void set_protocols(SSL_CTX *ssl, const struct wr_tls_server_opts *o)
     }
 }
 
-static void set_basics(SSL_CTX *ssl, const struct wr_tls_server_opts *o)
+static void set_server_basics(SSL_CTX *ssl, const struct wr_tls_opts *o)
 {
-    set_protocols(ssl, o);
-    (void)SSL_CTX_set_options(ssl, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
-                                       SSL_OP_SINGLE_DH_USE | SSL_OP_NO_ANTI_REPLAY);
-    (void)SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN |
-                                    SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     if (o->prefer_server_ciphers) {
         (void)SSL_CTX_set_options(ssl, SSL_OP_CIPHER_SERVER_PREFERENCE);
     }
@@ -243,25 +237,43 @@ static void set_basics(SSL_CTX *ssl, const struct wr_tls_server_opts *o)
     SSL_CTX_set_alpn_select_cb(ssl, choose_alpn, NULL);
 }
 
-static enum wr_status use_command(SSL_CTX *ssl, const struct wr_tls_command *cmd,
-                                  struct wr_strbuf *err)
+static void set_basics(SSL_CTX *ssl, const struct wr_tls_opts *o)
 {
+    set_protocols(ssl, o);
+    (void)SSL_CTX_set_options(ssl, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
+                                       SSL_OP_SINGLE_DH_USE | SSL_OP_NO_ANTI_REPLAY |
+                                       SSL_OP_IGNORE_UNEXPECTED_EOF);
+    (void)SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN |
+                                    SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    if (o->side == WR_TLS_SERVER) {
+        set_server_basics(ssl, o);
+    } else {
+        SSL_CTX_set_verify(ssl, SSL_VERIFY_NONE, NULL); /* it is looked at behind the handshake */
+        SSL_CTX_set_verify_depth(ssl, (int)o->verify_depth);
+        wr_tls_use_peer_sessions(ssl);
+    }
+}
+
+static enum wr_status use_command(SSL_CTX *ssl, enum wr_tls_side side,
+                                  const struct wr_tls_command *cmd, struct wr_strbuf *err)
+{
+    unsigned as = side == WR_TLS_SERVER ? SSL_CONF_FLAG_SERVER : SSL_CONF_FLAG_CLIENT;
     SSL_CONF_CTX *cc = SSL_CONF_CTX_new();
     enum wr_status st = WR_OK;
 
     if (cc == NULL) {
         return WR_ENOMEM;
     }
-    (void)SSL_CONF_CTX_set_flags(cc, SSL_CONF_FLAG_FILE | SSL_CONF_FLAG_SERVER |
-                                         SSL_CONF_FLAG_CERTIFICATE | SSL_CONF_FLAG_SHOW_ERRORS);
+    (void)SSL_CONF_CTX_set_flags(cc, as | SSL_CONF_FLAG_FILE | SSL_CONF_FLAG_CERTIFICATE |
+                                         SSL_CONF_FLAG_SHOW_ERRORS);
     SSL_CONF_CTX_set_ssl_ctx(cc, ssl);
     switch (SSL_CONF_cmd_value_type(cc, cmd->name.ptr)) {
     case SSL_CONF_TYPE_FILE:
     case SSL_CONF_TYPE_DIR:
     case SSL_CONF_TYPE_STORE:
         wr_strbuf_printf(err,
-                         "\"%.*s\" of ssl_conf_command reads a file, for which there is a "
-                         "directive of its own",
+                         "the command \"%.*s\" reads a file, for which there is a directive of "
+                         "its own",
                          WR_STR_ARG(cmd->name));
         st = WR_ECONFIG;
         break;
@@ -278,7 +290,7 @@ static enum wr_status use_command(SSL_CTX *ssl, const struct wr_tls_command *cmd
     return st;
 }
 
-static enum wr_status use_words(struct wr_tls_ctx *c, const struct wr_tls_server_opts *o,
+static enum wr_status use_words(struct wr_tls_ctx *c, const struct wr_tls_opts *o,
                                 struct wr_strbuf *err, enum wr_tls_part *ret_part)
 {
     *ret_part = WR_TLS_PART_CIPHERS;
@@ -298,7 +310,7 @@ static enum wr_status use_words(struct wr_tls_ctx *c, const struct wr_tls_server
     return WR_OK;
 }
 
-static enum wr_status use_stores(SSL_CTX *ssl, const struct wr_tls_server_opts *o,
+static enum wr_status use_stores(SSL_CTX *ssl, const struct wr_tls_opts *o,
                                  struct wr_strbuf *err, enum wr_tls_part *ret_part)
 {
     enum wr_status st = WR_OK;
@@ -323,7 +335,7 @@ static enum wr_status use_stores(SSL_CTX *ssl, const struct wr_tls_server_opts *
 }
 
 /* In an order in which operators know the messages: certificates first. */
-static enum wr_status fill(struct wr_tls_ctx *c, const struct wr_tls_server_opts *o,
+static enum wr_status fill(struct wr_tls_ctx *c, const struct wr_tls_opts *o,
                            struct wr_strbuf *err, enum wr_tls_part *ret_part, uint32_t *ret_no)
 {
     enum wr_status st = WR_OK;
@@ -338,19 +350,19 @@ static enum wr_status fill(struct wr_tls_ctx *c, const struct wr_tls_server_opts
     if (st == WR_OK) {
         st = use_stores(c->ssl, o, err, ret_part);
     }
-    if (st == WR_OK) {
+    if (st == WR_OK && o->side == WR_TLS_SERVER) {
         *ret_part = WR_TLS_PART_TICKET_KEY;
         st = wr_tls_use_sessions(c, o, err, ret_no);
     }
     for (uint32_t i = 0; i < o->command_cnt && st == WR_OK; i++) {
         *ret_part = WR_TLS_PART_COMMAND;
         *ret_no = i;
-        st = use_command(c->ssl, &o->commands[i], err);
+        st = use_command(c->ssl, o->side, &o->commands[i], err);
     }
     return st;
 }
 
-enum wr_status wr_tls_server_ctx_new(const struct wr_tls_server_opts *o, struct wr_strbuf *err,
+enum wr_status wr_tls_ctx_new(const struct wr_tls_opts *o, struct wr_strbuf *err,
                                      enum wr_tls_part *ret_part, uint32_t *ret_no,
                                      struct wr_tls_ctx **ret)
 {
@@ -362,7 +374,7 @@ enum wr_status wr_tls_server_ctx_new(const struct wr_tls_server_opts *o, struct 
     *ret_no = 0;
     ERR_clear_error();
     if (CRYPTO_THREAD_run_once(&index_once, make_index) == 1 && ctx_index >= 0) {
-        ssl = SSL_CTX_new(TLS_server_method());
+        ssl = SSL_CTX_new(o->side == WR_TLS_SERVER ? TLS_server_method() : TLS_client_method());
         c = OPENSSL_zalloc(sizeof(*c));
     }
     if (ssl == NULL || c == NULL || SSL_CTX_set_ex_data(ssl, ctx_index, c) == 0) {
@@ -372,7 +384,6 @@ enum wr_status wr_tls_server_ctx_new(const struct wr_tls_server_opts *o, struct 
     }
     c->ssl = ssl;
     c->record_max = o->record_max;
-    c->has_cert = o->pair_cnt > 0;
     c->is_rejecting = o->is_rejecting;
     set_basics(ssl, o);
     st = fill(c, o, err, ret_part, ret_no);

@@ -236,9 +236,14 @@ static enum wr_status handshake_tls(struct wr_link *l)
 
         ERR_clear_error();
         rc = SSL_do_handshake(t->ssl);
+        if (rc == 1 && t->target && !wr_tls_is_trusted(t)) {
+            st = WR_EPROTO;
+            break;
+        }
         if (rc == 1) {
             t->is_ready = true;
             t->owner = NULL;
+            t->target = NULL;
             /* What does not go out now goes ahead of the first answer. */
             st = flush(t);
             return st == WR_AGAIN ? WR_OK : st;
@@ -247,6 +252,7 @@ static enum wr_status handshake_tls(struct wr_link *l)
     }
     if (st != WR_OK && st != WR_AGAIN) {
         t->is_broken = true;
+        wr_tls_forget_session(t);
     }
     return st;
 }
@@ -459,8 +465,12 @@ static enum wr_status send_tls(struct wr_link *l, const struct iovec *iov, int c
         return st;
     }
     told = WR_MIN(t->held, total);
-    t->held = 0;
+    t->held -= told;
     skip(&c, told);
+    if (c.left == 0) {
+        *ret_n = told;
+        return WR_OK;
+    }
     st = put_all(t, &c, &told);
     if (st == WR_OK) {
         t->held = 0;
@@ -527,8 +537,7 @@ static const struct wr_link_ops tls_ops = {
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
-enum wr_status wr_tls_accept(struct wr_link *below, struct wr_tls_ctx *c,
-                             const struct wr_tls_owner *owner, struct wr_tls **ret)
+static struct wr_tls *make(struct wr_link *below, struct wr_tls_ctx *c)
 {
     const BIO_METHOD *method = wr_tls_bio_method();
     struct wr_tls *t = wr_slab_alloc(sizeof(*t));
@@ -547,20 +556,54 @@ enum wr_status wr_tls_accept(struct wr_link *below, struct wr_tls_ctx *c,
     t->link.next = below;
     t->refs = 1;
     t->base = c;
-    t->owner = owner;
     t->record_max = c->record_max;
     BIO_set_data(bio, t);
     BIO_set_init(bio, 1);
     SSL_set_bio(t->ssl, bio, bio);
-    SSL_set_accept_state(t->ssl);
-    *ret = t;
-    return WR_OK;
+    return t;
 
 fail:
     ERR_clear_error();
     BIO_free(bio);
     wr_slab_free(t, sizeof(*t));
-    return WR_ENOMEM;
+    return NULL;
+}
+
+enum wr_status wr_tls_accept(struct wr_link *below, struct wr_tls_ctx *c,
+                             const struct wr_tls_owner *owner, struct wr_tls **ret)
+{
+    struct wr_tls *t = make(below, c);
+
+    if (!t) {
+        return WR_ENOMEM;
+    }
+    t->owner = owner;
+    SSL_set_accept_state(t->ssl);
+    *ret = t;
+    return WR_OK;
+}
+
+enum wr_status wr_tls_connect(struct wr_link *below, const struct wr_tls_target *to,
+                              struct wr_tls **ret)
+{
+    struct wr_tls *t = make(below, to->ctx);
+
+    if (!t) {
+        return WR_ENOMEM;
+    }
+    t->target = to;
+    t->session_key[0] = to->peer_id;
+    t->session_key[1] = to->identity;
+    t->keeps_session = to->keeps_session;
+    SSL_set_connect_state(t->ssl);
+    if (to->sni.len > 0 && SSL_set_tlsext_host_name(t->ssl, to->sni.ptr) == 0) {
+        ERR_clear_error();
+        wr_tls_unref(t);
+        return WR_ENOMEM;
+    }
+    wr_tls_resume(t);
+    *ret = t;
+    return WR_OK;
 }
 
 struct wr_link *wr_tls_link(struct wr_tls *t)

@@ -7,7 +7,8 @@
  * The keys of the process are made anew when they are older than the longest ssl_session_timeout
  * (an hour at least); the ones before stay good for reading. They belong to no generation, so that
  * tickets survive a reload. What a session may be used for is said by its id context: a hash of the
- * certificates and of all that decides about clients' certificates. Any thread.
+ * certificates and of all that decides about clients' certificates. Towards peers sessions are kept
+ * as bytes by peer and identity. Any thread.
  */
 #include <string.h>
 
@@ -126,7 +127,7 @@ static int use_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_
 }
 
 /* 80 bytes: name, HMAC key, AES key of 256 bits; 48: name, AES key and HMAC key of 128 bits. */
-static enum wr_status read_keys(struct wr_tls_ctx *c, const struct wr_tls_server_opts *o,
+static enum wr_status read_keys(struct wr_tls_ctx *c, const struct wr_tls_opts *o,
                                 struct wr_strbuf *err, uint32_t *ret_no)
 {
     if (o->ticket_key_cnt == 0) {
@@ -218,7 +219,7 @@ static bool hash_file(EVP_MD_CTX *md, const struct wr_tls_file *f)
            EVP_DigestUpdate(md, f->bytes.ptr, f->bytes.len) == 1;
 }
 
-static bool set_id_context(SSL_CTX *ssl, const struct wr_tls_server_opts *o)
+static bool set_id_context(SSL_CTX *ssl, const struct wr_tls_opts *o)
 {
     EVP_MD_CTX *md = EVP_MD_CTX_new();
     uint32_t facts[] = {o->pair_cnt, (uint32_t)o->verify, o->verify_depth};
@@ -239,7 +240,7 @@ static bool set_id_context(SSL_CTX *ssl, const struct wr_tls_server_opts *o)
     return ok;
 }
 
-static long cache_mode(const struct wr_tls_server_opts *o)
+static long cache_mode(const struct wr_tls_opts *o)
 {
     switch (o->sessions) {
     case WR_TLS_SESSIONS_OFF:
@@ -253,7 +254,7 @@ static long cache_mode(const struct wr_tls_server_opts *o)
     WR_UNREACHABLE();
 }
 
-enum wr_status wr_tls_use_sessions(struct wr_tls_ctx *c, const struct wr_tls_server_opts *o,
+enum wr_status wr_tls_use_sessions(struct wr_tls_ctx *c, const struct wr_tls_opts *o,
                                    struct wr_strbuf *err, uint32_t *ret_no)
 {
     enum wr_status st = read_keys(c, o, err, ret_no);
@@ -280,4 +281,76 @@ enum wr_status wr_tls_use_sessions(struct wr_tls_ctx *c, const struct wr_tls_ser
     wr_mutex_unlock(&ring.lock);
     (void)SSL_CTX_set_tlsext_ticket_key_evp_cb(c->ssl, use_ticket_key);
     return WR_OK;
+}
+
+/* ---- of peers ------------------------------------------------------------------------------- */
+
+/*
+ * Rule zero: sessions of peers, of the process: they outlive generations, and any thread resumes
+ * one. Made at the first use, never freed.
+ */
+static CRYPTO_ONCE peers_once = CRYPTO_ONCE_STATIC_INIT;
+static struct wr_tls_cache *peers;
+
+#define PEERS_BYTES ((size_t)8 << 20)
+
+static void make_peers(void)
+{
+    peers = wr_tls_cache_new(PEERS_BYTES);
+}
+
+static struct wr_str key_of(const struct wr_tls *t)
+{
+    return wr_str((const char *)t->session_key, sizeof(t->session_key));
+}
+
+static int keep_peer_session(SSL *ssl, SSL_SESSION *s)
+{
+    const struct wr_tls *t = SSL_get_app_data(ssl);
+    unsigned char der[SESSION_DER_MAX], *p = der;
+    int len = i2d_SSL_SESSION(s, NULL);
+
+    if (t->keeps_session && len > 0 && len <= SESSION_DER_MAX && SSL_SESSION_is_resumable(s) == 1) {
+        len = i2d_SSL_SESSION(s, &p);
+        wr_tls_cache_put(peers, key_of(t), wr_str((const char *)der, (size_t)len),
+                         (uint32_t)SSL_SESSION_get_timeout(s));
+        OPENSSL_cleanse(der, (size_t)len);
+    }
+    return 0; /* we took no reference */
+}
+
+void wr_tls_use_peer_sessions(SSL_CTX *ssl)
+{
+    (void)SSL_CTX_set_session_cache_mode(ssl,
+                                         SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(ssl, keep_peer_session);
+}
+
+void wr_tls_resume(struct wr_tls *t)
+{
+    unsigned char der[SESSION_DER_MAX];
+    const unsigned char *p = der;
+    SSL_SESSION *s;
+    size_t len = 0;
+
+    if (CRYPTO_THREAD_run_once(&peers_once, make_peers) != 1 || !peers) {
+        t->keeps_session = false;
+    }
+    if (!t->keeps_session || !wr_tls_cache_get(peers, key_of(t), der, sizeof(der), &len)) {
+        return;
+    }
+    s = d2i_SSL_SESSION(NULL, &p, (long)len);
+    OPENSSL_cleanse(der, len);
+    if (s != NULL) {
+        (void)SSL_set_session(t->ssl, s); /* without it the handshake is a whole one */
+        SSL_SESSION_free(s);
+    }
+    ERR_clear_error();
+}
+
+void wr_tls_forget_session(struct wr_tls *t)
+{
+    if (t->keeps_session) {
+        wr_tls_cache_remove(peers, key_of(t));
+    }
 }

@@ -68,8 +68,17 @@ struct wr_tls_command {
     struct wr_str name, value; /* '\0' behind each */
 };
 
-/* Texts have a '\0' behind them. Nothing is needed once the context is made. */
-struct wr_tls_server_opts {
+enum wr_tls_side {
+    WR_TLS_SERVER, /* towards clients */
+    WR_TLS_CLIENT  /* towards peers */
+};
+
+/*
+ * Texts have a '\0' behind them. Nothing is needed once the context is made. Of the client side:
+ * protocols, ciphers, one pair or none, passwords, trusted, crl, commands, verify_depth.
+ */
+struct wr_tls_opts {
+    enum wr_tls_side side;
     uint32_t protocols; /* enum wr_tls_protocol or-ed */
     struct wr_str ciphers;
     struct wr_str curves; /* empty: the library's */
@@ -111,9 +120,9 @@ enum wr_tls_part {
 };
 
 /* WR_ECONFIG: the reason is in err as operators know it; *ret_part and *ret_no tell about what. */
-enum wr_status wr_tls_server_ctx_new(const struct wr_tls_server_opts *o, struct wr_strbuf *err,
-                                     enum wr_tls_part *ret_part, uint32_t *ret_no,
-                                     struct wr_tls_ctx **ret) WR_MUST_CHECK;
+enum wr_status wr_tls_ctx_new(const struct wr_tls_opts *o, struct wr_strbuf *err,
+                              enum wr_tls_part *ret_part, uint32_t *ret_no,
+                              struct wr_tls_ctx **ret) WR_MUST_CHECK;
 /* The caller's reference; connections have theirs. Accepts NULL. Any thread. */
 void wr_tls_ctx_unref(struct wr_tls_ctx *c);
 /* Bytes that held a secret. */
@@ -144,6 +153,25 @@ struct wr_tls_owner {
  */
 enum wr_status wr_tls_accept(struct wr_link *below, struct wr_tls_ctx *c,
                              const struct wr_tls_owner *owner, struct wr_tls **ret) WR_MUST_CHECK;
+
+/* Which peer, and how it proves that it is the one. Outlives the handshake. */
+struct wr_tls_target {
+    struct wr_tls_ctx *ctx;
+    struct wr_str sni;  /* the name it is asked for, '\0' behind; empty: none */
+    struct wr_str name; /* a host or an address: its certificate must be for it */
+    bool verify;
+    bool keeps_session;
+    uint64_t peer_id, identity; /* sessions are resumed only where both are the same */
+};
+
+/*
+ * Client side on top of `below`, as wr_tls_accept. A handshake that ended well has checked the
+ * peer's certificate, if it is to be: WR_EPROTO then, too.
+ */
+enum wr_status wr_tls_connect(struct wr_link *below, const struct wr_tls_target *to,
+                              struct wr_tls **ret) WR_MUST_CHECK;
+/* Behind a handshake with a peer that gave st, at once: why, in the words of logs. */
+void wr_tls_write_failure(struct wr_tls *t, enum wr_status st, int err, struct wr_strbuf *b);
 struct wr_link *wr_tls_link(struct wr_tls *t);
 /* NULL when l is no TLS link. */
 struct wr_tls *wr_tls_of_link(struct wr_link *l);

@@ -32,7 +32,6 @@ struct wr_tls_ctx {
     uint32_t key_cnt;
     char *curves; /* NULL: the library's */
     uint32_t record_max;
-    bool has_cert;
     bool is_rejecting;
 };
 
@@ -43,11 +42,15 @@ struct wr_tls {
     SSL *ssl;
     struct wr_tls_ctx *base; /* of accept: sessions are its business; lives as long as ssl */
     const struct wr_tls_owner *owner; /* NULL after the handshake */
+    const struct wr_tls_target *target; /* client side; NULL after the handshake */
+    uint64_t session_key[2];            /* client side */
     struct wr_chunk *in;              /* received, not decrypted yet: [in_off .. + in_len) */
     uint32_t in_off, in_len;
     struct wr_chunk *out; /* encrypted, not sent yet: [out_off .. fill) */
     uint32_t out_off;
     uint8_t in_end;   /* enum wr_status: why the link below gives no more; WR_OK: it may */
+    bool keeps_session; /* client side */
+    bool is_mismatch;   /* client side: the certificate is for another name */
     bool is_ready;    /* the handshake is over */
     bool is_broken;   /* no more bytes of ours */
     bool is_closed;   /* the link below is not ours any more */
@@ -67,8 +70,11 @@ struct wr_tls_ctx *wr_tls_ctx_of(const SSL_CTX *ssl);
 /* " (SSL: error:... error:...)" of this thread's queue, which is empty then. */
 void wr_tls_add_errors(struct wr_strbuf *b);
 
+/* peer.c: is the peer behind the handshake the one that the target names? */
+bool wr_tls_is_trusted(struct wr_tls *t);
+
 /* cert.c: into a context; the reason is in err (without what it is about). */
-enum wr_status wr_tls_use_pair(SSL_CTX *ssl, const struct wr_tls_server_opts *o,
+enum wr_status wr_tls_use_pair(SSL_CTX *ssl, const struct wr_tls_opts *o,
                                const struct wr_tls_pair *p, struct wr_strbuf *err,
                                enum wr_tls_part *ret_part) WR_MUST_CHECK;
 enum wr_status wr_tls_use_dhparam(SSL_CTX *ssl, const struct wr_tls_file *f,
@@ -80,7 +86,11 @@ enum wr_status wr_tls_use_crl(SSL_CTX *ssl, const struct wr_tls_file *f,
                               struct wr_strbuf *err) WR_MUST_CHECK;
 
 /* session.c */
-enum wr_status wr_tls_use_sessions(struct wr_tls_ctx *c, const struct wr_tls_server_opts *o,
+/* Client side: sessions of peers, kept for the process. */
+void wr_tls_use_peer_sessions(SSL_CTX *ssl);
+void wr_tls_resume(struct wr_tls *t);
+void wr_tls_forget_session(struct wr_tls *t);
+enum wr_status wr_tls_use_sessions(struct wr_tls_ctx *c, const struct wr_tls_opts *o,
                                    struct wr_strbuf *err, uint32_t *ret_no) WR_MUST_CHECK;
 
 /* cache.c: sessions as bytes, by id. */

@@ -48,11 +48,13 @@ void wr_up_report(struct wr_up *u, enum wr_cause cause)
         report_refused(u);
         return;
     case WR_CAUSE_TLS:
-        wr_log(log, WR_LOG_ERROR, "SSL handshake failed while SSL handshaking to upstream");
+        wr_log(log, WR_LOG_ERROR, "%.*s while SSL handshaking to upstream",
+               WR_STR_ARG(wr_strbuf_str(&a->why)));
         return;
     case WR_CAUSE_CONNECT_TIMEOUT:
-        wr_log(log, WR_LOG_ERROR, "upstream timed out (%d: %s) while connecting to upstream",
-               ETIMEDOUT, wr_log_errno_text(ETIMEDOUT));
+        wr_log(log, WR_LOG_ERROR, "upstream timed out (%d: %s) while %s upstream", ETIMEDOUT,
+               wr_log_errno_text(ETIMEDOUT),
+               a->is_shaking ? "SSL handshaking to" : "connecting to");
         return;
     case WR_CAUSE_READ_TIMEOUT:
         wr_log(log, WR_LOG_ERROR, "upstream timed out (%d: %s) while %s", ETIMEDOUT,
