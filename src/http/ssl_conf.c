@@ -472,8 +472,6 @@ static const struct wr_word verify_words[] = {
     WR_WORDS_END
 };
 
-static const struct wr_bounds depth_bounds = {.max = 100};
-
 #define BOTH (WR_CTX_HTTP | WR_CTX_SERVER)
 /* clang-format off */
 #define ROW(n, a, b, f, setter, more, text)                                                        \
@@ -523,7 +521,7 @@ static const struct wr_dir ssl_dirs[] = {
         "Are clients asked for a certificate, and must it be good?"), .def = "off",
         .data = verify_words},
     {ROW("ssl_verify_depth", 1, 1, verify_depth, wr_set_num, 0,
-        "Longest chain of a client's certificate."), .def = "1", .data = &depth_bounds},
+        "Longest chain of a client's certificate."), .def = "1", .data = &wr_ssl_depth_bounds},
     WR_DIR_END
 };
 

@@ -21,6 +21,8 @@ const struct wr_word wr_ssl_protocol_words[] = {
     WR_WORDS_END
 };
 
+const struct wr_bounds wr_ssl_depth_bounds = {.max = 100};
+
 /* Where files of certificates may come from, too. */
 static bool is_foreign(struct wr_str s)
 {

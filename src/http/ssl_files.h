@@ -49,6 +49,8 @@ wr_dir_set_fn wr_ssl_set_text;
 wr_dir_set_fn wr_ssl_add_command;
 /* Words of ssl_protocols. */
 extern const struct wr_word wr_ssl_protocol_words[];
+/* Of ssl_verify_depth. */
+extern const struct wr_bounds wr_ssl_depth_bounds;
 
 /* A file that cannot be opened leaves ret->err; without a path ret is empty. */
 enum wr_status wr_ssl_read(struct wr_conf *cf, const struct wr_ssl_path *p,

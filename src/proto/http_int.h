@@ -12,6 +12,7 @@
 #include "base/map.h"
 #include "conf/types.h"
 #include "http/module.h"
+#include "up/tls.h"
 #include "up/up.h"
 
 /* A proxy_set_header line, or a default one, ready for use. */
@@ -37,7 +38,8 @@ struct proxy_pass {
     struct wr_str url;     /* as configured */
     struct wr_template *t; /* with variables; else NULL and the rest holds */
     struct wr_members *members;
-    struct wr_str scheme; /* "http" */
+    struct wr_str scheme; /* "http", "https" */
+    bool is_tls;
     struct wr_str host;   /* $proxy_host: "backend", "app:8080", "localhost" */
     struct wr_str port;   /* $proxy_port */
     struct wr_str uri;    /* URI part; empty: none */
@@ -48,6 +50,7 @@ struct proxy_pass {
 struct wr_proxy_loc {
     struct wr_conf_head head;
     struct wr_up_conf up;
+    struct wr_up_tls_conf tls;
     struct wr_kvs set_headers;
     struct wr_template *method, *set_body;
     uint32_t http_version; /* 10, 11 */
@@ -60,7 +63,14 @@ struct wr_proxy_loc {
     uint32_t field_cnt;
     uint64_t own_ids;        /* bit id: the client's field is not passed */
     struct wr_map own_names; /* likewise, names without id */
-    struct proxy_pass *pass; /* of this location; not inherited but into if{} */
+    const struct wr_up_tls *made_tls; /* NULL: nothing here goes to https */
+    struct proxy_pass *pass;          /* of this location; not inherited but into if{} */
+};
+
+/* While a generation is built. */
+struct wr_proxy_main {
+    struct wr_conf_head head;
+    struct wr_up_tls_made made;
 };
 
 /* Per request. */
@@ -71,6 +81,7 @@ struct proxy_ctx {
     struct wr_str asked_upgrade; /* Upgrade that was sent; empty: none */
     struct wr_str body;          /* of proxy_set_body */
     bool has_body;
+    bool is_tls;
 };
 
 extern struct wr_conf_module wr_proxy_conf;
