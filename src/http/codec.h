@@ -56,15 +56,15 @@ struct wr_pconn_seed {
 /* First member of a codec's client-role connection object. */
 struct wr_pconn {
     const struct wr_codec *codec;
-    struct wr_conn *conn; /* NULL when CLOSED */
-    struct wr_task *user; /* NULL: nobody */
-    uint8_t state;        /* enum wr_pconn_state; written by the codec only */
-    uint8_t reason;       /* enum wr_reason behind CLOSED */
-    int err;              /* errno behind CLOSED while connecting */
+    struct wr_conn *conn;       /* NULL when CLOSED */
+    struct wr_task *user;       /* NULL: nobody */
+    uint8_t state;              /* enum wr_pconn_state; written by the codec only */
+    uint8_t reason;             /* enum wr_reason behind CLOSED */
+    int err;                    /* errno behind CLOSED while connecting */
     const struct wr_dial *dial; /* CONNECTING, until the handshake is over; then NULL */
-    uint32_t served;      /* exchanges ended well */
-    uint64_t since_ms;    /* connected at */
-    uint64_t idle_ms;     /* parked at; the stash writes it */
+    uint32_t served;            /* exchanges ended well */
+    uint64_t since_ms;          /* connected at */
+    uint64_t idle_ms;           /* parked at; the stash writes it */
 };
 
 struct wr_codec {

@@ -80,8 +80,7 @@ enum wr_status wr_ssl_set_text(struct wr_conf *cf, const struct wr_dir *dir,
 enum wr_status wr_ssl_add_command(struct wr_conf *cf, const struct wr_dir *dir,
                                   const struct wr_node *node, void *conf)
 {
-    struct wr_ssl_commands *cs =
-        (struct wr_ssl_commands *)(void *)((char *)conf + dir->offset);
+    struct wr_ssl_commands *cs = (struct wr_ssl_commands *)(void *)((char *)conf + dir->offset);
     struct wr_ssl_command *c = wr_array_push(cf->arena, cs);
 
     if (!c) {
@@ -95,8 +94,7 @@ enum wr_status wr_ssl_add_command(struct wr_conf *cf, const struct wr_dir *dir,
     return WR_OK;
 }
 
-enum wr_status wr_ssl_read(struct wr_conf *cf, const struct wr_ssl_path *p,
-                                struct wr_tls_file *ret)
+enum wr_status wr_ssl_read(struct wr_conf *cf, const struct wr_ssl_path *p, struct wr_tls_file *ret)
 {
     struct wr_conf_fault fault = {NULL, 0};
     enum wr_status st;

@@ -206,14 +206,19 @@ void wr_conn_push(struct wr_conn *c, struct wr_link *l)
     c->link = l;
 }
 
+static enum wr_link_pending pending(const struct wr_conn *c)
+{
+    return c->link->ops->pending ? c->link->ops->pending(c->link) : WR_LINK_NOTHING;
+}
+
 bool wr_conn_has_bytes(const struct wr_conn *c)
 {
-    return c->io.rx != NULL || (c->link->ops->has_bytes && c->link->ops->has_bytes(c->link));
+    return c->io.rx != NULL || pending(c) == WR_LINK_BYTES;
 }
 
 enum wr_conn_quiet wr_conn_look(struct wr_conn *c)
 {
-    if (c->link != &c->sock_link && wr_conn_has_bytes(c)) {
+    if (c->link != &c->sock_link && (c->io.rx || pending(c) != WR_LINK_NOTHING)) {
         struct wr_chunk *chunk = NULL;
         uint32_t off = 0, len = 0;
         enum wr_status st = wr_conn_recv(c, 1, &chunk, &off, &len);
@@ -227,13 +232,13 @@ enum wr_conn_quiet wr_conn_look(struct wr_conn *c)
         return WR_CONN_SPOKE;
     }
     return (c->io.facts & (WR_IO_EOF | WR_IO_ERR | WR_IO_RDHUP | WR_IO_HUP)) != 0 ? WR_CONN_OVER
-                                                                                 : WR_CONN_QUIET;
+                                                                                  : WR_CONN_QUIET;
 }
 
 void wr_conn_want_in(struct wr_conn *c, bool on)
 {
     wr_io_want_in(&c->io, on);
-    if (on && c->link->ops->has_bytes && c->link->ops->has_bytes(c->link)) {
+    if (on && pending(c) != WR_LINK_NOTHING) {
         wr_task_wake(&c->task);
     }
 }

@@ -37,9 +37,9 @@ struct wr_conn {
     uint32_t _size; /* of the whole allocation */
     bool is_closed;
     bool is_failed; /* its end is none that the other side is told of by links */
-    bool is_tls;   /* accepted where TLS is spoken, whether the client does or not */
-    bool is_debug; /* of a client that debug_connection names; set by who accepts */
-    uint64_t no;   /* serial number in the process: $connection, "*17" in logs */
+    bool is_tls;    /* accepted where TLS is spoken, whether the client does or not */
+    bool is_debug;  /* of a client that debug_connection names; set by who accepts */
+    uint64_t no;    /* serial number in the process: $connection, "*17" in logs */
     struct wr_io io;
     struct wr_link sock_link; /* bottom */
     struct wr_link *link;     /* top */
@@ -92,6 +92,7 @@ int wr_conn_detach(struct wr_conn *c);
 void wr_conn_push(struct wr_conn *c, struct wr_link *l);
 /* Are bytes here that were not taken? */
 bool wr_conn_has_bytes(const struct wr_conn *c);
+
 /*
  * Between two exchanges: has the other side said what nobody asked for, or ended? What it said to a
  * link (TLS has messages of its own) is taken.

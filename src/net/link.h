@@ -19,6 +19,12 @@
 
 struct wr_link;
 
+enum wr_link_pending {
+    WR_LINK_NOTHING,
+    WR_LINK_BYTES, /* maybe */
+    WR_LINK_END
+};
+
 struct wr_link_ops {
     const char *name;
     /* WR_OK: ready for data; WR_AGAIN; WR_EPROTO. */
@@ -36,8 +42,8 @@ struct wr_link_ops {
     enum wr_status (*shutdown)(struct wr_link *l);
     /* is_clean: the other side may be told that all was said. */
     void (*close)(struct wr_link *l, bool is_clean);
-    /* Bytes that recv would give and no fact of the io tells of; NULL: there are never any. */
-    bool (*has_bytes)(struct wr_link *l);
+    /* What recv would give though no fact of the io tells of it; NULL: nothing, ever. */
+    enum wr_link_pending (*pending)(struct wr_link *l);
 };
 
 struct wr_link {

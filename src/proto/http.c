@@ -122,7 +122,7 @@ static enum wr_status eval_pass(struct wr_req *r, const struct proxy_pass *p, st
         return WR_EPROTO;
     }
     px->host = hp.has_port && hp.port == usual ? hp.host : host;
-    px->port = hp.has_port ? wr_str_sub(host, wr_str_rfind(host, ':') + 1, host.len)
+    px->port = hp.has_port  ? wr_str_sub(host, wr_str_rfind(host, ':') + 1, host.len)
                : px->is_tls ? WR_STR("443")
                             : WR_STR("80");
     px->uri = rest; /* used as it is */

@@ -277,7 +277,7 @@ static const struct wr_dir proxy_dirs[] = {
      .doc = "Passes requests to a group or an address: http[s]://NAME[:PORT][/uri]."},
     WR_UP_DIRS("proxy", struct wr_proxy_loc, up),
     WR_UP_TLS_DIRS("proxy", struct wr_proxy_loc, tls),
-    {PROXY_HTTP("proxy_set_header",       2,        2),                  .flags = WR_DIR_REPEAT,
+    {PROXY_HTTP("proxy_set_header",    2,     2),               .flags = WR_DIR_REPEAT,
      WR_DIR_FIELD(LOC,struct wr_proxy_loc,set_headers), .set = wr_set_kv,
      .doc = "A field of requests to peers; an empty value removes it."},
     {PROXY_HTTP("proxy_http_version",                                                                      1,                                                       1),                                                             WR_DIR_FIELD(LOC,                                                                                                                                              struct wr_proxy_loc,http_version),
@@ -296,8 +296,10 @@ static const struct wr_dir proxy_dirs[] = {
     WR_DIR_END
 };
 
-struct wr_conf_module wr_proxy_conf = {.name = "proxy",
-                                       .dirs = proxy_dirs,
-                                       .size = {[WR_KIND_MAIN] = sizeof(struct wr_proxy_main),
-                                                [WR_KIND_LOC] = sizeof(struct wr_proxy_loc)},
-                                       .merged = merged};
+struct wr_conf_module wr_proxy_conf = {
+    .name = "proxy",
+    .dirs = proxy_dirs,
+    .size = {[WR_KIND_MAIN] = sizeof(struct wr_proxy_main),
+             [WR_KIND_LOC] = sizeof(struct wr_proxy_loc)},
+    .merged = merged
+};

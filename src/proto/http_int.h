@@ -40,9 +40,9 @@ struct proxy_pass {
     struct wr_members *members;
     struct wr_str scheme; /* "http", "https" */
     bool is_tls;
-    struct wr_str host;   /* $proxy_host: "backend", "app:8080", "localhost" */
-    struct wr_str port;   /* $proxy_port */
-    struct wr_str uri;    /* URI part; empty: none */
+    struct wr_str host; /* $proxy_host: "backend", "app:8080", "localhost" */
+    struct wr_str port; /* $proxy_port */
+    struct wr_str uri;  /* URI part; empty: none */
     bool has_uri;
     size_t location_len; /* bytes of the location's prefix that `uri` replaces */
 };
@@ -61,8 +61,8 @@ struct wr_proxy_loc {
     /* derived */
     struct proxy_field *fields;
     uint32_t field_cnt;
-    uint64_t own_ids;        /* bit id: the client's field is not passed */
-    struct wr_map own_names; /* likewise, names without id */
+    uint64_t own_ids;                 /* bit id: the client's field is not passed */
+    struct wr_map own_names;          /* likewise, names without id */
     const struct wr_up_tls *made_tls; /* NULL: nothing here goes to https */
     struct proxy_pass *pass;          /* of this location; not inherited but into if{} */
 };

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ctx.c: a context, made of options; and the choice of one by the name that a client sends. The choice is made when the client's first message has been parsed and nothing of
- * it was used yet, so that protocol versions, resumption and the question for a certificate follow
- * the chosen server. Contexts are immutable once made; any thread uses them.
+ * ctx.c: a context, made of options; and the choice of one by the name that a client sends. The
+ * choice is made when the client's first message has been parsed and nothing of it was used yet, so
+ * that protocol versions, resumption and the question for a certificate follow the chosen server.
+ * Contexts are immutable once made; any thread uses them.
  */
 #include <string.h>
 
@@ -310,8 +311,8 @@ static enum wr_status use_words(struct wr_tls_ctx *c, const struct wr_tls_opts *
     return WR_OK;
 }
 
-static enum wr_status use_stores(SSL_CTX *ssl, const struct wr_tls_opts *o,
-                                 struct wr_strbuf *err, enum wr_tls_part *ret_part)
+static enum wr_status use_stores(SSL_CTX *ssl, const struct wr_tls_opts *o, struct wr_strbuf *err,
+                                 enum wr_tls_part *ret_part)
 {
     enum wr_status st = WR_OK;
 
@@ -335,8 +336,8 @@ static enum wr_status use_stores(SSL_CTX *ssl, const struct wr_tls_opts *o,
 }
 
 /* In an order in which operators know the messages: certificates first. */
-static enum wr_status fill(struct wr_tls_ctx *c, const struct wr_tls_opts *o,
-                           struct wr_strbuf *err, enum wr_tls_part *ret_part, uint32_t *ret_no)
+static enum wr_status fill(struct wr_tls_ctx *c, const struct wr_tls_opts *o, struct wr_strbuf *err,
+                           enum wr_tls_part *ret_part, uint32_t *ret_no)
 {
     enum wr_status st = WR_OK;
 
@@ -363,8 +364,7 @@ static enum wr_status fill(struct wr_tls_ctx *c, const struct wr_tls_opts *o,
 }
 
 enum wr_status wr_tls_ctx_new(const struct wr_tls_opts *o, struct wr_strbuf *err,
-                                     enum wr_tls_part *ret_part, uint32_t *ret_no,
-                                     struct wr_tls_ctx **ret)
+                              enum wr_tls_part *ret_part, uint32_t *ret_no, struct wr_tls_ctx **ret)
 {
     struct wr_tls_ctx *c = NULL;
     SSL_CTX *ssl = NULL;

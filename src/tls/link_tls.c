@@ -12,7 +12,7 @@
  * same bytes (as after any short send), and they are skipped then. The end of a stream of bytes
  * without close_notify is WR_EOF like any other: HTTP/1 says by itself whether a message is whole.
  *
- * Bytes may be here that no fact of the io tells of (decrypted, or in `in`): see has_bytes. Owner
+ * Bytes may be here that no fact of the io tells of (decrypted, or in `in`): see pending. Owner
  * thread only.
  */
 #include <string.h>
@@ -335,11 +335,19 @@ static enum wr_status recv_tls(struct wr_link *l, size_t max, struct wr_chunk **
     return st;
 }
 
-static bool has_bytes_tls(struct wr_link *l)
+static enum wr_link_pending pending_tls(struct wr_link *l)
 {
     struct wr_tls *t = tls_of(l);
 
-    return t->is_ready && (t->in_len > 0 || SSL_pending(t->ssl) > 0);
+    if (!t->is_ready) {
+        return WR_LINK_NOTHING;
+    }
+    if (t->in_len > 0 || SSL_pending(t->ssl) > 0) {
+        return WR_LINK_BYTES;
+    }
+    return t->in_end != WR_OK || (SSL_get_shutdown(t->ssl) & SSL_RECEIVED_SHUTDOWN) != 0
+               ? WR_LINK_END
+               : WR_LINK_NOTHING;
 }
 
 /* ---- sending -------------------------------------------------------------------------------- */
@@ -529,7 +537,7 @@ static const struct wr_link_ops tls_ops = {
     .name = "tls",
     .handshake = handshake_tls,
     .recv = recv_tls,
-    .has_bytes = has_bytes_tls,
+    .pending = pending_tls,
     .send = send_tls,
     .shutdown = shutdown_tls,
     .close = close_tls,

@@ -321,8 +321,7 @@ static int keep_peer_session(SSL *ssl, SSL_SESSION *s)
 
 void wr_tls_use_peer_sessions(SSL_CTX *ssl)
 {
-    (void)SSL_CTX_set_session_cache_mode(ssl,
-                                         SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    (void)SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(ssl, keep_peer_session);
 }
 

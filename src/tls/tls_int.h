@@ -41,23 +41,23 @@ struct wr_tls {
     uint32_t refs;
     SSL *ssl;
     struct wr_tls_ctx *base; /* of accept: sessions are its business; lives as long as ssl */
-    const struct wr_tls_owner *owner; /* NULL after the handshake */
+    const struct wr_tls_owner *owner;   /* NULL after the handshake */
     const struct wr_tls_target *target; /* client side; NULL after the handshake */
     uint64_t session_key[2];            /* client side */
-    struct wr_chunk *in;              /* received, not decrypted yet: [in_off .. + in_len) */
+    struct wr_chunk *in;                /* received, not decrypted yet: [in_off .. + in_len) */
     uint32_t in_off, in_len;
     struct wr_chunk *out; /* encrypted, not sent yet: [out_off .. fill) */
     uint32_t out_off;
-    uint8_t in_end;   /* enum wr_status: why the link below gives no more; WR_OK: it may */
+    uint8_t in_end;     /* enum wr_status: why the link below gives no more; WR_OK: it may */
     bool keeps_session; /* client side */
     bool is_mismatch;   /* client side: the certificate is for another name */
-    bool is_ready;    /* the handshake is over */
-    bool is_broken;   /* no more bytes of ours */
-    bool is_closed;   /* the link below is not ours any more */
-    bool is_nomem;    /* in the call at hand */
-    bool is_shut;     /* close_notify was sent */
-    bool is_rejected; /* by ssl_reject_handshake */
-    size_t held;      /* plain bytes in `out` that the caller was not told of */
+    bool is_ready;      /* the handshake is over */
+    bool is_broken;     /* no more bytes of ours */
+    bool is_closed;     /* the link below is not ours any more */
+    bool is_nomem;      /* in the call at hand */
+    bool is_shut;       /* close_notify was sent */
+    bool is_rejected;   /* by ssl_reject_handshake */
+    size_t held;        /* plain bytes in `out` that the caller was not told of */
     uint32_t record_max;
     uint8_t name_len;
     char *name; /* the client's server name as it was sent, and lower case; NULL: none */

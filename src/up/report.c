@@ -18,6 +18,9 @@ static const char *phase_of(const struct wr_up *u)
     if (a->is_accepted) {
         return "reading upstream";
     }
+    if (a->cause == WR_CAUSE_TLS || a->is_shaking) {
+        return "SSL handshaking to upstream";
+    }
     return a->sent ? "reading response header from upstream" : "connecting to upstream";
 }
 
@@ -52,9 +55,8 @@ void wr_up_report(struct wr_up *u, enum wr_cause cause)
                WR_STR_ARG(wr_strbuf_str(&a->why)));
         return;
     case WR_CAUSE_CONNECT_TIMEOUT:
-        wr_log(log, WR_LOG_ERROR, "upstream timed out (%d: %s) while %s upstream", ETIMEDOUT,
-               wr_log_errno_text(ETIMEDOUT),
-               a->is_shaking ? "SSL handshaking to" : "connecting to");
+        wr_log(log, WR_LOG_ERROR, "upstream timed out (%d: %s) while %s", ETIMEDOUT,
+               wr_log_errno_text(ETIMEDOUT), phase_of(u));
         return;
     case WR_CAUSE_READ_TIMEOUT:
         wr_log(log, WR_LOG_ERROR, "upstream timed out (%d: %s) while %s", ETIMEDOUT,

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * tls.c: see up/tls.h. A context is made once for each set of values, however many locations have
- * them. The identity is a hash of contents: bytes of files, not their names; so it is the same after
- * a reload that changed nothing, and another one when a file was exchanged. It is keyed for the
- * process: names come from clients.
+ * them. The identity is a hash of contents: bytes of files, not their names; so it is the same
+ * after a reload that changed nothing, and another one when a file was exchanged. It is keyed for
+ * the process: names come from clients.
  */
 #include "up/tls.h"
 
@@ -264,7 +264,8 @@ enum wr_status wr_up_tls_start(struct wr_req *r, const struct wr_up_tls_conf *c,
     }
     host = host_of(host);
     if (host.len > NAME_MAX_) {
-        wr_log(&r->log, WR_LOG_ERROR, "SSL name of the upstream is longer than %u bytes", NAME_MAX_);
+        wr_log(&r->log, WR_LOG_ERROR, "SSL name of the upstream is longer than %u bytes",
+               NAME_MAX_);
         return WR_ELIMIT;
     }
     st = wr_arena_dup(r->arena, host, &to->name);

@@ -100,8 +100,10 @@ enum wr_status wr_up_tls_start(struct wr_req *r, const struct wr_up_tls_conf *c,
         {WR_UP_TLS_ROW(p, "verify", 1, T, u.verify, wr_set_flag, 0,                                \
                        "Must a peer's certificate be good?"),                                      \
          .def = "off"},                                                                            \
-        {WR_UP_TLS_ROW(p, "verify_depth", 1, T, u.verify_depth, wr_set_num, 0,                     \
-                       "Longest chain of a peer's certificate."),                                  \
-         .def = "1", .data = &wr_ssl_depth_bounds}
+    {                                                                                              \
+        WR_UP_TLS_ROW(p, "verify_depth", 1, T, u.verify_depth, wr_set_num, 0,                      \
+                      "Longest chain of a peer's certificate."),                                   \
+            .def = "1", .data = &wr_ssl_depth_bounds                                               \
+    }
 
 #endif

@@ -61,12 +61,12 @@ struct wr_up_start {
     const struct wr_proto *proto;
     void *proto_conf;
     const struct wr_members *members;
-    struct wr_str url_prefix; /* "http://": for logs */
-    struct wr_str uri;        /* behind the peer's address in logs: "/path?x" */
-    uint64_t identity;        /* of connections (U10.4): transport, TLS, bind */
+    struct wr_str url_prefix;        /* "http://": for logs */
+    struct wr_str uri;               /* behind the peer's address in logs: "/path?x" */
+    uint64_t identity;               /* of connections (U10.4): transport, TLS, bind */
     const struct wr_tls_target *tls; /* NULL: none; peer and identity are filled in by attempts */
-    bool gather_body;         /* buffer the body whatever request_buffering says */
-    bool drop_body;           /* the client's body is not sent */
+    bool gather_body;                /* buffer the body whatever request_buffering says */
+    bool drop_body;                  /* the client's body is not sent */
 };
 
 struct wr_up {

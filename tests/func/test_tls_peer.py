@@ -185,11 +185,14 @@ def test_default_port_and_variables(weir, peer, pki):
 
 def test_variables_of_the_target(weir, peer):
     """$proxy_host leaves 443 out, as it does 80."""
-    server = weir('location /a { proxy_pass https://127.0.0.1:443/; proxy_connect_timeout 200ms; error_page 502 504 = /e; } '
-                  'location /e { return 200 "$proxy_host|$proxy_port"; }')
-    assert server.get("/a").text == "127.0.0.1|443"
+    server = weir('access_log {dir}/access.log t; proxy_connect_timeout 200ms; location /a { proxy_pass https://127.0.0.1:443/; } '
+                  'location /b { proxy_pass https://127.0.0.1:80/; }', http="log_format t '$proxy_host|$proxy_port';\n")
+    server.get("/a")
+    server.get("/b")
+    assert server.access(2) == ["127.0.0.1|443", "127.0.0.1:80|80"]
 
 
+@pytest.mark.weir_only("U10.4: nginx 1.22 keeps a group's connections whatever they were made for")
 def test_two_schemes_for_one_group(weir, pki, origin):
     """A plain connection is never taken for one with TLS, nor the other way round."""
     def script(conn):
@@ -348,13 +351,14 @@ def test_hello_cut_at_every_byte(weir, pki, origin):
     ("proxy_ssl_server_name on; proxy_ssl_name localhost:8443;", "localhost"),
     ("proxy_ssl_server_name on; proxy_ssl_name $http_x;", "some.example"),
     ("proxy_ssl_server_name on; proxy_ssl_name 127.0.0.1;", None),
-    ("proxy_ssl_server_name on; proxy_ssl_name ::1;" if False else "proxy_ssl_server_name on; proxy_ssl_name [::1]:443;", None)])
+    ("proxy_ssl_server_name on; proxy_ssl_name [::1]:443;", None)])
 def test_name_that_is_asked_for(weir, peer, conf, name):
     up = peer()
     assert start(weir, up, conf).get("/", {"X": "some.example"}).text == "ok"
     assert up.names == [name]
 
 
+@pytest.mark.weir_only("U10.4: nginx 1.22 keeps a group's connections whatever they were made for")
 @pytest.mark.parametrize("proto", [V12, V13])
 def test_names_share_no_connection(weir, pki, peer, proto):  # U10.4
     """A connection that was verified for one name serves no request for another, which a client may choose."""
@@ -366,12 +370,11 @@ def test_names_share_no_connection(weir, pki, peer, proto):  # U10.4
         for name, status in (("localhost", 200), ("a.example", 200), ("evil.test", 502), ("b.example", 200),
                              ("localhos", 502), ("", 502)):
             assert server.get("/", {"X": name} if name else ()).status == status, name
-    assert sorted(set(up.names), key=str) == sorted([None, "a.example", "b.example", "evil.test", "localhos", "localhost"],
-                                                    key=str) or len(up.names) >= 3
     good_names = [n for n in up.names if n in ("localhost", "a.example", "b.example")]
     assert sorted(good_names) == ["a.example", "b.example", "localhost"]      # each was kept and used again
 
 
+@pytest.mark.weir_only("U10.4: nginx 1.22 keeps a group's connections whatever they were made for")
 def test_verifying_location_takes_no_unverified_connection(weir, pki, peer):  # U10.4
     up = peer(pair=pki.stranger)
     server = weir(f"location /lax {{ {KEEP} proxy_pass https://g; }} location /strict {{ {KEEP} proxy_ssl_verify on; "
@@ -420,7 +423,7 @@ def test_peer_that_wants_a_certificate(weir, pki, peer, version):
     if version == V12:
         assert "SSL_do_handshake() failed (SSL: error:" in error_of(server, "SSL_do_handshake")
     else:
-        error_of(server, r"(SSL_read\(\) failed|prematurely closed|recv\(\) failed)")
+        server.wait_log(r"(SSL_read\(\) failed|prematurely closed|recv\(\) failed|connect\(\) failed)")
 
 
 def test_our_key_with_a_password(weir, pki, peer, tmp_path):
@@ -432,6 +435,7 @@ def test_our_key_with_a_password(weir, pki, peer, tmp_path):
     assert server.get("/").text == "ok"
 
 
+@pytest.mark.weir_only("U10.4: nginx 1.22 keeps a group's connections whatever they were made for")
 def test_locations_with_other_certificates_share_nothing(weir, pki, peer):  # U10.4
     """The peer knows us by our certificate: a request of one location never travels as another's."""
     one, two = pki.issue("one", "one"), pki.issue("two", "two")
@@ -537,6 +541,7 @@ def test_connection_is_kept_over_a_reload(weir, peer, pki):  # U10.4
     assert up.connections == 1
 
 
+@pytest.mark.weir_only("U10.4: nginx 1.22 keeps a group's connections whatever they were made for")
 def test_other_trust_after_a_reload_takes_no_old_connection(weir, peer, pki, tmp_path):  # U10.4
     """The same names of files, other contents: what was verified by the old ones is not used."""
     trust = tmp_path / "ca.crt"
@@ -568,7 +573,7 @@ def test_goodbye_behind_a_finished_exchange(weir, peer):  # U3.4
         conn.read_request()
         conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
         ended.append(conn.sock.recv(10))         # b'' is a close_notify; without one it raises
-    server = start(weir, peer(script))
+    server = start(weir, peer(script, strict_end=True))
     assert server.get("/").text == "ok"
     wait_for(lambda: ended == [b""], "close_notify")
 
@@ -583,7 +588,7 @@ def test_no_goodbye_behind_a_failed_one(weir, peer):  # U3.4
             ended.append(conn.sock.recv(10))
         except (ssl.SSLError, ConnectionError) as error:
             ended.append(type(error).__name__)
-    server = start(weir, peer(script), "proxy_read_timeout 200ms;")
+    server = start(weir, peer(script, strict_end=True), "proxy_read_timeout 200ms;")
     assert server.get("/").status == 504
     wait_for(lambda: ended, "the end")
     if not IS_NGINX:

@@ -234,7 +234,7 @@ def test_upgrade(weir, pki, origin):
 def test_close_is_announced(weir, pki):
     """close_notify comes before the FIN: without it Python raises when told to mind."""
     server = start(weir, pki)
-    client = connect(server, client_context())
+    client = connect(server, client_context(strict_end=True))
     client.sock.suppress_ragged_eofs = False
     assert client.get("/", {"Connection": "close"}).status == 200
     client.expect_eof()
@@ -251,7 +251,7 @@ def test_client_that_says_goodbye_is_closed(weir, pki):
 
 def test_idle_timeout(weir, pki):
     server = start(weir, pki, "keepalive_timeout 200ms; location / { return 204; }")
-    client = connect(server)
+    client = connect(server, client_context(strict_end=True))
     client.sock.suppress_ragged_eofs = False
     assert client.get("/").status == 204
     client.expect_eof()

@@ -8,6 +8,7 @@ import shutil
 import ssl
 import subprocess
 
+IGNORE_EOF = getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
 OPENSSL = shutil.which("openssl")
 
 
@@ -101,9 +102,12 @@ class Pki:
         return out
 
 
-def client_context(ca=None, cert=None, low=None, high=None, ciphers=None, alpn=None):
-    """What a client says and wants. ca: the server's name and chain are verified against it."""
+def client_context(ca=None, cert=None, low=None, high=None, ciphers=None, alpn=None, strict_end=False):
+    """What a client says and wants. ca: the server's name and chain are verified against it. strict_end: an end without
+    close_notify raises, once suppress_ragged_eofs of the socket is False."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if strict_end:
+        made.options &= ~IGNORE_EOF
     if ca is None:
         made.check_hostname = False
         made.verify_mode = ssl.CERT_NONE
@@ -122,9 +126,11 @@ def client_context(ca=None, cert=None, low=None, high=None, ciphers=None, alpn=N
     return made
 
 
-def server_context(pair, ca=None, low=None, high=None, ciphers=None):
+def server_context(pair, ca=None, low=None, high=None, ciphers=None, strict_end=False):
     """For a scripted peer. ca: clients must show a certificate of its."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if strict_end:
+        made.options &= ~IGNORE_EOF
     made.load_cert_chain(pair.both)
     if ca is not None:
         made.load_verify_locations(ca)
