@@ -87,8 +87,8 @@ static enum wr_status eval_pass(struct wr_req *r, const struct proxy_pass *p, st
 {
     struct wr_str url, rest, host;
     struct wr_hostport hp;
+    const struct proxy_scheme *sc;
     const char *err = NULL;
-    uint16_t usual;
     enum wr_status st;
     size_t n;
 
@@ -96,14 +96,12 @@ static enum wr_status eval_pass(struct wr_req *r, const struct proxy_pass *p, st
     if (wr_template_eval(r, p->t, &url) != WR_OK) {
         return WR_ENOMEM;
     }
-    px->is_tls = wr_str_has_iprefix(url, WR_STR("https://"));
-    px->scheme = px->is_tls ? WR_STR("https") : WR_STR("http");
-    usual = px->is_tls ? 443 : 80;
-    if (!px->is_tls && !wr_str_has_iprefix(url, WR_STR("http://"))) {
+    sc = px->scheme = wr_proxy_scheme_of(url);
+    if (!sc) {
         wr_log(&r->log, WR_LOG_ERROR, "invalid URL prefix in \"%.*s\"", WR_STR_ARG(url));
         return WR_EPROTO;
     }
-    rest = wr_str_sub(url, px->is_tls ? 8 : 7, url.len);
+    rest = wr_str_sub(url, sc->prefix.len, url.len);
     n = WR_MIN(wr_str_find(rest, '/'), wr_str_find(rest, '?'));
     host = wr_str_sub(rest, 0, n);
     rest = wr_str_sub(rest, n, rest.len);
@@ -112,7 +110,7 @@ static enum wr_status eval_pass(struct wr_req *r, const struct proxy_pass *p, st
                WR_STR_ARG(host));
         return WR_EPROTO;
     }
-    st = find_members(r, &hp, usual, host, &start->members);
+    st = find_members(r, &hp, sc->port, host, &start->members);
     if (st != WR_OK && st != WR_EOF) {
         return st;
     }
@@ -121,10 +119,9 @@ static enum wr_status eval_pass(struct wr_req *r, const struct proxy_pass *p, st
         *ret_status = 502;
         return WR_EPROTO;
     }
-    px->host = hp.has_port && hp.port == usual ? hp.host : host;
-    px->port = hp.has_port  ? wr_str_sub(host, wr_str_rfind(host, ':') + 1, host.len)
-               : px->is_tls ? WR_STR("443")
-                            : WR_STR("80");
+    px->host = hp.has_port && hp.port == sc->port ? hp.host : host;
+    px->port =
+        hp.has_port ? wr_str_sub(host, wr_str_rfind(host, ':') + 1, host.len) : sc->port_text;
     px->uri = rest; /* used as it is */
     return rest.len != 0 ? WR_OK : whole_uri(r, &px->uri);
 }
@@ -135,7 +132,6 @@ static enum wr_status find_target(struct wr_req *r, const struct proxy_pass *p,
 {
     px->pass = p;
     px->scheme = p->scheme;
-    px->is_tls = p->is_tls;
     if (p->t != NULL) {
         return eval_pass(r, p, px, start, ret_status);
     }
@@ -176,7 +172,7 @@ static enum wr_status set_tls(struct wr_up *u)
     const struct wr_proxy_loc *lc = u->start.proto_conf;
     const struct proxy_ctx *px = u->ctx;
 
-    return px->is_tls ? wr_up_tls_start(u->req, &lc->tls, lc->made_tls, px->host,
+    return px->scheme->is_tls ? wr_up_tls_start(u->req, &lc->tls, lc->made_tls, px->host,
                                         &u->start.identity, &u->start.tls)
                       : WR_OK;
 }
@@ -209,7 +205,7 @@ enum wr_status wr_proxy_start(struct wr_req *r, void *conf, struct wr_content **
             return st;
         }
     }
-    start.url_prefix = px->is_tls ? WR_STR("https://") : WR_STR("http://");
+    start.url_prefix = px->scheme->prefix;
     start.uri = px->uri;
     start.gather_body = px->has_body || !lc->up.pass_request_body ||
                         (lc->http_version == 10 && r->head->framing == WR_FRAMING_CHUNKED);

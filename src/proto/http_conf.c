@@ -11,17 +11,27 @@
 #include "http/core_conf.h"
 #include "proto/http_int.h"
 
-static bool has_scheme(struct wr_str url, const char *scheme)
+const struct proxy_scheme *wr_proxy_scheme_of(struct wr_str url)
 {
-    return wr_str_has_iprefix(url, wr_str_z(scheme));
+    static const struct proxy_scheme known[] = {
+        {WR_STR_INIT("http://"),  WR_STR_INIT("http"),  WR_STR_INIT("80"),  80,  false},
+        {WR_STR_INIT("https://"), WR_STR_INIT("https"), WR_STR_INIT("443"), 443, true },
+    };
+
+    for (size_t i = 0; i < WR_ARRAY_LEN(known); i++) {
+        if (wr_str_has_iprefix(url, known[i].prefix)) {
+            return &known[i];
+        }
+    }
+    return NULL;
 }
 
 /* "http://HOST[:PORT][/uri]" or "http://unix:/path[:/uri]" into its parts. */
 static enum wr_status split_url(struct wr_conf *cf, const struct wr_node *node,
                                 struct proxy_pass *p)
 {
-    struct wr_str rest = wr_str_sub(p->url, p->is_tls ? 8 : 7, p->url.len), host;
-    struct wr_str usual = p->is_tls ? WR_STR("443") : WR_STR("80");
+    struct wr_str rest = wr_str_sub(p->url, p->scheme->prefix.len, p->url.len), host;
+    struct wr_str usual = p->scheme->port_text;
     size_t n;
 
     if (wr_str_has_prefix(rest, WR_STR("unix:"))) {
@@ -53,7 +63,7 @@ static enum wr_status split_url(struct wr_conf *cf, const struct wr_node *node,
             return wr_conf_nomem(cf);
         }
     }
-    return wr_group_refer(cf, node, host, p->is_tls ? 443 : 80, &p->members);
+    return wr_group_refer(cf, node, host, p->scheme->port, &p->members);
 }
 
 static enum wr_status check_place(struct wr_conf *cf, const struct wr_node *node,
@@ -87,8 +97,7 @@ static enum wr_status set_pass(struct wr_conf *cf, const struct wr_dir *dir,
         return wr_conf_nomem(cf);
     }
     p->url = wr_node_arg(node, 0);
-    p->is_tls = has_scheme(p->url, "https://");
-    p->scheme = p->is_tls ? WR_STR("https") : WR_STR("http");
+    p->scheme = wr_proxy_scheme_of(p->url);
     if (wr_template_has_vars(p->url)) {
         p->t = wr_arena_zalloc(cf->arena, sizeof(*p->t));
         if (p->t == NULL) {
@@ -98,7 +107,7 @@ static enum wr_status set_pass(struct wr_conf *cf, const struct wr_dir *dir,
             check_place(cf, node, p) != WR_OK) {
             return WR_ECONFIG;
         }
-    } else if (!p->is_tls && !has_scheme(p->url, "http://")) {
+    } else if (!p->scheme) {
         return wr_conf_err(cf, node, "invalid URL prefix");
     } else if (split_url(cf, node, p) != WR_OK || check_place(cf, node, p) != WR_OK) {
         return WR_ECONFIG;
@@ -252,7 +261,7 @@ static enum wr_status merged(struct wr_conf *cf, struct wr_scope *s, enum wr_con
                           (struct wr_up_hidden){hidden, WR_ARRAY_LEN(hidden)}) != WR_OK) {
         return WR_ECONFIG;
     }
-    if (lc->pass != NULL && (lc->pass->is_tls || lc->pass->t != NULL)) {
+    if (lc->pass != NULL && (lc->pass->t != NULL || lc->pass->scheme->is_tls)) {
         struct wr_proxy_main *pm = wr_scope_get(cf->gen->root, &wr_proxy_conf, WR_KIND_MAIN);
         enum wr_status st = wr_up_tls_make(cf, &lc->tls, &pm->made, "proxy", &lc->made_tls);
 

@@ -33,13 +33,21 @@ struct proxy_redirects {
     uint32_t cnt, _cap;
 };
 
+/* What the beginning of a URL says. */
+struct proxy_scheme {
+    struct wr_str prefix; /* "http://" */
+    struct wr_str name;   /* "http" */
+    struct wr_str port_text;
+    uint16_t port;
+    bool is_tls;
+};
+
 /* proxy_pass of a location. */
 struct proxy_pass {
     struct wr_str url;     /* as configured */
     struct wr_template *t; /* with variables; else NULL and the rest holds */
     struct wr_members *members;
-    struct wr_str scheme; /* "http", "https" */
-    bool is_tls;
+    const struct proxy_scheme *scheme; /* NULL: out of variables */
     struct wr_str host; /* $proxy_host: "backend", "app:8080", "localhost" */
     struct wr_str port; /* $proxy_port */
     struct wr_str uri;  /* URI part; empty: none */
@@ -75,19 +83,21 @@ struct wr_proxy_main {
 
 /* Per request. */
 struct proxy_ctx {
-    struct wr_str host, port, scheme; /* $proxy_host, $proxy_port */
+    struct wr_str host, port; /* $proxy_host, $proxy_port */
+    const struct proxy_scheme *scheme;
     struct wr_str uri;                /* sent to the peer */
     const struct proxy_pass *pass;
     struct wr_str asked_upgrade; /* Upgrade that was sent; empty: none */
     struct wr_str body;          /* of proxy_set_body */
     bool has_body;
-    bool is_tls;
 };
 
 extern struct wr_conf_module wr_proxy_conf;
 extern const struct wr_module wr_proxy_module;
 extern const struct wr_proto wr_proxy_proto;
 
+/* In any case of letters; NULL: neither http nor https. */
+const struct proxy_scheme *wr_proxy_scheme_of(struct wr_str url);
 enum wr_status wr_proxy_start(struct wr_req *r, void *conf, struct wr_content **ret) WR_MUST_CHECK;
 enum wr_status wr_proxy_rewrite_redirect(struct wr_up *u, struct wr_str value,
                                          struct wr_str *ret) WR_MUST_CHECK;

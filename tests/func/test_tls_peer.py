@@ -50,9 +50,9 @@ def error_of(server, pattern):
 @BOTH
 def test_request(weir, peer, version):  # U3.4
     up = peer(low=version, high=version)
-    server = start(weir, up)
+    client = start(weir, up).client()
     for _ in range(3):
-        assert server.get("/a?b").text == "ok"
+        assert client.get("/a?b").text == "ok"
     assert [r.target for r in up.requests] == ["/a?b"] * 3
     assert up.connections == 1                       # kept: session tickets are no answer
 
@@ -533,7 +533,7 @@ def test_sessions_of_other_rules_are_not_used(weir, peer, pki, version):
 @pytest.mark.weir_only("U10.1: idle connections outlive a reload; nginx starts new workers")
 def test_connection_is_kept_over_a_reload(weir, peer, pki):  # U10.4
     up = peer()
-    server = good(weir, up, pki)
+    server = good(weir, up, pki, workers=1)
     assert server.get("/").text == "ok"
     server.signal("HUP")
     server.wait_log("configuration 2 is being served")
