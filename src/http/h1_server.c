@@ -243,7 +243,7 @@ static bool want_lingering(const struct wr_h1_server *c)
     if (c->want_reset || c->is_eof || c->is_broken || mode == 0) {
         return false;
     }
-    return mode == 2 || c->was_bad || c->rest.len > 0 || wr_conn_has_bytes(&c->conn);
+    return mode == 2 || c->was_bad || c->rest.len > 0 || wr_conn_is_sent_to(&c->conn);
 }
 
 static void enter_linger(struct wr_h1_server *c)

@@ -26,6 +26,30 @@
 
 /* ---- setters --------------------------------------------------------------------------------- */
 
+static enum wr_status set_stapling(struct wr_conf *cf, const struct wr_dir *dir,
+                                   const struct wr_node *node, void *conf)
+{
+    ((struct wr_ssl_srv *)conf)->stapling_node = node;
+    return wr_set_flag(cf, dir, node, conf);
+}
+
+/* Leaving it out would let revoked certificates in. */
+static enum wr_status refuse_ocsp(struct wr_conf *cf, const struct wr_dir *dir,
+                                  const struct wr_node *node, void *conf)
+{
+    struct wr_str s = wr_node_arg(node, 0);
+
+    (void)dir, (void)conf; /* no field */
+    if (wr_str_eq_z(s, "off")) {
+        return WR_OK;
+    }
+    if (wr_str_eq_z(s, "on") || wr_str_eq_z(s, "leaf")) {
+        return wr_conf_err_arg(
+            cf, node, 0, "OCSP of clients' certificates is not supported yet; \"ssl_crl\" is");
+    }
+    return wr_conf_err_arg(cf, node, 0, "invalid value \"%.*s\"", WR_STR_ARG(s));
+}
+
 /* Of nginx before 1.25.1: TLS on all addresses whose default server says so. */
 static enum wr_status set_on(struct wr_conf *cf, const struct wr_dir *dir,
                              const struct wr_node *node, void *conf)
@@ -243,6 +267,7 @@ static enum wr_status read_files(struct making *m)
         {&m->s->client_ca, &m->o.client_ca},
         {&m->s->trusted,   &m->o.trusted  },
         {&m->s->crl,       &m->o.crl      },
+        {&m->s->staple,    &m->o.staple   },
     };
     enum wr_status st = wr_ssl_read_passwords(m->cf, &m->s->password_file, &m->o);
 
@@ -250,6 +275,9 @@ static enum wr_status read_files(struct making *m)
         st = read_pairs(m);
     }
     for (size_t i = 0; i < WR_ARRAY_LEN(rows) && st == WR_OK; i++) {
+        if (rows[i].path == &m->s->staple && !m->s->stapling) {
+            continue;
+        }
         st = wr_ssl_read(m->cf, rows[i].path, rows[i].file);
     }
     return st == WR_OK ? read_lists(m) : st;
@@ -272,6 +300,7 @@ static void fill_values(struct wr_tls_opts *o, const struct wr_ssl_srv *s)
     o->prefer_server_ciphers = s->prefer_server_ciphers;
     o->no_tickets = !s->tickets;
     o->is_rejecting = s->is_rejecting;
+    o->early_data = s->early_data;
 }
 
 /* The directive that a failure is about. */
@@ -294,6 +323,8 @@ static const struct wr_node *blame(const struct wr_ssl_srv *s, enum wr_tls_part 
         return s->trusted.node;
     case WR_TLS_PART_CRL:
         return s->crl.node;
+    case WR_TLS_PART_STAPLE:
+        return s->staple.node;
     case WR_TLS_PART_TICKET_KEY:
         return no < s->ticket_keys.cnt ? s->ticket_keys.at[no].node : NULL;
     case WR_TLS_PART_COMMAND:
@@ -370,6 +401,11 @@ static enum wr_status make(struct wr_conf *cf, struct wr_ssl_srv *s)
     }
     if (st == WR_OK) {
         st = make_ctx(&m, s);
+    }
+    if (s->stapling && s->staple.path.len == 0 && s->certs.cnt > 0) {
+        wr_conf_warn(cf, s->stapling_node,
+                     "\"ssl_stapling\" ignored, responses are not fetched yet; "
+                     "\"ssl_stapling_file\" has one");
     }
     wipe_secrets(&m);
     return st;
@@ -478,6 +514,10 @@ static const struct wr_word verify_words[] = {
     .name = (n), .contexts = BOTH, .min = (a), .max = (b), .flags = (more), .set = (setter),       \
     WR_DIR_FIELD(SRV, struct wr_ssl_srv, f), .doc = (text)
 
+#define NOTHING(n, a, b, setter, text)                                                             \
+    .name = (n), .contexts = BOTH, .min = (a), .max = (b), .flags = WR_DIR_IGNORED,                \
+    .kind = WR_KIND_NONE, .set = (setter), .doc = (text)
+
 static const struct wr_dir ssl_dirs[] = {
     {ROW("ssl", 1, 1, is_on, set_on, 0,
         "TLS on the addresses of which this is the default server; better: listen ... ssl."),
@@ -496,6 +536,9 @@ static const struct wr_dir ssl_dirs[] = {
         "A configuration command of OpenSSL with its value; none that names a file.")},
     {ROW("ssl_crl", 1, 1, crl, wr_ssl_set_path, 0, "File with revoked certificates of clients (PEM).")},
     {ROW("ssl_dhparam", 1, 1, dhparam, wr_ssl_set_path, 0, "File with parameters for DHE ciphers.")},
+    {ROW("ssl_early_data", 1, 1, early_data, wr_set_flag, 0,
+        "Requests before the end of the handshake (0-RTT), which may be replayed: see $ssl_early_data."),
+        .def = "off"},
     {ROW("ssl_ecdh_curve", 1, 1, curves, wr_ssl_set_text, 0,
         "Curves for ECDHE, or auto: the library's."), .def = "auto"},
     {ROW("ssl_password_file", 1, 1, password_file, wr_ssl_set_path, 0,
@@ -515,6 +558,22 @@ static const struct wr_dir ssl_dirs[] = {
         "Resumption by tickets?"), .def = "on"},
     {ROW("ssl_session_timeout", 1, 1, session_timeout_sec, wr_set_sec, 0,
         "How long a session may be resumed."), .def = "5m"},
+    {ROW("ssl_stapling", 1, 1, stapling, set_stapling, 0,
+        "Are clients given an OCSP response? The one of ssl_stapling_file; none is fetched."),
+        .def = "off"},
+    {ROW("ssl_stapling_file", 1, 1, staple, wr_ssl_set_path, 0,
+        "File with an OCSP response (DER) for clients.")},
+    {NOTHING("ssl_stapling_responder", 1, 1, wr_set_ignore,
+        "Accepted; OCSP responses are not fetched.")},
+    {NOTHING("ssl_stapling_verify", 1, 1, wr_set_ignore,
+        "Accepted; OCSP responses are not fetched.")},
+    {NOTHING("ssl_certificate_cache", 1, 3, wr_set_ignore,
+        "Accepted; certificates are read when the configuration is.")},
+    {NOTHING("ssl_certificate_compression", 1, 1, wr_set_ignore,
+        "Accepted; certificates are sent as they are.")},
+    {NOTHING("ssl_ocsp", 1, 1, refuse_ocsp, "off only: OCSP of clients' certificates is not done.")},
+    {NOTHING("ssl_ocsp_cache", 1, 1, wr_set_ignore, "Accepted; see ssl_ocsp.")},
+    {NOTHING("ssl_ocsp_responder", 1, 1, wr_set_ignore, "Accepted; see ssl_ocsp.")},
     {ROW("ssl_trusted_certificate", 1, 1, trusted, wr_ssl_set_path, 0,
         "As ssl_client_certificate, but clients are not told of these.")},
     {ROW("ssl_verify_client", 1, 1, verify, wr_set_enum, 0,

@@ -32,7 +32,7 @@ struct wr_ssl_srv {
     struct wr_conf_head head;
     struct wr_ssl_paths certs, keys, ticket_keys;
     struct wr_ssl_commands commands;
-    struct wr_ssl_path password_file, dhparam, client_ca, trusted, crl;
+    struct wr_ssl_path password_file, dhparam, client_ca, trusted, crl, staple;
     struct wr_ssl_text ciphers, curves;
     struct wr_ssl_sessions sessions;
     uint32_t protocols; /* enum wr_tls_protocol or-ed */
@@ -41,6 +41,8 @@ struct wr_ssl_srv {
     uint32_t buffer_size;
     uint32_t session_timeout_sec;
     bool prefer_server_ciphers, tickets, is_rejecting;
+    bool early_data, stapling;
+    const struct wr_node *stapling_node;
     bool is_on; /* ssl on */
     const struct wr_node *on_node;
     bool is_made;           /* ctx is as it will be */

@@ -38,16 +38,17 @@ static enum wr_status get_fact(struct wr_req *r, const struct wr_var *v, struct 
     return WR_OK;
 }
 
-/* 0-RTT is not accepted. */
-static enum wr_status get_early_data(struct wr_req *r, const struct wr_var *v, struct wr_str rest,
-                                     struct wr_str *ret)
+/* What this TLS library does not tell (signature algorithms before OpenSSL 3.5, ECH before 4). */
+static enum wr_status get_nothing(struct wr_req *r, const struct wr_var *v, struct wr_str rest,
+                                  struct wr_str *ret)
 {
     (void)r, (void)v, (void)rest, (void)ret;
     return WR_EOF;
 }
 
 /* clang-format off */
-#define FACT(n, f) {"ssl_" n, get_fact, WR_TLS_FACT_##f, 0}
+#define FACT(n, f)    {"ssl_" n, get_fact, WR_TLS_FACT_##f, 0}
+#define NOTHING(n)    {"ssl_" n, get_nothing, 0, 0}
 
 static const struct wr_var vars[] = {
     FACT("alpn_protocol", ALPN),
@@ -68,7 +69,12 @@ static const struct wr_var vars[] = {
     FACT("client_verify", CLIENT_VERIFY),
     FACT("curve", CURVE),
     FACT("curves", CURVES),
-    {"ssl_early_data", get_early_data, 0, 0},
+    {"ssl_early_data", get_fact, WR_TLS_FACT_EARLY_DATA, WR_VAR_NOCACHE},
+    NOTHING("client_sigalg"),
+    NOTHING("ech_outer_server_name"),
+    NOTHING("ech_status"),
+    NOTHING("sigalg"),
+    NOTHING("sigalgs"),
     FACT("protocol", PROTOCOL),
     FACT("server_name", SERVER_NAME),
     FACT("session_id", SESSION_ID),

@@ -439,6 +439,8 @@ static const struct wr_dir main_dirs[] = {
     MAIN_ROW("lock_file", 1, 1, ACCEPTED, .doc = "Accepted; there are no locks between processes."),
     MAIN_ROW("debug_points", 1, 1, ACCEPTED, .doc = "Accepted; assertions are always on."),
     MAIN_ROW("ssl_engine", 1, 1, ACCEPTED, .doc = "Accepted; engines are not used."),
+    MAIN_ROW("ssl_object_cache_inheritable", 1, 1, ACCEPTED,
+             .doc = "Accepted; certificates are read anew at each reload."),
     EVENTS_ROW("worker_connections", 1, 1, FIELD(worker_connections), .set = set_connections,
                .def = "512",
                .doc = "Connections of each thread, to clients and to peers together."),

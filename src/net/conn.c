@@ -216,6 +216,11 @@ bool wr_conn_has_bytes(const struct wr_conn *c)
     return c->io.rx != NULL || pending(c) == WR_LINK_BYTES;
 }
 
+bool wr_conn_is_sent_to(const struct wr_conn *c)
+{
+    return wr_conn_has_bytes(c) || pending(c) == WR_LINK_MORE;
+}
+
 enum wr_conn_quiet wr_conn_look(struct wr_conn *c)
 {
     if (c->link != &c->sock_link && (c->io.rx || pending(c) != WR_LINK_NOTHING)) {
@@ -237,8 +242,10 @@ enum wr_conn_quiet wr_conn_look(struct wr_conn *c)
 
 void wr_conn_want_in(struct wr_conn *c, bool on)
 {
+    enum wr_link_pending what = pending(c);
+
     wr_io_want_in(&c->io, on);
-    if (on && pending(c) != WR_LINK_NOTHING) {
+    if (on && (what == WR_LINK_BYTES || what == WR_LINK_END)) {
         wr_task_wake(&c->task);
     }
 }

@@ -92,6 +92,8 @@ int wr_conn_detach(struct wr_conn *c);
 void wr_conn_push(struct wr_conn *c, struct wr_link *l);
 /* Are bytes here that were not taken? */
 bool wr_conn_has_bytes(const struct wr_conn *c);
+/* Are they, or will some come: would closing now destroy what is on its way to the other side? */
+bool wr_conn_is_sent_to(const struct wr_conn *c);
 
 /*
  * Between two exchanges: has the other side said what nobody asked for, or ended? What it said to a

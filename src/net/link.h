@@ -22,7 +22,8 @@ struct wr_link;
 enum wr_link_pending {
     WR_LINK_NOTHING,
     WR_LINK_BYTES, /* maybe */
-    WR_LINK_END
+    WR_LINK_END,
+    WR_LINK_MORE /* nothing now, but the other side is about to send for sure */
 };
 
 struct wr_link_ops {

@@ -173,8 +173,8 @@ static enum wr_status set_tls(struct wr_up *u)
     const struct proxy_ctx *px = u->ctx;
 
     return px->scheme->is_tls ? wr_up_tls_start(u->req, &lc->tls, lc->made_tls, px->host,
-                                        &u->start.identity, &u->start.tls)
-                      : WR_OK;
+                                                &u->start.identity, &u->start.tls)
+                              : WR_OK;
 }
 
 enum wr_status wr_proxy_start(struct wr_req *r, void *conf, struct wr_content **ret)

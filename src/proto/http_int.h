@@ -48,9 +48,9 @@ struct proxy_pass {
     struct wr_template *t; /* with variables; else NULL and the rest holds */
     struct wr_members *members;
     const struct proxy_scheme *scheme; /* NULL: out of variables */
-    struct wr_str host; /* $proxy_host: "backend", "app:8080", "localhost" */
-    struct wr_str port; /* $proxy_port */
-    struct wr_str uri;  /* URI part; empty: none */
+    struct wr_str host;                /* $proxy_host: "backend", "app:8080", "localhost" */
+    struct wr_str port;                /* $proxy_port */
+    struct wr_str uri;                 /* URI part; empty: none */
     bool has_uri;
     size_t location_len; /* bytes of the location's prefix that `uri` replaces */
 };
@@ -85,7 +85,7 @@ struct wr_proxy_main {
 struct proxy_ctx {
     struct wr_str host, port; /* $proxy_host, $proxy_port */
     const struct proxy_scheme *scheme;
-    struct wr_str uri;                /* sent to the peer */
+    struct wr_str uri; /* sent to the peer */
     const struct proxy_pass *pass;
     struct wr_str asked_upgrade; /* Upgrade that was sent; empty: none */
     struct wr_str body;          /* of proxy_set_body */

@@ -9,6 +9,7 @@
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/ocsp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
@@ -297,4 +298,27 @@ enum wr_status wr_tls_use_crl(SSL_CTX *ssl, const struct wr_tls_file *f, struct 
                                    X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
     }
     return st;
+}
+
+enum wr_status wr_tls_read_staple(struct wr_tls_ctx *c, const struct wr_tls_file *f,
+                                  struct wr_strbuf *err)
+{
+    const unsigned char *p = (const unsigned char *)f->bytes.ptr;
+    OCSP_RESPONSE *r = NULL;
+
+    ERR_clear_error();
+    if (f->err != 0) {
+        raise_open(f, false);
+        return fail_named(err, "BIO_new_file", f);
+    }
+    if (f->bytes.len > 0 && f->bytes.len <= INT32_MAX) {
+        r = d2i_OCSP_RESPONSE(NULL, &p, (long)f->bytes.len);
+    }
+    if (r == NULL) {
+        return fail_named(err, "d2i_OCSP_RESPONSE_bio", f);
+    }
+    OCSP_RESPONSE_free(r);
+    c->staple = OPENSSL_memdup(f->bytes.ptr, f->bytes.len);
+    c->staple_len = f->bytes.len;
+    return c->staple != NULL ? WR_OK : WR_ENOMEM;
 }

@@ -16,6 +16,7 @@
 
 #define VERSION_OPTIONS                                                                            \
     (SSL_OP_NO_SSLv3 | SSL_OP_NO_TLSv1 | SSL_OP_NO_TLSv1_1 | SSL_OP_NO_TLSv1_2 | SSL_OP_NO_TLSv1_3)
+#define EARLY_MAX      16384u /* bytes of early data, RFC 8446 4.2.10 */
 /* What a server{} may say about a connection that began with another one's context. */
 #define SERVER_OPTIONS (VERSION_OPTIONS | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_TICKET)
 
@@ -32,6 +33,7 @@ static void end_ctx(void *ssl, void *ptr, CRYPTO_EX_DATA *ad, int idx, long argl
             OPENSSL_clear_free(c->keys, c->key_cnt * sizeof(*c->keys));
         }
         OPENSSL_free(c->curves);
+        OPENSSL_free(c->staple);
         OPENSSL_free(c);
     }
 }
@@ -133,6 +135,7 @@ static bool use_ctx(struct wr_tls *t, const struct wr_tls_ctx *c)
     (void)SSL_set_min_proto_version(ssl, (int)SSL_CTX_get_min_proto_version(c->ssl));
     (void)SSL_set_max_proto_version(ssl, (int)SSL_CTX_get_max_proto_version(c->ssl));
     t->record_max = c->record_max;
+    (void)SSL_set_max_early_data(ssl, SSL_CTX_get_max_early_data(c->ssl));
     return c->curves == NULL || SSL_set1_groups_list(ssl, c->curves) == 1;
 }
 
@@ -179,6 +182,23 @@ static int choose_alpn(SSL *ssl, const unsigned char **ret, unsigned char *ret_l
         return SSL_TLSEXT_ERR_ALERT_FATAL; /* RFC 7301 3.2 */
     }
     *ret = out;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+static int give_staple(SSL *ssl, void *data)
+{
+    const struct wr_tls_ctx *c = wr_tls_ctx_of(SSL_get_SSL_CTX(ssl));
+    unsigned char *copy;
+
+    (void)data;
+    if (c->staple == NULL) {
+        return SSL_TLSEXT_ERR_NOACK;
+    }
+    copy = OPENSSL_memdup(c->staple, c->staple_len);
+    if (copy == NULL) {
+        return SSL_TLSEXT_ERR_NOACK;
+    }
+    (void)SSL_set_tlsext_status_ocsp_resp(ssl, copy, (long)c->staple_len); /* takes it */
     return SSL_TLSEXT_ERR_OK;
 }
 
@@ -236,6 +256,8 @@ static void set_server_basics(SSL_CTX *ssl, const struct wr_tls_opts *o)
     SSL_CTX_set_client_hello_cb(ssl, see_hello, NULL);
     (void)SSL_CTX_set_tlsext_servername_callback(ssl, accept_name);
     SSL_CTX_set_alpn_select_cb(ssl, choose_alpn, NULL);
+    (void)SSL_CTX_set_tlsext_status_cb(ssl, give_staple);
+    (void)SSL_CTX_set_max_early_data(ssl, o->early_data ? EARLY_MAX : 0);
 }
 
 static void set_basics(SSL_CTX *ssl, const struct wr_tls_opts *o)
@@ -311,9 +333,10 @@ static enum wr_status use_words(struct wr_tls_ctx *c, const struct wr_tls_opts *
     return WR_OK;
 }
 
-static enum wr_status use_stores(SSL_CTX *ssl, const struct wr_tls_opts *o, struct wr_strbuf *err,
-                                 enum wr_tls_part *ret_part)
+static enum wr_status use_stores(struct wr_tls_ctx *c, const struct wr_tls_opts *o,
+                                 struct wr_strbuf *err, enum wr_tls_part *ret_part)
 {
+    SSL_CTX *ssl = c->ssl;
     enum wr_status st = WR_OK;
 
     *ret_part = WR_TLS_PART_CLIENT_CA;
@@ -327,6 +350,10 @@ static enum wr_status use_stores(SSL_CTX *ssl, const struct wr_tls_opts *o, stru
     if (st == WR_OK && o->crl.name.len > 0) {
         *ret_part = WR_TLS_PART_CRL;
         st = wr_tls_use_crl(ssl, &o->crl, err);
+    }
+    if (st == WR_OK && o->staple.name.len > 0) {
+        *ret_part = WR_TLS_PART_STAPLE;
+        st = wr_tls_read_staple(c, &o->staple, err);
     }
     if (st == WR_OK && o->dhparam.name.len > 0) {
         *ret_part = WR_TLS_PART_DHPARAM;
@@ -349,7 +376,7 @@ static enum wr_status fill(struct wr_tls_ctx *c, const struct wr_tls_opts *o, st
         st = use_words(c, o, err, ret_part);
     }
     if (st == WR_OK) {
-        st = use_stores(c->ssl, o, err, ret_part);
+        st = use_stores(c, o, err, ret_part);
     }
     if (st == WR_OK && o->side == WR_TLS_SERVER) {
         *ret_part = WR_TLS_PART_TICKET_KEY;
@@ -385,6 +412,7 @@ enum wr_status wr_tls_ctx_new(const struct wr_tls_opts *o, struct wr_strbuf *err
     c->ssl = ssl;
     c->record_max = o->record_max;
     c->is_rejecting = o->is_rejecting;
+    c->early_data = o->early_data;
     set_basics(ssl, o);
     st = fill(c, o, err, ret_part, ret_no);
     ERR_clear_error();

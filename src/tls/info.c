@@ -369,6 +369,8 @@ enum wr_status wr_tls_write_fact(struct wr_tls *t, enum wr_tls_fact fact, struct
         return t->name_len == 0 ? WR_EOF : b->status;
     case WR_TLS_FACT_ALPN:
         return add_alpn(t->ssl, b);
+    case WR_TLS_FACT_EARLY_DATA:
+        return wr_tls_is_early(t) ? add_z(b, "1") : WR_EOF;
     case WR_TLS_FACT_CLIENT_VERIFY:
         return add_verify(t, b);
     case WR_TLS_FACT_CLIENT_CERT:
@@ -432,4 +434,9 @@ enum wr_tls_trust wr_tls_client_trust(struct wr_tls *t, long *ret_code, const ch
 bool wr_tls_is_rejected(const struct wr_tls *t)
 {
     return t->is_rejected;
+}
+
+bool wr_tls_is_early(const struct wr_tls *t)
+{
+    return t->is_early && SSL_is_init_finished(t->ssl) == 0;
 }

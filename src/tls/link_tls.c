@@ -226,11 +226,52 @@ static struct wr_tls *tls_of(struct wr_link *l)
     return t;
 }
 
+/*
+ * Early data (RFC 8446 2.3), before anything else of the handshake is driven. WR_OK: there is some,
+ * or it has ended (t->may_early is false then). SSL_read_early_data gives what fits.
+ */
+static enum wr_status read_early(struct wr_tls *t)
+{
+    struct wr_chunk *c = wr_chunk_new(WR_CHUNK_16K);
+    enum wr_status st = WR_OK;
+    size_t n = 0;
+
+    if (!c) {
+        return WR_ENOMEM;
+    }
+    for (;;) {
+        int rc;
+
+        ERR_clear_error();
+        rc = SSL_read_early_data(t->ssl, c->data, c->cap, &n);
+        if (rc == SSL_READ_EARLY_DATA_SUCCESS && n > 0) {
+            c->fill = (uint32_t)n;
+            t->early = wr_take(&c);
+            t->is_early = true;
+            break;
+        }
+        if (rc == SSL_READ_EARLY_DATA_FINISH) {
+            t->may_early = false;
+            break;
+        }
+        st = rc == SSL_READ_EARLY_DATA_ERROR ? judge(t, 0) : WR_OK;
+        if (st != WR_OK) {
+            break;
+        }
+    }
+    wr_chunk_unref(c);
+    return st;
+}
+
 static enum wr_status handshake_tls(struct wr_link *l)
 {
     struct wr_tls *t = tls_of(l);
     enum wr_status st = flush(t);
 
+    if (st == WR_OK && t->may_early) {
+        st = read_early(t);
+        t->is_ready = t->is_early;
+    }
     while (st == WR_OK && !t->is_ready) {
         int rc;
 
@@ -244,8 +285,8 @@ static enum wr_status handshake_tls(struct wr_link *l)
             t->is_ready = true;
             t->owner = NULL;
             t->target = NULL;
-            /* What does not go out now goes ahead of the first answer. */
-            st = flush(t);
+            /* What does not go out now goes ahead of the first answer, which may be near. */
+            st = t->in_len > 0 ? WR_OK : flush(t);
             return st == WR_AGAIN ? WR_OK : st;
         }
         st = judge(t, rc);
@@ -302,6 +343,22 @@ static enum wr_status fill(struct wr_tls *t, struct wr_chunk *c, size_t max)
     return st;
 }
 
+static enum wr_status give_early(struct wr_tls *t, size_t max, struct wr_chunk **ret_c,
+                                 uint32_t *ret_off, uint32_t *ret_len)
+{
+    size_t n = WR_MIN(max, (size_t)(t->early->fill - t->early_off));
+
+    *ret_c = wr_chunk_ref(t->early);
+    *ret_off = t->early_off;
+    *ret_len = (uint32_t)n;
+    t->early_off += (uint32_t)n;
+    if (t->early_off == t->early->fill) {
+        wr_chunk_unref(wr_take(&t->early));
+        t->early_off = 0;
+    }
+    return WR_OK;
+}
+
 static enum wr_status recv_tls(struct wr_link *l, size_t max, struct wr_chunk **ret_c,
                                uint32_t *ret_off, uint32_t *ret_len)
 {
@@ -315,8 +372,20 @@ static enum wr_status recv_tls(struct wr_link *l, size_t max, struct wr_chunk **
     if ((SSL_get_shutdown(t->ssl) & SSL_RECEIVED_SHUTDOWN) != 0 && SSL_pending(t->ssl) == 0) {
         return WR_EOF;
     }
+    if (t->early) {
+        return give_early(t, max, ret_c, ret_off, ret_len);
+    }
     if (SSL_has_pending(t->ssl) == 0 && !pull(t)) {
         return t->in_end == WR_OK ? WR_AGAIN : (enum wr_status)t->in_end;
+    }
+    if (t->is_early && t->may_early) {
+        st = read_early(t);
+        if (st != WR_OK) {
+            return st;
+        }
+    }
+    if (t->early) {
+        return give_early(t, max, ret_c, ret_off, ret_len);
     }
     c = wr_chunk_new(t->in_len > RECORD_BYTES && max > RECORD_BYTES ? WR_CHUNK_64K : WR_CHUNK_16K);
     if (!c) {
@@ -342,12 +411,13 @@ static enum wr_link_pending pending_tls(struct wr_link *l)
     if (!t->is_ready) {
         return WR_LINK_NOTHING;
     }
-    if (t->in_len > 0 || SSL_pending(t->ssl) > 0) {
+    if (t->in_len > 0 || t->early || SSL_pending(t->ssl) > 0) {
         return WR_LINK_BYTES;
     }
-    return t->in_end != WR_OK || (SSL_get_shutdown(t->ssl) & SSL_RECEIVED_SHUTDOWN) != 0
-               ? WR_LINK_END
-               : WR_LINK_NOTHING;
+    if (t->in_end != WR_OK || (SSL_get_shutdown(t->ssl) & SSL_RECEIVED_SHUTDOWN) != 0) {
+        return WR_LINK_END;
+    }
+    return wr_tls_is_early(t) ? WR_LINK_MORE : WR_LINK_NOTHING;
 }
 
 /* ---- sending -------------------------------------------------------------------------------- */
@@ -416,7 +486,10 @@ static enum wr_status put_record(struct wr_tls *t, struct cursor *c, struct wr_c
     int rc;
 
     ERR_clear_error();
-    rc = SSL_write_ex(t->ssl, p, n, &done);
+    /* Before the end of the handshake to whoever it is who asked, RFC 8446 2.3. */
+    rc = t->is_early && SSL_is_init_finished(t->ssl) == 0
+             ? SSL_write_early_data(t->ssl, p, n, &done)
+             : SSL_write_ex(t->ssl, p, n, &done);
     if (rc != 1) {
         enum wr_status st = judge(t, rc);
 
@@ -494,7 +567,7 @@ static enum wr_status send_tls(struct wr_link *l, const struct iovec *iov, int c
 
 static void say_goodbye(struct wr_tls *t)
 {
-    if (t->is_ready && !t->is_shut && !t->is_broken) {
+    if (t->is_ready && !t->is_shut && !t->is_broken && SSL_is_init_finished(t->ssl) == 1) {
         ERR_clear_error();
         (void)SSL_shutdown(t->ssl); /* once: the other side's is not waited for */
         ERR_clear_error();
@@ -527,6 +600,7 @@ static void close_tls(struct wr_link *l, bool is_clean)
     }
     drop_out(t);
     wr_chunk_unref(wr_take(&t->in));
+    wr_chunk_unref(wr_take(&t->early));
     t->in_len = 0;
     t->owner = NULL;
     t->is_closed = t->is_broken = true;
@@ -586,6 +660,7 @@ enum wr_status wr_tls_accept(struct wr_link *below, struct wr_tls_ctx *c,
         return WR_ENOMEM;
     }
     t->owner = owner;
+    t->may_early = c->early_data;
     SSL_set_accept_state(t->ssl);
     *ret = t;
     return WR_OK;

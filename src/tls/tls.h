@@ -87,6 +87,7 @@ struct wr_tls_opts {
     const struct wr_str *passwords; /* of encrypted keys, tried in order */
     uint32_t password_cnt;
     struct wr_tls_file dhparam, client_ca, trusted, crl;
+    struct wr_tls_file staple;             /* an OCSP response (DER) for all who ask */
     const struct wr_tls_file *ticket_keys; /* the first encrypts; none: keys of the process */
     uint32_t ticket_key_cnt;
     const struct wr_tls_command *commands;
@@ -102,6 +103,7 @@ struct wr_tls_opts {
     bool prefer_server_ciphers;
     bool no_tickets;
     bool is_rejecting; /* ssl_reject_handshake */
+    bool early_data;   /* ssl_early_data: requests before the end of the handshake */
 };
 
 /* Which of the options a failure is about; *ret_no of those that are lists. */
@@ -114,6 +116,7 @@ enum wr_tls_part {
     WR_TLS_PART_CLIENT_CA,
     WR_TLS_PART_TRUSTED,
     WR_TLS_PART_CRL,
+    WR_TLS_PART_STAPLE,
     WR_TLS_PART_TICKET_KEY,
     WR_TLS_PART_COMMAND,
     WR_TLS_PART_OTHER
@@ -197,6 +200,7 @@ enum wr_tls_fact {
     WR_TLS_FACT_SESSION_REUSED,
     WR_TLS_FACT_SERVER_NAME,
     WR_TLS_FACT_ALPN,
+    WR_TLS_FACT_EARLY_DATA,  /* "1": the handshake is not over, the request may be a replayed one */
     WR_TLS_FACT_CLIENT_CERT, /* PEM, lines but the first begin with a tab */
     WR_TLS_FACT_CLIENT_RAW_CERT,
     WR_TLS_FACT_CLIENT_ESCAPED_CERT,
@@ -215,6 +219,8 @@ enum wr_tls_fact {
 /* Appends the fact. WR_EOF: there is none. WR_ENOMEM; else as b says. */
 enum wr_status wr_tls_write_fact(struct wr_tls *t, enum wr_tls_fact fact,
                                  struct wr_strbuf *b) WR_MUST_CHECK;
+/* The request came before the end of the handshake, which is still not over. */
+bool wr_tls_is_early(const struct wr_tls *t);
 /* Name that the client asked for, lower case; empty: none. Lives as long as t. */
 struct wr_str wr_tls_server_name(const struct wr_tls *t);
 

@@ -30,9 +30,12 @@ struct wr_tls_ctx {
     struct wr_tls_cache *cache;     /* one reference; NULL: none */
     struct wr_tls_ticket_key *keys; /* of files */
     uint32_t key_cnt;
+    unsigned char *staple; /* NULL: none */
+    size_t staple_len;
     char *curves; /* NULL: the library's */
     uint32_t record_max;
     bool is_rejecting;
+    bool early_data;
 };
 
 struct wr_tls {
@@ -45,12 +48,15 @@ struct wr_tls {
     const struct wr_tls_target *target; /* client side; NULL after the handshake */
     uint64_t session_key[2];            /* client side */
     struct wr_chunk *in;                /* received, not decrypted yet: [in_off .. + in_len) */
-    uint32_t in_off, in_len;
-    struct wr_chunk *out; /* encrypted, not sent yet: [out_off .. fill) */
+    uint32_t in_off, in_len, early_off;
+    struct wr_chunk *early; /* decrypted early data that recv gives first */
+    struct wr_chunk *out;   /* encrypted, not sent yet: [out_off .. fill) */
     uint32_t out_off;
     uint8_t in_end;     /* enum wr_status: why the link below gives no more; WR_OK: it may */
     bool keeps_session; /* client side */
     bool is_mismatch;   /* client side: the certificate is for another name */
+    bool may_early;     /* early data is read first; until it has ended */
+    bool is_early;      /* ready by early data, the handshake goes on */
     bool is_ready;      /* the handshake is over */
     bool is_broken;     /* no more bytes of ours */
     bool is_closed;     /* the link below is not ours any more */
@@ -82,6 +88,8 @@ enum wr_status wr_tls_use_dhparam(SSL_CTX *ssl, const struct wr_tls_file *f,
 /* Certificates that are trusted; with_names: clients are told of them, too. */
 enum wr_status wr_tls_use_ca(SSL_CTX *ssl, const struct wr_tls_file *f, bool with_names,
                              struct wr_strbuf *err) WR_MUST_CHECK;
+enum wr_status wr_tls_read_staple(struct wr_tls_ctx *c, const struct wr_tls_file *f,
+                                  struct wr_strbuf *err) WR_MUST_CHECK;
 enum wr_status wr_tls_use_crl(SSL_CTX *ssl, const struct wr_tls_file *f,
                               struct wr_strbuf *err) WR_MUST_CHECK;
 

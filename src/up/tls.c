@@ -126,6 +126,7 @@ static const struct wr_node *blame(const struct wr_up_tls_conf *c, enum wr_tls_p
     case WR_TLS_PART_CURVES:
     case WR_TLS_PART_DHPARAM:
     case WR_TLS_PART_CLIENT_CA:
+    case WR_TLS_PART_STAPLE:
     case WR_TLS_PART_TICKET_KEY:
     case WR_TLS_PART_OTHER:
         return NULL;

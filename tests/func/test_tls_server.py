@@ -945,3 +945,101 @@ def test_inherited_from_http(weir, pki):
                   "server { listen 127.0.0.1:{port2} ssl; ssl_protocols TLSv1.3; return 200 $ssl_protocol; }")
     assert connect(server).get("/").text == "TLSv1.2"
     assert server.client("port2", tls=client_context(), name="x").get("/").text == "TLSv1.3"
+
+
+# ---- early data ----------------------------------------------------------------------------------------------------
+
+EARLY = 'ssl_early_data on; location / { return 200 "early=[$ssl_early_data]"; } '
+
+
+def early_request(server, tmp_path, target="/", name="localhost", again=False):
+    """A request as 0-RTT data, by the openssl program: Python has none. again: it follows as usual data, too."""
+    session, request = str(tmp_path / "session"), tmp_path / "request"
+    request.write_bytes(build_request("GET", target, {"Connection": "close"}, host=name))
+    plain = build_request("GET", target, {"Connection": "close"}, host=name)
+    out = s_client(server, "-tls1_3", "-sess_out", session, "-ign_eof", text=plain)
+    out = s_client(server, "-tls1_3", "-sess_in", session, "-early_data", str(request), "-ign_eof",
+                   text=plain if again else b"")
+    return out
+
+
+def test_early_data(weir, pki, tmp_path):
+    server = start(weir, pki, EARLY)
+    out = early_request(server, tmp_path)
+    assert "Early data was accepted" in out and "early=[1]" in out, out
+
+
+def test_early_data_is_off_by_default(weir, pki, tmp_path):
+    server = start(weir, pki, EARLY.replace("ssl_early_data on; ", ""))
+    out = early_request(server, tmp_path, again=True)
+    assert "Early data was rejected" in out or "Early data was not sent" in out or "early data" not in out.lower()
+    assert "early=[1]" not in out
+
+
+def test_early_data_is_told_to_the_peer(weir, pki, tmp_path, origin):
+    up = origin(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    server = start(weir, pki, "ssl_early_data on; location / { proxy_set_header Early-Data $ssl_early_data; "
+                   "proxy_pass http://{up}; }", up=up)
+    early_request(server, tmp_path)
+    assert [req.headers.get("Early-Data") for req in up.wait_requests(2)] == [None, "1"]
+
+
+def test_no_early_data_in_a_usual_request(weir, pki):
+    server = start(weir, pki, EARLY)
+    for version in (V12, V13):
+        client = connect(server, client_context(low=version, high=version))
+        for _ in range(2):
+            assert client.get("/").text == "early=[]"
+        again = connect(server, client_context(low=version, high=version))
+        assert again.get("/").text == "early=[]"
+
+
+@pytest.mark.weir_only("nginx may close before the client's end of early data, and its reset cuts the answer")
+def test_large_answer_to_early_data(weir, pki, tmp_path):
+    """More than one record goes out before the client has proved anything."""
+    server = start(weir, pki, "ssl_early_data on; location / { root {dir}/files; }", files={"files/a": b"x" * 300_000 + b"END"})
+    out = early_request(server, tmp_path, "/a")
+    assert "Early data was accepted" in out and "xEND" in out
+
+
+# ---- stapling ------------------------------------------------------------------------------------------------------
+
+def make_staple(pki, tmp_path):
+    """An OCSP response for the server's certificate, signed by the authority itself."""
+    index = tmp_path / "ocsp.txt"
+    serial = openssl("x509", "-in", pki.server.cert, "-noout", "-serial").decode().strip().split("=")[1]
+    index.write_text(f"V\t350101000000Z\t\t{serial}\tunknown\t/CN=localhost\n", encoding="ascii")
+    request, response = str(tmp_path / "ocsp.req"), str(tmp_path / "ocsp.der")
+    openssl("ocsp", "-issuer", pki.ca, "-cert", pki.server.cert, "-no_nonce", "-reqout", request)
+    openssl("ocsp", "-index", str(index), "-CA", pki.ca, "-rsigner", pki.ca, "-rkey", pki.root.key, "-reqin", request,
+            "-respout", response, "-ndays", "10")
+    return response
+
+
+def test_staple_of_a_file(weir, pki, tmp_path):
+    server = start(weir, pki, f"ssl_stapling on; ssl_stapling_file {make_staple(pki, tmp_path)};")
+    out = s_client(server, "-status")
+    assert "OCSP Response Status: successful (0x0)" in out and "Cert Status: good" in out
+    assert "OCSP Response Status" not in s_client(server)
+
+
+def test_no_staple_unless_asked_for(weir, pki, tmp_path):
+    server = start(weir, pki, f"ssl_stapling_file {make_staple(pki, tmp_path)};")
+    assert "OCSP response: no response sent" in s_client(server, "-status")
+
+
+@pytest.mark.weir_only("weir fetches no OCSP responses and says so")
+def test_stapling_without_a_file_is_told(weir, pki):
+    server = start(weir, pki, "ssl_stapling on; ssl_stapling_verify on; location / { return 204; }")
+    assert connect(server).get("/").status == 204
+    assert "[warn]" in server.wait_log('"ssl_stapling" ignored')[0]
+
+
+@pytest.mark.weir_only("what weir has not yet, and must not be left out")
+@pytest.mark.parametrize("text, message", [
+    ("ssl_ocsp on; }}", "OCSP of clients' certificates is not supported yet"),
+    ("ssl_stapling on; ssl_stapling_file /nowhere/s; }}", 'BIO_new_file("/nowhere/s") failed')])
+def test_errors_of_ocsp(command, pki, text, message):
+    text = HEAD + CERT.replace("{cert}", pki.server.cert).replace("{key}", pki.server.key) + text
+    done = command(text=text).command("-t", "-q")
+    assert done.returncode == 1 and message in done.stderr, done.stderr
