@@ -669,6 +669,10 @@ enum wr_status wr_tls_accept(struct wr_link *below, struct wr_tls_ctx *c,
 enum wr_status wr_tls_connect(struct wr_link *below, const struct wr_tls_target *to,
                               struct wr_tls **ret)
 {
+    union {
+        const char *in;
+        void *out; /* the library copies it */
+    } sni = {.in = to->sni.ptr};
     struct wr_tls *t = make(below, to->ctx);
 
     if (!t) {
@@ -679,7 +683,8 @@ enum wr_status wr_tls_connect(struct wr_link *below, const struct wr_tls_target 
     t->session_key[1] = to->identity;
     t->keeps_session = to->keeps_session;
     SSL_set_connect_state(t->ssl);
-    if (to->sni.len > 0 && SSL_set_tlsext_host_name(t->ssl, to->sni.ptr) == 0) {
+    if (to->sni.len > 0 &&
+        SSL_ctrl(t->ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, sni.out) == 0) {
         ERR_clear_error();
         wr_tls_unref(t);
         return WR_ENOMEM;
