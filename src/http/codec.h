@@ -35,7 +35,9 @@ enum wr_pconn_state {
 };
 
 struct wr_codec;
+struct wr_conn;
 struct wr_strbuf;
+struct wr_tls;
 struct wr_tls_target;
 
 /* All of it stays until the pconn left CONNECTING. */
@@ -49,6 +51,7 @@ struct wr_dial {
 /* A connection between two threads: what is left of a pconn that was detached. */
 struct wr_pconn_seed {
     int fd;
+    struct wr_tls *tls; /* NULL: no TLS */
     uint32_t served;
     uint64_t since_ms;
 };
@@ -95,6 +98,15 @@ struct wr_codec {
  * WR_EPROTO the handshake did, whose reason is told.
  */
 enum wr_status wr_pconn_shake(struct wr_pconn *pc) WR_MUST_CHECK;
+/*
+ * For a codec's detach, last: what is above the socket goes into the seed. WR_AGAIN: it cannot
+ * leave, nothing has changed.
+ */
+enum wr_status wr_pconn_take_tls(struct wr_pconn *pc, struct wr_pconn_seed *seed) WR_MUST_CHECK;
+/* For a codec's adopt, on the connection of the seed's descriptor. */
+void wr_pconn_give_tls(struct wr_conn *c, const struct wr_pconn_seed *seed);
+/* A connection that nobody has ends. Any thread. */
+void wr_pconn_drop_seed(struct wr_pconn_seed *seed);
 /* Connected, but not through with the handshake. */
 bool wr_pconn_is_shaking(const struct wr_pconn *pc);
 

@@ -22,6 +22,7 @@
 #include "base/strbuf.h"
 #include "http/h1_int.h"
 #include "http/h1_write.h"
+#include "tls/tls.h"
 
 #define H1_INTERIM_MAX      32
 #define H1_HEAD_MAX_DEFAULT (16u * 1024)
@@ -900,11 +901,13 @@ static enum wr_status detach_client(struct wr_pconn *pc, struct wr_pconn_seed *r
 {
     struct h1_client *c = client_of(pc);
 
+    struct wr_pconn_seed seed = {.served = pc->served, .since_ms = pc->since_ms};
+
     if (pc->state != WR_PCONN_READY || is_stale(c) || c->rest.len > 0 || c->is_eof ||
-        c->is_broken || pc->conn->link != &pc->conn->sock_link) {
+        c->is_broken || wr_pconn_take_tls(pc, &seed) != WR_OK) {
         return WR_AGAIN;
     }
-    *ret = (struct wr_pconn_seed){.served = pc->served, .since_ms = pc->since_ms};
+    *ret = seed;
     pc->user = NULL;
     set_state(c, WR_PCONN_CLOSED);
     pc->reason = WR_REASON_DONE;
@@ -924,8 +927,10 @@ static enum wr_status adopt_client(const struct wr_codec *codec, const struct wr
 
     st = wr_conn_open(seed->fd, to, sizeof(struct h1_link), run_client, "h1 client", &conn);
     if (st != WR_OK) {
+        wr_tls_unref(seed->tls);
         return st;
     }
+    wr_pconn_give_tls(conn, seed);
     c = wr_slab_alloc(sizeof(*c));
     if (!c) {
         wr_conn_close(conn, WR_IO_CLOSE_FIN);

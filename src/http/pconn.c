@@ -6,6 +6,7 @@
 #include "base/strbuf.h"
 #include "http/codec.h"
 #include "net/conn.h"
+#include "net/sock.h"
 #include "tls/tls.h"
 
 static bool has_tls(const struct wr_pconn *pc)
@@ -57,4 +58,40 @@ enum wr_status wr_pconn_shake(struct wr_pconn *pc)
     }
     pc->dial = NULL;
     return st;
+}
+
+enum wr_status wr_pconn_take_tls(struct wr_pconn *pc, struct wr_pconn_seed *seed)
+{
+    struct wr_conn *c = pc->conn;
+    struct wr_tls *t;
+
+    if (!has_tls(pc)) {
+        return WR_OK;
+    }
+    t = wr_tls_of_link(c->link);
+    if (!t || c->link->next != &c->sock_link) {
+        return WR_AGAIN;
+    }
+    wr_conn_pop(c); /* detaching cuts the way down */
+    if (wr_tls_detach(t) != WR_OK) {
+        wr_conn_push(c, wr_tls_link(t));
+        return WR_AGAIN;
+    }
+    seed->tls = t;
+    return WR_OK;
+}
+
+void wr_pconn_give_tls(struct wr_conn *c, const struct wr_pconn_seed *seed)
+{
+    if (seed->tls) {
+        wr_tls_attach(seed->tls, c->link);
+        wr_conn_push(c, wr_tls_link(seed->tls));
+    }
+}
+
+void wr_pconn_drop_seed(struct wr_pconn_seed *seed)
+{
+    wr_sock_close(seed->fd);
+    seed->fd = -1;
+    wr_tls_unref(wr_take(&seed->tls));
 }

@@ -377,6 +377,15 @@ static enum wr_status make_ctx(struct making *m, struct wr_ssl_srv *s)
     return WR_OK;
 }
 
+static void warn_of_stapling(struct wr_conf *cf, const struct wr_ssl_srv *s)
+{
+    if (s->stapling && s->staple.path.len == 0 && s->certs.cnt > 0) {
+        wr_conf_warn(cf, s->stapling_node,
+                     "\"ssl_stapling\" ignored, responses are not fetched yet; "
+                     "\"ssl_stapling_file\" has one");
+    }
+}
+
 /* Once for each struct, however many servers share it. */
 static enum wr_status make(struct wr_conf *cf, struct wr_ssl_srv *s)
 {
@@ -402,11 +411,7 @@ static enum wr_status make(struct wr_conf *cf, struct wr_ssl_srv *s)
     if (st == WR_OK) {
         st = make_ctx(&m, s);
     }
-    if (s->stapling && s->staple.path.len == 0 && s->certs.cnt > 0) {
-        wr_conf_warn(cf, s->stapling_node,
-                     "\"ssl_stapling\" ignored, responses are not fetched yet; "
-                     "\"ssl_stapling_file\" has one");
-    }
+    warn_of_stapling(cf, s);
     wipe_secrets(&m);
     return st;
 }

@@ -206,6 +206,13 @@ void wr_conn_push(struct wr_conn *c, struct wr_link *l)
     c->link = l;
 }
 
+void wr_conn_pop(struct wr_conn *c)
+{
+    wr_obj_check(c, WR_CONN_MAGIC);
+    WR_ASSERT(!c->is_closed && c->link != &c->sock_link);
+    c->link = c->link->next;
+}
+
 static enum wr_link_pending pending(const struct wr_conn *c)
 {
     return c->link->ops->pending ? c->link->ops->pending(c->link) : WR_LINK_NOTHING;

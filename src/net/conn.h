@@ -90,6 +90,8 @@ void wr_conn_close(struct wr_conn *c, enum wr_io_close_how how);
 int wr_conn_detach(struct wr_conn *c);
 /* l, whose next is the top, is the top from now on; the connection closes it. */
 void wr_conn_push(struct wr_conn *c, struct wr_link *l);
+/* The top, not the socket's, is the caller's from now on. */
+void wr_conn_pop(struct wr_conn *c);
 /* Are bytes here that were not taken? */
 bool wr_conn_has_bytes(const struct wr_conn *c);
 /* Are they, or will some come: would closing now destroy what is on its way to the other side? */

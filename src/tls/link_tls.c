@@ -359,13 +359,9 @@ static enum wr_status give_early(struct wr_tls *t, size_t max, struct wr_chunk *
     return WR_OK;
 }
 
-static enum wr_status recv_tls(struct wr_link *l, size_t max, struct wr_chunk **ret_c,
-                               uint32_t *ret_off, uint32_t *ret_len)
+/* Are there bytes, or why not? WR_OK: the library, or early data, may have some. */
+static enum wr_status find_bytes(struct wr_tls *t)
 {
-    struct wr_tls *t = tls_of(l);
-    struct wr_chunk *c;
-    enum wr_status st;
-
     if (t->out && flush(t) != WR_OK && t->is_broken) {
         return WR_ESYS;
     }
@@ -373,16 +369,23 @@ static enum wr_status recv_tls(struct wr_link *l, size_t max, struct wr_chunk **
         return WR_EOF;
     }
     if (t->early) {
-        return give_early(t, max, ret_c, ret_off, ret_len);
+        return WR_OK;
     }
     if (SSL_has_pending(t->ssl) == 0 && !pull(t)) {
         return t->in_end == WR_OK ? WR_AGAIN : (enum wr_status)t->in_end;
     }
-    if (t->is_early && t->may_early) {
-        st = read_early(t);
-        if (st != WR_OK) {
-            return st;
-        }
+    return t->is_early && t->may_early ? read_early(t) : WR_OK;
+}
+
+static enum wr_status recv_tls(struct wr_link *l, size_t max, struct wr_chunk **ret_c,
+                               uint32_t *ret_off, uint32_t *ret_len)
+{
+    struct wr_tls *t = tls_of(l);
+    enum wr_status st = find_bytes(t);
+    struct wr_chunk *c;
+
+    if (st != WR_OK) {
+        return st;
     }
     if (t->early) {
         return give_early(t, max, ret_c, ret_off, ret_len);
@@ -692,6 +695,25 @@ enum wr_status wr_tls_connect(struct wr_link *below, const struct wr_tls_target 
     wr_tls_resume(t);
     *ret = t;
     return WR_OK;
+}
+
+enum wr_status wr_tls_detach(struct wr_tls *t)
+{
+    wr_obj_check(t, WR_TLS_MAGIC);
+    if (!t->is_ready || t->is_broken || t->refs != 1 || t->out || t->in_len > 0 || t->early ||
+        SSL_has_pending(t->ssl) == 1 || t->in_end != WR_OK || t->held > 0 ||
+        SSL_get_shutdown(t->ssl) != 0) {
+        return WR_AGAIN;
+    }
+    t->link.next = NULL;
+    return WR_OK;
+}
+
+void wr_tls_attach(struct wr_tls *t, struct wr_link *below)
+{
+    wr_obj_check(t, WR_TLS_MAGIC);
+    WR_ASSERT(!t->link.next);
+    t->link.next = below;
 }
 
 struct wr_link *wr_tls_link(struct wr_tls *t)

@@ -9,7 +9,8 @@
  *                                  |             ^
  *                             wr_tls_cache       +-- requests hold references for variables
  *
- * Contexts and caches may be used by any thread, a wr_tls only by its connection's.
+ * Contexts and caches may be used by any thread, a wr_tls only by its connection's; between two
+ * connections it belongs to whoever has it (wr_tls_detach).
  */
 #ifndef WR_TLS_TLS_H
 #define WR_TLS_TLS_H
@@ -175,6 +176,14 @@ enum wr_status wr_tls_connect(struct wr_link *below, const struct wr_tls_target 
                               struct wr_tls **ret) WR_MUST_CHECK;
 /* Behind a handshake with a peer that gave st, at once: why, in the words of logs. */
 void wr_tls_write_failure(struct wr_tls *t, enum wr_status st, int err, struct wr_strbuf *b);
+/*
+ * Out of its connection, on the way to another thread's; then the caller's reference is the only
+ * one. WR_AGAIN: something was received or is to be sent, or the other side has ended; nothing has
+ * changed.
+ */
+enum wr_status wr_tls_detach(struct wr_tls *t) WR_MUST_CHECK;
+/* On top of `below` again, which carries the bytes that come next. */
+void wr_tls_attach(struct wr_tls *t, struct wr_link *below);
 struct wr_link *wr_tls_link(struct wr_tls *t);
 /* NULL when l is no TLS link. */
 struct wr_tls *wr_tls_of_link(struct wr_link *l);

@@ -4,6 +4,7 @@ import os
 import socket
 import ssl
 import threading
+import time
 
 import pytest
 
@@ -516,6 +517,23 @@ def test_sessions_over_a_reload(weir, peer, pki, version):
     server.wait_log("configuration 2 is being served")
     assert server.get("/").text == "ok"
     assert seen == [False, True]
+
+
+@pytest.mark.weir_only("U2.8: threads share idle connections; nginx has a pool for each process")
+@BOTH
+def test_connection_is_shared_by_threads(weir, peer, pki, version):  # U2.8, U10.3
+    """Not used for a second, it is anybody's; it goes on where it was."""
+    up = peer(low=version, high=version)
+    server = good(weir, up, pki, workers=3)
+    assert server.get("/").text == "ok"
+    for _ in range(2):
+        time.sleep(1.5)                  # the subject is time: WR_IDLE_SHELF_MS, and the stash's look
+        before = up.connections
+        clients = [server.client() for _ in range(4)]
+        for client in clients:           # one after the other, on threads that the kernel chooses
+            assert client.get("/").text == "ok"
+            time.sleep(1.5)
+        assert up.connections == before == 1
 
 
 @pytest.mark.weir_only("sessions belong to what a location demands; nginx has one for each peer")
