@@ -212,31 +212,50 @@ struct making {
     const struct wr_ssl_srv *s;
     struct wr_tls_opts o;
     struct wr_tls_pair *pairs;
+    uint32_t *cert_no; /* of each pair: its place in the lists of directives */
+    struct wr_tls_lazy *lazy;
     struct wr_tls_file *ticket_keys;
 };
 
+/* Number i of the list: read now, or, with the client's name in a path, during handshakes. */
+static enum wr_status take_pair(struct making *m, uint32_t i)
+{
+    const struct wr_ssl_path *cert = &m->s->certs.at[i], *key;
+    struct wr_tls_pair *p;
+    enum wr_status st;
+
+    if (i >= m->s->keys.cnt) {
+        return wr_conf_err(m->cf, cert->node,
+                           "no \"ssl_certificate_key\" is defined for certificate \"%.*s\"",
+                           WR_STR_ARG(wr_node_arg(cert->node, 0)));
+    }
+    key = &m->s->keys.at[i];
+    if (cert->has_name || key->has_name) {
+        m->lazy[m->o.lazy_cnt++] = (struct wr_tls_lazy){cert->path, key->path};
+        return WR_OK;
+    }
+    m->cert_no[m->o.pair_cnt] = i;
+    p = &m->pairs[m->o.pair_cnt++];
+    st = wr_ssl_read(m->cf, cert, &p->cert);
+    return st == WR_OK ? wr_ssl_read(m->cf, key, &p->key) : st;
+}
+
 static enum wr_status read_pairs(struct making *m)
 {
-    const struct wr_ssl_srv *s = m->s;
+    uint32_t cnt = m->s->certs.cnt;
     enum wr_status st = WR_OK;
 
-    m->pairs = wr_arena_zalloc(m->cf->arena, s->certs.cnt * sizeof(*m->pairs));
-    if (!m->pairs) {
+    m->pairs = wr_arena_zalloc(m->cf->arena, cnt * sizeof(*m->pairs));
+    m->lazy = wr_arena_zalloc(m->cf->arena, cnt * sizeof(*m->lazy));
+    m->cert_no = wr_arena_zalloc(m->cf->arena, cnt * sizeof(*m->cert_no));
+    if (!m->pairs || !m->lazy || !m->cert_no) {
         return wr_conf_nomem(m->cf);
     }
-    for (uint32_t i = 0; i < s->certs.cnt && st == WR_OK; i++) {
-        if (i >= s->keys.cnt) {
-            return wr_conf_err(m->cf, s->certs.at[i].node,
-                               "no \"ssl_certificate_key\" is defined for certificate \"%.*s\"",
-                               WR_STR_ARG(wr_node_arg(s->certs.at[i].node, 0)));
-        }
-        st = wr_ssl_read(m->cf, &s->certs.at[i], &m->pairs[i].cert);
-        if (st == WR_OK) {
-            st = wr_ssl_read(m->cf, &s->keys.at[i], &m->pairs[i].key);
-        }
-    }
     m->o.pairs = m->pairs;
-    m->o.pair_cnt = s->certs.cnt;
+    m->o.lazy = m->lazy;
+    for (uint32_t i = 0; i < cnt && st == WR_OK; i++) {
+        st = take_pair(m, i);
+    }
     return st;
 }
 
@@ -304,13 +323,15 @@ static void fill_values(struct wr_tls_opts *o, const struct wr_ssl_srv *s)
 }
 
 /* The directive that a failure is about. */
-static const struct wr_node *blame(const struct wr_ssl_srv *s, enum wr_tls_part part, uint32_t no)
+static const struct wr_node *blame(const struct making *m, enum wr_tls_part part, uint32_t no)
 {
+    const struct wr_ssl_srv *s = m->s;
+
     switch (part) {
     case WR_TLS_PART_CERT:
-        return s->certs.at[no].node;
+        return s->certs.at[m->cert_no[no]].node;
     case WR_TLS_PART_KEY:
-        return s->keys.at[no].node;
+        return s->keys.at[m->cert_no[no]].node;
     case WR_TLS_PART_CIPHERS:
         return s->ciphers.node;
     case WR_TLS_PART_CURVES:
@@ -365,7 +386,7 @@ static enum wr_status make_ctx(struct making *m, struct wr_ssl_srv *s)
     wr_strbuf_init_fixed(&err, room, sizeof(room));
     st = wr_tls_ctx_new(&m->o, &err, &part, &no, &s->ctx);
     if (st == WR_ECONFIG) {
-        return wr_conf_err(m->cf, blame(s, part, no), "%.*s", WR_STR_ARG(wr_strbuf_str(&err)));
+        return wr_conf_err(m->cf, blame(m, part, no), "%.*s", WR_STR_ARG(wr_strbuf_str(&err)));
     }
     if (st != WR_OK) {
         return wr_conf_nomem(m->cf);

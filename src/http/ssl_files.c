@@ -30,6 +30,25 @@ static bool is_foreign(struct wr_str s)
            wr_str_has_prefix(s, WR_STR("store:"));
 }
 
+/* False: it has another variable than the client's server name. */
+static bool check_vars(struct wr_str s, bool *ret_has_name)
+{
+    size_t at;
+
+    while ((at = wr_str_find(s, '$')) < s.len) {
+        s = wr_str_sub(s, at, s.len);
+        if (!wr_str_has_prefix(s, WR_STR(WR_TLS_NAME_MARKER))) {
+            return false;
+        }
+        s = wr_str_sub(s, sizeof(WR_TLS_NAME_MARKER) - 1, s.len);
+        if (s.len > 0 && (s.ptr[0] == '_' || (s.ptr[0] >= 'a' && s.ptr[0] <= 'z'))) {
+            return false;
+        }
+        *ret_has_name = true;
+    }
+    return true;
+}
+
 static enum wr_status read_path(struct wr_conf *cf, const struct wr_node *n,
                                 struct wr_ssl_path *ret)
 {
@@ -54,9 +73,12 @@ enum wr_status wr_ssl_add_path(struct wr_conf *cf, const struct wr_dir *dir,
     struct wr_ssl_paths *ps = (struct wr_ssl_paths *)(void *)((char *)conf + dir->offset);
     struct wr_str s = wr_node_arg(node, 0);
     struct wr_ssl_path *p;
+    enum wr_status st;
+    bool has_name = false;
 
-    if (wr_str_find(s, '$') < s.len) {
-        return wr_conf_err_arg(cf, node, 0, "variables in \"%.*s\" are not supported yet",
+    if (!check_vars(s, &has_name)) {
+        return wr_conf_err_arg(cf, node, 0,
+                               "of variables only $ssl_server_name is supported in \"%.*s\" yet",
                                WR_STR_ARG(node->name));
     }
     if (is_foreign(s)) {
@@ -64,7 +86,12 @@ enum wr_status wr_ssl_add_path(struct wr_conf *cf, const struct wr_dir *dir,
                                WR_STR_ARG(node->name));
     }
     p = wr_array_push(cf->arena, ps);
-    return p ? read_path(cf, node, p) : wr_conf_nomem(cf);
+    if (!p) {
+        return wr_conf_nomem(cf);
+    }
+    st = read_path(cf, node, p);
+    p->has_name = has_name;
+    return st;
 }
 
 enum wr_status wr_ssl_set_text(struct wr_conf *cf, const struct wr_dir *dir,

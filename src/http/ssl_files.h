@@ -7,6 +7,7 @@
 #ifndef WR_HTTP_SSL_FILES_H
 #define WR_HTTP_SSL_FILES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/compiler.h"
@@ -19,6 +20,7 @@
 struct wr_ssl_path {
     struct wr_str path; /* absolute; empty: none */
     const struct wr_node *node;
+    bool has_name; /* the client's server name stands in it (WR_TLS_NAME_MARKER) */
 };
 
 struct wr_ssl_paths {

@@ -28,6 +28,11 @@ static void raise_open(const struct wr_tls_file *f, bool is_x509)
     }
 }
 
+void wr_tls_raise_open(const struct wr_tls_file *f)
+{
+    raise_open(f, false);
+}
+
 static BIO *open_bytes(struct wr_str s)
 {
     return s.len > INT32_MAX ? NULL : BIO_new_mem_buf(s.len > 0 ? s.ptr : "", (int)s.len);

@@ -22,28 +22,12 @@
 
 /* ---- the way from the library's object to ours ----------------------------------------------- */
 
-static void end_ctx(void *ssl, void *ptr, CRYPTO_EX_DATA *ad, int idx, long argl, void *argp)
-{
-    struct wr_tls_ctx *c = ptr;
-
-    (void)ssl, (void)ad, (void)idx, (void)argl, (void)argp;
-    if (c != NULL) {
-        wr_tls_cache_unref(c->cache);
-        if (c->keys != NULL) {
-            OPENSSL_clear_free(c->keys, c->key_cnt * sizeof(*c->keys));
-        }
-        OPENSSL_free(c->curves);
-        OPENSSL_free(c->staple);
-        OPENSSL_free(c);
-    }
-}
-
 static CRYPTO_ONCE index_once = CRYPTO_ONCE_STATIC_INIT; /* Rule zero: of the process, made once */
 static int ctx_index = -1;
 
 static void make_index(void)
 {
-    ctx_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, end_ctx);
+    ctx_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
 }
 
 struct wr_tls_ctx *wr_tls_ctx_of(const SSL_CTX *ssl)
@@ -51,11 +35,27 @@ struct wr_tls_ctx *wr_tls_ctx_of(const SSL_CTX *ssl)
     return SSL_CTX_get_ex_data(ssl, ctx_index);
 }
 
+struct wr_tls_ctx *wr_tls_ctx_ref(struct wr_tls_ctx *c)
+{
+    (void)wr_add_rlx(&c->refs, 1); /* whoever has one may give another */
+    return c;
+}
+
 void wr_tls_ctx_unref(struct wr_tls_ctx *c)
 {
-    if (c != NULL) {
-        SSL_CTX_free(c->ssl);
+    /* The last one must see what the others wrote. */
+    if (c == NULL || wr_sub_acqrel(&c->refs, 1) != 1) {
+        return;
     }
+    SSL_CTX_free(c->ssl);
+    wr_tls_cache_unref(c->cache);
+    if (c->keys != NULL) {
+        OPENSSL_clear_free(c->keys, c->key_cnt * sizeof(*c->keys));
+    }
+    OPENSSL_free(c->curves);
+    OPENSSL_free(c->staple);
+    wr_tls_free_lazy(c);
+    OPENSSL_free(c);
 }
 
 void wr_tls_wipe(struct wr_str bytes)
@@ -118,7 +118,7 @@ static bool keep_name(struct wr_tls *t)
 }
 
 /* All that SSL_set_SSL_CTX leaves as it was. */
-static bool use_ctx(struct wr_tls *t, const struct wr_tls_ctx *c)
+static bool use_ctx(struct wr_tls *t, struct wr_tls_ctx *c)
 {
     SSL *ssl = t->ssl;
 
@@ -128,6 +128,8 @@ static bool use_ctx(struct wr_tls *t, const struct wr_tls_ctx *c)
     if (SSL_set_SSL_CTX(ssl, c->ssl) == NULL) {
         return false;
     }
+    wr_tls_ctx_unref(t->chosen);
+    t->chosen = wr_tls_ctx_ref(c);
     SSL_set_verify(ssl, SSL_CTX_get_verify_mode(c->ssl), SSL_CTX_get_verify_callback(c->ssl));
     SSL_set_verify_depth(ssl, SSL_CTX_get_verify_depth(c->ssl));
     (void)SSL_clear_options(ssl, SERVER_OPTIONS);
@@ -142,7 +144,7 @@ static bool use_ctx(struct wr_tls *t, const struct wr_tls_ctx *c)
 static int see_hello(SSL *ssl, int *al, void *data)
 {
     struct wr_tls *t = SSL_get_app_data(ssl);
-    const struct wr_tls_ctx *c = NULL;
+    struct wr_tls_ctx *c = NULL;
     bool ok = keep_name(t);
 
     (void)data;
@@ -373,6 +375,9 @@ static enum wr_status fill(struct wr_tls_ctx *c, const struct wr_tls_opts *o, st
         st = wr_tls_use_pair(c->ssl, o, &o->pairs[i], err, ret_part);
     }
     if (st == WR_OK) {
+        st = wr_tls_use_lazy(c, o);
+    }
+    if (st == WR_OK) {
         st = use_words(c, o, err, ret_part);
     }
     if (st == WR_OK) {
@@ -409,6 +414,7 @@ enum wr_status wr_tls_ctx_new(const struct wr_tls_opts *o, struct wr_strbuf *err
         OPENSSL_free(c);
         return WR_ENOMEM;
     }
+    wr_store_rlx(&c->refs, 1);
     c->ssl = ssl;
     c->record_max = o->record_max;
     c->is_rejecting = o->is_rejecting;
@@ -417,7 +423,7 @@ enum wr_status wr_tls_ctx_new(const struct wr_tls_opts *o, struct wr_strbuf *err
     st = fill(c, o, err, ret_part, ret_no);
     ERR_clear_error();
     if (st != WR_OK) {
-        SSL_CTX_free(ssl);
+        wr_tls_ctx_unref(c);
         return st;
     }
     *ret = c;

@@ -640,7 +640,7 @@ static struct wr_tls *make(struct wr_link *below, struct wr_tls_ctx *c)
     t->link.ops = &tls_ops;
     t->link.next = below;
     t->refs = 1;
-    t->base = c;
+    t->base = wr_tls_ctx_ref(c);
     t->record_max = c->record_max;
     BIO_set_data(bio, t);
     BIO_set_init(bio, 1);
@@ -743,7 +743,10 @@ void wr_tls_unref(struct wr_tls *t)
         return;
     }
     SSL_free(t->ssl);
+    wr_tls_ctx_unref(t->base);
+    wr_tls_ctx_unref(t->chosen);
     OPENSSL_free(t->name);
+    OPENSSL_free(t->lazy_err);
     wr_obj_kill(t);
     wr_slab_free(t, sizeof(*t));
 }

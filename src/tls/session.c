@@ -231,6 +231,9 @@ static bool set_id_context(SSL_CTX *ssl, const struct wr_tls_opts *o)
     for (uint32_t i = 0; ok && i < o->pair_cnt; i++) {
         ok = hash_file(md, &o->pairs[i].cert);
     }
+    for (uint32_t i = 0; ok && i < o->lazy_cnt; i++) {
+        ok = EVP_DigestUpdate(md, o->lazy[i].cert.ptr, o->lazy[i].cert.len) == 1;
+    }
     if (ok && o->verify != WR_TLS_VERIFY_OFF) {
         ok = hash_file(md, &o->client_ca) && hash_file(md, &o->trusted) && hash_file(md, &o->crl);
     }

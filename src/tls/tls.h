@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * tls.h: TLS for the floors above. A context (wr_tls_ctx) is made of plain values and bytes of
- * files while a configuration is built; it is refcounted by the TLS library, so that connections
- * outlive the generation that made it. A wr_tls is TLS on one connection: a link (net/link.h) on
- * top of another one, which works on that link's chunks and makes no system call of its own.
+ * files while a configuration is built; it is refcounted, so that connections outlive the
+ * generation that made it. A wr_tls is TLS on one connection: a link (net/link.h) on top of another
+ * one, which works on that link's chunks and makes no system call of its own.
  *
  *   http/ssl_conf.c --opts--> wr_tls_ctx <--- wr_tls (link) ---> link below (the socket)
  *                                  |             ^
@@ -65,6 +65,14 @@ struct wr_tls_pair {
     struct wr_tls_file cert, key;
 };
 
+/* Where the client's server name stands in paths of wr_tls_lazy. */
+#define WR_TLS_NAME_MARKER "$ssl_server_name"
+
+/* Paths of files that are read during each handshake. */
+struct wr_tls_lazy {
+    struct wr_str cert, key;
+};
+
 struct wr_tls_command {
     struct wr_str name, value; /* '\0' behind each */
 };
@@ -84,7 +92,9 @@ struct wr_tls_opts {
     struct wr_str ciphers;
     struct wr_str curves; /* empty: the library's */
     const struct wr_tls_pair *pairs;
-    uint32_t pair_cnt;              /* 0: refuses every handshake that stays with this context */
+    uint32_t pair_cnt; /* 0: refuses every handshake that stays with this context */
+    const struct wr_tls_lazy *lazy;
+    uint32_t lazy_cnt;
     const struct wr_str *passwords; /* of encrypted keys, tried in order */
     uint32_t password_cnt;
     struct wr_tls_file dhparam, client_ca, trusted, crl;
@@ -196,6 +206,8 @@ void wr_tls_unref(struct wr_tls *t);
  * for the level of things that any client can cause?
  */
 bool wr_tls_write_error(struct wr_strbuf *b);
+/* Why a certificate that is read during the handshake could not be had; NULL: that was not it. */
+const char *wr_tls_lazy_error(const struct wr_tls *t);
 /* It gave WR_EPROTO because of ssl_reject_handshake. */
 bool wr_tls_is_rejected(const struct wr_tls *t);
 

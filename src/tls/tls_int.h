@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tls_int.h: what the files of tls/ share. struct wr_tls_ctx dies with its SSL_CTX (it hangs at its
- * ex_data), struct wr_tls with its last reference.
+ * tls_int.h: what the files of tls/ share. struct wr_tls_ctx and wr_tls die with their last
+ * reference. (Contexts are not counted by the library's own atomics: ThreadSanitizer sees ours.)
  */
 #ifndef WR_TLS_TLS_INT_H
 #define WR_TLS_TLS_INT_H
@@ -13,6 +13,7 @@
 
 #include "base/chunk.h"
 #include "base/strbuf.h"
+#include "base/sync.h"
 #include "tls/tls.h"
 
 #define WR_TLS_MAGIC    0x746c7321u
@@ -26,10 +27,13 @@ struct wr_tls_ticket_key {
 };
 
 struct wr_tls_ctx {
+    wr_atomic_u32 refs; /* the maker's, and one or two of each connection */
     SSL_CTX *ssl;
     struct wr_tls_cache *cache;     /* one reference; NULL: none */
     struct wr_tls_ticket_key *keys; /* of files */
     uint32_t key_cnt;
+    struct wr_tls_lazy *lazy; /* our copies */
+    uint32_t lazy_cnt;
     unsigned char *staple; /* NULL: none */
     size_t staple_len;
     char *curves; /* NULL: the library's */
@@ -43,7 +47,8 @@ struct wr_tls {
     uint32_t magic;
     uint32_t refs;
     SSL *ssl;
-    struct wr_tls_ctx *base; /* of accept: sessions are its business; lives as long as ssl */
+    struct wr_tls_ctx *base;            /* of accept: sessions are its business; a reference */
+    struct wr_tls_ctx *chosen;          /* by the client's name; a reference; NULL: base it stays */
     const struct wr_tls_owner *owner;   /* NULL after the handshake */
     const struct wr_tls_target *target; /* client side; NULL after the handshake */
     uint64_t session_key[2];            /* client side */
@@ -65,10 +70,12 @@ struct wr_tls {
     bool is_rejected;   /* by ssl_reject_handshake */
     size_t held;        /* plain bytes in `out` that the caller was not told of */
     uint32_t record_max;
+    char *lazy_err; /* NULL: none */
     uint8_t name_len;
     char *name; /* the client's server name as it was sent, and lower case; NULL: none */
 };
 
+struct wr_tls_ctx *wr_tls_ctx_ref(struct wr_tls_ctx *c);
 /* Of the process, made once: the BIO over a link, and where a context finds its wr_tls_ctx. */
 const BIO_METHOD *wr_tls_bio_method(void);
 struct wr_tls_ctx *wr_tls_ctx_of(const SSL_CTX *ssl);
@@ -79,6 +86,12 @@ void wr_tls_add_errors(struct wr_strbuf *b);
 /* peer.c: is the peer behind the handshake the one that the target names? */
 bool wr_tls_is_trusted(struct wr_tls *t);
 
+/* lazy.c */
+enum wr_status wr_tls_use_lazy(struct wr_tls_ctx *c, const struct wr_tls_opts *o) WR_MUST_CHECK;
+void wr_tls_free_lazy(struct wr_tls_ctx *c);
+
+/* cert.c: into the queue what fopen() of a file that cannot be opened would leave in it. */
+void wr_tls_raise_open(const struct wr_tls_file *f);
 /* cert.c: into a context; the reason is in err (without what it is about). */
 enum wr_status wr_tls_use_pair(SSL_CTX *ssl, const struct wr_tls_opts *o,
                                const struct wr_tls_pair *p, struct wr_strbuf *err,

@@ -1043,3 +1043,64 @@ def test_errors_of_ocsp(command, pki, text, message):
     text = HEAD + CERT.replace("{cert}", pki.server.cert).replace("{key}", pki.server.key) + text
     done = command(text=text).command("-t", "-q")
     assert done.returncode == 1 and message in done.stderr, done.stderr
+
+
+# ---- certificates by the client's name -----------------------------------------------------------------------------
+
+def lazy(weir, pki, tmp_path, **more):
+    for name, pair in (("localhost", pki.server), ("other.example", pki.other)):
+        for src, dst in ((pair.cert, ".crt"), (pair.key, ".key")):
+            with open(src, "rb") as file:
+                (tmp_path / (name + dst)).write_bytes(file.read())
+    return weir(http=("ssl_protocols TLSv1.2 TLSv1.3; " if IS_NGINX else "") +
+                f"server {{ listen 127.0.0.1:{{port}} ssl; ssl_certificate {tmp_path}/$ssl_server_name.crt; "
+                f"ssl_certificate_key {tmp_path}/$ssl_server_name.key; return 200 $ssl_server_name; }}", **more)
+
+
+@BOTH
+def test_certificate_out_of_the_name(weir, pki, tmp_path, version):
+    server = lazy(weir, pki, tmp_path)
+    for name in ("localhost", "other.example", "localhost"):
+        client = connect(server, client_context(pki.ca, low=version, high=version), name)
+        assert shown(client) == name and client.get("/").text == name
+
+
+def test_certificate_out_of_the_name_is_read_anew(weir, pki, tmp_path):
+    """A file that was exchanged counts at once."""
+    server = lazy(weir, pki, tmp_path)
+    assert shown(connect(server, client_context(pki.ca))) == "localhost"
+    for src, dst in ((pki.other.cert, ".crt"), (pki.other.key, ".key")):
+        with open(src, "rb") as file:
+            (tmp_path / ("localhost" + dst)).write_bytes(file.read())
+    tls = client_context(pki.ca)
+    tls.check_hostname = False
+    assert shown(connect(server, tls)) == "other.example"
+
+
+def test_no_certificate_of_that_name(weir, pki, tmp_path):
+    server = lazy(weir, pki, tmp_path)
+    handshake_fails(server, name="nobody.example")
+    line, = server.wait_log("cannot load certificate")
+    assert "[error]" in line and (f'cannot load certificate "{tmp_path}/nobody.example.crt": BIO_new_file() failed (SSL: error:'
+                                  "80000002:system library::No such file or directory:calling fopen(") in line
+    assert "while SSL handshaking, client: 127.0.0.1" in line
+    assert connect(server).get("/").text == "localhost"
+
+
+@pytest.mark.weir_only("a client's name is no path")
+def test_name_that_is_a_path(weir, pki, tmp_path):
+    (tmp_path / "in").mkdir()
+    server = lazy(weir, pki, tmp_path / "in")
+    for name in ("../x", "a/../../x", ".hidden"):
+        out = subprocess.run([OPENSSL, "s_client", "-connect", f"127.0.0.1:{server.port}", "-servername", name],
+                             input=b"", capture_output=True, timeout=LIMIT, check=False).stdout.decode("latin-1")
+        assert "BEGIN CERTIFICATE" not in out
+    assert len(server.wait_log("no certificate without a server name that can be a file's", 3)) == 3
+    handshake_fails(server, name=None)
+
+
+@pytest.mark.weir_only("other variables are refused so far")
+def test_other_variables_in_a_path(command, pki):
+    text = HEAD + f"ssl_certificate /x/$host.crt; ssl_certificate_key {pki.server.key}; }}}}"
+    done = command(text=text).command("-t", "-q")
+    assert done.returncode == 1 and "of variables only $ssl_server_name is supported" in done.stderr
