@@ -333,6 +333,18 @@ static bool parse_answer(struct h1_client *c)
 
 /* ---- receiving ------------------------------------------------------------------------------ */
 
+static void note_tls_error(struct h1_client *c)
+{
+    struct wr_tls *t = wr_tls_of_link(c->pc.conn->link);
+    struct wr_stream *s = &c->ans->x.s;
+    const char *text = t ? wr_tls_error(t) : NULL;
+
+    /* Without memory it is told as a mere end. */
+    if (text && wr_arena_dup(s->arena, wr_str_z(text), &s->tls_error) != WR_OK) {
+        s->tls_error = WR_STR_NULL;
+    }
+}
+
 /* Nothing more comes, and all that came was used. False: the exchange is gone. */
 static bool see_end(struct h1_client *c, enum wr_status st)
 {
@@ -344,6 +356,9 @@ static bool see_end(struct h1_client *c, enum wr_status st)
         c->is_eof = true;
     } else {
         c->is_broken = true;
+    }
+    if (st == WR_EPROTO) {
+        note_tls_error(c);
     }
     if (s->rx == WR_HALF_WAIT) {
         /* A send that failed is the reason, if one did. */

@@ -119,9 +119,9 @@ static void log_failure(struct wr_shake *s, enum wr_status st)
                wr_log_errno_text(err));
     } else if (st == WR_ENOMEM) {
         wr_log(&log, WR_LOG_CRIT, "no memory for a connection while SSL handshaking");
-    } else if (wr_tls_lazy_error(wr_tls_of_link(s->conn.link))) {
+    } else if (wr_tls_error(wr_tls_of_link(s->conn.link))) {
         wr_log(&log, WR_LOG_ERROR, "%s while SSL handshaking",
-               wr_tls_lazy_error(wr_tls_of_link(s->conn.link)));
+               wr_tls_error(wr_tls_of_link(s->conn.link)));
     } else if (wr_tls_is_rejected(wr_tls_of_link(s->conn.link))) {
         wr_log(&log, WR_LOG_INFO, "handshake rejected while SSL handshaking");
     } else {

@@ -170,7 +170,7 @@ static int load_certs(SSL *ssl, void *data)
         }
         ERR_clear_error();
         if (!ok) {
-            t->lazy_err = OPENSSL_strndup(room, err.len);
+            t->error = OPENSSL_strndup(room, err.len);
             return 0;
         }
     }
@@ -218,9 +218,4 @@ void wr_tls_free_lazy(struct wr_tls_ctx *c)
         OPENSSL_free(u.out);
     }
     OPENSSL_free(c->lazy);
-}
-
-const char *wr_tls_lazy_error(const struct wr_tls *t)
-{
-    return t->lazy_err;
 }

@@ -319,6 +319,19 @@ static void settle(struct wr_tls *t)
     t->in_off = 0;
 }
 
+/* What the other side did wrong, for who asks why it ended. */
+static void keep_error(struct wr_tls *t)
+{
+    char room[512];
+    struct wr_strbuf b;
+
+    wr_strbuf_init_fixed(&b, room, sizeof(room));
+    wr_tls_add_errors(&b);
+    if (!t->error) {
+        t->error = OPENSSL_strndup(room, b.len);
+    }
+}
+
 /* Fills c up to max bytes. WR_OK: there are some. */
 static enum wr_status fill(struct wr_tls *t, struct wr_chunk *c, size_t max)
 {
@@ -330,14 +343,20 @@ static enum wr_status fill(struct wr_tls *t, struct wr_chunk *c, size_t max)
 
         ERR_clear_error();
         rc = SSL_read_ex(t->ssl, c->data + c->fill, max - c->fill, &n);
-        if (rc == 1) {
-            c->fill += (uint32_t)n;
-        } else {
+        if (rc != 1) {
             st = judge(t, rc);
+            continue;
+        }
+        c->fill += (uint32_t)n;
+        if (t->in_len == 0 && SSL_has_pending(t->ssl) == 0) {
+            break; /* to ask once more would cost a buffer of the library */
         }
     }
     if (c->fill > 0) {
         return WR_OK; /* what else there is comes with the next call */
+    }
+    if (st == WR_EPROTO) {
+        keep_error(t);
     }
     ERR_clear_error();
     return st;
@@ -697,6 +716,11 @@ enum wr_status wr_tls_connect(struct wr_link *below, const struct wr_tls_target 
     return WR_OK;
 }
 
+const char *wr_tls_error(const struct wr_tls *t)
+{
+    return t->error;
+}
+
 enum wr_status wr_tls_detach(struct wr_tls *t)
 {
     wr_obj_check(t, WR_TLS_MAGIC);
@@ -746,7 +770,7 @@ void wr_tls_unref(struct wr_tls *t)
     wr_tls_ctx_unref(t->base);
     wr_tls_ctx_unref(t->chosen);
     OPENSSL_free(t->name);
-    OPENSSL_free(t->lazy_err);
+    OPENSSL_free(t->error);
     wr_obj_kill(t);
     wr_slab_free(t, sizeof(*t));
 }

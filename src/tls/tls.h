@@ -206,8 +206,11 @@ void wr_tls_unref(struct wr_tls *t);
  * for the level of things that any client can cause?
  */
 bool wr_tls_write_error(struct wr_strbuf *b);
-/* Why a certificate that is read during the handshake could not be had; NULL: that was not it. */
-const char *wr_tls_lazy_error(const struct wr_tls *t);
+/*
+ * NULL, or: in the handshake, why a certificate that is read then could not be had; afterwards,
+ * " (SSL: error:...)" of a receive that gave WR_EPROTO.
+ */
+const char *wr_tls_error(const struct wr_tls *t);
 /* It gave WR_EPROTO because of ssl_reject_handshake. */
 bool wr_tls_is_rejected(const struct wr_tls *t);
 

@@ -70,7 +70,7 @@ struct wr_tls {
     bool is_rejected;   /* by ssl_reject_handshake */
     size_t held;        /* plain bytes in `out` that the caller was not told of */
     uint32_t record_max;
-    char *lazy_err; /* NULL: none */
+    char *error; /* NULL: none */
     uint8_t name_len;
     char *name; /* the client's server name as it was sent, and lower case; NULL: none */
 };

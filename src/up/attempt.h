@@ -42,6 +42,7 @@ struct wr_attempt {
     uint64_t began_ms;
     struct wr_pconn *pc;      /* NULL: none */
     struct wr_stream *stream; /* NULL: none */
+    struct wr_str tls_error;  /* of the stream, with RESULT: for the log */
     struct wr_strbuf why;     /* of a TLS handshake that failed */
 };
 

@@ -68,7 +68,10 @@ void wr_up_report(struct wr_up *u, enum wr_cause cause)
         return;
     case WR_CAUSE_CLOSED:
     case WR_CAUSE_TRUNCATED:
-        if (a->err != 0) {
+        if (a->tls_error.len > 0) {
+            wr_log(log, WR_LOG_ERROR, "SSL_read() failed%.*s while %s", WR_STR_ARG(a->tls_error),
+                   phase_of(u));
+        } else if (a->err != 0) {
             wr_log(log, WR_LOG_ERROR, "recv() failed (%d: %s) while %s", a->err,
                    wr_log_errno_text(a->err), phase_of(u));
         } else {
