@@ -392,7 +392,8 @@ static enum wr_status create_request(struct wr_up *u, struct wr_stream *s)
 const struct wr_proto wr_proxy_proto = {.name = "http",
                                         .codec = &wr_h1_codec,
                                         .create_request = create_request,
-                                        .rewrite_redirect = wr_proxy_rewrite_redirect};
+                                        .rewrite_redirect = wr_proxy_rewrite_redirect,
+                                        .rewrite_cookie = wr_proxy_rewrite_cookie};
 
 /* --- variables --- */
 

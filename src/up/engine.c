@@ -387,6 +387,18 @@ static enum wr_status wire_body(struct wr_up *u)
     return WR_OK;
 }
 
+/* The head cannot be passed on; the peer is not at fault. */
+static enum wr_up_state drop_head(struct wr_up *u, enum wr_status st)
+{
+    wr_attempt_end(u, WR_CAUSE_OURS, 0);
+    if (st == WR_EPROTO) {
+        wr_log(&u->req->log, WR_LOG_ERROR,
+               "a rewritten header field has a CR, LF or NUL, the response is not sent");
+        return fail_with(u, 400);
+    }
+    return fail_with(u, 500);
+}
+
 static enum wr_up_state relay_head(struct wr_up *u, const struct wr_msg *head,
                                    const struct wr_up_accel *accel)
 {
@@ -413,8 +425,7 @@ static enum wr_up_state relay_head(struct wr_up *u, const struct wr_msg *head,
         st = wire_body(u);
     }
     if (st != WR_OK) {
-        wr_attempt_end(u, WR_CAUSE_OURS, 0);
-        return fail_with(u, st == WR_EPROTO ? 400 : 500);
+        return drop_head(u, st);
     }
     st = wr_req_respond(r);
     if (st != WR_OK) {

@@ -7,6 +7,7 @@
 #include "up/head.h"
 
 #include "base/clock.h"
+#include "http/h1_write.h"
 #include "up/up.h"
 
 enum field_rule {
@@ -129,6 +130,9 @@ static enum wr_status copy_field(struct wr_up *u, const struct wr_msg *head, con
         st = rewrite(u, rule, v, &v);
         if (st != WR_OK && st != WR_EOF) {
             return st;
+        }
+        if (st == WR_OK && !wr_h1_value_is_safe(v)) {
+            return WR_EPROTO; /* U14.1: a variable of the replacement must not end the line */
         }
         if (st == WR_OK && rule == RULE_REDIRECT) {
             u->req->is_location_ours = true;

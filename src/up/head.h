@@ -21,7 +21,7 @@ struct wr_up_accel {
 
 void wr_up_accel_read(const struct wr_up *u, const struct wr_msg *head, struct wr_up_accel *ret);
 /* Status and fields into r->out: hop-by-hop, hidden and own ones left out, redirects and cookies
- * rewritten. */
+ * rewritten. WR_EPROTO: a rewritten value would break the wire (U14.1). */
 enum wr_status wr_up_head_copy(struct wr_up *u, const struct wr_msg *head) WR_MUST_CHECK;
 /* Only the fields that an X-Accel-Redirect keeps (U5.9). */
 enum wr_status wr_up_head_keep(struct wr_up *u, const struct wr_msg *head) WR_MUST_CHECK;

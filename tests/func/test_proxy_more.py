@@ -43,7 +43,6 @@ def test_force_ranges(weir, origin):  # U6.7
     assert (resp.status, resp.body, resp.headers["Content-Range"]) == (206, b"345", "bytes 2-4/9")
 
 
-@pytest.mark.later("proxy_cookie_*")
 def test_cookie_rewriting(weir, origin):  # U5.7
     up = origin(OK + b"Set-Cookie: a=1; Domain=peer.example; Path=/x/y\r\nSet-Cookie: b=2\r\nContent-Length: 0\r\n\r\n")
     server = weir("proxy_cookie_domain peer.example front.example; proxy_cookie_path /x/ /; proxy_cookie_flags b secure httponly samesite=lax;" + PASS,
