@@ -61,7 +61,7 @@ enum wr_status wr_io_connect(struct wr_io *io, const struct wr_addr *to,
         io->_handle = 0;
         io->poll = NULL;
         io->fd = -1;
-        return WR_ESYS;
+        return st == WR_ECONFIG ? st : WR_ESYS;
     }
     io->poll->io_cnt++;
     io->is_connecting = st == WR_AGAIN;

@@ -132,7 +132,8 @@ void wr_io_init(struct wr_io *io, enum wr_io_mode mode, struct wr_task *task);
 enum wr_status wr_io_adopt(struct wr_io *io, int fd) WR_MUST_CHECK;
 /*
  * Starts a connection: WR_OK connected at once, WR_AGAIN the facts will tell (CONNECTED or ERR),
- * else WR_ESYS with io->err (refused, unreachable, no descriptors, bind failed: io->err tells).
+ * WR_ESYS with io->err: refused, unreachable; WR_ECONFIG with io->err: our own side failed (no
+ * descriptors, a socket option, bind).
  */
 enum wr_status wr_io_connect(struct wr_io *io, const struct wr_addr *to,
                              const struct wr_connect_opts *opts) WR_MUST_CHECK;

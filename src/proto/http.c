@@ -8,7 +8,6 @@
 
 #include "base/chars.h"
 #include "base/codec.h"
-#include "base/hash.h"
 #include "base/strbuf.h"
 #include "http/core_conf.h"
 #include "http/h1_conn.h"
@@ -139,30 +138,6 @@ static enum wr_status find_target(struct wr_req *r, const struct proxy_pass *p,
     return target_uri(r, p, &px->uri);
 }
 
-static enum wr_status set_bind(struct wr_up *u)
-{
-    const struct wr_up_conf *c = &((const struct wr_proxy_loc *)u->start.proto_conf)->up;
-    struct wr_str text;
-
-    if (c->bind.addr == NULL) {
-        return WR_OK;
-    }
-    if (wr_template_eval(u->req, c->bind.addr, &text) != WR_OK) {
-        return WR_ENOMEM;
-    }
-    if (text.len == 0) {
-        return WR_OK;
-    }
-    if (wr_addr_parse_ip(text, 0, &u->bind) != WR_OK) {
-        wr_log(&u->req->log, WR_LOG_ERROR, "invalid local address \"%.*s\"", WR_STR_ARG(text));
-        return WR_OK;
-    }
-    u->opts.bind = &u->bind;
-    u->opts.is_transparent = c->bind.is_transparent;
-    u->start.identity = wr_hash_fnv(WR_HASH_FNV_INIT, text.ptr, text.len);
-    return WR_OK;
-}
-
 enum wr_status wr_proxy_start(struct wr_req *r, void *conf, struct wr_content **ret)
 {
     const struct proxy_pass *p = conf;
@@ -200,9 +175,8 @@ enum wr_status wr_proxy_start(struct wr_req *r, void *conf, struct wr_content **
         return st;
     }
     u->ctx = px;
-    st = set_bind(u);
     *ret = &u->content;
-    return st;
+    return WR_OK;
 }
 
 /* --- the request --- */

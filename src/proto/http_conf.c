@@ -238,6 +238,8 @@ static enum wr_status merged(struct wr_conf *cf, struct wr_scope *s, enum wr_con
     }
     given.buffer_size = wr_conf_is_given(&wr_proxy_conf, kind, cf->registry, lc,
                                          offsetof(struct wr_proxy_loc, up.buffer_size));
+    given.busy_buffers = wr_conf_is_given(&wr_proxy_conf, kind, cf->registry, lc,
+                                          offsetof(struct wr_proxy_loc, up.busy_buffers_size));
     given.temp_write_size =
         wr_conf_is_given(&wr_proxy_conf, kind, cf->registry, lc,
                          offsetof(struct wr_proxy_loc, up.temp_file_write_size));
@@ -283,6 +285,8 @@ static const struct wr_dir proxy_dirs[] = {
               "Rewrites Path of Set-Cookie: off, or PATH REPLACEMENT; ~ and ~* are regular expressions."),
     PROXY_ROW("proxy_cookie_flags", 1, 4, WR_DIR_REPEAT, cookie_flags, wr_proxy_set_cookie_flags, NULL,
               "Sets or removes Secure, HttpOnly and SameSite of Set-Cookie: off, or COOKIE FLAG ..."),
+    PROXY_ROW("proxy_pass_trailers", 1, 1, 0, up.pass_trailers, wr_set_flag, "off",
+              "Passes trailers of a chunked response to a client that speaks HTTP/1.1."),
     PROXY_ROW("proxy_headers_hash_max_size", 1, 1, 0, hash_max, wr_set_num, "512",
               "Checked; has no effect: tables grow as needed."),
     PROXY_ROW("proxy_headers_hash_bucket_size", 1, 1, 0, hash_bucket, wr_set_num, "64",

@@ -96,7 +96,7 @@ static void go_active(struct wr_up *u)
     a->stream->no_sendfile = !wr_core_loc_of(u->req)->sendfile;
     a->stream->head_max = (uint32_t)c->buffer_size;
     a->stream->in_high =
-        c->buffering ? (size_t)c->buffers.num * c->buffers.size : (size_t)c->buffer_size;
+        c->buffering != WR_UP_BUFFERING_OFF ? (size_t)c->buffers.num * c->buffers.size : (size_t)c->buffer_size;
     set_state(u, WR_ATTEMPT_ACTIVE);
     wr_up_send_start(u);
 }
@@ -111,7 +111,7 @@ void wr_attempt_begin(struct wr_up *u, enum wr_attempt_flags how)
     *a = (struct wr_attempt){.state = WR_ATTEMPT_NONE, .began_ms = wr_now_ms()};
     wr_stat_inc(WR_CNT_UP_TRIES);
     if (how != WR_ATTEMPT_FRESH && u->start.members->keepalive != 0) {
-        a->pc = wr_idle_take(u->start.members, m->peer, u->start.identity, &u->req->task);
+        a->pc = wr_idle_take(u->start.members, m->peer, u->identity, &u->req->task);
     }
     if (a->pc != NULL) {
         a->is_reused = true;
@@ -122,6 +122,7 @@ void wr_attempt_begin(struct wr_up *u, enum wr_attempt_flags how)
                                      &a->pc, &err);
     if (st != WR_OK && st != WR_AGAIN) {
         a->pc = NULL;
+        a->is_local = st == WR_ECONFIG;
         wr_attempt_end(u, st == WR_ESYS ? WR_CAUSE_REFUSED : WR_CAUSE_OURS, err);
         return;
     }
@@ -280,7 +281,7 @@ void wr_attempt_end(struct wr_up *u, enum wr_cause cause, int err)
     if (pc != NULL) {
         pc->user = NULL;
         if (pc->state == WR_PCONN_READY && s != NULL) {
-            wr_idle_put(u->start.members, u->slot.member, u->start.identity, pc);
+            wr_idle_put(u->start.members, u->slot.member, u->identity, pc);
         } else {
             pc->codec->close(pc, WR_REASON_CANCELED);
         }

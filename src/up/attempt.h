@@ -35,6 +35,7 @@ struct wr_attempt {
     bool sent;      /* sending of the request began */
     bool got_bytes;
     bool is_accepted; /* its head was accepted */
+    bool is_local;    /* our own side of the connection could not be made: socket, bind */
     uint8_t reason;   /* enum wr_reason of the stream, with RESULT: for the log */
     int err;
     uint64_t began_ms;

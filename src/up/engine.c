@@ -15,6 +15,7 @@
 #include "base/stat.h"
 #include "http/core_conf.h"
 #include "net/conn.h"
+#include "up/bind.h"
 #include "up/head.h"
 #include "up/idle.h"
 #include "up/queue.h"
@@ -125,6 +126,9 @@ static enum wr_up_state step_start(struct wr_up *u)
     if (wr_picker_init(&u->picker, u->start.members, r->arena, r) != WR_OK) {
         return fail_with(u, 500);
     }
+    if (wr_up_bind_eval(u) != WR_OK) {
+        return fail_with(u, 500);
+    }
     u->first_pick_ms = wr_now_ms();
     return WR_UP_PICK;
 }
@@ -179,6 +183,9 @@ static enum wr_up_state begin_try(struct wr_up *u)
         return fail_with(u, 500);
     }
     set_log_url(u, wr_str(p->text, p->text_len));
+    if (u->start.conf->bind_dynamic && wr_up_bind_eval(u) != WR_OK) {
+        return fail_with(u, 500);
+    }
     u->tries++;
     wr_log_debug(&u->req->log, "req %llu: peer %.*s, try %u", (unsigned long long)u->req->id,
                  (int)p->text_len, p->text, (unsigned)u->tries);
@@ -378,6 +385,9 @@ static enum wr_status wire_body(struct wr_up *u)
     if (r->out_pipe == NULL) {
         return WR_OK;
     }
+    if (wr_up_stage_begin(u) != WR_OK) {
+        return WR_ENOMEM;
+    }
     if (!u->is_buffered) {
         wr_pipe_set_marks(r->out_pipe, (size_t)c->buffer_size, 0);
     } else if (c->max_temp_file_size != 0) {
@@ -406,12 +416,7 @@ static enum wr_up_state relay_head(struct wr_up *u, const struct wr_msg *head,
     enum wr_status st;
     uint64_t rate;
 
-    u->is_buffered = u->start.conf->buffering;
-    if (wr_str_ieq(accel->buffering, WR_STR("no"))) {
-        u->is_buffered = false;
-    } else if (wr_str_ieq(accel->buffering, WR_STR("yes"))) {
-        u->is_buffered = true;
-    }
+    u->is_buffered = wr_up_head_is_buffered(u, head, accel->buffering);
     if (accel->limit_rate.len != 0 &&
         wr_num_parse_u64(accel->limit_rate, UINT32_MAX, &rate) == WR_OK) {
         r->limit_rate = rate;
@@ -586,7 +591,11 @@ static enum wr_up_state step_relay(struct wr_up *u)
 
     wr_up_report_spill(u);
     wr_attempt_step(u);
+    wr_up_stage_step(u);
     if (u->attempt.state == WR_ATTEMPT_RESULT) {
+        if (wr_up_stage_is_busy(u) && !is_client_gone(u)) {
+            return WR_UP_WAIT; /* what came before the break goes first (U6.5) */
+        }
         /* Before the client: its side was cut because of this (U6.5). */
         wr_up_report(u, (enum wr_cause)u->attempt.cause);
         return WR_UP_ABORT;
@@ -596,7 +605,7 @@ static enum wr_up_state step_relay(struct wr_up *u)
         u->attempt.cause = WR_CAUSE_CANCELED;
         return WR_UP_ABORT;
     }
-    if (s->rx != WR_HALF_DONE) {
+    if (s->rx != WR_HALF_DONE || wr_up_stage_is_busy(u)) {
         return WR_UP_WAIT;
     }
     if (s->tx < WR_HALF_DONE && s->head_in->status < 400 && s->out != NULL && !is_client_gone(u)) {
@@ -647,6 +656,7 @@ static enum wr_up_state step_abort(struct wr_up *u)
         cancel_by_client(u);
     }
     /* Else the failed pipe cuts the client behind what came before (U6.5). */
+    wr_up_stage_end(u);
     return WR_UP_DONE;
 }
 
@@ -702,6 +712,7 @@ static void close_up(struct wr_content *c)
     wr_obj_check(u, WR_UP_MAGIC);
     wr_timer_fini(&u->timer);
     wr_queue_leave(&u->wait, wr_now_ms());
+    wr_up_stage_end(u);
     if (u->attempt.state != WR_ATTEMPT_NONE && u->attempt.state != WR_ATTEMPT_RESULT) {
         wr_attempt_end(u, WR_CAUSE_CANCELED, 0);
     }
@@ -735,6 +746,9 @@ enum wr_status wr_up_new(struct wr_req *r, const struct wr_up_start *start, stru
     u->attempt.state = WR_ATTEMPT_NONE;
     u->opts.keepalive = start->conf->socket_keepalive;
     u->opts.nodelay = true;
+    u->opts.rcvbuf = start->conf->socket_rcvbuf;
+    u->opts.sndbuf = start->conf->socket_sndbuf;
+    u->identity = start->identity;
     wr_timer_init(&u->timer, &r->task);
     wr_obj_init(u, WR_UP_MAGIC);
     *ret = u;

@@ -32,6 +32,20 @@ static void report_refused(struct wr_up *u)
            "connect() failed (%d: %s) while connecting to upstream", err, wr_log_errno_text(err));
 }
 
+static void report_local(struct wr_up *u)
+{
+    char text[WR_ADDR_TEXT_MAX];
+    int err = u->attempt.err;
+
+    if (u->opts.bind == NULL) {
+        wr_log(&u->req->log, WR_LOG_CRIT, "socket() failed (%d: %s) while connecting to upstream",
+               err, wr_log_errno_text(err));
+        return;
+    }
+    wr_log(&u->req->log, WR_LOG_CRIT, "bind(%.*s) failed (%d: %s) while connecting to upstream",
+           (int)wr_addr_write_host(u->opts.bind, text), text, err, wr_log_errno_text(err));
+}
+
 void wr_up_report(struct wr_up *u, enum wr_cause cause)
 {
     const struct wr_log *log = &u->req->log;
@@ -84,6 +98,10 @@ void wr_up_report(struct wr_up *u, enum wr_cause cause)
                 : "upstream sent invalid header while reading response header from upstream");
         return;
     case WR_CAUSE_OURS:
+        if (a->is_local) {
+            report_local(u);
+            return;
+        }
         wr_log_errno(log, WR_LOG_CRIT, a->err,
                      "the request could not be passed to the peer, no other is tried");
         return;

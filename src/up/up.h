@@ -29,6 +29,7 @@
 #include "up/pick.h"
 #include "up/proto.h"
 #include "up/retry.h"
+#include "up/stage.h"
 
 #define WR_UP_MAGIC 0x75707570u
 
@@ -91,9 +92,11 @@ struct wr_up {
     uint64_t queue_began_ms; /* 0: not waiting */
     struct wr_connect_opts opts;
     struct wr_addr bind;
+    uint64_t identity; /* start.identity and the local address */
     struct wr_pipe
         *body_src; /* consumer end of a streamed request body; NULL: gathered, none, or over */
     struct wr_up_try *try; /* current */
+    struct wr_up_stage stage; /* RELAY: between the two pipes, where one is needed */
     void *ctx;             /* the protocol's own */
 };
 

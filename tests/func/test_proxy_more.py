@@ -59,7 +59,6 @@ def test_refresh_is_rewritten(weir, origin):
     assert server.get("/x/").headers["Refresh"] == "5; url=/x/z"
 
 
-@pytest.mark.later("proxy_pass_trailers")
 @pytest.mark.weir_only("proxy_pass_trailers is newer than nginx 1.22")
 def test_trailers_pass_when_asked(weir, origin):  # U5.7
     up = origin(OK + b"Trailer: X-T\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-T: v\r\n\r\n")
