@@ -287,6 +287,24 @@ static bool take_final_head(struct h1_client *c)
     return true;
 }
 
+/* For the user; at most H1_INTERIM_MAX of an answer. */
+static bool keep_interim(struct h1_answer *a)
+{
+    struct wr_stream *s = &a->x.s;
+    struct wr_interim *i = wr_arena_alloc(s->arena, sizeof(*i)), **tail = &s->interim_in;
+
+    if (!i) {
+        return false;
+    }
+    *i = (struct wr_interim){.head = wr_take(&a->head)};
+    while (*tail) {
+        tail = &(*tail)->next;
+    }
+    *tail = i;
+    wr_task_wake_opt(s->user);
+    return true;
+}
+
 /* Bytes are in rest. False: the exchange failed. */
 static bool parse_answer(struct h1_client *c)
 {
@@ -320,7 +338,7 @@ static bool parse_answer(struct h1_client *c)
         fail_client(c, WR_REASON_BAD_HEAD, 0);
         return false;
     }
-    if (!prepare_head(a)) {
+    if ((s->want_hints && status == 103 && !keep_interim(a)) || !prepare_head(a)) {
         fail_client(c, WR_REASON_NOMEM, 0);
         return false;
     }

@@ -80,12 +80,17 @@ static void go_active(struct wr_up *u)
 {
     struct wr_attempt *a = &u->attempt;
     const struct wr_up_conf *c = u->start.conf;
+    bool hints = false;
     enum wr_status st;
 
     u->try->connect_ms = (uint32_t)(wr_now_ms() - a->began_ms);
     wr_log_debug(&u->req->log, "req %llu: %s after %u ms", (unsigned long long)u->req->id,
                  a->is_reused ? "an idle connection is used" : "connected",
                  (unsigned)u->try->connect_ms);
+    if (wr_core_wants_hints(u->req, &hints) != WR_OK) {
+        wr_attempt_end(u, WR_CAUSE_OURS, 0);
+        return;
+    }
     st = a->pc->codec->open(a->pc, u->req->arena, &u->req->task, &a->stream);
     if (st != WR_OK) {
         wr_attempt_end(u, WR_CAUSE_OURS, 0);
@@ -94,9 +99,11 @@ static void go_active(struct wr_up *u)
     a->stream->rx_timeout_ms = c->read_timeout_ms;
     a->stream->tx_timeout_ms = c->send_timeout_ms;
     a->stream->no_sendfile = !wr_core_loc_of(u->req)->sendfile;
+    a->stream->want_hints = hints;
     a->stream->head_max = (uint32_t)c->buffer_size;
-    a->stream->in_high =
-        c->buffering != WR_UP_BUFFERING_OFF ? (size_t)c->buffers.num * c->buffers.size : (size_t)c->buffer_size;
+    a->stream->in_high = c->buffering != WR_UP_BUFFERING_OFF
+                             ? (size_t)c->buffers.num * c->buffers.size
+                             : (size_t)c->buffer_size;
     set_state(u, WR_ATTEMPT_ACTIVE);
     wr_up_send_start(u);
 }

@@ -75,7 +75,7 @@ struct wr_up_conf {
     uint64_t temp_file_write_size;
     const struct wr_temp_path *temp_path;
     struct wr_spill_conf spill; /* derived */
-    uint32_t buffering; /* enum wr_up_buffering */
+    uint32_t buffering;         /* enum wr_up_buffering */
     bool request_buffering;
     bool ignore_client_abort, intercept_errors, force_ranges;
     bool pass_request_headers, pass_request_body;

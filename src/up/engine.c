@@ -182,6 +182,7 @@ static enum wr_up_state begin_try(struct wr_up *u)
     if (new_try(u, wr_str(p->text, p->text_len)) != WR_OK) {
         return fail_with(u, 500);
     }
+    u->try->server = u->slot.member->server;
     set_log_url(u, wr_str(p->text, p->text_len));
     if (u->start.conf->bind_dynamic && wr_up_bind_eval(u) != WR_OK) {
         return fail_with(u, 500);
@@ -487,6 +488,15 @@ static enum wr_up_state step_head(struct wr_up *u)
     return relay_head(u, head, &accel);
 }
 
+static void pass_hints(struct wr_up *u, struct wr_stream *s)
+{
+    struct wr_interim *i = wr_take(&s->interim_in);
+
+    for (; i != NULL; i = i->next) {
+        wr_up_head_interim(u, i->head);
+    }
+}
+
 static enum wr_up_state step_try(struct wr_up *u)
 {
     struct wr_attempt *a = &u->attempt;
@@ -498,6 +508,9 @@ static enum wr_up_state step_try(struct wr_up *u)
     wr_attempt_step(u);
     if (a->state == WR_ATTEMPT_RESULT) {
         return WR_UP_RETRY;
+    }
+    if (a->stream != NULL) {
+        pass_hints(u, a->stream);
     }
     if (a->stream != NULL && a->stream->head_in != NULL) {
         return step_head(u);

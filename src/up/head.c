@@ -228,6 +228,28 @@ enum wr_status wr_up_head_copy(struct wr_up *u, const struct wr_msg *head)
     return WR_OK;
 }
 
+void wr_up_head_interim(struct wr_up *u, const struct wr_msg *head)
+{
+    struct wr_req *r = u->req;
+    struct wr_msg m;
+    const struct wr_hdr *h;
+
+    wr_msg_init(&m, r->arena, head->hdrs.cnt);
+    m.status = head->status;
+    m.reason = head->reason;
+    for (h = head->hdrs.at; h < head->hdrs.at + head->hdrs.cnt; h++) {
+        if (h->is_removed || rules[h->id] != RULE_PASS ||
+            wr_map_get(&u->start.conf->hidden, h->name) != NULL ||
+            (wr_hdrs_has(&head->hdrs, WR_HDR_CONNECTION) && is_named_by_connection(head, h))) {
+            continue;
+        }
+        if (wr_hdrs_push(&m.hdrs, h->name, h->value, (enum wr_hdr_id)h->id) != WR_OK) {
+            return; /* a hint may be lost */
+        }
+    }
+    r->stream->ops->interim(r->stream, &m);
+}
+
 void wr_up_head_trailers(struct wr_up *u)
 {
     const struct wr_stream *s = u->attempt.stream;
@@ -244,8 +266,7 @@ void wr_up_head_trailers(struct wr_up *u)
     }
     wr_hdrs_init(to, r->arena, s->trailers_in->cnt);
     for (h = s->trailers_in->at; h < s->trailers_in->at + s->trailers_in->cnt; h++) {
-        if (wr_map_get(&u->start.conf->hidden, h->name) != NULL ||
-            !wr_h1_value_is_safe(h->value)) {
+        if (wr_map_get(&u->start.conf->hidden, h->name) != NULL || !wr_h1_value_is_safe(h->value)) {
             continue;
         }
         if (wr_hdrs_push(to, h->name, h->value, (enum wr_hdr_id)h->id) != WR_OK) {

@@ -28,6 +28,8 @@ enum wr_status wr_up_head_copy(struct wr_up *u, const struct wr_msg *head) WR_MU
 /* The stream's trailers become the client's: hidden and unsafe ones left out; without memory none.
  */
 void wr_up_head_trailers(struct wr_up *u);
+/* A 103 of the peer goes to the client: all but hop-by-hop, hidden and framing fields (U5.4). */
+void wr_up_head_interim(struct wr_up *u, const struct wr_msg *head);
 /* Only the fields that an X-Accel-Redirect keeps (U5.9). */
 enum wr_status wr_up_head_keep(struct wr_up *u, const struct wr_msg *head) WR_MUST_CHECK;
 

@@ -11,8 +11,8 @@
 #include "up/head.h"
 #include "up/up.h"
 
-#define STAGE_STEP_MS   50u  /* how often bytes are let go */
-#define STAGE_BURST_DIV 8u   /* share of a second's bytes that goes at once */
+#define STAGE_STEP_MS   50u /* how often bytes are let go */
+#define STAGE_BURST_DIV 8u  /* share of a second's bytes that goes at once */
 #define STAGE_HIGH_MIN  4096u
 #define STAGE_HIGH_MAX  65536u
 
@@ -26,8 +26,7 @@ enum wr_status wr_up_stage_begin(struct wr_up *u)
     if (u->is_buffered && wr_core_rate(r, &c->limit_rate, &rate) != WR_OK) {
         return WR_ENOMEM;
     }
-    g->has_trailers =
-        c->pass_trailers && u->attempt.stream->head_in->framing == WR_FRAMING_CHUNKED;
+    g->has_trailers = c->pass_trailers && u->attempt.stream->head_in->framing == WR_FRAMING_CHUNKED;
     if (rate == 0 && !g->has_trailers) {
         return WR_OK;
     }

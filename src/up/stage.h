@@ -17,8 +17,9 @@ struct wr_up;
 struct wr_pipe;
 
 struct wr_up_stage {
-    struct wr_pipe *in, *out; /* consumer end of the peer's, producer end of the client's; or NULL */
-    uint64_t rate;            /* bytes a second; 0: no limit */
+    struct wr_pipe *in,
+        *out;      /* consumer end of the peer's, producer end of the client's; or NULL */
+    uint64_t rate; /* bytes a second; 0: no limit */
     uint64_t began_ms, sent;
     bool has_trailers; /* they are to be passed on */
 };

@@ -38,7 +38,8 @@ struct wr_wait;
 /* One try as $upstream_* and the log tell it (U7.5). Times in ms; UINT32_MAX: not reached. */
 struct wr_up_try {
     struct wr_str addr;
-    uint16_t status; /* 0: none yet */
+    struct wr_str server; /* the peer's name as configured; empty: no peer */
+    uint16_t status;      /* 0: none yet */
     uint32_t connect_ms, header_ms, response_ms;
     uint32_t queue_ms; /* waited for a peer before it */
     uint64_t bytes_sent, bytes_received, response_length;
@@ -95,9 +96,9 @@ struct wr_up {
     uint64_t identity; /* start.identity and the local address */
     struct wr_pipe
         *body_src; /* consumer end of a streamed request body; NULL: gathered, none, or over */
-    struct wr_up_try *try; /* current */
+    struct wr_up_try *try;    /* current */
     struct wr_up_stage stage; /* RELAY: between the two pipes, where one is needed */
-    void *ctx;             /* the protocol's own */
+    void *ctx;                /* the protocol's own */
 };
 
 /* Content of a request: from a location's content handler. Begins at the first step. */

@@ -69,7 +69,6 @@ def test_trailers_pass_when_asked(weir, origin):  # U5.7
     assert server.access(1)[0] == "v"
 
 
-@pytest.mark.later("early_hints")
 @pytest.mark.weir_only("early_hints is newer than nginx 1.22")
 def test_early_hints(weir, origin):  # U5.4
     up = origin(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + GOOD)
