@@ -851,6 +851,7 @@ static const struct wr_poll_ops epoll_ops = {
     .shutdown = epoll_shutdown,
     .look = epoll_look,
     .unread = epoll_unread,
+    .get_fate = wr_poll_tcp_fate,
     .wait = epoll_wait_op,
     .batch = epoll_batch,
     .free = epoll_free,

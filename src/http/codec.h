@@ -37,20 +37,24 @@ struct wr_codec;
 struct wr_pconn_seed {
     int fd;
     uint32_t served;
+    uint32_t idle_said_ms;
     uint64_t since_ms;
+    uint64_t idle_ms;
+    uint64_t tx_total; /* bytes that were sent on it */
 };
 
 /* First member of a codec's client-role connection object. */
 struct wr_pconn {
     const struct wr_codec *codec;
-    struct wr_conn *conn; /* NULL when CLOSED */
-    struct wr_task *user; /* NULL: nobody */
-    uint8_t state;        /* enum wr_pconn_state; written by the codec only */
-    uint8_t reason;       /* enum wr_reason behind CLOSED */
-    int err;              /* errno behind CLOSED while connecting */
-    uint32_t served;      /* exchanges ended well */
-    uint64_t since_ms;    /* connected at */
-    uint64_t idle_ms;     /* parked at; the stash writes it */
+    struct wr_conn *conn;  /* NULL when CLOSED */
+    struct wr_task *user;  /* NULL: nobody */
+    uint8_t state;         /* enum wr_pconn_state; written by the codec only */
+    uint8_t reason;        /* enum wr_reason behind CLOSED */
+    int err;               /* errno behind CLOSED while connecting */
+    uint32_t served;       /* exchanges ended well */
+    uint32_t idle_said_ms; /* how long the peer said that it keeps it idle; 0: it did not */
+    uint64_t since_ms;     /* connected at */
+    uint64_t idle_ms;      /* parked at; the stash writes it */
 };
 
 struct wr_codec {

@@ -96,6 +96,9 @@ struct wr_stream {
                       */
     bool is_reused;  /* client role: the connection had served before */
     bool got_bytes;  /* client role: at least one byte of an answer came on this exchange */
+    bool is_unseen; /* client role, CLOSED on a reused connection: the other side's system had ended
+                       it for good and took no byte of this exchange, so nobody can have acted on it
+                     */
     bool is_tunnel;
     bool want_hints; /* client role, set by the user before start: keep 103 in interim_in */
     /* server role: of the default server until the user says what its location wants */
@@ -118,9 +121,9 @@ struct wr_stream {
     struct wr_conn *conn; /* for addresses and logs; NULL once the codec left */
     struct wr_arena
         *arena; /* heads live here; server role: the stream's own, the request uses it too */
-    struct wr_task *user;    /* NULL once the user left */
-    struct wr_msg *head_in;  /* NULL until it is whole (or bad != 0) */
-    struct wr_msg *head_out; /* the user's, stays valid until tx is DONE or RESET */
+    struct wr_task *user;          /* NULL once the user left */
+    struct wr_msg *head_in;        /* NULL until it is whole (or bad != 0) */
+    struct wr_msg *head_out;       /* the user's, stays valid until tx is DONE or RESET */
     struct wr_interim *interim_in; /* the user takes them at his wake; NULL: none */
     struct wr_pipe *in, *out;
     struct wr_hdrs *trailers_in, *trailers_out;

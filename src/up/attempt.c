@@ -225,6 +225,7 @@ static void note_stream(struct wr_up *u, const struct wr_stream *s)
 
     a->sent = a->sent || s->tx_bytes != 0;
     a->got_bytes = s->got_bytes;
+    a->is_unseen = s->is_unseen;
     t->bytes_sent += s->tx_bytes;
     t->bytes_received += s->rx_bytes;
     t->response_length = s->rx_body_bytes;

@@ -34,6 +34,7 @@ struct wr_attempt {
     bool is_reused; /* on an idle connection */
     bool sent;      /* sending of the request began */
     bool got_bytes;
+    bool is_unseen;   /* nobody can have read a byte of it: http/stream.h */
     bool is_accepted; /* its head was accepted */
     bool is_local;    /* our own side of the connection could not be made: socket, bind */
     uint8_t reason;   /* enum wr_reason of the stream, with RESULT: for the log */

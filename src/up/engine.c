@@ -281,6 +281,7 @@ static struct wr_retry_in retry_facts(const struct wr_up *u, enum wr_cause cause
         .body_lost = u->body_lost,
         .is_reused = a->is_reused,
         .got_bytes = a->got_bytes,
+        .is_unseen = a->is_unseen,
         .is_idempotent = wr_method_is_idempotent(u->req->method),
         .client_gone = is_client_gone(u),
         .tries_left = tries_left(u),

@@ -17,6 +17,7 @@
 #include "conf/dirs.h"
 #include "conf/gen.h"
 #include "up/lb.h"
+#include "up/life.h"
 #include "up/peer.h"
 
 #define WR_THREADS_MAX 128
@@ -36,6 +37,7 @@ struct wr_group {
     struct wr_queue queue;
     struct wr_stash *stashes[WR_THREADS_MAX]; /* each written by its thread only */
     struct wr_shelf *shelf;                   /* up/shelf.c; shared by the threads */
+    struct wr_lives lives;                    /* up/life.h: how long peers let connections idle */
 };
 
 /* What an upstream{} block says; also of implicit groups. Immutable, in the generation's arena. */

@@ -121,8 +121,12 @@ struct wr_retry_out wr_retry_decide(const struct wr_retry_in *in)
     if (bit == 0 || in->client_gone || in->body_lost) {
         return out;
     }
-    /* U7.2: a request that may have had effects moves on only when the operator allows it. */
-    if (in->sent && !in->is_idempotent && (in->policy & WR_UP_NEXT_NON_IDEMPOTENT) == 0) {
+    /*
+     * U7.2: a request that may have had effects moves on only when the operator allows it, or when
+     * it met an idle connection that was gone and so had none (U2.6).
+     */
+    if (in->sent && !in->is_idempotent && !(is_stale && in->is_unseen) &&
+        (in->policy & WR_UP_NEXT_NON_IDEMPOTENT) == 0) {
         return out;
     }
     if (is_stale && (in->policy & WR_UP_NEXT_OFF) == 0) {

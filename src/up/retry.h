@@ -36,6 +36,7 @@ struct wr_retry_in {
     bool sent;       /* sending of the request began */
     bool body_lost;  /* a byte of a streamed body went out: it cannot be sent again */
     bool is_reused, got_bytes;
+    bool is_unseen; /* nobody at the peer can have read a byte of it (http/stream.h) */
     bool is_idempotent;
     bool client_gone;
     uint32_t tries_left; /* further tries that peers and *_tries allow */

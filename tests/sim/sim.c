@@ -367,7 +367,9 @@ static size_t pass_bytes(struct sim_sock *k, const char *bytes, size_t n)
     struct sim_pipe *p = &k->peer->rx;
 
     if (k->peer->is_closed) {
-        /* Nobody is there any more: the answer is a reset. */
+        /* Nobody is there any more: the answer is a reset, behind the end that came before it and
+         * is what can be read, as on Linux. */
+        k->is_refused = k->rx.is_fin;
         sim_break(k);
         return n;
     }
@@ -590,6 +592,18 @@ static enum wr_status op_send(struct wr_poll *p, struct wr_io *io, const struct 
     return WR_OK;
 }
 
+/* What was passed to a socket that is closed was lost, and broke the connection (pass_bytes). */
+static enum wr_io_fate op_get_fate(struct wr_poll *p, struct wr_io *io, uint64_t since)
+{
+    const struct sim_sock *k = look_up(sim_of(p), io->fd, false);
+
+    WR_ASSERT(k);
+    if (k->peer->rx.total > since) {
+        return WR_IO_TAKEN;
+    }
+    return k->peer->is_closed ? WR_IO_LOST : WR_IO_FLYING;
+}
+
 static enum wr_status op_send_file(struct wr_poll *p, struct wr_io *io, int file_fd, uint64_t off,
                                    size_t n, size_t *ret_n)
 {
@@ -800,7 +814,7 @@ static void receive(struct sim *s, struct sim_sock *k)
 
     if (n == 0) {
         if (k->is_reset || k->rx.is_fin) {
-            end_receiving(s, io, k->is_reset ? ECONNRESET : 0);
+            end_receiving(s, io, k->is_reset && !k->is_refused ? ECONNRESET : 0);
         }
         return;
     }
@@ -974,6 +988,7 @@ static const struct wr_poll_ops sim_ops = {
     .shutdown = op_shutdown,
     .look = op_look,
     .unread = op_unread,
+    .get_fate = op_get_fate,
     .wait = op_wait,
     .batch = op_batch,
     .free = op_free,

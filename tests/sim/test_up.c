@@ -590,6 +590,43 @@ static void stale_connections(void **state)
 }
 
 /*
+ * A POST goes out while the end of its idle connection is under way: the peer had closed and took
+ * no byte, so it is sent again (U2.6). Whatever the order of events, it is done exactly once.
+ */
+static void posts_meet_the_end(void **state)
+{
+    static const struct sim_step client[] = {
+        SIM_SEND(KEPT("/k/1")),
+        SIM_UNTIL("two"),
+        SIM_WAIT(1000),
+        SIM_SEND(REQ("POST", "/k/2") "Content-Length: 5\r\n\r\nhello"),
+        SIM_DRAIN,
+        SIM_CLOSE};
+    static const struct sim_step once[] = {SIM_UNTIL("\r\n\r\n"), SIM_SEND(OK("3", "two")),
+                                           SIM_WAIT(1000), SIM_CLOSE};
+    static const struct sim_step then[] = {SIM_UNTIL("hello"), SIM_SEND(OK("3", "two")), SIM_LOOP};
+    static struct play p;
+    unsigned met = 0;
+
+    (void)state;
+    for (uint64_t seed = 1; seed <= 300; seed++) {
+        p = (struct play){
+            .conf = {.seed = seed, .delays = true},
+            .client = client,
+            .peers = {{.host = 2, .steps = once, .then = then}           }
+        };
+        run_play(&p);
+        if (count(p.got, "HTTP/1.1 200 ") != 2 || count(p.at[0], "POST /k/2 ") != 1 ||
+            p.accepted[0] != 2) {
+            show(&p, "post meets the end");
+            fail_msg("seed %d", (int)seed);
+        }
+        met += count(p.log, "upstream prematurely closed") != 0;
+    }
+    assert_true(met >= 5);
+}
+
+/*
  * The peer of a stale connection was taken out meanwhile by another request (U2.2): it is not asked
  * again, the next peer answers.
  */
@@ -966,6 +1003,7 @@ int main(void)
         cmocka_unit_test(limit_rate),
         cmocka_unit_test(failures_take_peers_out),
         cmocka_unit_test(stale_connections),
+        cmocka_unit_test(posts_meet_the_end),
         cmocka_unit_test(stale_and_out),
         cmocka_unit_test(bad_bodies),
         cmocka_unit_test(early_answers),

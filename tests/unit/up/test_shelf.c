@@ -487,6 +487,7 @@ static void test_ended_is_not_taken(void **state)
         give(i % 2, &o, do_take);
         assert_null(o.pc);
         assert_int_equal(wr_shelf_cnt(w->m.group->shelf), 0);
+        wr_lives_fini(&w->m.group->lives); /* nothing is learned of how regular this is */
     }
     stop_actors(2);
     world_free(w);
