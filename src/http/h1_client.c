@@ -255,12 +255,12 @@ static void end_rx(struct h1_client *c)
     wr_task_wake_opt(a->x.s.user);
 }
 
-/* `Keep-Alive: timeout=5, max=100`: the time in ms, at least 1; 0: it says none. */
-static uint32_t read_idle_said(const struct wr_msg *m)
+/* `Keep-Alive: timeout=5, max=100`: the time in ms, at least 1. */
+static void note_idle_said(struct wr_pconn *pc, const struct wr_msg *m)
 {
     static const struct wr_str name = WR_STR_INIT("timeout=");
     const struct wr_hdr *h = wr_hdrs_get(&m->hdrs, WR_HDR_KEEP_ALIVE);
-    struct wr_str list = h->value, word;
+    struct wr_str list = h ? h->value : WR_STR_NULL, word;
     uint64_t s;
 
     while (wr_str_split(&list, ',', &word)) {
@@ -268,10 +268,10 @@ static uint32_t read_idle_said(const struct wr_msg *m)
         if (wr_str_has_iprefix(word, name) &&
             wr_num_parse_u64(wr_str_sub(word, name.len, word.len), UINT32_MAX / 1000 - 1, &s) ==
                 WR_OK) {
-            return s == 0 ? 1 : (uint32_t)s * 1000;
+            pc->idle_said_ms = s == 0 ? 1 : (uint32_t)s * 1000;
+            return;
         }
     }
-    return 0;
 }
 
 /* The final head is whole. False: the exchange failed. */
@@ -291,9 +291,7 @@ static bool take_final_head(struct h1_client *c)
     }
     a->x.is_switch = m->status == 101 || is_connect;
     a->is_kept = (m->flags & WR_MSG_KEEP_ALIVE) != 0 && m->framing != WR_FRAMING_CLOSE;
-    if (wr_hdrs_has(&m->hdrs, WR_HDR_KEEP_ALIVE)) {
-        c->pc.idle_said_ms = read_idle_said(m);
-    }
+    note_idle_said(&c->pc, m);
     s->version = (uint8_t)m->version;
     s->head_in = a->head;
     s->head_us = h1_now_us();

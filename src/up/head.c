@@ -148,22 +148,31 @@ static bool is_named_by_connection(const struct wr_msg *head, const struct wr_hd
     return false;
 }
 
+static bool is_passed(const struct wr_up *u, const struct wr_msg *head, const struct wr_hdr *h)
+{
+    enum field_rule rule = rules[h->id];
+
+    if (rule == RULE_DROP || (rule == RULE_UPGRADE && head->status != 101)) {
+        return false;
+    }
+    if (rule == RULE_TRAILER &&
+        !(u->start.conf->pass_trailers && head->framing == WR_FRAMING_CHUNKED)) {
+        return false;
+    }
+    if (wr_map_get(&u->start.conf->hidden, h->name) != NULL) {
+        return false;
+    }
+    return rule != RULE_PASS || !wr_hdrs_has(&head->hdrs, WR_HDR_CONNECTION) ||
+           !is_named_by_connection(head, h);
+}
+
 static enum wr_status copy_field(struct wr_up *u, const struct wr_msg *head, const struct wr_hdr *h)
 {
     enum field_rule rule = rules[h->id];
     struct wr_str v = h->value;
     enum wr_status st;
 
-    if (rule == RULE_DROP || (rule == RULE_UPGRADE && head->status != 101) ||
-        (rule == RULE_TRAILER &&
-         !(u->start.conf->pass_trailers && head->framing == WR_FRAMING_CHUNKED))) {
-        return WR_OK;
-    }
-    if (wr_map_get(&u->start.conf->hidden, h->name) != NULL) {
-        return WR_OK;
-    }
-    if (rule == RULE_PASS && wr_hdrs_has(&head->hdrs, WR_HDR_CONNECTION) &&
-        is_named_by_connection(head, h)) {
+    if (!is_passed(u, head, h)) {
         return WR_OK;
     }
     if (rule >= RULE_REDIRECT && rule <= RULE_COOKIE) {

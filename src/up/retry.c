@@ -108,6 +108,13 @@ static uint16_t final_status(const struct wr_retry_in *in)
     return (uint16_t)wr_retry_log_status(in->cause);
 }
 
+/* U7.2; but not a request that met an idle connection that was gone, and so had no effect (U2.6).
+ */
+static bool may_have_acted(const struct wr_retry_in *in, bool is_stale)
+{
+    return in->sent && !in->is_idempotent && !(is_stale && in->is_unseen);
+}
+
 struct wr_retry_out wr_retry_decide(const struct wr_retry_in *in)
 {
     struct wr_retry_out out = {
@@ -121,12 +128,7 @@ struct wr_retry_out wr_retry_decide(const struct wr_retry_in *in)
     if (bit == 0 || in->client_gone || in->body_lost) {
         return out;
     }
-    /*
-     * U7.2: a request that may have had effects moves on only when the operator allows it, or when
-     * it met an idle connection that was gone and so had none (U2.6).
-     */
-    if (in->sent && !in->is_idempotent && !(is_stale && in->is_unseen) &&
-        (in->policy & WR_UP_NEXT_NON_IDEMPOTENT) == 0) {
+    if (may_have_acted(in, is_stale) && (in->policy & WR_UP_NEXT_NON_IDEMPOTENT) == 0) {
         return out;
     }
     if (is_stale && (in->policy & WR_UP_NEXT_OFF) == 0) {
