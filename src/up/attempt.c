@@ -122,6 +122,7 @@ void wr_attempt_begin(struct wr_up *u, enum wr_attempt_flags how)
     }
     if (a->pc != NULL) {
         a->is_reused = true;
+        a->idle_ms = (uint32_t)(a->began_ms - WR_MIN(a->began_ms, a->pc->idle_ms));
         go_active(u);
         return;
     }
@@ -297,8 +298,11 @@ void wr_attempt_end(struct wr_up *u, enum wr_cause cause, int err)
     log_end(u, cause, err);
     a->cause = (uint8_t)cause;
     a->err = err;
-    if (u->try != NULL && u->try->response_ms == UINT32_MAX) {
-        u->try->response_ms = (uint32_t)(wr_now_ms() - a->began_ms);
+    if (u->try != NULL) {
+        if (u->try->response_ms == UINT32_MAX) {
+            u->try->response_ms = (uint32_t)(wr_now_ms() - a->began_ms);
+        }
+        wr_up_why_end(u);
     }
     set_state(u, WR_ATTEMPT_RESULT);
 }

@@ -39,6 +39,7 @@ struct wr_attempt {
     bool is_local;    /* our own side of the connection could not be made: socket, bind */
     uint8_t reason;   /* enum wr_reason of the stream, with RESULT: for the log */
     int err;
+    uint32_t idle_ms; /* is_reused: how long it had been idle */
     uint64_t began_ms;
     struct wr_pconn *pc;      /* NULL: none */
     struct wr_stream *stream; /* NULL: none */

@@ -171,7 +171,10 @@ static enum wr_up_state give_up_picking(struct wr_up *u, enum wr_up_no_peer why)
     }
     u->try->status = 502;
     u->try->response_ms = 0;
+    wr_up_why_begin(u, WR_CHOSEN_NONE);
+    wr_up_why_set_log(u);
     wr_up_report_no_live(u, why);
+    wr_up_why_clear_log(u);
     return fail_with(u, 502);
 }
 
@@ -183,6 +186,7 @@ static enum wr_up_state begin_try(struct wr_up *u)
         return fail_with(u, 500);
     }
     u->try->server = u->slot.member->server;
+    wr_up_why_begin(u, WR_CHOSEN_METHOD);
     set_log_url(u, wr_str(p->text, p->text_len));
     if (u->start.conf->bind_dynamic && wr_up_bind_eval(u) != WR_OK) {
         return fail_with(u, 500);
@@ -521,6 +525,25 @@ static enum wr_up_state step_try(struct wr_up *u)
 
 /* --- RETRY --- */
 
+/* What ended the attempt, and with the last one of a 502 or 504 all that led there. */
+static void report_end(struct wr_up *u, enum wr_cause cause, const struct wr_retry_out *out)
+{
+    bool is_last = out->action == WR_RETRY_GIVE_UP && (out->status == 502 || out->status == 504);
+
+    u->try->why.is_decided = true;
+    u->try->why.action = (uint8_t)out->action;
+    u->try->why.stop = (uint8_t)out->stop;
+    if (out->action == WR_RETRY_SAME) {
+        wr_up_report_stale(u);
+        return;
+    }
+    if (is_last) {
+        wr_up_why_set_log(u);
+    }
+    wr_up_report(u, cause);
+    wr_up_why_clear_log(u);
+}
+
 static enum wr_up_state step_retry(struct wr_up *u)
 {
     struct wr_attempt *a = &u->attempt;
@@ -529,10 +552,10 @@ static enum wr_up_state step_retry(struct wr_up *u)
     struct wr_retry_out out = wr_retry_decide(&in);
     struct wr_peer_slot tried = u->slot;
 
-    wr_up_report(u, cause);
     if (u->try->status == 0 && cause != WR_CAUSE_CANCELED && cause != WR_CAUSE_CLIENT_BODY) {
         u->try->status = (uint16_t)wr_retry_log_status(cause);
     }
+    report_end(u, cause, &out);
     if (cause != WR_CAUSE_CANCELED) {
         wr_stat_inc(WR_CNT_UP_FAILED);
     }
@@ -541,6 +564,8 @@ static enum wr_up_state step_retry(struct wr_up *u)
         if (new_try(u, u->try->addr) != WR_OK) {
             return fail_with(u, 500);
         }
+        u->try->server = u->slot.member->server;
+        wr_up_why_begin(u, WR_CHOSEN_SAME);
         wr_attempt_begin(u, WR_ATTEMPT_FRESH);
         return WR_UP_TRY;
     }

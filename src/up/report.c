@@ -109,6 +109,13 @@ void wr_up_report(struct wr_up *u, enum wr_cause cause)
     WR_UNREACHABLE();
 }
 
+void wr_up_report_stale(struct wr_up *u)
+{
+    wr_log_errno(
+        &u->req->log, WR_LOG_INFO, u->attempt.err,
+        "an idle connection to upstream had ended, the request is sent again on a new one");
+}
+
 static bool is_timeout(const struct wr_stream *s)
 {
     return s->reason == WR_REASON_TIMEOUT || s->reason == WR_REASON_SEND_TIMEOUT;

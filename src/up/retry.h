@@ -49,8 +49,21 @@ enum wr_retry_action {
     WR_RETRY_GIVE_UP
 };
 
+/* Why there is no further try. */
+enum wr_retry_stop {
+    WR_STOP_NONE,
+    WR_STOP_FINAL,  /* what happened is never a reason for another try */
+    WR_STOP_CLIENT, /* it is gone */
+    WR_STOP_BODY,   /* a part of it is gone */
+    WR_STOP_METHOD, /* not idempotent, and it may have had effects */
+    WR_STOP_POLICY, /* *_next_upstream does not name it */
+    WR_STOP_TRIES,
+    WR_STOP_TIME,
+};
+
 struct wr_retry_out {
     enum wr_retry_action action;
+    enum wr_retry_stop stop; /* with GIVE_UP */
     uint16_t status;         /* GIVE_UP: what the client gets; 0: the peer's own response */
     enum wr_outcome outcome; /* for the peer's account */
 };

@@ -30,6 +30,7 @@
 #include "up/proto.h"
 #include "up/retry.h"
 #include "up/stage.h"
+#include "up/why.h"
 
 #define WR_UP_MAGIC 0x75707570u
 
@@ -44,6 +45,7 @@ struct wr_up_try {
     uint32_t queue_ms; /* waited for a peer before it */
     uint64_t bytes_sent, bytes_received, response_length;
     bool after_redirect; /* " : " stands before it */
+    struct wr_up_why why;
     struct wr_up_try *next;
 };
 

@@ -105,6 +105,20 @@ static enum wr_status get_tries(struct wr_req *r, const struct wr_var *v, struct
     return b.status == WR_ENOMEM ? WR_ENOMEM : WR_OK;
 }
 
+static enum wr_status get_why(struct wr_req *r, const struct wr_var *v, struct wr_str rest,
+                              struct wr_str *ret)
+{
+    const struct wr_up_log *l = r->up_log;
+
+    (void)v; /* nothing of the row is needed */
+    (void)rest;
+    if (l == NULL || l->first == NULL) {
+        return WR_EOF;
+    }
+    *ret = wr_up_why_text(r, VALUE_MAX);
+    return WR_OK;
+}
+
 enum last_field {
     LAST_ADDR,
     LAST_SERVER,
@@ -209,6 +223,7 @@ const struct wr_var wr_up_vars[] = {
     {"upstream_queue_time",       get_tries,   TRY_QUEUE,    WR_VAR_NOCACHE                },
     {"upstream_last_addr",        get_last,    LAST_ADDR,    WR_VAR_NOCACHE                },
     {"upstream_last_server_name", get_last,    LAST_SERVER,  WR_VAR_NOCACHE                },
+    {"upstream_why",              get_why,     0,            WR_VAR_NOCACHE | WR_VAR_RECORD},
     {"upstream_http_",            get_http,    0,            WR_VAR_PREFIX | WR_VAR_NOCACHE},
     {"upstream_trailer_",         get_trailer, 0,            WR_VAR_PREFIX | WR_VAR_NOCACHE},
     {"upstream_cookie_",          get_cookie,  0,            WR_VAR_PREFIX | WR_VAR_NOCACHE},

@@ -300,6 +300,10 @@ static const struct row {
     {"refused, off", GET("/no"), nobody, ok_three, 502, NULL, "Connection refused", 0, 0},
     {"connect timeout, off", GET("/no"), BLACKHOLE, ok_three, 504, NULL,
      "upstream timed out (110: Connection timed out) while connecting to upstream", 0, 0},
+    {"connect timeout, why", GET("/no"), BLACKHOLE, ok_three, 504, NULL,
+     ", why: \"round_robin 10.0.0.2:80 new connect_timeout=5s >stop:policy\"", 0, 0},
+    {"silent, why", GET("/once"), silent, ok_three, 504, NULL,
+     ", why: \"round_robin 10.0.0.2:80 new read_timeout=5s >stop:tries\"", 1, 0},
     {"connect timeout, moves", GET("/"), BLACKHOLE, ok_three, 200, "three",
      "while connecting to upstream", 0, 1},
     {"closed, moves", GET("/"), closes, ok_three, 200, "three",
@@ -621,7 +625,7 @@ static void posts_meet_the_end(void **state)
             show(&p, "post meets the end");
             fail_msg("seed %d", (int)seed);
         }
-        met += count(p.log, "upstream prematurely closed") != 0;
+        met += count(p.log, "an idle connection to upstream had ended") != 0;
     }
     assert_true(met >= 5);
 }
