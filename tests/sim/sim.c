@@ -53,6 +53,7 @@ struct sim {
     struct wr_loop *loop;
     uint64_t now_us;
     uint64_t activity;
+    unsigned turns;   /* of the loop so far */
     bool has_delayed; /* an event was put off in this turn */
     unsigned fail_accepts;
     unsigned piped; /* receives to kernel pipes */
@@ -1099,12 +1100,13 @@ const char *sim_error(const struct sim *s)
     return NULL;
 }
 
-static enum sim_result run_until(struct sim *s, uint64_t end_ms)
+static enum sim_result run_until(struct sim *s, uint64_t end_ms, unsigned turns_max)
 {
-    for (unsigned turns = 0; turns < SIM_TURNS_MAX; turns++) {
+    for (unsigned turns = 0; turns < turns_max; turns++) {
         uint64_t before = s->activity, next, runs = wr_stat_sum(WR_CNT_TASK_RUNS);
 
         s->has_delayed = false;
+        s->turns++;
         wr_loop_turn(s->loop, 0);
         if (s->activity != before || s->has_delayed || !wr_list_is_empty(&s->loop->runq) ||
             s->order_at < s->order_cnt || wr_stat_sum(WR_CNT_TASK_RUNS) != runs) {
@@ -1127,13 +1129,23 @@ static enum sim_result run_until(struct sim *s, uint64_t end_ms)
 
 enum sim_result sim_run(struct sim *s)
 {
-    return run_until(s, sim_now_ms(s) + s->conf.limit_ms);
+    return run_until(s, sim_now_ms(s) + s->conf.limit_ms, SIM_TURNS_MAX);
+}
+
+enum sim_result sim_run_turns(struct sim *s, unsigned n)
+{
+    return run_until(s, sim_now_ms(s) + s->conf.limit_ms, n);
+}
+
+unsigned sim_turns(const struct sim *s)
+{
+    return s->turns;
 }
 
 enum sim_result sim_run_for(struct sim *s, uint64_t ms)
 {
     uint64_t end_ms = sim_now_ms(s) + ms;
-    enum sim_result r = run_until(s, end_ms);
+    enum sim_result r = run_until(s, end_ms, SIM_TURNS_MAX);
 
     if (r == SIM_LIMIT && sim_now_ms(s) < end_ms) {
         s->now_us = end_ms * 1000;
