@@ -60,6 +60,7 @@ static const char *const cause_texts[] = {
     [WR_CAUSE_CANCELED] = "client gone",
     [WR_CAUSE_OURS] = "trouble of our own",
     [WR_CAUSE_CLIENT_BODY] = "bad body of the client",
+    [WR_CAUSE_DENIED] = "not allowed",
 };
 
 static void set_state(struct wr_up *u, enum wr_attempt_state to)
@@ -108,15 +109,42 @@ static void go_active(struct wr_up *u)
     wr_up_send_start(u);
 }
 
+/* *_allow_upstream: no value is empty or "0". */
+static enum wr_status ask_allowed(struct wr_up *u, bool *ret_allowed)
+{
+    const struct wr_templates *t = &u->start.conf->allow;
+
+    for (size_t i = 0; i < t->cnt; i++) {
+        struct wr_str v;
+        enum wr_status st = wr_template_eval(u->req, &t->at[i], &v);
+
+        if (st != WR_OK) {
+            return st;
+        }
+        if (v.len == 0 || wr_str_eq_z(v, "0")) {
+            *ret_allowed = false;
+            return WR_OK;
+        }
+    }
+    *ret_allowed = true;
+    return WR_OK;
+}
+
 void wr_attempt_begin(struct wr_up *u, enum wr_attempt_flags how)
 {
     struct wr_attempt *a = &u->attempt;
     const struct wr_member *m = u->slot.member;
+    bool is_allowed = false;
     enum wr_status st;
     int err = 0;
 
     *a = (struct wr_attempt){.state = WR_ATTEMPT_NONE, .began_ms = wr_now_ms()};
     wr_stat_inc(WR_CNT_UP_TRIES);
+    st = ask_allowed(u, &is_allowed);
+    if (st != WR_OK || !is_allowed) {
+        wr_attempt_end(u, st != WR_OK ? WR_CAUSE_OURS : WR_CAUSE_DENIED, 0);
+        return;
+    }
     if (how != WR_ATTEMPT_FRESH && u->start.members->keepalive != 0) {
         a->pc = wr_idle_take(u->start.members, m->peer, u->identity, &u->req->task);
     }

@@ -17,6 +17,7 @@
 const struct wr_word wr_up_next_words[] = {
     {"error",          WR_UP_NEXT_ERROR         },
     {"timeout",        WR_UP_NEXT_TIMEOUT       },
+    {"denied",         WR_UP_NEXT_DENIED        },
     {"invalid_header", WR_UP_NEXT_INVALID_HEADER},
     {"non_idempotent", WR_UP_NEXT_NON_IDEMPOTENT},
     {"http_500",       WR_UP_NEXT_HTTP_500      },

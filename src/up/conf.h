@@ -35,6 +35,7 @@ enum wr_up_next {
     WR_UP_NEXT_HTTP_429 = 1 << 9,
     WR_UP_NEXT_NON_IDEMPOTENT = 1 << 10,
     WR_UP_NEXT_OFF = 1 << 11,
+    WR_UP_NEXT_DENIED = 1 << 13,   /* by *_allow_upstream */
     WR_UP_NEXT_UPDATING = 1 << 12, /* accepted for *_cache_use_stale */
 };
 
@@ -83,6 +84,7 @@ struct wr_up_conf {
     bool socket_keepalive;
     uint32_t socket_rcvbuf, socket_sndbuf; /* 0: the system's */
     struct wr_up_bind bind;
+    struct wr_templates allow; /* all must hold before a peer is contacted */
     bool bind_dynamic;         /* evaluated for each try */
     bool request_dynamic;      /* no effect: each try has its own request (U7.3) */
     uint64_t send_lowat;       /* checked, no effect (U3.2) */
@@ -186,6 +188,13 @@ enum wr_status wr_up_conf_merged(struct wr_conf *cf, struct wr_scope *s, struct 
                        &wr_up_sockbuf_bounds, NULL, "SO_SNDBUF of connections to peers."),         \
         WR_UP_ROW(p, "_limit_rate", 1, 1, T, u.limit_rate, wr_core_set_rate, "0",                  \
                   "Bytes a second read from a peer, for buffered responses; 0: no limit."),        \
+        {.name = p "_allow_upstream",                                                              \
+         .contexts = WR_CTX_HTTP_ALL,                                                              \
+         .min = 1,                                                                                 \
+         .max = WR_ARGS_ANY,                                                                       \
+         WR_DIR_FIELD(LOC, T, u.allow),                                                            \
+         .set = wr_set_templates,                                                                  \
+         .doc = "A peer is contacted only if no value is empty or 0; asked for each try."},        \
         WR_UP_ROW(p, "_bind_dynamic", 1, 1, T, u.bind_dynamic, wr_set_flag, "off",                 \
                   "Evaluates the local address for each try."),                                    \
         WR_UP_ROW(p, "_request_dynamic", 1, 1, T, u.request_dynamic, wr_set_flag, "off",           \

@@ -64,6 +64,9 @@ void wr_up_report(struct wr_up *u, enum wr_cause cause)
     case WR_CAUSE_TLS:
         wr_log(log, WR_LOG_ERROR, "SSL handshake failed while SSL handshaking to upstream");
         return;
+    case WR_CAUSE_DENIED:
+        wr_log(log, WR_LOG_ERROR, "access to upstream denied while connecting to upstream");
+        return;
     case WR_CAUSE_CONNECT_TIMEOUT:
         wr_log(log, WR_LOG_ERROR, "upstream timed out (%d: %s) while connecting to upstream",
                ETIMEDOUT, wr_log_errno_text(ETIMEDOUT));

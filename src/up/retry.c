@@ -45,6 +45,8 @@ static uint32_t cause_bit(const struct wr_retry_in *in)
     case WR_CAUSE_BAD_HEAD:
     case WR_CAUSE_BIG_HEAD:
         return WR_UP_NEXT_INVALID_HEADER;
+    case WR_CAUSE_DENIED:
+        return WR_UP_NEXT_DENIED;
     case WR_CAUSE_STATUS:
         return wr_retry_status_bit(in->status);
     case WR_CAUSE_NONE:
@@ -81,6 +83,7 @@ static enum wr_outcome outcome_of(const struct wr_retry_in *in)
     case WR_CAUSE_CANCELED:
     case WR_CAUSE_OURS:
     case WR_CAUSE_CLIENT_BODY:
+    case WR_CAUSE_DENIED:
         return WR_OUTCOME_NEUTRAL;
     }
     WR_UNREACHABLE();

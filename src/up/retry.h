@@ -27,6 +27,7 @@ enum wr_cause {
     WR_CAUSE_CANCELED,    /* the client's end */
     WR_CAUSE_OURS,        /* memory, socket, bind, building the request */
     WR_CAUSE_CLIENT_BODY, /* the client's body was bad: 400, 408, 413 */
+    WR_CAUSE_DENIED,      /* *_allow_upstream does not allow the peer */
 };
 
 struct wr_retry_in {

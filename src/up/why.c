@@ -32,6 +32,7 @@ static const char *const cause_words[] = {
     [WR_CAUSE_CANCELED] = "canceled",
     [WR_CAUSE_OURS] = "own_error",
     [WR_CAUSE_CLIENT_BODY] = "client_body",
+    [WR_CAUSE_DENIED] = "denied",
 };
 
 static const char *const stop_words[] = {
@@ -128,6 +129,7 @@ static uint32_t limit_of(const struct wr_up_conf *c, enum wr_cause cause)
     case WR_CAUSE_CANCELED:
     case WR_CAUSE_OURS:
     case WR_CAUSE_CLIENT_BODY:
+    case WR_CAUSE_DENIED:
         break;
     }
     return 0;

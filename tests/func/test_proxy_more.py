@@ -233,3 +233,38 @@ def test_server_survives_odd_worker_counts(weir):
     server = weir("location / { return 200 x; }", main="worker_rlimit_nofile 1024; worker_shutdown_timeout 5s;",
                   workers="auto")
     assert server.get("/").text == "x"
+
+
+@pytest.mark.weir_only("proxy_allow_upstream came with nginx 1.29.3")
+class TestAllowUpstream:
+    CONF = ("access_log {dir}/access.log a; location / { proxy_allow_upstream $arg_a $arg_b; proxy_pass http://g; } "
+            "location /next { proxy_allow_upstream $arg_a; proxy_next_upstream denied; proxy_pass http://g; } "
+            "location /any { proxy_allow_upstream 1 $upstream_last_addr; proxy_pass http://g; }")
+    HTTP = ("log_format a '$status|$upstream_status|$upstream_why'; "
+            "upstream g { server {one} max_fails=1; server {two} max_fails=1; }")
+
+    @pytest.mark.parametrize("query, status", [
+        ("?a=1&b=yes", 200), ("?a=1&b=00", 200), ("?a=0&b=1", 502), ("?a=1&b=0", 502), ("?a=1&b=", 502), ("", 502)])
+    def test_all_must_hold(self, weir, origin, query, status):
+        one, two = origin(), origin()
+        server = weir(self.CONF, http=self.HTTP, one=one, two=two, workers=1)
+        assert server.get("/" + query).status == status
+        assert one.connections + two.connections == (1 if status == 200 else 0)
+        if status == 502:
+            assert server.access(1) == [f"502|502|round_robin {one} new denied >stop:policy"]
+            server.wait_log("access to upstream denied while connecting to upstream, client: .*why:")
+
+    def test_the_next_peer(self, weir, origin):
+        one, two = origin(), origin()
+        server = weir(self.CONF, http=self.HTTP, one=one, two=two, workers=1)
+        for _ in range(2):               # nobody is charged
+            assert server.get("/next").status == 502
+        lines = server.access(2)
+        assert [line.split("|")[1] for line in lines] == ["502, 502"] * 2
+        assert "denied >next" in lines[1] and "failed" not in lines[1]
+        assert one.connections + two.connections == 0
+
+    def test_the_peer_is_known(self, weir, origin):
+        one, two = origin(), origin()
+        server = weir(self.CONF, http=self.HTTP, one=one, two=two, workers=1)
+        assert server.get("/any").status == 200

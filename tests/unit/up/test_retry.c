@@ -128,6 +128,9 @@ static const struct row rows[] = {
     {WR_CAUSE_CLOSED,       0, P_ERROR,             REUSED | SENT | GONE,  STOP, 499, NEUTRAL},
     {WR_CAUSE_CLOSED,       0, P_ERROR,             REUSED | SENT | LOST,  STOP, 502, NEUTRAL},
     {WR_CAUSE_CLOSED,       0, P_ERROR,             REUSED | SENT | BYTES, NEXT, 0,   FAILED },
+    {WR_CAUSE_DENIED,       0, WR_UP_NEXT_DENIED,   POST,                  NEXT, 0,   NEUTRAL},
+    {WR_CAUSE_DENIED,       0, WR_UP_NEXT_DENIED,   LAST,                  STOP, 502, NEUTRAL},
+    {WR_CAUSE_DENIED,       0, P_ALL,               0,                     STOP, 502, NEUTRAL},
     {WR_CAUSE_READ_TIMEOUT, 0, P_TIMEOUT,           REUSED | SENT,         NEXT, 0,   FAILED },
     {WR_CAUSE_BAD_HEAD,     0, P_HEADER,            REUSED | SENT | BYTES, NEXT, 0,   FAILED },
 };
