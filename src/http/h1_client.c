@@ -413,6 +413,7 @@ static bool is_end_put_off(struct h1_client *c, int err)
     }
     /* A send that failed is the reason, if one did. */
     err = a->tx_err != 0 ? a->tx_err : err;
+    a->x.s.is_send_error = a->tx_err != 0;
     fail_client(c, err != 0 ? WR_REASON_RESET : WR_REASON_CLOSED, err);
     return false;
 }

@@ -95,7 +95,8 @@ struct wr_stream {
     bool want_close; /* server role, set by the user before start: last response of this connection
                       */
     bool is_reused;  /* client role: the connection had served before */
-    bool got_bytes;  /* client role: at least one byte of an answer came on this exchange */
+    bool is_send_error; /* client role: `err` is of a send */
+    bool got_bytes;     /* client role: at least one byte of an answer came on this exchange */
     bool is_unseen; /* client role, CLOSED on a reused connection: the other side's system had ended
                        it for good and took no byte of this exchange, so nobody can have acted on it
                      */

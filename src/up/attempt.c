@@ -255,6 +255,8 @@ static void note_stream(struct wr_up *u, const struct wr_stream *s)
     a->sent = a->sent || s->tx_bytes != 0;
     a->got_bytes = s->got_bytes;
     a->is_unseen = s->is_unseen;
+    a->is_send_error = s->is_send_error;
+    a->is_sent_whole = s->tx == WR_HALF_DONE;
     t->bytes_sent += s->tx_bytes;
     t->bytes_received += s->rx_bytes;
     t->response_length = s->rx_body_bytes;

@@ -75,8 +75,6 @@ static step_fn *const steps[] = {
 #undef X
 };
 
-static void report_client_gone(struct wr_up *u);
-
 static bool is_client_gone(const struct wr_up *u)
 {
     const struct wr_stream *s = u->req->stream;
@@ -602,28 +600,6 @@ static void cancel_by_client(struct wr_up *u)
                                                               : WR_REASON_CLIENT_GONE);
 }
 
-static void report_client_gone(struct wr_up *u)
-{
-    enum wr_reason why = (enum wr_reason)u->req->stream->reason;
-
-    if (why == WR_REASON_SEND_TIMEOUT) {
-        return; /* the request tells that */
-    }
-    if (why == WR_REASON_BAD_BODY) {
-        wr_log(&u->req->log, WR_LOG_INFO, "client sent invalid chunked body");
-        return;
-    }
-    if (why == WR_REASON_BIG_BODY) {
-        wr_log(&u->req->log, WR_LOG_ERROR, "client intended to send too large chunked body");
-        return;
-    }
-    if (why != WR_REASON_TIMEOUT) {
-        why = WR_REASON_TRUNCATED;
-    }
-    wr_log(&u->req->log, WR_LOG_INFO, "client %s, so upstream connection is closed too",
-           wr_reason_text(why));
-}
-
 static enum wr_up_state step_relay(struct wr_up *u)
 {
     struct wr_stream *s = u->attempt.stream;
@@ -640,7 +616,7 @@ static enum wr_up_state step_relay(struct wr_up *u)
         return WR_UP_ABORT;
     }
     if (is_client_gone(u)) {
-        report_client_gone(u);
+        wr_up_report_client(u);
         u->attempt.cause = WR_CAUSE_CANCELED;
         return WR_UP_ABORT;
     }
@@ -677,7 +653,7 @@ static enum wr_up_state step_fail(struct wr_up *u)
     wr_queue_leave(&u->wait, wr_now_ms());
     wr_peer_slot_release(&u->slot, WR_OUTCOME_NEUTRAL, wr_now_ms());
     if (u->fail_status == 499) {
-        report_client_gone(u);
+        wr_up_report_client(u);
         wr_req_cancel(u->req, WR_REASON_CLIENT_GONE);
     } else {
         wr_req_fail(u->req, u->fail_status);

@@ -81,7 +81,10 @@ void wr_up_report(struct wr_up *u, enum wr_cause cause)
         return;
     case WR_CAUSE_CLOSED:
     case WR_CAUSE_TRUNCATED:
-        if (a->err != 0) {
+        if (a->err != 0 && a->is_send_error) {
+            wr_log(log, WR_LOG_ERROR, "send() failed (%d: %s) while sending request to upstream",
+                   a->err, wr_log_errno_text(a->err));
+        } else if (a->err != 0) {
             wr_log(log, WR_LOG_ERROR, "recv() failed (%d: %s) while %s", a->err,
                    wr_log_errno_text(a->err), phase_of(u));
         } else {
@@ -117,6 +120,46 @@ void wr_up_report_stale(struct wr_up *u)
     wr_log_errno(
         &u->req->log, WR_LOG_INFO, u->attempt.err,
         "an idle connection to upstream had ended, the request is sent again on a new one");
+}
+
+/* Where a client's end met the request. */
+static const char *client_phase(const struct wr_up *u)
+{
+    const struct wr_attempt *a = &u->attempt;
+
+    if (a->is_accepted) {
+        return u->is_buffered ? "reading upstream" : "sending to client";
+    }
+    if (a->sent && !a->is_sent_whole && !a->got_bytes) {
+        return "sending request to upstream";
+    }
+    return a->sent ? "reading response header from upstream" : "connecting to upstream";
+}
+
+void wr_up_report_client(struct wr_up *u)
+{
+    enum wr_reason why = (enum wr_reason)u->req->stream->reason;
+    const struct wr_log *log = &u->req->log;
+    const char *text;
+
+    if (why == WR_REASON_SEND_TIMEOUT) {
+        return; /* the request tells that */
+    }
+    if (why == WR_REASON_BAD_BODY) {
+        wr_log(log, WR_LOG_INFO, "client sent invalid chunked body");
+        return;
+    }
+    if (why == WR_REASON_BIG_BODY) {
+        wr_log(log, WR_LOG_ERROR, "client intended to send too large chunked body");
+        return;
+    }
+    text = wr_reason_text(why == WR_REASON_TIMEOUT ? why : WR_REASON_TRUNCATED);
+    if (u->tries == 0) {
+        wr_log(log, WR_LOG_INFO, "client %s", text);
+    } else {
+        wr_log(log, WR_LOG_INFO, "client %s, so upstream connection is closed too while %s", text,
+               client_phase(u));
+    }
 }
 
 static bool is_timeout(const struct wr_stream *s)
