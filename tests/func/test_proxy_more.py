@@ -268,3 +268,36 @@ class TestAllowUpstream:
         one, two = origin(), origin()
         server = weir(self.CONF, http=self.HTTP, one=one, two=two, workers=1)
         assert server.get("/any").status == 200
+
+
+@pytest.mark.weir_only("`state` is of nginx's commercial version")
+class TestState:
+    CONF = "location / { proxy_pass http://g; }"
+    HTTP = "upstream g { zone g 64k; state {dir}/g.state; }"
+
+    def test_the_file_holds_the_servers(self, weir, origin):
+        one, two = origin(), origin()
+        server = weir(self.CONF, http=self.HTTP, workers=1, files={"g.state": f"server {one};\nserver {two} weight=2;\n".encode()})
+        for _ in range(6):
+            assert server.get("/").text == "ok"
+        assert (len(one.requests), len(two.requests)) == (2, 4)
+
+    def test_no_file_yet(self, weir, origin):
+        up = origin()
+        server = weir(self.CONF, http=self.HTTP, workers=1)
+        assert server.get("/").status == 502
+        server.wait_log("no live upstreams while connecting to upstream")
+        server.write("g.state", f"server {up};\n".encode())
+        server.signal("HUP")
+        wait_for(lambda: server.get("/").status == 200, "the new configuration")
+
+    def test_a_bad_line_names_the_file(self, command):
+        server = command(self.CONF, http=self.HTTP, files={"g.state": b"\nserver 127.0.0.1:1 weight=0;\n"})
+        got = server.command("-t")
+        assert got.returncode == 1
+        assert "g.state:2" in got.stderr and 'invalid parameter "weight=0"' in got.stderr
+
+    def test_not_beside_servers(self, command):
+        server = command(self.CONF, http="upstream g { server 127.0.0.1:1; state {dir}/g.state; }")
+        got = server.command("-t")
+        assert got.returncode == 1 and '"server" directive is not allowed beside "state"' in got.stderr
