@@ -17,6 +17,7 @@
 #include "event/timer.h"
 #include "http/core_conf.h"
 #include "up/idle.h"
+#include "up/ntlm.h"
 #include "up/send.h"
 #include "up/up.h"
 
@@ -146,7 +147,7 @@ void wr_attempt_begin(struct wr_up *u, enum wr_attempt_flags how)
         return;
     }
     if (how != WR_ATTEMPT_FRESH && u->start.members->keepalive != 0) {
-        a->pc = wr_idle_take(u->start.members, m->peer, u->identity, &u->req->task);
+        a->pc = wr_idle_take(u->start.members, m->peer, wr_up_ntlm_identity(u), &u->req->task);
     }
     if (a->pc != NULL) {
         a->is_reused = true;
@@ -320,7 +321,7 @@ void wr_attempt_end(struct wr_up *u, enum wr_cause cause, int err)
     if (pc != NULL) {
         pc->user = NULL;
         if (pc->state == WR_PCONN_READY && s != NULL) {
-            wr_idle_put(u->start.members, u->slot.member, u->identity, pc);
+            wr_idle_put(u->start.members, u->slot.member, wr_up_ntlm_identity(u), pc);
         } else {
             pc->codec->close(pc, WR_REASON_CANCELED);
         }

@@ -18,6 +18,7 @@
 #include "up/bind.h"
 #include "up/head.h"
 #include "up/idle.h"
+#include "up/ntlm.h"
 #include "up/queue.h"
 #include "up/report.h"
 #include "up/send.h"
@@ -176,7 +177,7 @@ static enum wr_up_state give_up_picking(struct wr_up *u, enum wr_up_no_peer why)
     return fail_with(u, 502);
 }
 
-static enum wr_up_state begin_try(struct wr_up *u)
+static enum wr_up_state begin_try(struct wr_up *u, enum wr_up_chosen how)
 {
     const struct wr_peer *p = u->slot.member->peer;
 
@@ -184,7 +185,7 @@ static enum wr_up_state begin_try(struct wr_up *u)
         return fail_with(u, 500);
     }
     u->try->server = u->slot.member->server;
-    wr_up_why_begin(u, WR_CHOSEN_METHOD);
+    wr_up_why_begin(u, how);
     set_log_url(u, wr_str(p->text, p->text_len));
     if (u->start.conf->bind_dynamic && wr_up_bind_eval(u) != WR_OK) {
         return fail_with(u, 500);
@@ -204,6 +205,9 @@ static enum wr_up_state step_pick(struct wr_up *u)
     if (is_client_gone(u)) {
         return fail_with(u, 499);
     }
+    if (wr_up_ntlm_pick(u)) {
+        return begin_try(u, WR_CHOSEN_BOUND);
+    }
     st = wr_pick(&u->picker, wr_now_ms(), wr_local_get()->thread_no, &u->slot);
     if (st == WR_EOF) {
         u->queue_began_ms = wr_now_ms();
@@ -211,7 +215,7 @@ static enum wr_up_state step_pick(struct wr_up *u)
                    ? WR_UP_QUEUE
                    : give_up_picking(u, WR_UP_NO_LIVE);
     }
-    return st == WR_OK ? begin_try(u) : fail_with(u, 500);
+    return st == WR_OK ? begin_try(u, WR_CHOSEN_METHOD) : fail_with(u, 500);
 }
 
 /* --- QUEUE: until a peer has room for it (U2.3) --- */
@@ -253,7 +257,7 @@ static enum wr_up_state step_queue(struct wr_up *u)
     }
     wr_queue_leave(&u->wait, wr_now_ms());
     wr_timer_disarm(&u->timer);
-    return st == WR_OK ? begin_try(u) : fail_with(u, 500);
+    return st == WR_OK ? begin_try(u, WR_CHOSEN_METHOD) : fail_with(u, 500);
 }
 
 /* --- TRY: until a head is accepted or the attempt ended --- */

@@ -46,7 +46,7 @@ struct group_conf {
     struct server_lines servers;
     const struct wr_node *state; /* its lines are in another file; NULL: none */
     uint32_t keepalive;
-    bool has_keepalive, keepalive_local;
+    bool has_keepalive, keepalive_local, has_ntlm;
     uint32_t keepalive_requests;
     uint64_t keepalive_time_ms, keepalive_timeout_ms;
     uint32_t queue_max; /* 0: no queue */
@@ -327,6 +327,18 @@ static enum wr_status set_queue(struct wr_conf *cf, const struct wr_dir *dir,
         return wr_arg_invalid(cf, node, 1);
     }
     return wr_arg_part_msec(cf, node, 1, v, &gc->queue_timeout_ms);
+}
+
+static enum wr_status set_ntlm(struct wr_conf *cf, const struct wr_dir *dir,
+                               const struct wr_node *node, void *conf)
+{
+    struct group_conf *gc = conf;
+
+    (void)cf;
+    (void)dir;
+    (void)node;
+    gc->has_ntlm = true;
+    return WR_OK;
 }
 
 /* The file's lines were read in its place (conf/tree.c). */
@@ -650,6 +662,7 @@ static enum wr_status build_group(struct wr_conf *cf, struct group_def *d)
             m->keepalive = gc->keepalive;
             m->keepalive_local = gc->keepalive_local;
         }
+        m->has_ntlm = gc->has_ntlm;
         m->keepalive_requests = gc->keepalive_requests;
         m->keepalive_time_ms = gc->keepalive_time_ms;
         m->keepalive_timeout_ms = gc->keepalive_timeout_ms;
@@ -765,6 +778,11 @@ static const struct wr_dir group_dirs[] = {
      WR_DIR_CONF(GROUP),
      .set = set_state,
      .doc = "File with the group's server lines; a group whose file is not there is empty."},
+    {.name = "ntlm",
+     .contexts = WR_CTX_UPSTREAM,
+     WR_DIR_FIELD(GROUP, struct group_conf, has_ntlm),
+     .set = set_ntlm,
+     .doc = "A client that authenticates by NTLM or Negotiate has a connection to a peer of its own."},
     {.name = "zone",
      .contexts = WR_CTX_UPSTREAM,
      .min = 1,

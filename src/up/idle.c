@@ -363,12 +363,41 @@ struct wr_pconn *wr_idle_take(const struct wr_members *m, const struct wr_peer *
     return pc;
 }
 
+static const struct wr_member *member_of(const struct wr_members *m, uint64_t peer_id)
+{
+    for (uint32_t i = 0; i < m->cnt; i++) {
+        if (m->at[i].peer->id == peer_id) {
+            return &m->at[i];
+        }
+    }
+    return NULL;
+}
+
+const struct wr_member *wr_idle_find(const struct wr_members *m, uint64_t identity)
+{
+    uint32_t no = WR_MIN(wr_local_get()->thread_no, WR_THREADS_MAX - 1u);
+    struct wr_stash *s = m->group->stashes[no];
+    struct wr_list *n;
+
+    if (s == NULL) {
+        return NULL;
+    }
+    WR_LIST_FOREACH (n, &s->lru) {
+        const struct idle_entry *e = wr_container_of(n, struct idle_entry, lru);
+
+        if (e->identity == identity && e->pc->state == WR_PCONN_READY) {
+            return member_of(m, e->peer_id);
+        }
+    }
+    return NULL;
+}
+
 /* As many as the stashes of all threads may hold: an idle second closes nothing. */
 static uint32_t shelf_max(const struct wr_members *m)
 {
     uint64_t threads = wr_load_rlx(&loop_threads);
 
-    if (threads < 2 || m->keepalive_local || m->group->shelf == NULL) {
+    if (threads < 2 || m->keepalive_local || m->has_ntlm || m->group->shelf == NULL) {
         return 0;
     }
     return (uint32_t)WR_MIN(m->keepalive * threads, (uint64_t)WR_SHELF_MAX);

@@ -46,6 +46,22 @@ static void report_local(struct wr_up *u)
            (int)wr_addr_write_host(u->opts.bind, text), text, err, wr_log_errno_text(err));
 }
 
+static void report_closed(struct wr_up *u)
+{
+    const struct wr_log *log = &u->req->log;
+    const struct wr_attempt *a = &u->attempt;
+
+    if (a->err != 0 && a->is_send_error) {
+        wr_log(log, WR_LOG_ERROR, "send() failed (%d: %s) while sending request to upstream",
+               a->err, wr_log_errno_text(a->err));
+    } else if (a->err != 0) {
+        wr_log(log, WR_LOG_ERROR, "recv() failed (%d: %s) while %s", a->err,
+               wr_log_errno_text(a->err), phase_of(u));
+    } else {
+        wr_log(log, WR_LOG_ERROR, "upstream prematurely closed connection while %s", phase_of(u));
+    }
+}
+
 void wr_up_report(struct wr_up *u, enum wr_cause cause)
 {
     const struct wr_log *log = &u->req->log;
@@ -81,16 +97,7 @@ void wr_up_report(struct wr_up *u, enum wr_cause cause)
         return;
     case WR_CAUSE_CLOSED:
     case WR_CAUSE_TRUNCATED:
-        if (a->err != 0 && a->is_send_error) {
-            wr_log(log, WR_LOG_ERROR, "send() failed (%d: %s) while sending request to upstream",
-                   a->err, wr_log_errno_text(a->err));
-        } else if (a->err != 0) {
-            wr_log(log, WR_LOG_ERROR, "recv() failed (%d: %s) while %s", a->err,
-                   wr_log_errno_text(a->err), phase_of(u));
-        } else {
-            wr_log(log, WR_LOG_ERROR, "upstream prematurely closed connection while %s",
-                   phase_of(u));
-        }
+        report_closed(u);
         return;
     case WR_CAUSE_BIG_HEAD:
         wr_log(log, WR_LOG_ERROR,

@@ -96,6 +96,7 @@ struct wr_up {
     struct wr_connect_opts opts;
     struct wr_addr bind;
     uint64_t identity; /* start.identity and the local address */
+    uint64_t bound_no; /* client connection that the peer's connection belongs to; 0: none */
     struct wr_pipe
         *body_src; /* consumer end of a streamed request body; NULL: gathered, none, or over */
     struct wr_up_try *try;    /* current */

@@ -48,14 +48,14 @@ static const char *find_reason(const struct wr_picker *p, uint32_t i, uint64_t n
 {
     const struct wr_member *m = &p->members->at[i];
 
-    if (p->tier == 0 && m->is_backup) {
-        return NULL;
-    }
     if (m->is_down) {
         return "down";
     }
-    if (p->tried != NULL && (p->tried[i / 64] & (UINT64_C(1) << (i % 64))) != 0) {
+    if (p->tried != NULL ? (p->tried[i / 64] & (UINT64_C(1) << (i % 64))) != 0 : p->first == i) {
         return NULL;
+    }
+    if (m->is_draining) {
+        return "drain";
     }
     if (p->members->has_accounting && !wr_peer_is_healthy(m, now_ms)) {
         return "failed";
@@ -67,14 +67,17 @@ static const char *find_reason(const struct wr_picker *p, uint32_t i, uint64_t n
 static void list_skipped(struct wr_up *u)
 {
     const struct wr_picker *p = &u->picker;
+    /* Where one was chosen from the primaries the backups were not looked at. */
+    bool with_backups = p->tier != 0 || u->try->why.chosen == WR_CHOSEN_NONE;
     uint64_t now = wr_now_ms();
     unsigned cnt = 0;
     struct wr_strbuf b;
 
     wr_strbuf_init_arena(&b, u->req->arena, WHY_SKIPPED_LEN);
     for (uint32_t i = 0; i < p->members->cnt; i++) {
-        const struct wr_peer *peer = p->members->at[i].peer;
-        const char *why = find_reason(p, i, now);
+        const struct wr_member *m = &p->members->at[i];
+        const struct wr_peer *peer = m->peer;
+        const char *why = m->is_backup && !with_backups ? NULL : find_reason(p, i, now);
 
         if (why == NULL) {
             continue;
@@ -161,6 +164,9 @@ static void add_chosen(struct wr_strbuf *b, const struct wr_up_why *w)
         break;
     case WR_CHOSEN_SAME:
         wr_strbuf_add_z(b, "same");
+        break;
+    case WR_CHOSEN_BOUND:
+        wr_strbuf_add_z(b, "bound");
         break;
     case WR_CHOSEN_NONE:
         wr_strbuf_add_z(b, "none");

@@ -21,6 +21,7 @@ enum wr_up_chosen {
     WR_CHOSEN_METHOD, /* the group's balancing method */
     WR_CHOSEN_ONLY,   /* the group has one peer */
     WR_CHOSEN_SAME,   /* the one before, once more: its idle connection was gone */
+    WR_CHOSEN_BOUND,  /* `ntlm`: its connection belongs to the client's */
     WR_CHOSEN_NONE,   /* none could be */
 };
 
