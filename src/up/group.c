@@ -329,6 +329,18 @@ static enum wr_status set_queue(struct wr_conf *cf, const struct wr_dir *dir,
     return wr_arg_part_msec(cf, node, 1, v, &gc->queue_timeout_ms);
 }
 
+/* U1.3. Nothing is to be taken silently for what it was in nginx. */
+static enum wr_status refuse_post_action(struct wr_conf *cf, const struct wr_dir *dir,
+                                         const struct wr_node *node, void *conf)
+{
+    (void)dir;
+    (void)conf;
+    return wr_conf_err(
+        cf, node,
+        "\"post_action\" is not supported and will not be: it makes a second request "
+        "that the client waits for; use an access log, or \"mirror\"");
+}
+
 static enum wr_status set_ntlm(struct wr_conf *cf, const struct wr_dir *dir,
                                const struct wr_node *node, void *conf)
 {
@@ -756,6 +768,14 @@ static const struct wr_dir group_dirs[] = {
      .kind = WR_KIND_NONE,
      .set = set_upstream,
      .doc = "A group of peers."},
+    {.name = "post_action",
+     .contexts = WR_CTX_HTTP_ALL,
+     .min = 1,
+     .max = 1,
+     .flags = WR_DIR_REPEAT,
+     .kind = WR_KIND_NONE,
+     .set = refuse_post_action,
+     .doc = "Refused: it holds up the client's next request."},
     {.name = "server",
      .contexts = WR_CTX_UPSTREAM,
      .min = 1,
