@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every numbered requirement of the upstream mechanism has a functional test that names it.
 
-A test names a requirement (`U5.3`) in a comment on or inside it, in its docstring or in a mark. Numbers that no test of
-tests/func names are findings, but for those that wait for a part that is not built (WAITING, with the reason); one
+A test names a requirement (`U5.3`) in a comment on or inside it, in its docstring or in a mark; the docstring of a file
+speaks for all its tests. Numbers that no test of tests/func names are findings, but for those that wait for a part that is not built (WAITING, with the reason); one
 of these that has a test meanwhile is told, so that the list gets shorter.
 
     tools/requirements.py [--list] [FOLDER]        --list: each number with its tests
@@ -20,7 +20,6 @@ import tokenize
 CHAPTERS = {1: 6, 2: 8, 3: 4, 4: 8, 5: 10, 6: 9, 7: 5, 8: 3, 9: 0, 10: 5, 14: 9}
 WAITING = {
     "U1.6": "names at run time",
-    "U2.7": "balancing methods",
     "U3.4": "TLS to peers",
 }
 NUMBER = re.compile(r"\bU([0-9]{1,2})(?:\.([0-9]{1,2}))?\b(?!\.[0-9])")
@@ -35,9 +34,11 @@ def numbers_in(text):
 
 
 def tests_of(path):
-    """(name, first line, last line) of each test function, its marks included."""
+    """(name, first line, last line) of each test function, its marks included; "*" is the file's docstring."""
     with open(path, encoding="utf-8") as file:
         tree = ast.parse(file.read(), path)
+    if tree.body and isinstance(tree.body[0], ast.Expr) and isinstance(tree.body[0].value, ast.Constant):
+        yield "*", tree.body[0].lineno, tree.body[0].end_lineno
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
             yield node.name, min([node.lineno] + [d.lineno for d in node.decorator_list]), node.end_lineno

@@ -43,10 +43,10 @@ enum wr_var_flags {
     WR_VAR_NOCACHE = 2, /* evaluated anew at each use */
     WR_VAR_LATE = 4,    /* cached only once the request is in LOG (bytes_sent ...) */
     WR_VAR_CHANGEABLE =
-        8,            /* a configuration may define a variable of this name: $args, $limit_rate */
-    WR_VAR_WEAK = 16, /* of wr_vars_define: what is defined already stays */
-    WR_VAR_RECORD = 32, /* wr_vars_records says whether a text uses one of these: what they tell must
-                           be written down while the request goes on */
+        8,              /* a configuration may define a variable of this name: $args, $limit_rate */
+    WR_VAR_WEAK = 16,   /* of wr_vars_define: what is defined already stays */
+    WR_VAR_RECORD = 32, /* wr_vars_records says whether a text uses one of these: what they tell
+                           must be written down while the request goes on */
 };
 
 struct wr_var;

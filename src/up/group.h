@@ -66,7 +66,7 @@ struct wr_members {
     uint32_t keepalive;          /* idle connections kept per thread; 0: none */
     bool keepalive_local;
     uint32_t keepalive_each; /* of them to one peer; 0: any. Then keepalive is of all threads */
-    bool has_ntlm; /* up/ntlm.h */
+    bool has_ntlm;           /* up/ntlm.h */
     uint32_t keepalive_requests;
     uint64_t keepalive_time_ms, keepalive_timeout_ms;
     uint32_t queue_max; /* requests that may wait for a slot; 0: none */

@@ -816,7 +816,7 @@ static void waiting_in_the_queue(void **state)
     queue_row("served when the one before it failed", q_waiter, breaks_off, 200, NULL);
     queue_row("the time is over", q_waiter, after_4s, 502,
               "no live upstreams within the time of the queue while connecting to upstream");
-    queue_row("leaves", q_leaver, after_1s, 0, "so upstream connection is closed too");
+    queue_row("leaves", q_leaver, after_1s, 0, "client prematurely closed connection, client: ");
 }
 
 static void run_queue(void *data)

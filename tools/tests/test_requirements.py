@@ -27,6 +27,11 @@ def test_marks_and_docstrings_count(tmp_path, capsys):
     assert "U2.1: no" not in out and "U2.2: no" not in out
 
 
+def test_a_docstring_of_a_file_counts(tmp_path, capsys):
+    out = run(tmp_path, '"""All of U2.3."""\n\n\ndef test_a():\n    pass\n', capsys)[1]
+    assert "U2.3: no" not in out and "U2.2: no" in out
+
+
 def test_all_named(tmp_path, capsys):
     text = "def test_a():\n" + "".join(f"    # {n}\n" for n in tool.all_numbers()) + "    pass\n"
     status, out = run(tmp_path, text, capsys)
