@@ -3,8 +3,8 @@
 """Every numbered requirement of the upstream mechanism has a functional test that names it.
 
 A test names a requirement (`U5.3`) in a comment on or inside it, in its docstring or in a mark; the docstring of a file
-speaks for all its tests. Numbers that no test of tests/func names are findings, but for those that wait for a part that is not built (WAITING, with the reason); one
-of these that has a test meanwhile is told, so that the list gets shorter.
+speaks for all its tests. Numbers that no test of tests/func names are findings, but for those that wait for a part that
+is not built (WAITING, with the reason); one of these that has a test meanwhile is told, so that the list gets shorter.
 
     tools/requirements.py [--list] [FOLDER]        --list: each number with its tests
 """
