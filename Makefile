@@ -395,7 +395,7 @@ C_FILES := $(sort $(shell find src tests -name '*.[ch]' 2>/dev/null))
 
 .PHONY: check
 check:
-	@+$(MAKE) --no-print-directory --keep-going format-check checksrc layers metrics headers \
+	@+$(MAKE) --no-print-directory --keep-going format-check checksrc layers metrics requirements headers \
 	    tools-test unit sim
 
 .PHONY: format format-check
@@ -408,13 +408,15 @@ format-check:
 	    echo "format: skipped, there is no $(CLANG_FORMAT) here"; \
 	fi
 
-.PHONY: checksrc layers metrics
+.PHONY: checksrc layers metrics requirements
 checksrc:
 	@$(PYTHON) tools/checksrc.py
 layers:
 	@$(PYTHON) tools/layers.py
 metrics:
 	@$(PYTHON) tools/metrics.py
+requirements:
+	@$(PYTHON) tools/requirements.py
 
 # Each header compiles alone, and twice.
 HDR_OKS := $(HDRS:src/%.h=$(B)/headers/%.ok)

@@ -250,6 +250,17 @@ static enum wr_status include_glob(struct parse *p, const struct wr_node *n, str
     return WR_OK;
 }
 
+/* The absolute path of the node's argument; relative ones begin at the folder of the main file. */
+static enum wr_status get_path(const struct parse *p, const struct wr_node *n, struct wr_str *ret)
+{
+    struct wr_str path = n->args[0].text;
+
+    if (path.len > 0 && path.ptr[0] == '/') {
+        return wr_arena_dup(p->t->arena, path, ret);
+    }
+    return wr_arena_printf(p->t->arena, ret, "%.*s%.*s", WR_STR_ARG(p->t->_dir), WR_STR_ARG(path));
+}
+
 /* An include directive; faults of the file are reported and do not end the including file. */
 static enum wr_status include_files(struct parse *p, const struct wr_node *n)
 {
@@ -265,17 +276,30 @@ static enum wr_status include_files(struct parse *p, const struct wr_node *n)
     if (p->depth >= WR_TREE_INCLUDE_DEPTH_MAX) {
         return fail_node(p->t, n, WR_STR("includes are nested too deep"));
     }
-    path = n->args[0].text;
-    if (path.len > 0 && path.ptr[0] == '/') {
-        st = wr_arena_dup(p->t->arena, path, &path);
-    } else {
-        st = wr_arena_printf(p->t->arena, &path, "%.*s%.*s", WR_STR_ARG(p->t->_dir),
-                             WR_STR_ARG(n->args[0].text));
-    }
+    st = get_path(p, n, &path);
     if (st != WR_OK) {
         return st;
     }
     return wr_conf_is_glob(path) ? include_glob(p, n, path) : include_one(p, n, path);
+}
+
+/* upstream { state FILE; }: the file holds the group's server lines; there may be none yet. */
+static bool is_state(const struct parse *p, const struct wr_node *n)
+{
+    return wr_str_eq(n->name, WR_STR("state")) && !n->has_block && n->arg_cnt == 1 &&
+           wr_str_eq(p->cur->name, WR_STR("upstream"));
+}
+
+static enum wr_status include_state(struct parse *p, const struct wr_node *n)
+{
+    struct wr_str path;
+    enum wr_status st;
+
+    if (p->depth >= WR_TREE_INCLUDE_DEPTH_MAX) {
+        return fail_node(p->t, n, WR_STR("includes are nested too deep"));
+    }
+    st = get_path(p, n, &path);
+    return st == WR_OK ? include_glob(p, n, path) : st;
 }
 
 static enum wr_status end_directive(struct parse *p, const struct wr_token *k, bool is_block)
@@ -305,6 +329,9 @@ static enum wr_status end_directive(struct parse *p, const struct wr_token *k, b
     link_node(p->cur, n);
     if (is_block) {
         p->cur = n;
+    } else if (is_state(p, n)) {
+        st = include_state(p, n);
+        return st == WR_ECONFIG ? WR_OK : st;
     }
     return WR_OK;
 }

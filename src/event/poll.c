@@ -61,7 +61,7 @@ enum wr_status wr_io_connect(struct wr_io *io, const struct wr_addr *to,
         io->_handle = 0;
         io->poll = NULL;
         io->fd = -1;
-        return WR_ESYS;
+        return st == WR_ECONFIG ? st : WR_ESYS;
     }
     io->poll->io_cnt++;
     io->is_connecting = st == WR_AGAIN;
@@ -153,6 +153,17 @@ void wr_io_aim(struct wr_io *io, int fd, uint32_t max)
     io->rx_pipe = fd;
     io->rx_max = max;
     io->facts &= (uint16_t)~WR_IO_PIPE_FULL;
+}
+
+enum wr_io_fate wr_io_get_fate(struct wr_io *io, uint64_t since)
+{
+    wr_obj_check(io, WR_IO_MAGIC);
+    /* EPIPE of a send: a reset that came behind the end. */
+    if (io->fd == -1 || ((io->facts & WR_IO_EOF) == 0 && io->err != EPIPE) ||
+        io->poll->ops->get_fate == NULL) {
+        return WR_IO_TAKEN;
+    }
+    return io->poll->ops->get_fate(io->poll, io, since);
 }
 
 enum wr_status wr_io_accept(struct wr_io *io, int *ret_fd, struct wr_addr *ret_peer)

@@ -89,6 +89,13 @@ struct wr_connect_opts {
     uint32_t rcvbuf, sndbuf; /* 0: the system's */
 };
 
+/* What became of bytes that we sent on a connection which the other side has ended. */
+enum wr_io_fate {
+    WR_IO_TAKEN,  /* its system took some, or nobody knows: somebody may have read them */
+    WR_IO_LOST,   /* it ended for good before its system had one of them: nobody can read them */
+    WR_IO_FLYING, /* it may become either: a reset or an acknowledgement is still to come */
+};
+
 struct wr_poll_ops {
     const char *name;
     enum wr_status (*adopt)(struct wr_poll *p, struct wr_io *io, int fd);
@@ -116,6 +123,8 @@ struct wr_poll_ops {
     void (*free)(struct wr_poll *p);
     /* Optional: a duplicate of a listening descriptor; NULL: the system's dup. */
     int (*dup)(struct wr_poll *p, int fd);
+    /* Optional, as wr_io_get_fate; NULL: WR_IO_TAKEN. */
+    enum wr_io_fate (*get_fate)(struct wr_poll *p, struct wr_io *io, uint64_t since);
 };
 
 /* Back ends embed this first. */
@@ -132,7 +141,8 @@ void wr_io_init(struct wr_io *io, enum wr_io_mode mode, struct wr_task *task);
 enum wr_status wr_io_adopt(struct wr_io *io, int fd) WR_MUST_CHECK;
 /*
  * Starts a connection: WR_OK connected at once, WR_AGAIN the facts will tell (CONNECTED or ERR),
- * else WR_ESYS with io->err (refused, unreachable, no descriptors, bind failed: io->err tells).
+ * WR_ESYS with io->err: refused, unreachable; WR_ECONFIG with io->err: our own side failed (no
+ * descriptors, a socket option, bind).
  */
 enum wr_status wr_io_connect(struct wr_io *io, const struct wr_addr *to,
                              const struct wr_connect_opts *opts) WR_MUST_CHECK;
@@ -161,6 +171,12 @@ enum wr_status wr_io_send_file(struct wr_io *io, int file_fd, uint64_t off, size
 /* splice of n bytes that lie in a kernel pipe; as wr_io_send. */
 enum wr_status wr_io_send_pipe(struct wr_io *io, int pipe_fd, size_t n,
                                size_t *ret_n) WR_MUST_CHECK;
+/*
+ * After WR_IO_EOF: the fate of what was sent since tx_total was `since`. One system call. Only a
+ * connection that we made; a reset without an end before it says nothing (TAKEN): the other side
+ * may have read all and acknowledged nothing.
+ */
+enum wr_io_fate wr_io_get_fate(struct wr_io *io, uint64_t since);
 /* WR_AGAIN: queue empty; WR_ELIMIT: EMFILE, ENFILE, ENOBUFS, ENOMEM; WR_ESYS: others (io->err). */
 enum wr_status wr_io_accept(struct wr_io *io, int *ret_fd, struct wr_addr *ret_peer) WR_MUST_CHECK;
 /* No more bytes from us (FIN). */

@@ -648,11 +648,12 @@ static enum wr_status epoll_connect(struct wr_poll *p, struct wr_io *io, const s
 
     if (fd == -1) {
         io->err = errno;
-        return WR_ESYS;
+        return WR_ECONFIG;
     }
     io->fd = fd;
     if (!prepare_socket(fd, to, opts)) {
         io->err = errno;
+        st = WR_ECONFIG;
         goto fail;
     }
     if (connect(fd, &to->u.sa, to->len) == -1) {
@@ -672,7 +673,7 @@ static enum wr_status epoll_connect(struct wr_poll *p, struct wr_io *io, const s
 fail:
     (void)close(fd);
     io->fd = -1;
-    return WR_ESYS;
+    return st == WR_ECONFIG ? st : WR_ESYS;
 }
 
 /* ---- sending -------------------------------------------------------------------------------- */
@@ -850,6 +851,7 @@ static const struct wr_poll_ops epoll_ops = {
     .shutdown = epoll_shutdown,
     .look = epoll_look,
     .unread = epoll_unread,
+    .get_fate = wr_poll_tcp_fate,
     .wait = epoll_wait_op,
     .batch = epoll_batch,
     .free = epoll_free,

@@ -5,7 +5,12 @@
 #ifndef WR_EVENT_POLL_INT_H
 #define WR_EVENT_POLL_INT_H
 
+#include "event/poll.h"
+
 #define WR_IO_MAGIC 0x77696f21u
+
+/* get_fate of a back end that uses the kernel's sockets (poll_fate.c). */
+enum wr_io_fate wr_poll_tcp_fate(struct wr_poll *p, struct wr_io *io, uint64_t since);
 
 /* wr_io._wants */
 enum {

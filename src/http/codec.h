@@ -53,7 +53,10 @@ struct wr_pconn_seed {
     int fd;
     struct wr_tls *tls; /* NULL: no TLS */
     uint32_t served;
+    uint32_t idle_said_ms;
     uint64_t since_ms;
+    uint64_t idle_ms;
+    uint64_t tx_total; /* bytes that were sent on it */
 };
 
 /* First member of a codec's client-role connection object. */
@@ -66,6 +69,7 @@ struct wr_pconn {
     int err;                    /* errno behind CLOSED while connecting */
     const struct wr_dial *dial; /* CONNECTING, until the handshake is over; then NULL */
     uint32_t served;            /* exchanges ended well */
+    uint32_t idle_said_ms;      /* how long the peer said that it keeps it idle; 0: it did not */
     uint64_t since_ms;          /* connected at */
     uint64_t idle_ms;           /* parked at; the stash writes it */
 };

@@ -534,6 +534,22 @@ enum wr_status wr_core_set_rate(struct wr_conf *cf, const struct wr_dir *dir,
     return st;
 }
 
+enum wr_status wr_core_wants_hints(struct wr_req *r, bool *ret)
+{
+    const struct wr_templates *t = &wr_core_loc_of(r)->early_hints;
+    struct wr_str v;
+    bool wants = false;
+
+    for (uint32_t i = 0; i < t->cnt && !wants; i++) {
+        if (wr_template_eval(r, &t->at[i], &v) != WR_OK) {
+            return WR_ENOMEM;
+        }
+        wants = v.len > 0 && !wr_str_eq(v, WR_STR("0"));
+    }
+    *ret = wants;
+    return WR_OK;
+}
+
 enum wr_status wr_core_rate(struct wr_req *r, const struct wr_rate *rate, uint64_t *ret_v)
 {
     struct wr_str s = WR_STR_NULL;
@@ -872,6 +888,9 @@ static const struct wr_dir core_dirs[] = {
      WR_DIR_FIELD(LOC, struct wr_core_loc, limit_rate), .def = "0", .doc = "Bytes a second to the client; 0: no limit."},
     {.name = "limit_rate_after", .contexts = ALL_IF, .min = 1, .max = 1, .set = wr_core_set_rate,
      WR_DIR_FIELD(LOC, struct wr_core_loc, limit_rate_after), .def = "0", .doc = "Bytes that go before limit_rate acts."},
+    {.name = "early_hints", .contexts = ALL, .min = 1, .max = WR_ARGS_ANY, .set = wr_set_templates,
+     WR_DIR_FIELD(LOC, struct wr_core_loc, early_hints),
+     .doc = "Passes 103 (Early Hints) of peers on if one of the texts is neither empty nor 0."},
     LOC_ROW("server_tokens", server_tokens, wr_set_enum, tokens_words, "on", "Show the version in Server and on error pages?"),
     LOC_ROW("etag", etag, wr_set_flag, NULL, "on", "Send ETag for files?"),
     LOC_ROW("if_modified_since", if_modified_since, wr_set_enum, ims_words, "exact", "How If-Modified-Since is compared."),

@@ -203,6 +203,7 @@ struct wr_core_loc {
     struct wr_error_pages error_pages;
     bool recursive_error_pages;
     bool msie_padding, msie_refresh;
+    struct wr_templates early_hints; /* one that is not empty and not "0": pass 103 on */
     uint64_t subrequest_buffer_size;
     /* connection */
     struct wr_keepalive keepalive;
@@ -243,6 +244,8 @@ wr_dir_set_fn wr_core_set_rate;
 wr_dir_set_fn wr_core_set_listen;
 wr_dir_set_fn wr_core_set_server_name;
 enum wr_status wr_core_build_ports(struct wr_conf *cf, struct wr_http *h) WR_MUST_CHECK;
+/* Does the location pass a peer's 103 (Early Hints) on? WR_ENOMEM. */
+enum wr_status wr_core_wants_hints(struct wr_req *r, bool *ret) WR_MUST_CHECK;
 /* Value of a rate for this request; text of variables that is no size counts as 0. WR_ENOMEM. */
 enum wr_status wr_core_rate(struct wr_req *r, const struct wr_rate *rate,
                             uint64_t *ret_v) WR_MUST_CHECK;

@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/fsm.h"
+#include "base/num.h"
 #include "base/obj.h"
 #include "base/slab.h"
 #include "base/strbuf.h"
@@ -27,6 +28,8 @@
 #define H1_INTERIM_MAX      32
 #define H1_HEAD_MAX_DEFAULT (16u * 1024)
 #define H1_IN_HIGH_DEFAULT  ((size_t)64 * 1024)
+#define H1_DOUBT_MS         500 /* most time for what was sent to be taken or refused */
+#define H1_DOUBT_STEP_MS    10
 
 #define B(s) (1u << WR_PCONN_##s)
 
@@ -58,9 +61,12 @@ struct h1_answer {
     struct h1_xchg x; /* first */
     struct wr_msg *head;
     uint32_t interims;
-    bool is_kept;    /* the answer leaves the connection usable */
-    bool is_closing; /* the request asked for Connection: close */
-    int tx_err;      /* errno of a send that failed while an answer might come */
+    bool is_kept;      /* the answer leaves the connection usable */
+    bool is_closing;   /* the request asked for Connection: close */
+    int tx_err;        /* errno of a send that failed while an answer might come */
+    uint64_t tx_since; /* io.tx_total when it began */
+    uint64_t
+        doubt_until_ms; /* not 0: the peer ended, what became of the request is not known yet */
 };
 
 struct h1_client {
@@ -253,6 +259,25 @@ static void end_rx(struct h1_client *c)
     wr_task_wake_opt(a->x.s.user);
 }
 
+/* `Keep-Alive: timeout=5, max=100`: the time in ms, at least 1. */
+static void note_idle_said(struct wr_pconn *pc, const struct wr_msg *m)
+{
+    static const struct wr_str name = WR_STR_INIT("timeout=");
+    const struct wr_hdr *h = wr_hdrs_get(&m->hdrs, WR_HDR_KEEP_ALIVE);
+    struct wr_str list = h ? h->value : WR_STR_NULL, word;
+    uint64_t s;
+
+    while (wr_str_split(&list, ',', &word)) {
+        word = wr_str_trim(word);
+        if (wr_str_has_iprefix(word, name) &&
+            wr_num_parse_u64(wr_str_sub(word, name.len, word.len), UINT32_MAX / 1000 - 1, &s) ==
+                WR_OK) {
+            pc->idle_said_ms = s == 0 ? 1 : (uint32_t)s * 1000;
+            return;
+        }
+    }
+}
+
 /* The final head is whole. False: the exchange failed. */
 static bool take_final_head(struct h1_client *c)
 {
@@ -270,6 +295,7 @@ static bool take_final_head(struct h1_client *c)
     }
     a->x.is_switch = m->status == 101 || is_connect;
     a->is_kept = (m->flags & WR_MSG_KEEP_ALIVE) != 0 && m->framing != WR_FRAMING_CLOSE;
+    note_idle_said(&c->pc, m);
     s->version = (uint8_t)m->version;
     s->head_in = a->head;
     s->head_us = h1_now_us();
@@ -288,6 +314,24 @@ static bool take_final_head(struct h1_client *c)
         return false;
     }
     a->x.rx.is_wanted = true;
+    return true;
+}
+
+/* For the user; at most H1_INTERIM_MAX of an answer. */
+static bool keep_interim(struct h1_answer *a)
+{
+    struct wr_stream *s = &a->x.s;
+    struct wr_interim *i = wr_arena_alloc(s->arena, sizeof(*i)), **tail = &s->interim_in;
+
+    if (!i) {
+        return false;
+    }
+    *i = (struct wr_interim){.head = wr_take(&a->head)};
+    while (*tail) {
+        tail = &(*tail)->next;
+    }
+    *tail = i;
+    wr_task_wake_opt(s->user);
     return true;
 }
 
@@ -324,7 +368,7 @@ static bool parse_answer(struct h1_client *c)
         fail_client(c, WR_REASON_BAD_HEAD, 0);
         return false;
     }
-    if (!prepare_head(a)) {
+    if ((s->want_hints && status == 103 && !keep_interim(a)) || !prepare_head(a)) {
         fail_client(c, WR_REASON_NOMEM, 0);
         return false;
     }
@@ -345,6 +389,51 @@ static void note_tls_error(struct h1_client *c)
     }
 }
 
+/*
+ * The peer ended a reused connection without an answer to a request that must not be sent twice.
+ * Whether anybody may have read it is asked here and, while the peer's system has neither
+ * acknowledged nor refused it, again for a while (U2.6). False: not known yet.
+ */
+static bool learn_fate(struct h1_client *c)
+{
+    struct h1_answer *a = c->ans;
+    struct wr_stream *s = &a->x.s;
+    uint64_t now = wr_now_ms();
+
+    if (!s->is_reused || s->got_bytes || wr_method_is_idempotent(s->head_out->method) ||
+        c->pc.conn->link != &c->pc.conn->sock_link) {
+        return true;
+    }
+    switch (wr_io_get_fate(&c->pc.conn->io, a->tx_since)) {
+    case WR_IO_TAKEN:
+        return true;
+    case WR_IO_LOST:
+        s->is_unseen = true;
+        return true;
+    case WR_IO_FLYING:
+        break;
+    }
+    if (a->doubt_until_ms == 0) {
+        a->doubt_until_ms = now + H1_DOUBT_MS;
+    }
+    return now >= a->doubt_until_ms;
+}
+
+/* Closed or reset before an answer. True: later, its request's fate is not known yet. */
+static bool is_end_put_off(struct h1_client *c, int err)
+{
+    struct h1_answer *a = c->ans;
+
+    if (!learn_fate(c)) {
+        return true;
+    }
+    /* A send that failed is the reason, if one did. */
+    err = a->tx_err != 0 ? a->tx_err : err;
+    a->x.s.is_send_error = a->tx_err != 0;
+    fail_client(c, err != 0 ? WR_REASON_RESET : WR_REASON_CLOSED, err);
+    return false;
+}
+
 /* Nothing more comes, and all that came was used. False: the exchange is gone. */
 static bool see_end(struct h1_client *c, enum wr_status st)
 {
@@ -361,10 +450,7 @@ static bool see_end(struct h1_client *c, enum wr_status st)
         note_tls_error(c);
     }
     if (s->rx == WR_HALF_WAIT) {
-        /* A send that failed is the reason, if one did. */
-        err = a->tx_err != 0 ? a->tx_err : err;
-        fail_client(c, err != 0 ? WR_REASON_RESET : WR_REASON_CLOSED, err);
-        return false;
+        return is_end_put_off(c, err);
     }
     if (s->rx == WR_HALF_BODY) {
         if (a->x.rx.framing != WR_FRAMING_CLOSE || st != WR_EOF) {
@@ -664,7 +750,17 @@ static void step_busy(struct h1_client *c)
         fail_client(c, WR_REASON_CLOSED, c->pc.conn->io.err);
         return;
     }
+    if (c->ans->doubt_until_ms != 0) {
+        if (is_end_put_off(c, 0)) {
+            arm(c, wr_now_ms() + H1_DOUBT_STEP_MS);
+        }
+        return;
+    }
     if (!x->s.is_started || !pump_in(c, &wants_in) || !pump_out(c)) {
+        return;
+    }
+    if (c->ans->doubt_until_ms != 0) {
+        arm(c, wr_now_ms() + H1_DOUBT_STEP_MS);
         return;
     }
     if (!check_deadlines(c, wants_in) || !check_late_request(c)) {
@@ -884,6 +980,7 @@ static enum wr_status open_stream(struct wr_pconn *pc, struct wr_arena *arena, s
     }
     h1_xchg_init(&a->x, &client_ops, pc->conn);
     a->x.is_open = true;
+    a->tx_since = pc->conn->io.tx_total;
     a->x.s.codec = c;
     a->x.s.arena = arena;
     a->x.s.user = user;
@@ -916,7 +1013,11 @@ static enum wr_status detach_client(struct wr_pconn *pc, struct wr_pconn_seed *r
 {
     struct h1_client *c = client_of(pc);
 
-    struct wr_pconn_seed seed = {.served = pc->served, .since_ms = pc->since_ms};
+    struct wr_pconn_seed seed = {.served = pc->served,
+                                 .idle_said_ms = pc->idle_said_ms,
+                                 .since_ms = pc->since_ms,
+                                 .idle_ms = pc->idle_ms,
+                                 .tx_total = pc->conn->io.tx_total};
 
     if (pc->state != WR_PCONN_READY || is_stale(c) || c->rest.len > 0 || c->is_eof ||
         c->is_broken || wr_pconn_take_tls(pc, &seed) != WR_OK) {
@@ -953,7 +1054,10 @@ static enum wr_status adopt_client(const struct wr_codec *codec, const struct wr
     }
     init_client(c, codec, conn, user);
     conn->since_ms = seed->since_ms;
+    conn->io.tx_total = seed->tx_total;
     c->pc.served = seed->served;
+    c->pc.idle_said_ms = seed->idle_said_ms;
+    c->pc.idle_ms = seed->idle_ms;
     c->pc.since_ms = seed->since_ms;
     set_state(c, WR_PCONN_READY);
     *ret = &c->pc;

@@ -131,6 +131,7 @@ static void write_context(const struct wr_log *log, struct wr_strbuf *b)
     referer = wr_hdrs_get(&r->head->hdrs, WR_HDR_REFERER);
     add_field(b, "host", host ? host->value : WR_STR_NULL);
     add_field(b, "referrer", referer ? referer->value : WR_STR_NULL);
+    add_field(b, "why", r->up_why);
 }
 
 /* ---- what handlers and contents ask for --------------------------------------------------------

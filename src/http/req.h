@@ -144,8 +144,9 @@ struct wr_req {
     void *up_log; /* up/vars.c: what $upstream_* tell; survives redirects */
     /* error log: upstream: "http://" "1.2.3.4:80" "/x"; up_url empty: none */
     struct wr_str up_scheme, up_url, up_uri;
-    uint64_t limit_rate; /* bytes/s to the client; 0: that of the location */
-    bool is_limit_set;   /* limit_rate holds, 0 too */
+    struct wr_str up_why; /* error log: why: "..." at the end of the line; empty: none */
+    uint64_t limit_rate;  /* bytes/s to the client; 0: that of the location */
+    bool is_limit_set;    /* limit_rate holds, 0 too */
     uint64_t limit_rate_after;
     uint64_t start_wall_ms;
     uint64_t id;         /* number in the process */

@@ -79,6 +79,12 @@ struct wr_stream_ops {
     enum wr_status (*tunnel)(struct wr_stream *s);
 };
 
+/* Client role: interim responses (103) in the order they came; in the stream's arena. */
+struct wr_interim {
+    struct wr_msg *head;
+    struct wr_interim *next;
+};
+
 struct wr_stream {
     uint32_t magic;
     uint8_t rx, tx;  /* enum wr_stream_half; written by the codec only */
@@ -89,8 +95,13 @@ struct wr_stream {
     bool want_close; /* server role, set by the user before start: last response of this connection
                       */
     bool is_reused;  /* client role: the connection had served before */
-    bool got_bytes;  /* client role: at least one byte of an answer came on this exchange */
+    bool is_send_error; /* client role: `err` is of a send */
+    bool got_bytes;     /* client role: at least one byte of an answer came on this exchange */
+    bool is_unseen; /* client role, CLOSED on a reused connection: the other side's system had ended
+                       it for good and took no byte of this exchange, so nobody can have acted on it
+                     */
     bool is_tunnel;
+    bool want_hints; /* client role, set by the user before start: keep 103 in interim_in */
     /* server role: of the default server until the user says what its location wants */
     bool reset_timedout; /* reset_timedout_connection */
     uint8_t lingering;   /* lingering_close: 0 off, 1 on, 2 always */
@@ -112,9 +123,10 @@ struct wr_stream {
     struct wr_conn *conn; /* for addresses and logs; NULL once the codec left */
     struct wr_arena
         *arena; /* heads live here; server role: the stream's own, the request uses it too */
-    struct wr_task *user;    /* NULL once the user left */
-    struct wr_msg *head_in;  /* NULL until it is whole (or bad != 0) */
-    struct wr_msg *head_out; /* the user's, stays valid until tx is DONE or RESET */
+    struct wr_task *user;          /* NULL once the user left */
+    struct wr_msg *head_in;        /* NULL until it is whole (or bad != 0) */
+    struct wr_msg *head_out;       /* the user's, stays valid until tx is DONE or RESET */
+    struct wr_interim *interim_in; /* the user takes them at his wake; NULL: none */
     struct wr_pipe *in, *out;
     struct wr_hdrs *trailers_in, *trailers_out;
     size_t in_high; /* client role: high mark of `in` */

@@ -49,6 +49,7 @@ struct wr_vars {
     struct wr_map by_name; /* -> entry_of index + 1, as a pointer-sized number */
     struct var_entry *at;
     uint32_t cnt, cap;
+    bool has_record; /* an entry's row has WR_VAR_RECORD */
 };
 
 struct values {
@@ -158,6 +159,11 @@ struct wr_vars *wr_vars_new(struct wr_arena *a)
     return wr_arena_on_fini(a, end_vars, v) == WR_OK ? v : NULL;
 }
 
+bool wr_vars_records(const struct wr_vars *v)
+{
+    return v->has_record;
+}
+
 uint32_t wr_vars_count(const struct wr_vars *v)
 {
     return v->cnt;
@@ -224,6 +230,7 @@ static enum wr_status number_of(struct wr_vars *v, struct wr_str name, uint32_t 
         }
     }
     e.is_defined = e.row != NULL;
+    v->has_record = v->has_record || (e.row && (e.row->flags & WR_VAR_RECORD) != 0);
     v->at[v->cnt] = e;
     *ret_no = v->cnt++;
     (void)wr_map_put(&v->by_name, e.name, (void *)(uintptr_t)v->cnt); /* is new */

@@ -43,8 +43,10 @@ enum wr_var_flags {
     WR_VAR_NOCACHE = 2, /* evaluated anew at each use */
     WR_VAR_LATE = 4,    /* cached only once the request is in LOG (bytes_sent ...) */
     WR_VAR_CHANGEABLE =
-        8,            /* a configuration may define a variable of this name: $args, $limit_rate */
-    WR_VAR_WEAK = 16, /* of wr_vars_define: what is defined already stays */
+        8,              /* a configuration may define a variable of this name: $args, $limit_rate */
+    WR_VAR_WEAK = 16,   /* of wr_vars_define: what is defined already stays */
+    WR_VAR_RECORD = 32, /* wr_vars_records says whether a text uses one of these: what they tell
+                           must be written down while the request goes on */
 };
 
 struct wr_var;
@@ -94,6 +96,8 @@ enum wr_status wr_vars_use(struct wr_vars *v, struct wr_str name, const struct w
 /* Reports `unknown "x" variable` for each that nothing defined. WR_ECONFIG: there was one. */
 enum wr_status wr_vars_check(const struct wr_vars *v, struct wr_diags *d) WR_MUST_CHECK;
 uint32_t wr_vars_count(const struct wr_vars *v);
+/* Does a text use a variable of a row with WR_VAR_RECORD? */
+bool wr_vars_records(const struct wr_vars *v);
 
 /* Value by number; absent ones give an empty string and *ret_set false. WR_ENOMEM. */
 enum wr_status wr_var_value(struct wr_req *r, uint32_t no, struct wr_str *ret,

@@ -142,7 +142,7 @@ enum wr_status wr_conn_dial(const struct wr_addr *to, const struct wr_connect_op
             return WR_ENOMEM;
         }
         *ret_errno = err;
-        return WR_ESYS;
+        return st == WR_ECONFIG ? st : WR_ESYS;
     }
     *ret = c;
     return st;

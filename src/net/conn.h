@@ -68,7 +68,8 @@ struct wr_conn_owner {
 
 /*
  * Starts a connection to a peer. WR_OK or WR_AGAIN: *ret is set (look at wr_conn_is_connected when
- * the task runs). WR_ESYS: *ret_errno says why, nothing was made. WR_ENOMEM.
+ * the task runs). WR_ESYS: *ret_errno says why, nothing was made; WR_ECONFIG: likewise, and it was
+ * our own side (socket, its options, bind). WR_ENOMEM.
  */
 enum wr_status wr_conn_dial(const struct wr_addr *to, const struct wr_connect_opts *opts,
                             const struct wr_conn_owner *owner, struct wr_conn **ret,

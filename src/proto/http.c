@@ -8,7 +8,6 @@
 
 #include "base/chars.h"
 #include "base/codec.h"
-#include "base/hash.h"
 #include "base/strbuf.h"
 #include "http/core_conf.h"
 #include "http/h1_conn.h"
@@ -142,39 +141,13 @@ static enum wr_status find_target(struct wr_req *r, const struct proxy_pass *p,
     return target_uri(r, p, &px->uri);
 }
 
-static enum wr_status set_bind(struct wr_up *u)
+/* The peer's identity is part of the connection's (U10.4). */
+static enum wr_status set_tls(struct wr_req *r, const struct wr_proxy_loc *lc,
+                              const struct proxy_ctx *px, struct wr_up_start *start)
 {
-    const struct wr_up_conf *c = &((const struct wr_proxy_loc *)u->start.proto_conf)->up;
-    struct wr_str text;
-
-    if (c->bind.addr == NULL) {
-        return WR_OK;
-    }
-    if (wr_template_eval(u->req, c->bind.addr, &text) != WR_OK) {
-        return WR_ENOMEM;
-    }
-    if (text.len == 0) {
-        return WR_OK;
-    }
-    if (wr_addr_parse_ip(text, 0, &u->bind) != WR_OK) {
-        wr_log(&u->req->log, WR_LOG_ERROR, "invalid local address \"%.*s\"", WR_STR_ARG(text));
-        return WR_OK;
-    }
-    u->opts.bind = &u->bind;
-    u->opts.is_transparent = c->bind.is_transparent;
-    u->start.identity = wr_hash_sip(text.ptr, text.len);
-    return WR_OK;
-}
-
-/* Behind set_bind, whose identity goes into this one. */
-static enum wr_status set_tls(struct wr_up *u)
-{
-    const struct wr_proxy_loc *lc = u->start.proto_conf;
-    const struct proxy_ctx *px = u->ctx;
-
-    return px->scheme->is_tls ? wr_up_tls_start(u->req, &lc->tls, lc->made_tls, px->host,
-                                                &u->start.identity, &u->start.tls)
-                              : WR_OK;
+    return px->scheme->is_tls
+               ? wr_up_tls_start(r, &lc->tls, lc->made_tls, px->host, &start->identity, &start->tls)
+               : WR_OK;
 }
 
 enum wr_status wr_proxy_start(struct wr_req *r, void *conf, struct wr_content **ret)
@@ -209,17 +182,16 @@ enum wr_status wr_proxy_start(struct wr_req *r, void *conf, struct wr_content **
     start.uri = px->uri;
     start.gather_body = px->has_body || !lc->up.pass_request_body ||
                         (lc->http_version == 10 && r->head->framing == WR_FRAMING_CHUNKED);
-    st = wr_up_new(r, &start, &u);
+    st = set_tls(r, lc, px, &start);
+    if (st == WR_OK) {
+        st = wr_up_new(r, &start, &u);
+    }
     if (st != WR_OK) {
         return st;
     }
     u->ctx = px;
-    st = set_bind(u);
-    if (st == WR_OK) {
-        st = set_tls(u);
-    }
     *ret = &u->content;
-    return st;
+    return WR_OK;
 }
 
 /* --- the request --- */
@@ -409,7 +381,8 @@ static enum wr_status create_request(struct wr_up *u, struct wr_stream *s)
 const struct wr_proto wr_proxy_proto = {.name = "http",
                                         .codec = &wr_h1_codec,
                                         .create_request = create_request,
-                                        .rewrite_redirect = wr_proxy_rewrite_redirect};
+                                        .rewrite_redirect = wr_proxy_rewrite_redirect,
+                                        .rewrite_cookie = wr_proxy_rewrite_cookie};
 
 /* --- variables --- */
 

@@ -242,16 +242,14 @@ static enum wr_status merged(struct wr_conf *cf, struct wr_scope *s, enum wr_con
         (s->ctx == WR_CTX_IF_LOCATION || s->ctx == WR_CTX_LIMIT_EXCEPT)) {
         lc->pass = pl->pass;
     }
-    if (pl != NULL && !wr_conf_is_set(&wr_proxy_conf, kind, cf->registry, lc,
-                                      offsetof(struct wr_proxy_loc, redirects))) {
-        lc->redirect_off = pl->redirect_off;
-        lc->redirect_default = pl->redirect_default;
-    }
-    if (lc->redirects.cnt == 0 && !lc->redirect_off) {
-        lc->redirect_default = true;
+    if (lc->redirects.cnt == 0 && !lc->redirects.is_off &&
+        wr_proxy_redirect_default(cf, lc) != WR_OK) {
+        return WR_ENOMEM;
     }
     given.buffer_size = wr_conf_is_given(&wr_proxy_conf, kind, cf->registry, lc,
                                          offsetof(struct wr_proxy_loc, up.buffer_size));
+    given.busy_buffers = wr_conf_is_given(&wr_proxy_conf, kind, cf->registry, lc,
+                                          offsetof(struct wr_proxy_loc, up.busy_buffers_size));
     given.temp_write_size =
         wr_conf_is_given(&wr_proxy_conf, kind, cf->registry, lc,
                          offsetof(struct wr_proxy_loc, up.temp_file_write_size));
@@ -272,36 +270,47 @@ static enum wr_status merged(struct wr_conf *cf, struct wr_scope *s, enum wr_con
     return make_fields(cf, lc);
 }
 
-#define PROXY_HTTP(nm, lo, hi) .name = nm, .contexts = WR_CTX_HTTP_ALL, .min = lo, .max = hi
+#define PROXY_ROW(nm, lo, hi, how, field, setter, dflt, text)                                      \
+    {                                                                                              \
+        .name = nm, .contexts = WR_CTX_HTTP_ALL, .min = lo, .max = hi, .flags = how,               \
+        WR_DIR_FIELD(LOC, struct wr_proxy_loc, field), .set = setter, .def = dflt, .doc = text     \
+    }
 
 static const struct wr_dir proxy_dirs[] = {
     {.name = "proxy_pass",
      .contexts = WR_CTX_LOCATION | WR_CTX_IF_LOCATION | WR_CTX_LIMIT_EXCEPT,
      .min = 1,
      .max = 1,
-     .flags = WR_DIR_REPEAT,/* a second one is found by wr_core_set_content, which knows other
-     *_pass too */
+     .flags = WR_DIR_REPEAT, /* wr_core_set_content finds a second one, of any *_pass */
      WR_DIR_CONF(LOC),
      .set = set_pass,
      .doc = "Passes requests to a group or an address: http[s]://NAME[:PORT][/uri]."},
     WR_UP_DIRS("proxy", struct wr_proxy_loc, up),
     WR_UP_TLS_DIRS("proxy", struct wr_proxy_loc, tls),
-    {PROXY_HTTP("proxy_set_header",    2,     2),               .flags = WR_DIR_REPEAT,
-     WR_DIR_FIELD(LOC,struct wr_proxy_loc,set_headers), .set = wr_set_kv,
-     .doc = "A field of requests to peers; an empty value removes it."},
-    {PROXY_HTTP("proxy_http_version",                                                                      1,                                                       1),                                                             WR_DIR_FIELD(LOC,                                                                                                                                              struct wr_proxy_loc,http_version),
-     .set = set_version, .def = "1.1", .doc = "HTTP version of requests to peers: 1.0 or 1.1."},
-    {PROXY_HTTP("proxy_method",                                                               1,                                                   1),                                                                                                            WR_DIR_FIELD(LOC,                                                                                                                                                                                 struct wr_proxy_loc,method),
-     .set = wr_set_template, .doc = "Method of requests to peers in place of the client's."},
-    {PROXY_HTTP("proxy_set_body",                                                                                1,               1),WR_DIR_FIELD(LOC,struct wr_proxy_loc,set_body),
-     .set = wr_set_template, .doc = "Body of requests to peers in place of the client's."},
-    {PROXY_HTTP("proxy_redirect",  1,2),                                                                                   .flags = WR_DIR_REPEAT,
-     WR_DIR_FIELD(LOC,struct wr_proxy_loc,redirects), .set = wr_proxy_set_redirect,
-     .doc = "Rewrites the beginning of Location and Refresh: default, off, or FROM TO."},
-    {PROXY_HTTP("proxy_headers_hash_max_size",                                                        1,                                                       1),                                                                                                         .kind = WR_KIND_NONE,                                                                                  .flags = WR_DIR_IGNORED,
-     .set = wr_set_ignore,                                                                                                                                          .doc = "Accepted; tables grow as needed."},
-    {PROXY_HTTP("proxy_headers_hash_bucket_size", 1,  1), .kind = WR_KIND_NONE,
-     .flags = WR_DIR_IGNORED,.set = wr_set_ignore,.doc = "Accepted; tables grow as needed."},
+ /* clang-format off */
+    PROXY_ROW("proxy_set_header", 2, 2, WR_DIR_REPEAT, set_headers, wr_set_kv, NULL,
+              "A field of requests to peers; an empty value removes it."),
+    PROXY_ROW("proxy_http_version", 1, 1, 0, http_version, set_version, "1.1",
+              "HTTP version of requests to peers: 1.0 or 1.1."),
+    PROXY_ROW("proxy_method", 1, 1, 0, method, wr_set_template, NULL,
+              "Method of requests to peers in place of the client's."),
+    PROXY_ROW("proxy_set_body", 1, 1, 0, set_body, wr_set_template, NULL,
+              "Body of requests to peers in place of the client's."),
+    PROXY_ROW("proxy_redirect", 1, 2, WR_DIR_REPEAT, redirects, wr_proxy_set_redirect, NULL,
+              "Rewrites Location and Refresh: default, off, or FROM TO; ~ and ~* are regular expressions."),
+    PROXY_ROW("proxy_cookie_domain", 1, 2, WR_DIR_REPEAT, cookie_domains, wr_proxy_set_cookie_domain,
+              NULL, "Rewrites Domain of Set-Cookie: off, or DOMAIN REPLACEMENT; ~ is a regular expression."),
+    PROXY_ROW("proxy_cookie_path", 1, 2, WR_DIR_REPEAT, cookie_paths, wr_proxy_set_cookie_path, NULL,
+              "Rewrites Path of Set-Cookie: off, or PATH REPLACEMENT; ~ and ~* are regular expressions."),
+    PROXY_ROW("proxy_cookie_flags", 1, 4, WR_DIR_REPEAT, cookie_flags, wr_proxy_set_cookie_flags, NULL,
+              "Sets or removes Secure, HttpOnly and SameSite of Set-Cookie: off, or COOKIE FLAG ..."),
+    PROXY_ROW("proxy_pass_trailers", 1, 1, 0, up.pass_trailers, wr_set_flag, "off",
+              "Passes trailers of a chunked response to a client that speaks HTTP/1.1."),
+    PROXY_ROW("proxy_headers_hash_max_size", 1, 1, 0, hash_max, wr_set_num, "512",
+              "Checked; has no effect: tables grow as needed."),
+    PROXY_ROW("proxy_headers_hash_bucket_size", 1, 1, 0, hash_bucket, wr_set_num, "64",
+              "Checked; has no effect: tables grow as needed."),
+  /* clang-format on */
     WR_DIR_END
 };
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * http_int.h: what http.c (requests), http_conf.c (directives) and redirect.c of proxy_pass share.
- * Configuration structs are immutable after the merge; a context belongs to its request.
+ * http_int.h: what http.c (requests), http_conf.c (directives) and redirect.c and cookie.c of
+ * proxy_pass share. Configuration structs are immutable after the merge; a context belongs to its
+ * request.
  */
 #ifndef WR_PROTO_HTTP_INT_H
 #define WR_PROTO_HTTP_INT_H
@@ -12,6 +13,7 @@
 #include "base/map.h"
 #include "conf/types.h"
 #include "http/module.h"
+#include "proto/rewrite.h"
 #include "up/tls.h"
 #include "up/up.h"
 
@@ -23,14 +25,19 @@ struct proxy_field {
     bool is_never; /* constant empty: the field is not sent */
 };
 
-struct proxy_redirect {
-    struct wr_template from; /* prefix */
-    struct wr_template to;
+/* A proxy_cookie_flags line: the cookies it is about, and what they get. */
+struct proxy_cookie_flags {
+    struct wr_regex *re;     /* NULL: `name` */
+    struct wr_template name; /* without regard to case */
+    uint32_t fixed;          /* flags without variables, cookie.c */
+    uint32_t flag_cnt;
+    struct wr_template flags[3];
 };
 
-struct proxy_redirects {
-    struct proxy_redirect *at;
+struct proxy_cookie_rules {
+    struct proxy_cookie_flags *at;
     uint32_t cnt, _cap;
+    bool is_off;
 };
 
 /* What the beginning of a URL says. */
@@ -61,11 +68,11 @@ struct wr_proxy_loc {
     struct wr_up_tls_conf tls;
     struct wr_kvs set_headers;
     struct wr_template *method, *set_body;
-    uint32_t http_version; /* 10, 11 */
-    struct proxy_redirects redirects;
-    bool redirect_off;     /* proxy_redirect off; */
-    bool redirect_default; /* `default` was given, or nothing */
-    uint64_t hash_size;    /* proxy_headers_hash_*: accepted */
+    uint32_t http_version;        /* 10, 11 */
+    struct proxy_rules redirects; /* with `default` where nothing was said */
+    struct proxy_rules cookie_domains, cookie_paths;
+    struct proxy_cookie_rules cookie_flags;
+    uint64_t hash_max, hash_bucket; /* proxy_headers_hash_*: checked, no effect */
     /* derived */
     struct proxy_field *fields;
     uint32_t field_cnt;
@@ -101,6 +108,11 @@ const struct proxy_scheme *wr_proxy_scheme_of(struct wr_str url);
 enum wr_status wr_proxy_start(struct wr_req *r, void *conf, struct wr_content **ret) WR_MUST_CHECK;
 enum wr_status wr_proxy_rewrite_redirect(struct wr_up *u, struct wr_str value,
                                          struct wr_str *ret) WR_MUST_CHECK;
-wr_dir_set_fn wr_proxy_set_redirect;
+enum wr_status wr_proxy_rewrite_cookie(struct wr_up *u, struct wr_str value,
+                                       struct wr_str *ret) WR_MUST_CHECK;
+/* The rule `default` behind those that are there. */
+enum wr_status wr_proxy_redirect_default(struct wr_conf *cf, struct wr_proxy_loc *lc) WR_MUST_CHECK;
+wr_dir_set_fn wr_proxy_set_redirect, wr_proxy_set_cookie_domain, wr_proxy_set_cookie_path,
+    wr_proxy_set_cookie_flags;
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * redirect.c: proxy_redirect: the beginning of a peer's Location is replaced by what the client can
- * use (U5.7). `default` maps the URL of proxy_pass to the prefix of the location. Rules are tried
- * in order, the first that fits wins.
+ * redirect.c: proxy_redirect: a peer's Location, and the URL of its Refresh, become what the client
+ * can use (U5.7). `default` maps the URL of proxy_pass to the prefix of the location. Rules are
+ * tried in order, the first that fits wins.
  */
 #include "conf/scope.h"
 #include "http/core_conf.h"
@@ -12,33 +12,24 @@ enum wr_status wr_proxy_set_redirect(struct wr_conf *cf, const struct wr_dir *di
                                      const struct wr_node *node, void *conf)
 {
     struct wr_proxy_loc *lc = conf;
-    struct wr_str a = wr_node_arg(node, 0);
-    struct proxy_redirect *d;
 
     (void)dir; /* the field is known */
-    if (node->arg_cnt == 1) {
-        if (wr_str_eq(a, WR_STR("off"))) {
-            lc->redirect_off = true;
-            return WR_OK;
-        }
-        if (wr_str_eq(a, WR_STR("default"))) {
-            lc->redirect_default = true;
-            return WR_OK;
-        }
-        return wr_arg_invalid(cf, node, 0);
+    if (node->arg_cnt == 1 && wr_str_eq(wr_node_arg(node, 0), WR_STR("default"))) {
+        return wr_proxy_rules_check(cf, node, &lc->redirects, false) == WR_OK
+                   ? wr_proxy_redirect_default(cf, lc)
+                   : WR_ECONFIG;
     }
-    if (a.len != 0 && a.ptr[0] == '~') {
-        return wr_conf_err(cf, node,
-                           "regular expressions in \"proxy_redirect\" are not supported yet");
-    }
-    d = wr_array_push(cf->arena, &lc->redirects);
+    return wr_proxy_rule_add(cf, node, &lc->redirects, PROXY_RULE_STAR);
+}
+
+enum wr_status wr_proxy_redirect_default(struct wr_conf *cf, struct wr_proxy_loc *lc)
+{
+    struct proxy_rule *d = wr_array_push(cf->arena, &lc->redirects);
+
     if (d == NULL) {
         return wr_conf_nomem(cf);
     }
-    if (wr_arg_template(cf, node, 0, a, &d->from) != WR_OK ||
-        wr_arg_template(cf, node, 1, wr_node_arg(node, 1), &d->to) != WR_OK) {
-        return WR_ECONFIG;
-    }
+    *d = (struct proxy_rule){.is_default = true};
     return WR_OK;
 }
 
@@ -73,24 +64,17 @@ static enum wr_status try_default(struct wr_up *u, const struct proxy_ctx *px, s
 
 enum wr_status wr_proxy_rewrite_redirect(struct wr_up *u, struct wr_str value, struct wr_str *ret)
 {
-    const struct wr_proxy_loc *lc = wr_req_conf(u->req, &wr_proxy_conf, WR_KIND_LOC);
-    const struct proxy_ctx *px = u->ctx;
-    struct wr_str from, to;
-    enum wr_status st;
+    const struct wr_proxy_loc *lc = u->start.proto_conf;
+    const struct proxy_rule *rule = lc->redirects.at;
     uint32_t i;
+    enum wr_status st;
 
-    if (lc->redirect_off) {
-        return WR_EOF;
-    }
-    for (i = 0; i < lc->redirects.cnt; i++) {
-        st = wr_template_eval(u->req, &lc->redirects.at[i].from, &from);
-        if (st != WR_OK) {
+    for (i = 0; i < lc->redirects.cnt; i++, rule++) {
+        st = rule->is_default ? try_default(u, u->ctx, value, ret)
+                              : wr_proxy_rule_prefix(u->req, rule, value, ret);
+        if (st != WR_EOF) {
             return st;
         }
-        if (wr_str_has_prefix(value, from)) {
-            st = wr_template_eval(u->req, &lc->redirects.at[i].to, &to);
-            return st != WR_OK ? st : replace(u, value, from, to, ret);
-        }
     }
-    return lc->redirect_default ? try_default(u, px, value, ret) : WR_EOF;
+    return WR_EOF;
 }

@@ -17,6 +17,7 @@
 #include "event/timer.h"
 #include "http/core_conf.h"
 #include "up/idle.h"
+#include "up/ntlm.h"
 #include "up/send.h"
 #include "up/up.h"
 
@@ -62,6 +63,7 @@ static const char *const cause_texts[] = {
     [WR_CAUSE_CANCELED] = "client gone",
     [WR_CAUSE_OURS] = "trouble of our own",
     [WR_CAUSE_CLIENT_BODY] = "bad body of the client",
+    [WR_CAUSE_DENIED] = "not allowed",
 };
 
 static void set_state(struct wr_up *u, enum wr_attempt_state to)
@@ -82,12 +84,17 @@ static void go_active(struct wr_up *u)
 {
     struct wr_attempt *a = &u->attempt;
     const struct wr_up_conf *c = u->start.conf;
+    bool hints = false;
     enum wr_status st;
 
     u->try->connect_ms = (uint32_t)(wr_now_ms() - a->began_ms);
     wr_log_debug(&u->req->log, "req %llu: %s after %u ms", (unsigned long long)u->req->id,
                  a->is_reused ? "an idle connection is used" : "connected",
                  (unsigned)u->try->connect_ms);
+    if (wr_core_wants_hints(u->req, &hints) != WR_OK) {
+        wr_attempt_end(u, WR_CAUSE_OURS, 0);
+        return;
+    }
     st = a->pc->codec->open(a->pc, u->req->arena, &u->req->task, &a->stream);
     if (st != WR_OK) {
         wr_attempt_end(u, WR_CAUSE_OURS, 0);
@@ -96,9 +103,11 @@ static void go_active(struct wr_up *u)
     a->stream->rx_timeout_ms = c->read_timeout_ms;
     a->stream->tx_timeout_ms = c->send_timeout_ms;
     a->stream->no_sendfile = !wr_core_loc_of(u->req)->sendfile;
+    a->stream->want_hints = hints;
     a->stream->head_max = (uint32_t)c->buffer_size;
-    a->stream->in_high =
-        c->buffering ? (size_t)c->buffers.num * c->buffers.size : (size_t)c->buffer_size;
+    a->stream->in_high = c->buffering != WR_UP_BUFFERING_OFF
+                             ? (size_t)c->buffers.num * c->buffers.size
+                             : (size_t)c->buffer_size;
     set_state(u, WR_ATTEMPT_ACTIVE);
     wr_up_send_start(u);
 }
@@ -129,26 +138,55 @@ static enum wr_status dial(struct wr_up *u, int *ret_errno)
     return codec->dial(codec, &u->dial, &u->req->task, &u->attempt.pc, ret_errno);
 }
 
+/* *_allow_upstream: no value is empty or "0". */
+static enum wr_status ask_allowed(struct wr_up *u, bool *ret_allowed)
+{
+    const struct wr_templates *t = &u->start.conf->allow;
+
+    for (size_t i = 0; i < t->cnt; i++) {
+        struct wr_str v;
+        enum wr_status st = wr_template_eval(u->req, &t->at[i], &v);
+
+        if (st != WR_OK) {
+            return st;
+        }
+        if (v.len == 0 || wr_str_eq_z(v, "0")) {
+            *ret_allowed = false;
+            return WR_OK;
+        }
+    }
+    *ret_allowed = true;
+    return WR_OK;
+}
+
 void wr_attempt_begin(struct wr_up *u, enum wr_attempt_flags how)
 {
     struct wr_attempt *a = &u->attempt;
     const struct wr_member *m = u->slot.member;
+    bool is_allowed = false;
     enum wr_status st;
     int err = 0;
 
     *a = (struct wr_attempt){.state = WR_ATTEMPT_NONE, .began_ms = wr_now_ms()};
     wr_stat_inc(WR_CNT_UP_TRIES);
+    st = ask_allowed(u, &is_allowed);
+    if (st != WR_OK || !is_allowed) {
+        wr_attempt_end(u, st != WR_OK ? WR_CAUSE_OURS : WR_CAUSE_DENIED, 0);
+        return;
+    }
     if (how != WR_ATTEMPT_FRESH && u->start.members->keepalive != 0) {
-        a->pc = wr_idle_take(u->start.members, m->peer, u->start.identity, &u->req->task);
+        a->pc = wr_idle_take(u->start.members, m->peer, wr_up_ntlm_identity(u), &u->req->task);
     }
     if (a->pc != NULL) {
         a->is_reused = true;
+        a->idle_ms = (uint32_t)(a->began_ms - WR_MIN(a->began_ms, a->pc->idle_ms));
         go_active(u);
         return;
     }
     st = dial(u, &err);
     if (st != WR_OK && st != WR_AGAIN) {
         a->pc = NULL;
+        a->is_local = st == WR_ECONFIG;
         wr_attempt_end(u, st == WR_ESYS ? WR_CAUSE_REFUSED : WR_CAUSE_OURS, err);
         return;
     }
@@ -254,6 +292,9 @@ static void note_stream(struct wr_up *u, const struct wr_stream *s)
 
     a->sent = a->sent || s->tx_bytes != 0;
     a->got_bytes = s->got_bytes;
+    a->is_unseen = s->is_unseen;
+    a->is_send_error = s->is_send_error;
+    a->is_sent_whole = s->tx == WR_HALF_DONE;
     t->bytes_sent += s->tx_bytes;
     t->bytes_received += s->rx_bytes;
     t->response_length = s->rx_body_bytes;
@@ -317,7 +358,7 @@ void wr_attempt_end(struct wr_up *u, enum wr_cause cause, int err)
     if (pc != NULL) {
         pc->user = NULL;
         if (pc->state == WR_PCONN_READY && s != NULL) {
-            wr_idle_put(u->start.members, u->slot.member, u->start.identity, pc);
+            wr_idle_put(u->start.members, u->slot.member, wr_up_ntlm_identity(u), pc);
         } else {
             pc->codec->close(pc, WR_REASON_CANCELED);
         }
@@ -325,8 +366,11 @@ void wr_attempt_end(struct wr_up *u, enum wr_cause cause, int err)
     log_end(u, cause, err);
     a->cause = (uint8_t)cause;
     a->err = err;
-    if (u->try != NULL && u->try->response_ms == UINT32_MAX) {
-        u->try->response_ms = (uint32_t)(wr_now_ms() - a->began_ms);
+    if (u->try != NULL) {
+        if (u->try->response_ms == UINT32_MAX) {
+            u->try->response_ms = (uint32_t)(wr_now_ms() - a->began_ms);
+        }
+        wr_up_why_end(u);
     }
     set_state(u, WR_ATTEMPT_RESULT);
 }

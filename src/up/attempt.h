@@ -30,15 +30,20 @@ enum wr_attempt_state {
 };
 
 struct wr_attempt {
-    uint8_t state;  /* enum wr_attempt_state */
-    uint8_t cause;  /* enum wr_cause, with RESULT */
-    bool is_reused; /* on an idle connection */
-    bool sent;      /* sending of the request began */
+    uint8_t state;      /* enum wr_attempt_state */
+    uint8_t cause;      /* enum wr_cause, with RESULT */
+    bool is_reused;     /* on an idle connection */
+    bool sent;          /* sending of the request began */
+    bool is_sent_whole; /* and ended, with RESULT */
     bool got_bytes;
-    bool is_accepted; /* its head was accepted */
-    bool is_shaking;  /* a deadline met it in the TLS handshake */
-    uint8_t reason;   /* enum wr_reason of the stream, with RESULT: for the log */
+    bool is_send_error; /* err is of a send */
+    bool is_unseen;     /* nobody can have read a byte of it: http/stream.h */
+    bool is_accepted;   /* its head was accepted */
+    bool is_shaking;    /* a deadline met it in the TLS handshake */
+    bool is_local;      /* our own side of the connection could not be made: socket, bind */
+    uint8_t reason;     /* enum wr_reason of the stream, with RESULT: for the log */
     int err;
+    uint32_t idle_ms; /* is_reused: how long it had been idle */
     uint64_t began_ms;
     struct wr_pconn *pc;      /* NULL: none */
     struct wr_stream *stream; /* NULL: none */

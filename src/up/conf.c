@@ -10,12 +10,14 @@
 
 #include "base/chars.h"
 #include "conf/scope.h"
+#include "up/bind.h"
 
 #define PAGE_SIZE_MIN 4096u /* what an unset size counts as in checks: nginx's default */
 
 const struct wr_word wr_up_next_words[] = {
     {"error",          WR_UP_NEXT_ERROR         },
     {"timeout",        WR_UP_NEXT_TIMEOUT       },
+    {"denied",         WR_UP_NEXT_DENIED        },
     {"invalid_header", WR_UP_NEXT_INVALID_HEADER},
     {"non_idempotent", WR_UP_NEXT_NON_IDEMPOTENT},
     {"http_500",       WR_UP_NEXT_HTTP_500      },
@@ -43,10 +45,30 @@ const struct wr_word wr_up_ignore_words[] = {
     WR_WORDS_END
 };
 
+const struct wr_word wr_up_buffering_words[] = {
+    {"off",  WR_UP_BUFFERING_OFF },
+    {"on",   WR_UP_BUFFERING_ON  },
+    {"auto", WR_UP_BUFFERING_AUTO},
+    WR_WORDS_END
+};
+
+/* What the kernel takes for an int. */
+const struct wr_bounds wr_up_sockbuf_bounds = {.max = INT32_MAX};
 /* A head smaller than its status line is of no use; 16 MB bounds the memory of one response's head.
  */
 const struct wr_bounds wr_up_buffer_bounds = {.min = 64, .max = 16u << 20};
 const struct wr_buffers_bounds wr_up_buffers_bounds = {.num_min = 2};
+
+enum wr_status wr_set_up_send_lowat(struct wr_conf *cf, const struct wr_dir *dir,
+                                    const struct wr_node *node, void *conf)
+{
+    enum wr_status st = wr_set_size(cf, dir, node, conf);
+
+    if (st == WR_OK) {
+        wr_conf_warn(cf, node, "\"%.*s\" is not supported, ignored", WR_STR_ARG(node->name));
+    }
+    return st;
+}
 
 enum wr_status wr_set_up_bind(struct wr_conf *cf, const struct wr_dir *dir,
                               const struct wr_node *node, void *conf)
@@ -72,7 +94,7 @@ enum wr_status wr_set_up_bind(struct wr_conf *cf, const struct wr_dir *dir,
     if (wr_arg_template(cf, node, 0, wr_node_arg(node, 0), t) != WR_OK) {
         return WR_ECONFIG;
     }
-    if (wr_template_is_const(t) && wr_addr_parse_ip(t->source, 0, &a) != WR_OK) {
+    if (wr_template_is_const(t) && wr_up_bind_parse(t->source, &a) != WR_OK) {
         return wr_conf_err(cf, node, "invalid address \"%.*s\"", WR_STR_ARG(t->source));
     }
     b->addr = t;
@@ -111,7 +133,7 @@ enum wr_status wr_up_conf_merged(struct wr_conf *cf, struct wr_scope *s, struct 
     if ((c->next_upstream & WR_UP_NEXT_OFF) != 0) {
         c->next_upstream = WR_UP_NEXT_OFF;
     }
-    if (c->busy_buffers_size != 0 && c->busy_buffers_size < least) {
+    if (given.busy_buffers && c->busy_buffers_size < least) {
         return wr_conf_err(
             cf, s->node,
             "\"%s_busy_buffers_size\" must be equal to or greater than the maximum of the value of "

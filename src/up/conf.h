@@ -35,6 +35,7 @@ enum wr_up_next {
     WR_UP_NEXT_HTTP_429 = 1 << 9,
     WR_UP_NEXT_NON_IDEMPOTENT = 1 << 10,
     WR_UP_NEXT_OFF = 1 << 11,
+    WR_UP_NEXT_DENIED = 1 << 13,   /* by *_allow_upstream */
     WR_UP_NEXT_UPDATING = 1 << 12, /* accepted for *_cache_use_stale */
 };
 
@@ -49,6 +50,13 @@ enum wr_up_ignore {
     WR_UP_IGNORE_CACHE_CONTROL = 1 << 6,
     WR_UP_IGNORE_SET_COOKIE = 1 << 7,
     WR_UP_IGNORE_VARY = 1 << 8,
+};
+
+/* *_buffering */
+enum wr_up_buffering {
+    WR_UP_BUFFERING_OFF,
+    WR_UP_BUFFERING_ON,
+    WR_UP_BUFFERING_AUTO, /* on, but for streams of events (up/head.h) */
 };
 
 struct wr_up_bind {
@@ -68,21 +76,29 @@ struct wr_up_conf {
     uint64_t temp_file_write_size;
     const struct wr_temp_path *temp_path;
     struct wr_spill_conf spill; /* derived */
-    bool buffering, request_buffering;
+    uint32_t buffering;         /* enum wr_up_buffering */
+    bool request_buffering;
     bool ignore_client_abort, intercept_errors, force_ranges;
     bool pass_request_headers, pass_request_body;
+    bool pass_trailers;
     bool socket_keepalive;
+    uint32_t socket_rcvbuf, socket_sndbuf; /* 0: the system's */
     struct wr_up_bind bind;
-    uint64_t send_lowat; /* checked, no effect (U3.2) */
+    struct wr_templates allow; /* all must hold before a peer is contacted */
+    bool bind_dynamic;         /* evaluated for each try */
+    bool request_dynamic;      /* no effect: each try has its own request (U7.3) */
+    uint64_t send_lowat;       /* checked, no effect (U3.2) */
+    struct wr_rate limit_rate; /* from the peer, buffered responses only (U6.6) */
     struct wr_strs hide_headers, pass_headers;
     struct wr_map hidden;    /* derived: lower-case names */
     uint32_t ignore_headers; /* enum wr_up_ignore */
 };
 
-extern const struct wr_word wr_up_next_words[], wr_up_ignore_words[];
+extern const struct wr_word wr_up_next_words[], wr_up_ignore_words[], wr_up_buffering_words[];
 extern const struct wr_bounds wr_up_buffer_bounds;
 extern const struct wr_buffers_bounds wr_up_buffers_bounds;
-wr_dir_set_fn wr_set_up_bind;
+extern const struct wr_bounds wr_up_sockbuf_bounds;
+wr_dir_set_fn wr_set_up_bind, wr_set_up_send_lowat;
 
 /*
  * Checks and derived values. given: which of buffer_size and buffers the user set: our larger
@@ -90,7 +106,7 @@ wr_dir_set_fn wr_set_up_bind;
  * pass_headers has them.
  */
 struct wr_up_given {
-    bool buffer_size, buffers, temp_write_size;
+    bool buffer_size, buffers, temp_write_size, busy_buffers;
 };
 
 struct wr_up_hidden {
@@ -144,8 +160,10 @@ enum wr_status wr_up_conf_merged(struct wr_conf *cf, struct wr_scope *s, struct 
                        "8 32k", "Memory for the body of one response."),                           \
         WR_UP_ROW(p, "_busy_buffers_size", 1, 1, T, u.busy_buffers_size, wr_set_size, NULL,        \
                   "How much of it may be on its way to the client."),                              \
-        WR_UP_ROW(p, "_buffering", 1, 1, T, u.buffering, wr_set_flag, "on",                        \
-                  "Reads the response as fast as the peer sends it."),                             \
+        WR_UP_ROW_DATA(p, "_buffering", 1, 1, T, u.buffering, wr_set_enum, wr_up_buffering_words,  \
+                       "auto",                                                                     \
+                       "Reads the response as fast as the peer sends it: on, off, or auto: on, "   \
+                       "but streams of events are passed on at once."),                            \
         WR_UP_ROW(p, "_request_buffering", 1, 1, T, u.request_buffering, wr_set_flag, "on",        \
                   "Reads the whole request body before a peer is chosen."),                        \
         WR_UP_ROW(p, "_max_temp_file_size", 1, 1, T, u.max_temp_file_size, wr_set_offset, "1g",    \
@@ -164,8 +182,32 @@ enum wr_status wr_up_conf_merged(struct wr_conf *cf, struct wr_scope *s, struct 
                   "Passes the client's body."),                                                    \
         WR_UP_ROW(p, "_socket_keepalive", 1, 1, T, u.socket_keepalive, wr_set_flag, "off",         \
                   "SO_KEEPALIVE on connections to peers."),                                        \
-        WR_UP_ROW(p, "_send_lowat", 1, 1, T, u.send_lowat, wr_set_size, "0",                       \
-                  "Accepted; has no effect on Linux."),                                            \
+        WR_UP_ROW_DATA(p, "_socket_rcvbuf", 1, 1, T, u.socket_rcvbuf, wr_set_size,                 \
+                       &wr_up_sockbuf_bounds, NULL, "SO_RCVBUF of connections to peers."),         \
+        WR_UP_ROW_DATA(p, "_socket_sndbuf", 1, 1, T, u.socket_sndbuf, wr_set_size,                 \
+                       &wr_up_sockbuf_bounds, NULL, "SO_SNDBUF of connections to peers."),         \
+        WR_UP_ROW(p, "_limit_rate", 1, 1, T, u.limit_rate, wr_core_set_rate, "0",                  \
+                  "Bytes a second read from a peer, for buffered responses; 0: no limit."),        \
+        {.name = p "_allow_upstream",                                                              \
+         .contexts = WR_CTX_HTTP_ALL,                                                              \
+         .min = 1,                                                                                 \
+         .max = WR_ARGS_ANY,                                                                       \
+         WR_DIR_FIELD(LOC, T, u.allow),                                                            \
+         .set = wr_set_templates,                                                                  \
+         .doc = "A peer is contacted only if no value is empty or 0; asked for each try."},        \
+        WR_UP_ROW(p, "_bind_dynamic", 1, 1, T, u.bind_dynamic, wr_set_flag, "off",                 \
+                  "Evaluates the local address for each try."),                                    \
+        WR_UP_ROW(p, "_request_dynamic", 1, 1, T, u.request_dynamic, wr_set_flag, "off",           \
+                  "Accepted: the request is built for each try in any case."),                     \
+        {.name = p "_send_lowat",                                                                  \
+         .contexts = WR_CTX_HTTP_ALL,                                                              \
+         .min = 1,                                                                                 \
+         .max = 1,                                                                                 \
+         .flags = WR_DIR_DEF_DOC,                                                                  \
+         WR_DIR_FIELD(LOC, T, u.send_lowat),                                                       \
+         .set = wr_set_up_send_lowat,                                                              \
+         .def = "0",                                                                               \
+         .doc = "Accepted with a warning; has no effect on Linux."},                               \
         {.name = p "_temp_path",                                                                   \
          .contexts = WR_CTX_HTTP_ALL,                                                              \
          .min = 1,                                                                                 \

@@ -15,8 +15,10 @@
 #include "base/stat.h"
 #include "http/core_conf.h"
 #include "net/conn.h"
+#include "up/bind.h"
 #include "up/head.h"
 #include "up/idle.h"
+#include "up/ntlm.h"
 #include "up/queue.h"
 #include "up/report.h"
 #include "up/send.h"
@@ -74,8 +76,6 @@ static step_fn *const steps[] = {
 #undef X
 };
 
-static void report_client_gone(struct wr_up *u);
-
 static bool is_client_gone(const struct wr_up *u)
 {
     const struct wr_stream *s = u->req->stream;
@@ -125,6 +125,9 @@ static enum wr_up_state step_start(struct wr_up *u)
     if (wr_picker_init(&u->picker, u->start.members, r->arena, r) != WR_OK) {
         return fail_with(u, 500);
     }
+    if (wr_up_bind_eval(u) != WR_OK) {
+        return fail_with(u, 500);
+    }
     u->first_pick_ms = wr_now_ms();
     return WR_UP_PICK;
 }
@@ -167,18 +170,26 @@ static enum wr_up_state give_up_picking(struct wr_up *u, enum wr_up_no_peer why)
     }
     u->try->status = 502;
     u->try->response_ms = 0;
+    wr_up_why_begin(u, WR_CHOSEN_NONE);
+    wr_up_why_set_log(u);
     wr_up_report_no_live(u, why);
+    wr_up_why_clear_log(u);
     return fail_with(u, 502);
 }
 
-static enum wr_up_state begin_try(struct wr_up *u)
+static enum wr_up_state begin_try(struct wr_up *u, enum wr_up_chosen how)
 {
     const struct wr_peer *p = u->slot.member->peer;
 
     if (new_try(u, wr_str(p->text, p->text_len)) != WR_OK) {
         return fail_with(u, 500);
     }
+    u->try->server = u->slot.member->server;
+    wr_up_why_begin(u, how);
     set_log_url(u, wr_str(p->text, p->text_len));
+    if (u->start.conf->bind_dynamic && wr_up_bind_eval(u) != WR_OK) {
+        return fail_with(u, 500);
+    }
     u->tries++;
     wr_log_debug(&u->req->log, "req %llu: peer %.*s, try %u", (unsigned long long)u->req->id,
                  (int)p->text_len, p->text, (unsigned)u->tries);
@@ -194,6 +205,9 @@ static enum wr_up_state step_pick(struct wr_up *u)
     if (is_client_gone(u)) {
         return fail_with(u, 499);
     }
+    if (wr_up_ntlm_pick(u)) {
+        return begin_try(u, WR_CHOSEN_BOUND);
+    }
     st = wr_pick(&u->picker, wr_now_ms(), wr_local_get()->thread_no, &u->slot);
     if (st == WR_EOF) {
         u->queue_began_ms = wr_now_ms();
@@ -201,7 +215,7 @@ static enum wr_up_state step_pick(struct wr_up *u)
                    ? WR_UP_QUEUE
                    : give_up_picking(u, WR_UP_NO_LIVE);
     }
-    return st == WR_OK ? begin_try(u) : fail_with(u, 500);
+    return st == WR_OK ? begin_try(u, WR_CHOSEN_METHOD) : fail_with(u, 500);
 }
 
 /* --- QUEUE: until a peer has room for it (U2.3) --- */
@@ -243,7 +257,7 @@ static enum wr_up_state step_queue(struct wr_up *u)
     }
     wr_queue_leave(&u->wait, wr_now_ms());
     wr_timer_disarm(&u->timer);
-    return st == WR_OK ? begin_try(u) : fail_with(u, 500);
+    return st == WR_OK ? begin_try(u, WR_CHOSEN_METHOD) : fail_with(u, 500);
 }
 
 /* --- TRY: until a head is accepted or the attempt ended --- */
@@ -273,6 +287,7 @@ static struct wr_retry_in retry_facts(const struct wr_up *u, enum wr_cause cause
         .body_lost = u->body_lost,
         .is_reused = a->is_reused,
         .got_bytes = a->got_bytes,
+        .is_unseen = a->is_unseen,
         .is_idempotent = wr_method_is_idempotent(u->req->method),
         .client_gone = is_client_gone(u),
         .tries_left = tries_left(u),
@@ -378,6 +393,9 @@ static enum wr_status wire_body(struct wr_up *u)
     if (r->out_pipe == NULL) {
         return WR_OK;
     }
+    if (wr_up_stage_begin(u) != WR_OK) {
+        return WR_ENOMEM;
+    }
     if (!u->is_buffered) {
         wr_pipe_set_marks(r->out_pipe, (size_t)c->buffer_size, 0);
     } else if (c->max_temp_file_size != 0) {
@@ -387,6 +405,18 @@ static enum wr_status wire_body(struct wr_up *u)
     return WR_OK;
 }
 
+/* The head cannot be passed on; the peer is not at fault. */
+static enum wr_up_state drop_head(struct wr_up *u, enum wr_status st)
+{
+    wr_attempt_end(u, WR_CAUSE_OURS, 0);
+    if (st == WR_EPROTO) {
+        wr_log(&u->req->log, WR_LOG_ERROR,
+               "a rewritten header field has a CR, LF or NUL, the response is not sent");
+        return fail_with(u, 400);
+    }
+    return fail_with(u, 500);
+}
+
 static enum wr_up_state relay_head(struct wr_up *u, const struct wr_msg *head,
                                    const struct wr_up_accel *accel)
 {
@@ -394,12 +424,7 @@ static enum wr_up_state relay_head(struct wr_up *u, const struct wr_msg *head,
     enum wr_status st;
     uint64_t rate;
 
-    u->is_buffered = u->start.conf->buffering;
-    if (wr_str_ieq(accel->buffering, WR_STR("no"))) {
-        u->is_buffered = false;
-    } else if (wr_str_ieq(accel->buffering, WR_STR("yes"))) {
-        u->is_buffered = true;
-    }
+    u->is_buffered = wr_up_head_is_buffered(u, head, accel->buffering);
     if (accel->limit_rate.len != 0 &&
         wr_num_parse_u64(accel->limit_rate, UINT32_MAX, &rate) == WR_OK) {
         r->limit_rate = rate;
@@ -413,8 +438,7 @@ static enum wr_up_state relay_head(struct wr_up *u, const struct wr_msg *head,
         st = wire_body(u);
     }
     if (st != WR_OK) {
-        wr_attempt_end(u, WR_CAUSE_OURS, 0);
-        return fail_with(u, st == WR_EPROTO ? 400 : 500);
+        return drop_head(u, st);
     }
     st = wr_req_respond(r);
     if (st != WR_OK) {
@@ -471,6 +495,15 @@ static enum wr_up_state step_head(struct wr_up *u)
     return relay_head(u, head, &accel);
 }
 
+static void pass_hints(struct wr_up *u, struct wr_stream *s)
+{
+    struct wr_interim *i = wr_take(&s->interim_in);
+
+    for (; i != NULL; i = i->next) {
+        wr_up_head_interim(u, i->head);
+    }
+}
+
 static enum wr_up_state step_try(struct wr_up *u)
 {
     struct wr_attempt *a = &u->attempt;
@@ -483,6 +516,9 @@ static enum wr_up_state step_try(struct wr_up *u)
     if (a->state == WR_ATTEMPT_RESULT) {
         return WR_UP_RETRY;
     }
+    if (a->stream != NULL) {
+        pass_hints(u, a->stream);
+    }
     if (a->stream != NULL && a->stream->head_in != NULL) {
         return step_head(u);
     }
@@ -490,6 +526,25 @@ static enum wr_up_state step_try(struct wr_up *u)
 }
 
 /* --- RETRY --- */
+
+/* What ended the attempt, and with the last one of a 502 or 504 all that led there. */
+static void report_end(struct wr_up *u, enum wr_cause cause, const struct wr_retry_out *out)
+{
+    bool is_last = out->action == WR_RETRY_GIVE_UP && (out->status == 502 || out->status == 504);
+
+    u->try->why.is_decided = true;
+    u->try->why.action = (uint8_t)out->action;
+    u->try->why.stop = (uint8_t)out->stop;
+    if (out->action == WR_RETRY_SAME) {
+        wr_up_report_stale(u);
+        return;
+    }
+    if (is_last) {
+        wr_up_why_set_log(u);
+    }
+    wr_up_report(u, cause);
+    wr_up_why_clear_log(u);
+}
 
 static enum wr_up_state step_retry(struct wr_up *u)
 {
@@ -499,10 +554,10 @@ static enum wr_up_state step_retry(struct wr_up *u)
     struct wr_retry_out out = wr_retry_decide(&in);
     struct wr_peer_slot tried = u->slot;
 
-    wr_up_report(u, cause);
     if (u->try->status == 0 && cause != WR_CAUSE_CANCELED && cause != WR_CAUSE_CLIENT_BODY) {
         u->try->status = (uint16_t)wr_retry_log_status(cause);
     }
+    report_end(u, cause, &out);
     if (cause != WR_CAUSE_CANCELED) {
         wr_stat_inc(WR_CNT_UP_FAILED);
     }
@@ -511,6 +566,8 @@ static enum wr_up_state step_retry(struct wr_up *u)
         if (new_try(u, u->try->addr) != WR_OK) {
             return fail_with(u, 500);
         }
+        u->try->server = u->slot.member->server;
+        wr_up_why_begin(u, WR_CHOSEN_SAME);
         wr_attempt_begin(u, WR_ATTEMPT_FRESH);
         return WR_UP_TRY;
     }
@@ -547,45 +604,27 @@ static void cancel_by_client(struct wr_up *u)
                                                               : WR_REASON_CLIENT_GONE);
 }
 
-static void report_client_gone(struct wr_up *u)
-{
-    enum wr_reason why = (enum wr_reason)u->req->stream->reason;
-
-    if (why == WR_REASON_SEND_TIMEOUT) {
-        return; /* the request tells that */
-    }
-    if (why == WR_REASON_BAD_BODY) {
-        wr_log(&u->req->log, WR_LOG_INFO, "client sent invalid chunked body");
-        return;
-    }
-    if (why == WR_REASON_BIG_BODY) {
-        wr_log(&u->req->log, WR_LOG_ERROR, "client intended to send too large chunked body");
-        return;
-    }
-    if (why != WR_REASON_TIMEOUT) {
-        why = WR_REASON_TRUNCATED;
-    }
-    wr_log(&u->req->log, WR_LOG_INFO, "client %s, so upstream connection is closed too",
-           wr_reason_text(why));
-}
-
 static enum wr_up_state step_relay(struct wr_up *u)
 {
     struct wr_stream *s = u->attempt.stream;
 
     wr_up_report_spill(u);
     wr_attempt_step(u);
+    wr_up_stage_step(u);
     if (u->attempt.state == WR_ATTEMPT_RESULT) {
+        if (wr_up_stage_is_busy(u) && !is_client_gone(u)) {
+            return WR_UP_WAIT; /* what came before the break goes first (U6.5) */
+        }
         /* Before the client: its side was cut because of this (U6.5). */
         wr_up_report(u, (enum wr_cause)u->attempt.cause);
         return WR_UP_ABORT;
     }
     if (is_client_gone(u)) {
-        report_client_gone(u);
+        wr_up_report_client(u);
         u->attempt.cause = WR_CAUSE_CANCELED;
         return WR_UP_ABORT;
     }
-    if (s->rx != WR_HALF_DONE) {
+    if (s->rx != WR_HALF_DONE || wr_up_stage_is_busy(u)) {
         return WR_UP_WAIT;
     }
     if (s->tx < WR_HALF_DONE && s->head_in->status < 400 && s->out != NULL && !is_client_gone(u)) {
@@ -618,7 +657,7 @@ static enum wr_up_state step_fail(struct wr_up *u)
     wr_queue_leave(&u->wait, wr_now_ms());
     wr_peer_slot_release(&u->slot, WR_OUTCOME_NEUTRAL, wr_now_ms());
     if (u->fail_status == 499) {
-        report_client_gone(u);
+        wr_up_report_client(u);
         wr_req_cancel(u->req, WR_REASON_CLIENT_GONE);
     } else {
         wr_req_fail(u->req, u->fail_status);
@@ -636,6 +675,7 @@ static enum wr_up_state step_abort(struct wr_up *u)
         cancel_by_client(u);
     }
     /* Else the failed pipe cuts the client behind what came before (U6.5). */
+    wr_up_stage_end(u);
     return WR_UP_DONE;
 }
 
@@ -691,6 +731,7 @@ static void close_up(struct wr_content *c)
     wr_obj_check(u, WR_UP_MAGIC);
     wr_timer_fini(&u->timer);
     wr_queue_leave(&u->wait, wr_now_ms());
+    wr_up_stage_end(u);
     if (u->attempt.state != WR_ATTEMPT_NONE && u->attempt.state != WR_ATTEMPT_RESULT) {
         wr_attempt_end(u, WR_CAUSE_CANCELED, 0);
     }
@@ -724,6 +765,9 @@ enum wr_status wr_up_new(struct wr_req *r, const struct wr_up_start *start, stru
     u->attempt.state = WR_ATTEMPT_NONE;
     u->opts.keepalive = start->conf->socket_keepalive;
     u->opts.nodelay = true;
+    u->opts.rcvbuf = start->conf->socket_rcvbuf;
+    u->opts.sndbuf = start->conf->socket_sndbuf;
+    u->identity = start->identity;
     wr_timer_init(&u->timer, &r->task);
     wr_obj_init(u, WR_UP_MAGIC);
     *ret = u;

@@ -44,8 +44,9 @@ struct group_conf {
     struct wr_conf_head head;
     struct wr_members *members;
     struct server_lines servers;
+    const struct wr_node *state; /* its lines are in another file; NULL: none */
     uint32_t keepalive;
-    bool has_keepalive, keepalive_local;
+    bool has_keepalive, keepalive_local, has_ntlm;
     uint32_t keepalive_requests;
     uint64_t keepalive_time_ms, keepalive_timeout_ms;
     uint32_t queue_max; /* 0: no queue */
@@ -132,6 +133,18 @@ static enum wr_status add_group(struct wr_conf *cf, struct wr_str name, const st
     return WR_OK;
 }
 
+/* `state` stands alone: lines beside it would be lost when the file changes. */
+static enum wr_status check_state(struct wr_conf *cf, const struct group_conf *gc)
+{
+    for (uint32_t i = 0; gc->state != NULL && i < gc->servers.cnt; i++) {
+        if (gc->servers.at[i].node->file == gc->state->file) {
+            return wr_conf_err(cf, gc->servers.at[i].node,
+                               "\"server\" directive is not allowed beside \"state\"");
+        }
+    }
+    return WR_OK;
+}
+
 static enum wr_status set_upstream(struct wr_conf *cf, const struct wr_dir *dir,
                                    const struct wr_node *node, void *conf)
 {
@@ -163,7 +176,7 @@ static enum wr_status set_upstream(struct wr_conf *cf, const struct wr_dir *dir,
     if (wr_conf_apply(cf, node, s) != WR_OK) {
         return WR_ENOMEM;
     }
-    if (gc->servers.cnt == 0) {
+    if (gc->servers.cnt == 0 && gc->state == NULL) {
         /* Where nginx sees it: at the end of the block. */
         pos = wr_node_pos(node);
         pos.line = node->end_line;
@@ -171,7 +184,7 @@ static enum wr_status set_upstream(struct wr_conf *cf, const struct wr_dir *dir,
         wr_diag_add(cf->diags, WR_LOG_EMERG, &pos, WR_STR_NULL, "no servers are inside upstream");
         return WR_ECONFIG;
     }
-    return WR_OK;
+    return check_state(cf, gc);
 }
 
 /* Parameters of a server line with a number or a time; those of `params` go by the method. */
@@ -314,6 +327,42 @@ static enum wr_status set_queue(struct wr_conf *cf, const struct wr_dir *dir,
         return wr_arg_invalid(cf, node, 1);
     }
     return wr_arg_part_msec(cf, node, 1, v, &gc->queue_timeout_ms);
+}
+
+/* U1.3. Nothing is to be taken silently for what it was in nginx. */
+static enum wr_status refuse_post_action(struct wr_conf *cf, const struct wr_dir *dir,
+                                         const struct wr_node *node, void *conf)
+{
+    (void)dir;
+    (void)conf;
+    return wr_conf_err(
+        cf, node,
+        "\"post_action\" is not supported and will not be: it makes a second request "
+        "that the client waits for; use an access log, or \"mirror\"");
+}
+
+static enum wr_status set_ntlm(struct wr_conf *cf, const struct wr_dir *dir,
+                               const struct wr_node *node, void *conf)
+{
+    struct group_conf *gc = conf;
+
+    (void)cf;
+    (void)dir;
+    (void)node;
+    gc->has_ntlm = true;
+    return WR_OK;
+}
+
+/* The file's lines were read in its place (conf/tree.c). */
+static enum wr_status set_state(struct wr_conf *cf, const struct wr_dir *dir,
+                                const struct wr_node *node, void *conf)
+{
+    struct group_conf *gc = conf;
+
+    (void)cf;
+    (void)dir;
+    gc->state = node;
+    return WR_OK;
 }
 
 static enum wr_status set_zone(struct wr_conf *cf, const struct wr_dir *dir,
@@ -625,13 +674,14 @@ static enum wr_status build_group(struct wr_conf *cf, struct group_def *d)
             m->keepalive = gc->keepalive;
             m->keepalive_local = gc->keepalive_local;
         }
+        m->has_ntlm = gc->has_ntlm;
         m->keepalive_requests = gc->keepalive_requests;
         m->keepalive_time_ms = gc->keepalive_time_ms;
         m->keepalive_timeout_ms = gc->keepalive_timeout_ms;
         m->queue_max = gc->queue_max;
         m->queue_timeout_ms = gc->queue_timeout_ms;
         if (lines.cnt == 0) {
-            return WR_OK; /* was reported where it stands */
+            return WR_OK; /* was reported where it stands, or the state file is not there yet */
         }
     }
     if (m->lb == NULL) {
@@ -718,6 +768,14 @@ static const struct wr_dir group_dirs[] = {
      .kind = WR_KIND_NONE,
      .set = set_upstream,
      .doc = "A group of peers."},
+    {.name = "post_action",
+     .contexts = WR_CTX_HTTP_ALL,
+     .min = 1,
+     .max = 1,
+     .flags = WR_DIR_REPEAT,
+     .kind = WR_KIND_NONE,
+     .set = refuse_post_action,
+     .doc = "Refused: it holds up the client's next request."},
     {.name = "server",
      .contexts = WR_CTX_UPSTREAM,
      .min = 1,
@@ -733,6 +791,18 @@ static const struct wr_dir group_dirs[] = {
      WR_DIR_CONF(GROUP),
      .set = set_queue,
      .doc = "Requests that may wait for a peer that has room, and timeout= of that, 60s."},
+    {.name = "state",
+     .contexts = WR_CTX_UPSTREAM,
+     .min = 1,
+     .max = 1,
+     WR_DIR_CONF(GROUP),
+     .set = set_state,
+     .doc = "File with the group's server lines; a group whose file is not there is empty."},
+    {.name = "ntlm",
+     .contexts = WR_CTX_UPSTREAM,
+     WR_DIR_FIELD(GROUP, struct group_conf, has_ntlm),
+     .set = set_ntlm,
+     .doc = "A client that authenticates by NTLM or Negotiate has a connection to a peer of its own."},
     {.name = "zone",
      .contexts = WR_CTX_UPSTREAM,
      .min = 1,

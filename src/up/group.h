@@ -17,6 +17,7 @@
 #include "conf/dirs.h"
 #include "conf/gen.h"
 #include "up/lb.h"
+#include "up/life.h"
 #include "up/peer.h"
 
 #define WR_THREADS_MAX 128
@@ -36,6 +37,7 @@ struct wr_group {
     struct wr_queue queue;
     struct wr_stash *stashes[WR_THREADS_MAX]; /* each written by its thread only */
     struct wr_shelf *shelf;                   /* up/shelf.c; shared by the threads */
+    struct wr_lives lives;                    /* up/life.h: how long peers let connections idle */
 };
 
 /* What an upstream{} block says; also of implicit groups. Immutable, in the generation's arena. */
@@ -64,6 +66,7 @@ struct wr_members {
     uint32_t keepalive;          /* idle connections kept per thread; 0: none */
     bool keepalive_local;
     uint32_t keepalive_each; /* of them to one peer; 0: any. Then keepalive is of all threads */
+    bool has_ntlm;           /* up/ntlm.h */
     uint32_t keepalive_requests;
     uint64_t keepalive_time_ms, keepalive_timeout_ms;
     uint32_t queue_max; /* requests that may wait for a slot; 0: none */

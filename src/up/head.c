@@ -7,6 +7,7 @@
 #include "up/head.h"
 
 #include "base/clock.h"
+#include "http/h1_write.h"
 #include "up/up.h"
 
 enum field_rule {
@@ -16,6 +17,7 @@ enum field_rule {
     RULE_REFRESH,  /* the URL of Refresh */
     RULE_COOKIE,   /* Set-Cookie: rewrite_cookie */
     RULE_UPGRADE,  /* passes with a 101 only */
+    RULE_TRAILER,  /* passes with the trailers */
 };
 
 static const uint8_t rules[WR_HDR_ID_COUNT] = {
@@ -26,7 +28,7 @@ static const uint8_t rules[WR_HDR_ID_COUNT] = {
     [WR_HDR_TRANSFER_ENCODING] = RULE_DROP,
     [WR_HDR_CONTENT_LENGTH] = RULE_DROP,
     [WR_HDR_TE] = RULE_DROP,
-    [WR_HDR_TRAILER] = RULE_DROP,
+    [WR_HDR_TRAILER] = RULE_TRAILER,
     [WR_HDR_LOCATION] = RULE_REDIRECT,
     [WR_HDR_REFRESH] = RULE_REFRESH,
     [WR_HDR_SET_COOKIE] = RULE_COOKIE,
@@ -56,6 +58,43 @@ void wr_up_accel_read(const struct wr_up *u, const struct wr_msg *head, struct w
     if ((ignore & WR_UP_IGNORE_ACCEL_CHARSET) == 0) {
         ret->charset = value_of(head, WR_HDR_X_ACCEL_CHARSET);
     }
+}
+
+/* Types whose bytes somebody waits for: events, gRPC and its kin. */
+static bool is_event_stream(const struct wr_msg *head)
+{
+    static const struct wr_str kinds[] = {WR_STR_INIT("text/event-stream"),
+                                          WR_STR_INIT("application/grpc"),
+                                          WR_STR_INIT("application/connect+")};
+    struct wr_str type = value_of(head, WR_HDR_CONTENT_TYPE), rest;
+    size_t i;
+
+    for (i = 0; i < WR_ARRAY_LEN(kinds); i++) {
+        rest = wr_str_sub(type, kinds[i].len, type.len);
+        /* "application/grpc", "application/grpc+proto", "application/grpc-web"; not "grpcx" */
+        if (wr_str_has_iprefix(type, kinds[i]) &&
+            (rest.len == 0 || kinds[i].ptr[kinds[i].len - 1] == '+' ||
+             wr_str_find(WR_STR("+-; \t"), rest.ptr[0]) < 5)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_auto_stream(const struct wr_up *u, const struct wr_msg *head)
+{
+    return u->start.conf->buffering == WR_UP_BUFFERING_AUTO && is_event_stream(head);
+}
+
+bool wr_up_head_is_buffered(const struct wr_up *u, const struct wr_msg *head, struct wr_str accel)
+{
+    if (wr_str_ieq(accel, WR_STR("no"))) {
+        return false;
+    }
+    if (wr_str_ieq(accel, WR_STR("yes"))) {
+        return true;
+    }
+    return u->start.conf->buffering != WR_UP_BUFFERING_OFF && !is_auto_stream(u, head);
 }
 
 static enum wr_status rewrite_refresh(struct wr_up *u, struct wr_str v, struct wr_str *ret)
@@ -109,26 +148,40 @@ static bool is_named_by_connection(const struct wr_msg *head, const struct wr_hd
     return false;
 }
 
+static bool is_passed(const struct wr_up *u, const struct wr_msg *head, const struct wr_hdr *h)
+{
+    enum field_rule rule = rules[h->id];
+
+    if (rule == RULE_DROP || (rule == RULE_UPGRADE && head->status != 101)) {
+        return false;
+    }
+    if (rule == RULE_TRAILER &&
+        !(u->start.conf->pass_trailers && head->framing == WR_FRAMING_CHUNKED)) {
+        return false;
+    }
+    if (wr_map_get(&u->start.conf->hidden, h->name) != NULL) {
+        return false;
+    }
+    return rule != RULE_PASS || !wr_hdrs_has(&head->hdrs, WR_HDR_CONNECTION) ||
+           !is_named_by_connection(head, h);
+}
+
 static enum wr_status copy_field(struct wr_up *u, const struct wr_msg *head, const struct wr_hdr *h)
 {
     enum field_rule rule = rules[h->id];
     struct wr_str v = h->value;
     enum wr_status st;
 
-    if (rule == RULE_DROP || (rule == RULE_UPGRADE && head->status != 101)) {
-        return WR_OK;
-    }
-    if (wr_map_get(&u->start.conf->hidden, h->name) != NULL) {
-        return WR_OK;
-    }
-    if (rule == RULE_PASS && wr_hdrs_has(&head->hdrs, WR_HDR_CONNECTION) &&
-        is_named_by_connection(head, h)) {
+    if (!is_passed(u, head, h)) {
         return WR_OK;
     }
     if (rule >= RULE_REDIRECT && rule <= RULE_COOKIE) {
         st = rewrite(u, rule, v, &v);
         if (st != WR_OK && st != WR_EOF) {
             return st;
+        }
+        if (st == WR_OK && !wr_h1_value_is_safe(v)) {
+            return WR_EPROTO; /* U14.1: a variable of the replacement must not end the line */
         }
         if (st == WR_OK && rule == RULE_REDIRECT) {
             u->req->is_location_ours = true;
@@ -163,6 +216,15 @@ enum wr_status wr_up_head_copy(struct wr_up *u, const struct wr_msg *head)
             return st;
         }
     }
+    if (is_auto_stream(u, head) && !wr_hdrs_has(&r->out.hdrs, WR_HDR_X_ACCEL_BUFFERING) &&
+        (c->ignore_headers & WR_UP_IGNORE_ACCEL_BUFFERING) == 0 &&
+        !wr_str_ieq(value_of(head, WR_HDR_X_ACCEL_BUFFERING), WR_STR("yes"))) {
+        /* Proxies between us and the client pass it on at once, too. */
+        st = wr_hdrs_add_id(&r->out.hdrs, WR_HDR_X_ACCEL_BUFFERING, WR_STR("no"));
+        if (st != WR_OK) {
+            return st;
+        }
+    }
     /* *_pass_header Server (Date): what the peer sent, nothing if it sent none (U5.7). */
     r->no_server = wr_map_get(&c->hidden, WR_STR("Server")) == NULL;
     r->no_date = wr_map_get(&c->hidden, WR_STR("Date")) == NULL;
@@ -173,6 +235,54 @@ enum wr_status wr_up_head_copy(struct wr_up *u, const struct wr_msg *head)
     r->is_proxied = true;
     r->can_range = c->force_ranges && head->status == 200;
     return WR_OK;
+}
+
+void wr_up_head_interim(struct wr_up *u, const struct wr_msg *head)
+{
+    struct wr_req *r = u->req;
+    struct wr_msg m;
+    const struct wr_hdr *h;
+
+    wr_msg_init(&m, r->arena, head->hdrs.cnt);
+    m.status = head->status;
+    m.reason = head->reason;
+    for (h = head->hdrs.at; h < head->hdrs.at + head->hdrs.cnt; h++) {
+        if (h->is_removed || rules[h->id] != RULE_PASS ||
+            wr_map_get(&u->start.conf->hidden, h->name) != NULL ||
+            (wr_hdrs_has(&head->hdrs, WR_HDR_CONNECTION) && is_named_by_connection(head, h))) {
+            continue;
+        }
+        if (wr_hdrs_push(&m.hdrs, h->name, h->value, (enum wr_hdr_id)h->id) != WR_OK) {
+            return; /* a hint may be lost */
+        }
+    }
+    r->stream->ops->interim(r->stream, &m);
+}
+
+void wr_up_head_trailers(struct wr_up *u)
+{
+    const struct wr_stream *s = u->attempt.stream;
+    struct wr_req *r = u->req;
+    struct wr_hdrs *to;
+    const struct wr_hdr *h;
+
+    if (s == NULL || s->trailers_in == NULL || s->trailers_in->cnt == 0) {
+        return;
+    }
+    to = wr_arena_alloc(r->arena, sizeof(*to));
+    if (to == NULL) {
+        return;
+    }
+    wr_hdrs_init(to, r->arena, s->trailers_in->cnt);
+    for (h = s->trailers_in->at; h < s->trailers_in->at + s->trailers_in->cnt; h++) {
+        if (wr_map_get(&u->start.conf->hidden, h->name) != NULL || !wr_h1_value_is_safe(h->value)) {
+            continue;
+        }
+        if (wr_hdrs_push(to, h->name, h->value, (enum wr_hdr_id)h->id) != WR_OK) {
+            return;
+        }
+    }
+    r->stream->trailers_out = to;
 }
 
 enum wr_status wr_up_head_keep(struct wr_up *u, const struct wr_msg *head)

@@ -10,6 +10,9 @@
  * never by pointer: the peer may be gone by then. A stash that holds anything holds one reference
  * to its group, so that a group no generation names lives until its last connection expired.
  *
+ * An entry expires with keepalive_timeout, or shortly before its peer would close it, where that is
+ * known: by what the peer said on this connection, or by what was seen (life.h).
+ *
  * Where there are several threads a stash looks once a second at its cold end and gives what it did
  * not use to the group's shelf (shelf.c), from which any thread takes. A stash stays, though empty,
  * until the shelf is empty too: its timer is what ends shelved connections that nobody takes.
@@ -23,10 +26,13 @@
 #include "base/slab.h"
 #include "base/stat.h"
 #include "event/timer.h"
+#include "net/sock.h"
+#include "up/life.h"
 #include "up/shelf.h"
 
 #define BUCKETS_MIN 64
 #define BUCKETS_MAX 16384
+#define LOOK_GAP_MS 50 /* least time from one look at the whole stash to the next */
 
 /* Threads with a loop, as main said before they started. */
 static wr_atomic_u32 loop_threads;
@@ -38,6 +44,7 @@ struct wr_stash {
     uint32_t cnt;
     uint32_t bucket_mask;
     uint32_t thread_no;
+    uint32_t peers;     /* of the group, as of the last put */
     uint32_t shelf_max; /* as of the last put; 0: `local`, or nobody to share with */
     struct wr_task task;
     struct wr_timer timer;
@@ -62,6 +69,7 @@ static void free_group(struct wr_fixture *f)
     struct wr_group *g = wr_container_of(f, struct wr_group, fixture);
 
     wr_shelf_free(wr_take(&g->shelf));
+    wr_lives_fini(&g->lives);
     wr_mutex_fini(&g->lock);
     wr_mem_free(g);
 }
@@ -94,7 +102,7 @@ enum wr_status wr_idle_group_get(struct wr_fixtures *r, struct wr_gen *g, struct
             return WR_OK;
         }
         f = &gr->fixture;
-        gr->shelf = wr_shelf_new(f);
+        gr->shelf = wr_shelf_new(f, &gr->lives);
     }
     st = wr_gen_use(g, f);
     if (st == WR_OK) {
@@ -143,12 +151,41 @@ static struct idle_entry *coldest(const struct wr_stash *s)
     return wr_container_of(s->lru.next, struct idle_entry, lru);
 }
 
-/* When the timer has to look at the stash, which holds something. */
-static uint64_t next_look(const struct wr_stash *s, uint64_t now)
+/* The peer ended it, idle as it was: its age is noted. */
+static void lose(struct idle_entry *e)
 {
-    uint64_t at = coldest(s)->expires_ms;
+    uint64_t now = wr_now_ms();
 
-    return s->shelf_max == 0 ? at : WR_MIN(at, now + WR_IDLE_SHELF_MS);
+    wr_lives_see(&e->stash->group->lives, e->stash->peers, e->peer_id,
+                 now > e->pc->idle_ms ? now - e->pc->idle_ms : 0, now);
+    drop(e);
+}
+
+/* How long a connection may be idle before its peer is likely to close it. */
+static uint64_t usable_ms(struct wr_group *g, uint64_t peer_id, uint32_t said_ms, uint64_t now)
+{
+    uint32_t seen = wr_lives_get(&g->lives, peer_id, now);
+    uint32_t life = said_ms == 0 || (seen != 0 && seen < said_ms) ? seen : said_ms;
+
+    return life == 0 ? UINT64_MAX : wr_life_usable(life);
+}
+
+/* Closes what expired. Value: when the next one does, 0: the stash is empty. */
+static uint64_t drop_expired(struct wr_stash *s, uint64_t now)
+{
+    uint64_t first = 0;
+    struct wr_list *n, *next;
+
+    WR_LIST_FOREACH_SAFE (n, next, &s->lru) {
+        struct idle_entry *e = wr_container_of(n, struct idle_entry, lru);
+
+        if (e->expires_ms <= now) {
+            drop(e);
+        } else if (first == 0 || e->expires_ms < first) {
+            first = e->expires_ms;
+        }
+    }
+    return first;
 }
 
 /* To the shelf, unless the codec cannot, or something came for it: then its own wake drops it. */
@@ -156,6 +193,7 @@ static void shelve(struct idle_entry *e)
 {
     struct wr_stash *s = e->stash;
     struct wr_shelved it = {.codec = e->pc->codec,
+                            .peers = s->peers,
                             .peer_id = e->peer_id,
                             .identity = e->identity,
                             .expires_ms = e->expires_ms};
@@ -186,26 +224,23 @@ static void look_at_stash(struct wr_task *t)
 {
     struct wr_stash *s = wr_container_of(t, struct wr_stash, task);
     uint64_t now = wr_now_ms();
-    uint64_t at = 0;
+    uint64_t at = 0, own;
 
-    while (!wr_list_is_empty(&s->lru) && coldest(s)->expires_ms <= now) {
-        drop(coldest(s));
-    }
     if (s->shelf_max > 0) {
         shelve_unused(s, now);
     }
     if (s->group->shelf != NULL) {
         at = wr_shelf_expire(s->group->shelf, now);
     }
-    if (!wr_list_is_empty(&s->lru)) {
-        uint64_t own = next_look(s, now);
-
-        at = at == 0 ? own : WR_MIN(at, own);
+    own = drop_expired(s, now);
+    if (own != 0 && s->shelf_max > 0) {
+        own = WR_MIN(own, now + WR_IDLE_SHELF_MS);
     }
+    at = at == 0 || (own != 0 && own < at) ? own : at;
     if (at == 0) {
         end_stash(s);
     } else {
-        wr_timer_arm(&s->timer, at);
+        wr_timer_arm(&s->timer, WR_MAX(at, now + LOOK_GAP_MS));
     }
 }
 
@@ -214,7 +249,7 @@ static void notice_end(struct wr_task *t)
     struct idle_entry *e = wr_container_of(t, struct idle_entry, task);
 
     if (e->pc->state != WR_PCONN_READY) {
-        drop(e);
+        lose(e);
     }
 }
 
@@ -258,6 +293,7 @@ static struct wr_pconn *take_own(const struct wr_members *m, const struct wr_pee
 {
     uint32_t no = WR_MIN(wr_local_get()->thread_no, WR_THREADS_MAX - 1u);
     struct wr_stash *s = m->group->stashes[no];
+    uint64_t now = wr_now_ms();
     struct wr_list *b, *n, *next;
     struct idle_entry *e;
     struct wr_pconn *pc;
@@ -273,6 +309,12 @@ static struct wr_pconn *take_own(const struct wr_members *m, const struct wr_pee
         }
         pc = e->pc;
         if (pc->state != WR_PCONN_READY) {
+            lose(e);
+            continue;
+        }
+        /* What was learned since it was parked counts, too. */
+        if (e->expires_ms <= now ||
+            now - pc->idle_ms >= usable_ms(m->group, peer->id, pc->idle_said_ms, now)) {
             drop(e);
             continue;
         }
@@ -287,15 +329,24 @@ static struct wr_pconn *take_shelved(const struct wr_members *m, const struct wr
                                      uint64_t identity, struct wr_task *user)
 {
     struct wr_shelf *shelf = m->group->shelf;
+    uint64_t now = wr_now_ms();
     struct wr_shelved it;
     struct wr_pconn *pc;
 
-    if (shelf == NULL || m->keepalive_local ||
-        wr_shelf_take(shelf, peer->id, identity, &it) != WR_OK) {
+    if (shelf == NULL || m->keepalive_local) {
         return NULL;
     }
-    /* Out of memory or the like: a new connection will fare as it does. */
-    return it.codec->adopt(it.codec, &it.seed, &peer->addr, user, &pc) == WR_OK ? pc : NULL;
+    while (wr_shelf_take(shelf, peer->id, identity, &it) == WR_OK) {
+        uint64_t age = now > it.seed.idle_ms ? now - it.seed.idle_ms : 0;
+
+        if (age >= usable_ms(m->group, peer->id, it.seed.idle_said_ms, now)) {
+            wr_sock_close(it.seed.fd);
+            continue;
+        }
+        /* Out of memory or the like: a new connection will fare as it does. */
+        return it.codec->adopt(it.codec, &it.seed, &peer->addr, user, &pc) == WR_OK ? pc : NULL;
+    }
+    return NULL;
 }
 
 struct wr_pconn *wr_idle_take(const struct wr_members *m, const struct wr_peer *peer,
@@ -312,12 +363,41 @@ struct wr_pconn *wr_idle_take(const struct wr_members *m, const struct wr_peer *
     return pc;
 }
 
+static const struct wr_member *member_of(const struct wr_members *m, uint64_t peer_id)
+{
+    for (uint32_t i = 0; i < m->cnt; i++) {
+        if (m->at[i].peer->id == peer_id) {
+            return &m->at[i];
+        }
+    }
+    return NULL;
+}
+
+const struct wr_member *wr_idle_find(const struct wr_members *m, uint64_t identity)
+{
+    uint32_t no = WR_MIN(wr_local_get()->thread_no, WR_THREADS_MAX - 1u);
+    struct wr_stash *s = m->group->stashes[no];
+    struct wr_list *n;
+
+    if (s == NULL) {
+        return NULL;
+    }
+    WR_LIST_FOREACH (n, &s->lru) {
+        const struct idle_entry *e = wr_container_of(n, struct idle_entry, lru);
+
+        if (e->identity == identity && e->pc->state == WR_PCONN_READY) {
+            return member_of(m, e->peer_id);
+        }
+    }
+    return NULL;
+}
+
 /* As many as the stashes of all threads may hold: an idle second closes nothing. */
 static uint32_t shelf_max(const struct wr_members *m)
 {
     uint64_t threads = wr_load_rlx(&loop_threads);
 
-    if (threads < 2 || m->keepalive_local || m->group->shelf == NULL) {
+    if (threads < 2 || m->keepalive_local || m->has_ntlm || m->group->shelf == NULL) {
         return 0;
     }
     return (uint32_t)WR_MIN(m->keepalive * threads, (uint64_t)WR_SHELF_MAX);
@@ -352,12 +432,16 @@ void wr_idle_put(const struct wr_members *m, const struct wr_member *member, uin
     uint64_t now = wr_now_ms();
     /* Another thread's clock may be a turn ahead. */
     uint64_t age_ms = now > pc->since_ms ? now - pc->since_ms : 0;
+    uint64_t usable = 0; /* nothing is kept where keepalive is 0; there may be no group either */
     uint64_t at;
     struct wr_stash *s;
     struct idle_entry *e;
 
     pc->user = NULL;
-    if (m->keepalive == 0 || pc->state != WR_PCONN_READY || pc->served >= m->keepalive_requests ||
+    if (m->keepalive != 0) {
+        usable = usable_ms(m->group, member->peer->id, pc->idle_said_ms, now);
+    }
+    if (usable == 0 || pc->state != WR_PCONN_READY || pc->served >= m->keepalive_requests ||
         age_ms >= m->keepalive_time_ms || m->keepalive_timeout_ms == 0) {
         pc->codec->close(pc, WR_REASON_DONE);
         return;
@@ -378,11 +462,12 @@ void wr_idle_put(const struct wr_members *m, const struct wr_member *member, uin
                        m->keepalive_each - 1);
     }
     s->shelf_max = shelf_max(m);
+    s->peers = m->cnt;
     e->stash = s;
     e->pc = pc;
     e->peer_id = member->peer->id;
     e->identity = identity;
-    e->expires_ms = now + m->keepalive_timeout_ms;
+    e->expires_ms = now + WR_MIN(m->keepalive_timeout_ms, usable);
     pc->idle_ms = now;
     wr_task_init(&e->task, notice_end, "idle peer connection");
     wr_list_init(&e->lru);
@@ -392,7 +477,7 @@ void wr_idle_put(const struct wr_members *m, const struct wr_member *member, uin
     pc->user = &e->task;
     s->cnt++;
     thread_cnt++;
-    at = next_look(s, now);
+    at = s->shelf_max == 0 ? e->expires_ms : WR_MIN(e->expires_ms, now + WR_IDLE_SHELF_MS);
     if (!wr_timer_is_armed(&s->timer) || s->timer.at_ms > at) {
         wr_timer_arm(&s->timer, at);
     }

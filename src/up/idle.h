@@ -31,6 +31,11 @@ enum wr_status wr_idle_group_get(struct wr_fixtures *r, struct wr_gen *g, struct
 struct wr_pconn *wr_idle_take(const struct wr_members *m, const struct wr_peer *peer,
                               uint64_t identity, struct wr_task *user);
 /*
+ * The member whose peer has an idle connection of this identity in this thread's stash; NULL: none
+ * has. For identities of few connections: the stash is walked.
+ */
+const struct wr_member *wr_idle_find(const struct wr_members *m, uint64_t identity);
+/*
  * Parks a READY connection, or closes it: limits of keepalive, keepalive_requests, _time. Takes it
  * in every case.
  */

@@ -242,6 +242,9 @@ enum wr_status wr_pick(struct wr_picker *p, uint64_t now_ms, uint32_t thread_no,
     if (st != WR_OK) {
         return st;
     }
+    if (p->members->cnt == 0) {
+        return WR_EOF; /* its `state` file is not there yet */
+    }
     ctx.tried = p->tried;
     if (p->members->sticky != NULL && p->first == UINT32_MAX) {
         st = pick_bound(p, ctx, ret);

@@ -35,6 +35,39 @@ static void report_refused(struct wr_up *u)
            "connect() failed (%d: %s) while connecting to upstream", err, wr_log_errno_text(err));
 }
 
+static void report_local(struct wr_up *u)
+{
+    char text[WR_ADDR_TEXT_MAX];
+    int err = u->attempt.err;
+
+    if (u->opts.bind == NULL) {
+        wr_log(&u->req->log, WR_LOG_CRIT, "socket() failed (%d: %s) while connecting to upstream",
+               err, wr_log_errno_text(err));
+        return;
+    }
+    wr_log(&u->req->log, WR_LOG_CRIT, "bind(%.*s) failed (%d: %s) while connecting to upstream",
+           (int)wr_addr_write_host(u->opts.bind, text), text, err, wr_log_errno_text(err));
+}
+
+static void report_closed(struct wr_up *u)
+{
+    const struct wr_log *log = &u->req->log;
+    const struct wr_attempt *a = &u->attempt;
+
+    if (a->tls_error.len > 0) {
+        wr_log(log, WR_LOG_ERROR, "SSL_read() failed%.*s while %s", WR_STR_ARG(a->tls_error),
+               phase_of(u));
+    } else if (a->err != 0 && a->is_send_error) {
+        wr_log(log, WR_LOG_ERROR, "send() failed (%d: %s) while sending request to upstream",
+               a->err, wr_log_errno_text(a->err));
+    } else if (a->err != 0) {
+        wr_log(log, WR_LOG_ERROR, "recv() failed (%d: %s) while %s", a->err,
+               wr_log_errno_text(a->err), phase_of(u));
+    } else {
+        wr_log(log, WR_LOG_ERROR, "upstream prematurely closed connection while %s", phase_of(u));
+    }
+}
+
 void wr_up_report(struct wr_up *u, enum wr_cause cause)
 {
     const struct wr_log *log = &u->req->log;
@@ -54,6 +87,9 @@ void wr_up_report(struct wr_up *u, enum wr_cause cause)
         wr_log(log, WR_LOG_ERROR, "%.*s while SSL handshaking to upstream",
                WR_STR_ARG(wr_strbuf_str(&a->why)));
         return;
+    case WR_CAUSE_DENIED:
+        wr_log(log, WR_LOG_ERROR, "access to upstream denied while connecting to upstream");
+        return;
     case WR_CAUSE_CONNECT_TIMEOUT:
         wr_log(log, WR_LOG_ERROR, "upstream timed out (%d: %s) while %s", ETIMEDOUT,
                wr_log_errno_text(ETIMEDOUT), phase_of(u));
@@ -68,16 +104,7 @@ void wr_up_report(struct wr_up *u, enum wr_cause cause)
         return;
     case WR_CAUSE_CLOSED:
     case WR_CAUSE_TRUNCATED:
-        if (a->tls_error.len > 0) {
-            wr_log(log, WR_LOG_ERROR, "SSL_read() failed%.*s while %s", WR_STR_ARG(a->tls_error),
-                   phase_of(u));
-        } else if (a->err != 0) {
-            wr_log(log, WR_LOG_ERROR, "recv() failed (%d: %s) while %s", a->err,
-                   wr_log_errno_text(a->err), phase_of(u));
-        } else {
-            wr_log(log, WR_LOG_ERROR, "upstream prematurely closed connection while %s",
-                   phase_of(u));
-        }
+        report_closed(u);
         return;
     case WR_CAUSE_BIG_HEAD:
         wr_log(log, WR_LOG_ERROR,
@@ -91,11 +118,62 @@ void wr_up_report(struct wr_up *u, enum wr_cause cause)
                 : "upstream sent invalid header while reading response header from upstream");
         return;
     case WR_CAUSE_OURS:
+        if (a->is_local) {
+            report_local(u);
+            return;
+        }
         wr_log_errno(log, WR_LOG_CRIT, a->err,
                      "the request could not be passed to the peer, no other is tried");
         return;
     }
     WR_UNREACHABLE();
+}
+
+void wr_up_report_stale(struct wr_up *u)
+{
+    wr_log_errno(
+        &u->req->log, WR_LOG_INFO, u->attempt.err,
+        "an idle connection to upstream had ended, the request is sent again on a new one");
+}
+
+/* Where a client's end met the request. */
+static const char *client_phase(const struct wr_up *u)
+{
+    const struct wr_attempt *a = &u->attempt;
+
+    if (a->is_accepted) {
+        return u->is_buffered ? "reading upstream" : "sending to client";
+    }
+    if (a->sent && !a->is_sent_whole && !a->got_bytes) {
+        return "sending request to upstream";
+    }
+    return a->sent ? "reading response header from upstream" : "connecting to upstream";
+}
+
+void wr_up_report_client(struct wr_up *u)
+{
+    enum wr_reason why = (enum wr_reason)u->req->stream->reason;
+    const struct wr_log *log = &u->req->log;
+    const char *text;
+
+    if (why == WR_REASON_SEND_TIMEOUT) {
+        return; /* the request tells that */
+    }
+    if (why == WR_REASON_BAD_BODY) {
+        wr_log(log, WR_LOG_INFO, "client sent invalid chunked body");
+        return;
+    }
+    if (why == WR_REASON_BIG_BODY) {
+        wr_log(log, WR_LOG_ERROR, "client intended to send too large chunked body");
+        return;
+    }
+    text = wr_reason_text(why == WR_REASON_TIMEOUT ? why : WR_REASON_TRUNCATED);
+    if (u->tries == 0) {
+        wr_log(log, WR_LOG_INFO, "client %s", text);
+    } else {
+        wr_log(log, WR_LOG_INFO, "client %s, so upstream connection is closed too while %s", text,
+               client_phase(u));
+    }
 }
 
 static bool is_timeout(const struct wr_stream *s)

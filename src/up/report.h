@@ -12,6 +12,10 @@ struct wr_up;
 
 /* What ended the attempt, once. Nothing for OK and CANCELED. */
 void wr_up_report(struct wr_up *u, enum wr_cause cause);
+/* The client's end, by its first reason: it left, was too slow, or sent a bad body. */
+void wr_up_report_client(struct wr_up *u);
+/* An idle connection had ended; the request goes to the same peer once more (U2.6). */
+void wr_up_report_stale(struct wr_up *u);
 /* What cut a tunnel (U9): an idle limit or a reset, of which side. */
 void wr_up_report_tunnel(struct wr_up *u);
 

@@ -45,6 +45,8 @@ static uint32_t cause_bit(const struct wr_retry_in *in)
     case WR_CAUSE_BAD_HEAD:
     case WR_CAUSE_BIG_HEAD:
         return WR_UP_NEXT_INVALID_HEADER;
+    case WR_CAUSE_DENIED:
+        return WR_UP_NEXT_DENIED;
     case WR_CAUSE_STATUS:
         return wr_retry_status_bit(in->status);
     case WR_CAUSE_NONE:
@@ -81,6 +83,7 @@ static enum wr_outcome outcome_of(const struct wr_retry_in *in)
     case WR_CAUSE_CANCELED:
     case WR_CAUSE_OURS:
     case WR_CAUSE_CLIENT_BODY:
+    case WR_CAUSE_DENIED:
         return WR_OUTCOME_NEUTRAL;
     }
     WR_UNREACHABLE();
@@ -108,30 +111,55 @@ static uint16_t final_status(const struct wr_retry_in *in)
     return (uint16_t)wr_retry_log_status(in->cause);
 }
 
+/* U7.2; but not a request that met an idle connection that was gone, and so had no effect (U2.6).
+ */
+static bool may_have_acted(const struct wr_retry_in *in, bool is_stale)
+{
+    return in->sent && !in->is_idempotent && !(is_stale && in->is_unseen);
+}
+
+/* Why no further try may be made; WR_STOP_NONE: one may. */
+static enum wr_retry_stop find_stop(const struct wr_retry_in *in, bool is_stale)
+{
+    uint32_t bit = cause_bit(in);
+
+    if (bit == 0) {
+        return WR_STOP_FINAL;
+    }
+    if (in->client_gone) {
+        return WR_STOP_CLIENT;
+    }
+    if (in->body_lost) {
+        return WR_STOP_BODY;
+    }
+    if (may_have_acted(in, is_stale) && (in->policy & WR_UP_NEXT_NON_IDEMPOTENT) == 0) {
+        return WR_STOP_METHOD;
+    }
+    if (is_stale && (in->policy & WR_UP_NEXT_OFF) == 0) {
+        return WR_STOP_NONE;
+    }
+    if ((in->policy & bit) == 0) {
+        return WR_STOP_POLICY;
+    }
+    if (in->tries_left == 0) {
+        return WR_STOP_TRIES;
+    }
+    return in->time_left ? WR_STOP_NONE : WR_STOP_TIME;
+}
+
 struct wr_retry_out wr_retry_decide(const struct wr_retry_in *in)
 {
-    struct wr_retry_out out = {
-        .action = WR_RETRY_GIVE_UP, .status = final_status(in), .outcome = outcome_of(in)};
-    uint32_t bit = cause_bit(in);
     bool is_stale = in->cause == WR_CAUSE_CLOSED && in->is_reused && !in->got_bytes;
+    struct wr_retry_out out = {.action = WR_RETRY_GIVE_UP,
+                               .stop = find_stop(in, is_stale),
+                               .status = final_status(in),
+                               .outcome = outcome_of(in)};
 
     if (is_stale) {
         out.outcome = WR_OUTCOME_NEUTRAL; /* U2.6 */
     }
-    if (bit == 0 || in->client_gone || in->body_lost) {
-        return out;
+    if (out.stop == WR_STOP_NONE) {
+        out.action = is_stale && (in->policy & WR_UP_NEXT_OFF) == 0 ? WR_RETRY_SAME : WR_RETRY_NEXT;
     }
-    /* U7.2: a request that may have had effects moves on only when the operator allows it. */
-    if (in->sent && !in->is_idempotent && (in->policy & WR_UP_NEXT_NON_IDEMPOTENT) == 0) {
-        return out;
-    }
-    if (is_stale && (in->policy & WR_UP_NEXT_OFF) == 0) {
-        out.action = WR_RETRY_SAME;
-        return out;
-    }
-    if ((in->policy & bit) == 0 || in->tries_left == 0 || !in->time_left) {
-        return out;
-    }
-    out.action = WR_RETRY_NEXT;
     return out;
 }

@@ -27,6 +27,7 @@ enum wr_cause {
     WR_CAUSE_CANCELED,    /* the client's end */
     WR_CAUSE_OURS,        /* memory, socket, bind, building the request */
     WR_CAUSE_CLIENT_BODY, /* the client's body was bad: 400, 408, 413 */
+    WR_CAUSE_DENIED,      /* *_allow_upstream does not allow the peer */
 };
 
 struct wr_retry_in {
@@ -36,6 +37,7 @@ struct wr_retry_in {
     bool sent;       /* sending of the request began */
     bool body_lost;  /* a byte of a streamed body went out: it cannot be sent again */
     bool is_reused, got_bytes;
+    bool is_unseen; /* nobody at the peer can have read a byte of it (http/stream.h) */
     bool is_idempotent;
     bool client_gone;
     uint32_t tries_left; /* further tries that peers and *_tries allow */
@@ -48,8 +50,21 @@ enum wr_retry_action {
     WR_RETRY_GIVE_UP
 };
 
+/* Why there is no further try. */
+enum wr_retry_stop {
+    WR_STOP_NONE,
+    WR_STOP_FINAL,  /* what happened is never a reason for another try */
+    WR_STOP_CLIENT, /* it is gone */
+    WR_STOP_BODY,   /* a part of it is gone */
+    WR_STOP_METHOD, /* not idempotent, and it may have had effects */
+    WR_STOP_POLICY, /* *_next_upstream does not name it */
+    WR_STOP_TRIES,
+    WR_STOP_TIME,
+};
+
 struct wr_retry_out {
     enum wr_retry_action action;
+    enum wr_retry_stop stop; /* with GIVE_UP */
     uint16_t status;         /* GIVE_UP: what the client gets; 0: the peer's own response */
     enum wr_outcome outcome; /* for the peer's account */
 };

@@ -31,6 +31,7 @@
 
 struct wr_shelf {
     struct wr_fixture *holder;
+    struct wr_lives *lives;
     struct wr_list lru; /* struct shelf_entry.lru */
     struct wr_list all; /* in shelves.all while there are entries */
     wr_atomic_u32 cnt;  /* written under the lock */
@@ -136,6 +137,14 @@ static struct shelf_entry *find_no(uint64_t no)
     return NULL;
 }
 
+/* Lock held. Before the entry leaves its shelf, and the group perhaps ends with it. */
+static void learn_age(const struct shelf_entry *e)
+{
+    uint64_t now = wr_local_get()->now_ms, since = e->it.seed.idle_ms;
+
+    wr_lives_see(e->shelf->lives, e->it.peers, e->it.peer_id, now > since ? now - since : 0, now);
+}
+
 /* Lock held. U10.2: those that became readable or were closed. */
 static void collect_ended(struct wr_list *dead)
 {
@@ -148,6 +157,7 @@ static void collect_ended(struct wr_list *dead)
             struct shelf_entry *e = find_no(no[i]);
 
             if (e) {
+                learn_age(e);
                 condemn(e, dead);
             } else {
                 (void)WR_WARN_ON(!e);
@@ -204,11 +214,12 @@ void wr_shelf_thread_end(void)
 
 /* ---- shelves -------------------------------------------------------------------------------- */
 
-struct wr_shelf *wr_shelf_new(struct wr_fixture *holder)
+struct wr_shelf *wr_shelf_new(struct wr_fixture *holder, struct wr_lives *lives)
 {
     struct wr_shelf *s = wr_mem_alloc(sizeof(*s));
 
     s->holder = holder;
+    s->lives = lives;
     wr_list_init(&s->lru);
     wr_list_init(&s->all);
     return s;

@@ -14,6 +14,7 @@
 #include "base/status.h"
 #include "conf/gen.h"
 #include "http/codec.h"
+#include "up/life.h"
 
 #define WR_SHELF_MAX 4096u /* most connections of one shelf */
 
@@ -23,15 +24,16 @@ struct wr_shelf;
 struct wr_shelved {
     const struct wr_codec *codec;
     struct wr_pconn_seed seed;
+    uint32_t peers; /* of the group */
     uint64_t peer_id, identity;
     uint64_t expires_ms;
 };
 
 /*
  * The shelf of the group that `holder` is the fixture of: referenced while the shelf has entries.
- * Boot-time memory. Control thread.
+ * lives: of the same group, told of those that their peers end. Boot-time memory. Control thread.
  */
-struct wr_shelf *wr_shelf_new(struct wr_fixture *holder);
+struct wr_shelf *wr_shelf_new(struct wr_fixture *holder, struct wr_lives *lives);
 /* Accepts NULL; empty, which it is when nothing references the holder. */
 void wr_shelf_free(struct wr_shelf *s);
 /*

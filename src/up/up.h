@@ -30,6 +30,8 @@
 #include "up/pick.h"
 #include "up/proto.h"
 #include "up/retry.h"
+#include "up/stage.h"
+#include "up/why.h"
 
 #define WR_UP_MAGIC 0x75707570u
 
@@ -38,11 +40,13 @@ struct wr_wait;
 /* One try as $upstream_* and the log tell it (U7.5). Times in ms; UINT32_MAX: not reached. */
 struct wr_up_try {
     struct wr_str addr;
-    uint16_t status; /* 0: none yet */
+    struct wr_str server; /* the peer's name as configured; empty: no peer */
+    uint16_t status;      /* 0: none yet */
     uint32_t connect_ms, header_ms, response_ms;
     uint32_t queue_ms; /* waited for a peer before it */
     uint64_t bytes_sent, bytes_received, response_length;
     bool after_redirect; /* " : " stands before it */
+    struct wr_up_why why;
     struct wr_up_try *next;
 };
 
@@ -95,10 +99,13 @@ struct wr_up {
     struct wr_dial dial; /* of the attempt */
     struct wr_tls_target target;
     struct wr_addr bind;
+    uint64_t identity; /* start.identity and the local address */
+    uint64_t bound_no; /* client connection that the peer's connection belongs to; 0: none */
     struct wr_pipe
         *body_src; /* consumer end of a streamed request body; NULL: gathered, none, or over */
-    struct wr_up_try *try; /* current */
-    void *ctx;             /* the protocol's own */
+    struct wr_up_try *try;    /* current */
+    struct wr_up_stage stage; /* RELAY: between the two pipes, where one is needed */
+    void *ctx;                /* the protocol's own */
 };
 
 /* Content of a request: from a location's content handler. Begins at the first step. */

@@ -105,6 +105,44 @@ static enum wr_status get_tries(struct wr_req *r, const struct wr_var *v, struct
     return b.status == WR_ENOMEM ? WR_ENOMEM : WR_OK;
 }
 
+static enum wr_status get_why(struct wr_req *r, const struct wr_var *v, struct wr_str rest,
+                              struct wr_str *ret)
+{
+    const struct wr_up_log *l = r->up_log;
+
+    (void)v; /* nothing of the row is needed */
+    (void)rest;
+    if (l == NULL || l->first == NULL) {
+        return WR_EOF;
+    }
+    *ret = wr_up_why_text(r, VALUE_MAX);
+    return WR_OK;
+}
+
+enum last_field {
+    LAST_ADDR,
+    LAST_SERVER,
+};
+
+/* Of the peer that was chosen last: for what is evaluated for each try. */
+static enum wr_status get_last(struct wr_req *r, const struct wr_var *v, struct wr_str rest,
+                               struct wr_str *ret)
+{
+    const struct wr_up_log *l = r->up_log;
+    const struct wr_up_try *t;
+
+    (void)rest; /* no prefix */
+    if (l == NULL || l->first == NULL) {
+        return WR_EOF;
+    }
+    t = wr_container_of(l->tail, struct wr_up_try, next);
+    if (t->server.len == 0) {
+        return WR_EOF;
+    }
+    *ret = v->data == LAST_ADDR ? t->addr : t->server;
+    return WR_OK;
+}
+
 /* "content_type" of $upstream_http_content_type names the field Content-Type. */
 static const struct wr_hdr *find_field(const struct wr_hdrs *h, struct wr_str var)
 {
@@ -174,18 +212,21 @@ static enum wr_status get_cookie(struct wr_req *r, const struct wr_var *v, struc
 }
 
 const struct wr_var wr_up_vars[] = {
-    {"upstream_addr",            get_tries,   TRY_ADDR,     WR_VAR_NOCACHE                },
-    {"upstream_status",          get_tries,   TRY_STATUS,   WR_VAR_NOCACHE                },
-    {"upstream_connect_time",    get_tries,   TRY_CONNECT,  WR_VAR_NOCACHE                },
-    {"upstream_header_time",     get_tries,   TRY_HEADER,   WR_VAR_NOCACHE                },
-    {"upstream_response_time",   get_tries,   TRY_RESPONSE, WR_VAR_NOCACHE                },
-    {"upstream_bytes_sent",      get_tries,   TRY_SENT,     WR_VAR_NOCACHE                },
-    {"upstream_bytes_received",  get_tries,   TRY_RECEIVED, WR_VAR_NOCACHE                },
-    {"upstream_response_length", get_tries,   TRY_LENGTH,   WR_VAR_NOCACHE                },
-    {"upstream_queue_time",      get_tries,   TRY_QUEUE,    WR_VAR_NOCACHE                },
-    {"upstream_http_",           get_http,    0,            WR_VAR_PREFIX | WR_VAR_NOCACHE},
-    {"upstream_trailer_",        get_trailer, 0,            WR_VAR_PREFIX | WR_VAR_NOCACHE},
-    {"upstream_cookie_",         get_cookie,  0,            WR_VAR_PREFIX | WR_VAR_NOCACHE},
+    {"upstream_addr",             get_tries,   TRY_ADDR,     WR_VAR_NOCACHE                },
+    {"upstream_status",           get_tries,   TRY_STATUS,   WR_VAR_NOCACHE                },
+    {"upstream_connect_time",     get_tries,   TRY_CONNECT,  WR_VAR_NOCACHE                },
+    {"upstream_header_time",      get_tries,   TRY_HEADER,   WR_VAR_NOCACHE                },
+    {"upstream_response_time",    get_tries,   TRY_RESPONSE, WR_VAR_NOCACHE                },
+    {"upstream_bytes_sent",       get_tries,   TRY_SENT,     WR_VAR_NOCACHE                },
+    {"upstream_bytes_received",   get_tries,   TRY_RECEIVED, WR_VAR_NOCACHE                },
+    {"upstream_response_length",  get_tries,   TRY_LENGTH,   WR_VAR_NOCACHE                },
+    {"upstream_queue_time",       get_tries,   TRY_QUEUE,    WR_VAR_NOCACHE                },
+    {"upstream_last_addr",        get_last,    LAST_ADDR,    WR_VAR_NOCACHE                },
+    {"upstream_last_server_name", get_last,    LAST_SERVER,  WR_VAR_NOCACHE                },
+    {"upstream_why",              get_why,     0,            WR_VAR_NOCACHE | WR_VAR_RECORD},
+    {"upstream_http_",            get_http,    0,            WR_VAR_PREFIX | WR_VAR_NOCACHE},
+    {"upstream_trailer_",         get_trailer, 0,            WR_VAR_PREFIX | WR_VAR_NOCACHE},
+    {"upstream_cookie_",          get_cookie,  0,            WR_VAR_PREFIX | WR_VAR_NOCACHE},
 };
 
 const size_t wr_up_vars_cnt = WR_ARRAY_LEN(wr_up_vars);

@@ -257,3 +257,11 @@ def test_accepted(command, text):
     result = command(text=expand(text)).command("-t")
     assert result.returncode == 0, result.stderr
     assert "test is successful" in result.stderr
+
+
+@pytest.mark.weir_only("U1.3: refused with words of its own")
+def test_post_action(command):  # U1.3
+    server = command("location / {\n  post_action /x;\n}")
+    got = server.command("-t")
+    assert got.returncode == 1
+    assert '"post_action" is not supported and will not be' in got.stderr

@@ -247,3 +247,67 @@ def test_early_answer_is_not_kept(weir, origin):  # U4.5
     assert client.read_response().status == 413
     up.wait_end(0)
     assert ask(server, 1) == ["ok"] and up.connections == 2
+
+
+@pytest.mark.weir_only("`ntlm` is of nginx's commercial version")
+class TestNtlm:
+    """A peer that knows the user of a connection: NTLM authenticates connections, not requests."""
+    HTTP = ("log_format w '$upstream_why'; upstream g { server {one}; server {two}; ntlm; } ")
+    CONF = ("access_log {dir}/access.log w; location / { proxy_http_version 1.1; proxy_set_header Connection ''; "
+            "proxy_pass http://g; }")
+
+    @staticmethod
+    def script(conn):
+        user = "nobody"
+        for req in conn.requests():
+            sent = req.headers.get("Authorization") or ""
+            if sent.startswith(("NTLM hello", "Negotiate hello")):
+                conn.reply(b"", status="401 Who", headers=[("WWW-Authenticate", "NTLM challenge")])
+                continue
+            if sent.startswith(("NTLM ", "Negotiate ")):
+                user = sent.split()[1]
+            conn.reply(user.encode())
+
+    def log_in(self, client, user, scheme="NTLM"):
+        assert client.get("/", {"Authorization": f"{scheme} hello"}).status == 401
+        assert client.get("/", {"Authorization": f"{scheme} {user}"}).text == user
+
+    @pytest.mark.parametrize("scheme", ["NTLM", "Negotiate"])
+    def test_each_client_keeps_its_user(self, weir, origin, scheme):
+        server = weir(self.CONF, http=self.HTTP, one=origin(self.script), two=origin(self.script))
+        clients = [server.client() for _ in range(4)]
+        for number, client in enumerate(clients):
+            self.log_in(client, f"user{number}", scheme)
+        for _ in range(3):
+            for number, client in enumerate(clients):
+                assert client.get("/").text == f"user{number}"
+        assert server.access(20)[-1].startswith("bound 127.0.0.1:")
+
+    def test_nobody_gets_the_connection_of_a_user(self, weir, origin):
+        server = weir(self.CONF, http=self.HTTP, one=origin(self.script), two=origin(self.script))
+        client = server.client()
+        self.log_in(client, "me")
+        for _ in range(6):
+            assert server.get("/").text == "nobody"
+        assert client.get("/").text == "me"
+        client.close()
+        for _ in range(6):
+            assert server.get("/").text == "nobody"
+
+    def test_basic_is_of_a_request(self, weir, origin):
+        up = origin(self.script)
+        server = weir(self.CONF, http=self.HTTP, one=up, two=up, workers=1)
+        for _ in range(4):
+            assert server.get("/", {"Authorization": "Basic x"}).text == "nobody"
+        assert up.connections <= 2
+
+    def test_a_connection_that_ends_ends_the_log_in(self, weir, origin):
+        def script(conn):
+            for req in conn.requests():
+                conn.reply((req.headers.get("Authorization") or "nobody").encode())
+                if "Authorization" in req.headers:
+                    return
+        server = weir(self.CONF, http=self.HTTP, one=origin(script), two=origin(script), workers=1)
+        client = server.client()
+        assert client.get("/", {"Authorization": "NTLM me"}).text == "NTLM me"
+        assert client.get("/").text == "nobody"

@@ -43,7 +43,6 @@ def test_force_ranges(weir, origin):  # U6.7
     assert (resp.status, resp.body, resp.headers["Content-Range"]) == (206, b"345", "bytes 2-4/9")
 
 
-@pytest.mark.later("proxy_cookie_*")
 def test_cookie_rewriting(weir, origin):  # U5.7
     up = origin(OK + b"Set-Cookie: a=1; Domain=peer.example; Path=/x/y\r\nSet-Cookie: b=2\r\nContent-Length: 0\r\n\r\n")
     server = weir("proxy_cookie_domain peer.example front.example; proxy_cookie_path /x/ /; proxy_cookie_flags b secure httponly samesite=lax;" + PASS,
@@ -60,7 +59,6 @@ def test_refresh_is_rewritten(weir, origin):
     assert server.get("/x/").headers["Refresh"] == "5; url=/x/z"
 
 
-@pytest.mark.later("proxy_pass_trailers")
 @pytest.mark.weir_only("proxy_pass_trailers is newer than nginx 1.22")
 def test_trailers_pass_when_asked(weir, origin):  # U5.7
     up = origin(OK + b"Trailer: X-T\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-T: v\r\n\r\n")
@@ -71,7 +69,6 @@ def test_trailers_pass_when_asked(weir, origin):  # U5.7
     assert server.access(1)[0] == "v"
 
 
-@pytest.mark.later("early_hints")
 @pytest.mark.weir_only("early_hints is newer than nginx 1.22")
 def test_early_hints(weir, origin):  # U5.4
     up = origin(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + GOOD)
@@ -236,3 +233,71 @@ def test_server_survives_odd_worker_counts(weir):
     server = weir("location / { return 200 x; }", main="worker_rlimit_nofile 1024; worker_shutdown_timeout 5s;",
                   workers="auto")
     assert server.get("/").text == "x"
+
+
+@pytest.mark.weir_only("proxy_allow_upstream came with nginx 1.29.3")
+class TestAllowUpstream:
+    CONF = ("access_log {dir}/access.log a; location / { proxy_allow_upstream $arg_a $arg_b; proxy_pass http://g; } "
+            "location /next { proxy_allow_upstream $arg_a; proxy_next_upstream denied; proxy_pass http://g; } "
+            "location /any { proxy_allow_upstream 1 $upstream_last_addr; proxy_pass http://g; }")
+    HTTP = ("log_format a '$status|$upstream_status|$upstream_why'; "
+            "upstream g { server {one} max_fails=1; server {two} max_fails=1; }")
+
+    @pytest.mark.parametrize("query, status", [
+        ("?a=1&b=yes", 200), ("?a=1&b=00", 200), ("?a=0&b=1", 502), ("?a=1&b=0", 502), ("?a=1&b=", 502), ("", 502)])
+    def test_all_must_hold(self, weir, origin, query, status):
+        one, two = origin(), origin()
+        server = weir(self.CONF, http=self.HTTP, one=one, two=two, workers=1)
+        assert server.get("/" + query).status == status
+        assert one.connections + two.connections == (1 if status == 200 else 0)
+        if status == 502:
+            assert server.access(1) == [f"502|502|round_robin {one} new denied >stop:policy"]
+            server.wait_log("access to upstream denied while connecting to upstream, client: .*why:")
+
+    def test_the_next_peer(self, weir, origin):
+        one, two = origin(), origin()
+        server = weir(self.CONF, http=self.HTTP, one=one, two=two, workers=1)
+        for _ in range(2):               # nobody is charged
+            assert server.get("/next").status == 502
+        lines = server.access(2)
+        assert [line.split("|")[1] for line in lines] == ["502, 502"] * 2
+        assert "denied >next" in lines[1] and "failed" not in lines[1]
+        assert one.connections + two.connections == 0
+
+    def test_the_peer_is_known(self, weir, origin):
+        one, two = origin(), origin()
+        server = weir(self.CONF, http=self.HTTP, one=one, two=two, workers=1)
+        assert server.get("/any").status == 200
+
+
+@pytest.mark.weir_only("`state` is of nginx's commercial version")
+class TestState:
+    CONF = "location / { proxy_pass http://g; }"
+    HTTP = "upstream g { zone g 64k; state {dir}/g.state; }"
+
+    def test_the_file_holds_the_servers(self, weir, origin):
+        one, two = origin(), origin()
+        server = weir(self.CONF, http=self.HTTP, workers=1, files={"g.state": f"server {one};\nserver {two} weight=2;\n".encode()})
+        for _ in range(6):
+            assert server.get("/").text == "ok"
+        assert (len(one.requests), len(two.requests)) == (2, 4)
+
+    def test_no_file_yet(self, weir, origin):
+        up = origin()
+        server = weir(self.CONF, http=self.HTTP, workers=1)
+        assert server.get("/").status == 502
+        server.wait_log("no live upstreams while connecting to upstream")
+        server.write("g.state", f"server {up};\n".encode())
+        server.signal("HUP")
+        wait_for(lambda: server.get("/").status == 200, "the new configuration")
+
+    def test_a_bad_line_names_the_file(self, command):
+        server = command(self.CONF, http=self.HTTP, files={"g.state": b"\nserver 127.0.0.1:1 weight=0;\n"})
+        got = server.command("-t")
+        assert got.returncode == 1
+        assert "g.state:2" in got.stderr and 'invalid parameter "weight=0"' in got.stderr
+
+    def test_not_beside_servers(self, command):
+        server = command(self.CONF, http="upstream g { server 127.0.0.1:1; state {dir}/g.state; }")
+        got = server.command("-t")
+        assert got.returncode == 1 and '"server" directive is not allowed beside "state"' in got.stderr

@@ -53,6 +53,7 @@ struct sim {
     struct wr_loop *loop;
     uint64_t now_us;
     uint64_t activity;
+    unsigned turns;   /* of the loop so far */
     bool has_delayed; /* an event was put off in this turn */
     unsigned fail_accepts;
     unsigned piped; /* receives to kernel pipes */
@@ -367,7 +368,9 @@ static size_t pass_bytes(struct sim_sock *k, const char *bytes, size_t n)
     struct sim_pipe *p = &k->peer->rx;
 
     if (k->peer->is_closed) {
-        /* Nobody is there any more: the answer is a reset. */
+        /* Nobody is there any more: the answer is a reset, behind the end that came before it and
+         * is what can be read, as on Linux. */
+        k->is_refused = k->rx.is_fin;
         sim_break(k);
         return n;
     }
@@ -590,6 +593,18 @@ static enum wr_status op_send(struct wr_poll *p, struct wr_io *io, const struct 
     return WR_OK;
 }
 
+/* What was passed to a socket that is closed was lost, and broke the connection (pass_bytes). */
+static enum wr_io_fate op_get_fate(struct wr_poll *p, struct wr_io *io, uint64_t since)
+{
+    const struct sim_sock *k = look_up(sim_of(p), io->fd, false);
+
+    WR_ASSERT(k);
+    if (k->peer->rx.total > since) {
+        return WR_IO_TAKEN;
+    }
+    return k->peer->is_closed ? WR_IO_LOST : WR_IO_FLYING;
+}
+
 static enum wr_status op_send_file(struct wr_poll *p, struct wr_io *io, int file_fd, uint64_t off,
                                    size_t n, size_t *ret_n)
 {
@@ -800,7 +815,7 @@ static void receive(struct sim *s, struct sim_sock *k)
 
     if (n == 0) {
         if (k->is_reset || k->rx.is_fin) {
-            end_receiving(s, io, k->is_reset ? ECONNRESET : 0);
+            end_receiving(s, io, k->is_reset && !k->is_refused ? ECONNRESET : 0);
         }
         return;
     }
@@ -974,6 +989,7 @@ static const struct wr_poll_ops sim_ops = {
     .shutdown = op_shutdown,
     .look = op_look,
     .unread = op_unread,
+    .get_fate = op_get_fate,
     .wait = op_wait,
     .batch = op_batch,
     .free = op_free,
@@ -1084,12 +1100,13 @@ const char *sim_error(const struct sim *s)
     return NULL;
 }
 
-static enum sim_result run_until(struct sim *s, uint64_t end_ms)
+static enum sim_result run_until(struct sim *s, uint64_t end_ms, unsigned turns_max)
 {
-    for (unsigned turns = 0; turns < SIM_TURNS_MAX; turns++) {
+    for (unsigned turns = 0; turns < turns_max; turns++) {
         uint64_t before = s->activity, next, runs = wr_stat_sum(WR_CNT_TASK_RUNS);
 
         s->has_delayed = false;
+        s->turns++;
         wr_loop_turn(s->loop, 0);
         if (s->activity != before || s->has_delayed || !wr_list_is_empty(&s->loop->runq) ||
             s->order_at < s->order_cnt || wr_stat_sum(WR_CNT_TASK_RUNS) != runs) {
@@ -1112,13 +1129,23 @@ static enum sim_result run_until(struct sim *s, uint64_t end_ms)
 
 enum sim_result sim_run(struct sim *s)
 {
-    return run_until(s, sim_now_ms(s) + s->conf.limit_ms);
+    return run_until(s, sim_now_ms(s) + s->conf.limit_ms, SIM_TURNS_MAX);
+}
+
+enum sim_result sim_run_turns(struct sim *s, unsigned n)
+{
+    return run_until(s, sim_now_ms(s) + s->conf.limit_ms, n);
+}
+
+unsigned sim_turns(const struct sim *s)
+{
+    return s->turns;
 }
 
 enum sim_result sim_run_for(struct sim *s, uint64_t ms)
 {
     uint64_t end_ms = sim_now_ms(s) + ms;
-    enum sim_result r = run_until(s, end_ms);
+    enum sim_result r = run_until(s, end_ms, SIM_TURNS_MAX);
 
     if (r == SIM_LIMIT && sim_now_ms(s) < end_ms) {
         s->now_us = end_ms * 1000;

@@ -54,6 +54,9 @@ enum sim_result {
 enum sim_result sim_run(struct sim *s);
 /* As sim_run, but ends at the latest `ms` from now (the clock then stands there exactly). */
 enum sim_result sim_run_for(struct sim *s, uint64_t ms);
+/* As sim_run, but at most n turns of the loop (then SIM_LIMIT); and how many there were so far. */
+enum sim_result sim_run_turns(struct sim *s, unsigned n);
+unsigned sim_turns(const struct sim *s);
 uint64_t sim_now_ms(const struct sim *s);
 /* Time passes without a turn of the loop, as when the machine was asleep. */
 void sim_jump(struct sim *s, uint64_t ms);

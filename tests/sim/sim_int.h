@@ -37,6 +37,7 @@ struct sim_sock {
     int fd;           /* code under test: from accept or connect; -1: the test's, or closed */
     struct wr_io *io; /* who has adopted it */
     bool is_closed, is_reset;
+    bool is_refused;        /* reset since it sent to one that had closed */
     uint64_t connect_at_ms; /* io->is_connecting: when it is answered; UINT64_MAX: never */
     int connect_errno;
     struct wr_addr addr; /* the other side's, as accept tells it */

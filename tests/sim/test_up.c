@@ -300,6 +300,10 @@ static const struct row {
     {"refused, off", GET("/no"), nobody, ok_three, 502, NULL, "Connection refused", 0, 0},
     {"connect timeout, off", GET("/no"), BLACKHOLE, ok_three, 504, NULL,
      "upstream timed out (110: Connection timed out) while connecting to upstream", 0, 0},
+    {"connect timeout, why", GET("/no"), BLACKHOLE, ok_three, 504, NULL,
+     ", why: \"round_robin 10.0.0.2:80 new connect_timeout=5s >stop:policy\"", 0, 0},
+    {"silent, why", GET("/once"), silent, ok_three, 504, NULL,
+     ", why: \"round_robin 10.0.0.2:80 new read_timeout=5s >stop:tries\"", 1, 0},
     {"connect timeout, moves", GET("/"), BLACKHOLE, ok_three, 200, "three",
      "while connecting to upstream", 0, 1},
     {"closed, moves", GET("/"), closes, ok_three, 200, "three",
@@ -590,6 +594,43 @@ static void stale_connections(void **state)
 }
 
 /*
+ * A POST goes out while the end of its idle connection is under way: the peer had closed and took
+ * no byte, so it is sent again (U2.6). Whatever the order of events, it is done exactly once.
+ */
+static void posts_meet_the_end(void **state)
+{
+    static const struct sim_step client[] = {
+        SIM_SEND(KEPT("/k/1")),
+        SIM_UNTIL("two"),
+        SIM_WAIT(1000),
+        SIM_SEND(REQ("POST", "/k/2") "Content-Length: 5\r\n\r\nhello"),
+        SIM_DRAIN,
+        SIM_CLOSE};
+    static const struct sim_step once[] = {SIM_UNTIL("\r\n\r\n"), SIM_SEND(OK("3", "two")),
+                                           SIM_WAIT(1000), SIM_CLOSE};
+    static const struct sim_step then[] = {SIM_UNTIL("hello"), SIM_SEND(OK("3", "two")), SIM_LOOP};
+    static struct play p;
+    unsigned met = 0;
+
+    (void)state;
+    for (uint64_t seed = 1; seed <= 300; seed++) {
+        p = (struct play){
+            .conf = {.seed = seed, .delays = true},
+            .client = client,
+            .peers = {{.host = 2, .steps = once, .then = then}           }
+        };
+        run_play(&p);
+        if (count(p.got, "HTTP/1.1 200 ") != 2 || count(p.at[0], "POST /k/2 ") != 1 ||
+            p.accepted[0] != 2) {
+            show(&p, "post meets the end");
+            fail_msg("seed %d", (int)seed);
+        }
+        met += count(p.log, "an idle connection to upstream had ended") != 0;
+    }
+    assert_true(met >= 5);
+}
+
+/*
  * The peer of a stale connection was taken out meanwhile by another request (U2.2): it is not asked
  * again, the next peer answers.
  */
@@ -775,7 +816,7 @@ static void waiting_in_the_queue(void **state)
     queue_row("served when the one before it failed", q_waiter, breaks_off, 200, NULL);
     queue_row("the time is over", q_waiter, after_4s, 502,
               "no live upstreams within the time of the queue while connecting to upstream");
-    queue_row("leaves", q_leaver, after_1s, 0, "so upstream connection is closed too");
+    queue_row("leaves", q_leaver, after_1s, 0, "client prematurely closed connection, client: ");
 }
 
 static void run_queue(void *data)
@@ -966,6 +1007,7 @@ int main(void)
         cmocka_unit_test(limit_rate),
         cmocka_unit_test(failures_take_peers_out),
         cmocka_unit_test(stale_connections),
+        cmocka_unit_test(posts_meet_the_end),
         cmocka_unit_test(stale_and_out),
         cmocka_unit_test(bad_bodies),
         cmocka_unit_test(early_answers),

@@ -13,6 +13,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "func")]
 
 import browser  # noqa: E402
+import idle  # noqa: E402
 from weirtest.load import MemoryWatch, are_level, descriptors, processes_of, resident, settle  # noqa: E402
 from weirtest.server import BINARY, Server  # noqa: E402
 from weirtest.timing import wait_for  # noqa: E402
@@ -153,6 +154,12 @@ def run_mixed(requests, reloads):
     return [line, f"descriptors {sum(fresh.values())} -> {sum(now.values())}"]
 
 
+def run_idle(gets):
+    lines, faults = idle.run_alone(gets, gets // 2, 700)
+    assert not faults, "; ".join(faults)
+    return lines
+
+
 def measure(run):
     """Resident memory while keep-alive clients wait and streams go on."""
     run.traffic.hold()
@@ -179,13 +186,14 @@ def wait_reached(traffic):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scale", type=float, default=1.0)
-    parser.add_argument("--only", choices=["bodies", "mixed", "browser"])
+    parser.add_argument("--only", choices=["bodies", "mixed", "idle", "browser"])
     args = parser.parse_args()
     size = max(MB, int(10 * GB * args.scale))
     parts = [
         ("bodies", lambda: run_bodies("off", size)),
         ("bodies", lambda: run_bodies("on", size)),
         ("mixed", lambda: run_mixed(max(1000, int(1000000 * args.scale)), max(5, int(1000 * args.scale)))),
+        ("idle", lambda: run_idle(max(500, int(100000 * args.scale)))),
         ("browser", lambda: [browser.run(BINARY) or "skipped, so nothing is proved: there is no Chromium here"]),
     ]
     lines, failed = [], 0

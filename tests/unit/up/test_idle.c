@@ -285,6 +285,91 @@ static void no_memory_closes(void **state)
     }
 }
 
+/* What the peer said on the connection: it is given up a quarter, at most a second, earlier. */
+static void said_life_binds(void **state)
+{
+    static const uint32_t table[][2] = {
+        {0,       60000},
+        {1,       0    },
+        {1000,    750  },
+        {5000,    4000 },
+        {3600000, 60000},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < WR_ARRAY_LEN(table); i++) {
+        struct env *e = begin();
+
+        e->at[0].pc.idle_said_ms = table[i][0];
+        put(e, 0, 0, 0);
+        assert_int_equal(e->at[0].closed, table[i][1] == 0);
+        if (table[i][1] != 0) {
+            (void)sim_run_for(e->sim, table[i][1] - 1);
+            assert_int_equal(e->at[0].closed, 0);
+            (void)sim_run_for(e->sim, 2);
+            assert_int_equal(e->at[0].closed, 1);
+        }
+        finish(e);
+    }
+}
+
+/* The peer closes what idles for a second, again and again: known, it is not met any more. */
+static void seen_life_binds(void **state)
+{
+    struct env *e = begin();
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        put(e, i, 0, 0);
+        (void)sim_run_for(e->sim, 1000);
+        assert_int_equal(e->at[i].closed, 0);
+        e->at[i].pc.state = WR_PCONN_CLOSED;
+        wr_task_wake(e->at[i].pc.user);
+        (void)sim_run_for(e->sim, 0);
+        assert_int_equal(e->at[i].closed, 1);
+    }
+    put(e, 3, 0, 0);
+    put(e, 4, 1, 0); /* another peer */
+    (void)sim_run_for(e->sim, 749);
+    assert_int_equal(e->at[3].closed, 0);
+    (void)sim_run_for(e->sim, 2);
+    assert_int_equal(e->at[3].closed, 1);
+    assert_int_equal(e->at[4].closed, 0);
+    /* Parked before it was known: not handed out behind that age either. */
+    wr_lives_fini(&e->w->m.group->lives);
+    put(e, 5, 0, 0);
+    (void)sim_run_for(e->sim, 800);
+    for (unsigned i = 0; i < 3; i++) {
+        wr_lives_see(&e->w->m.group->lives, 2, e->w->m.at[0].peer->id, 1000,
+                     wr_now_ms() - 1000 + i * 400);
+    }
+    assert_int_equal(take(e, 0, 0), -1);
+    assert_int_equal(e->at[5].closed, 1);
+    finish(e);
+}
+
+/* Each has a time of its own: the one that ends first was not parked first. */
+static void times_of_their_own(void **state)
+{
+    struct env *e = begin();
+
+    (void)state;
+    put(e, 0, 0, 0);
+    e->at[1].pc.idle_said_ms = 10000;
+    put(e, 1, 0, 0);
+    e->at[2].pc.idle_said_ms = 2000;
+    put(e, 2, 0, 0);
+    (void)sim_run_for(e->sim, 1501);
+    assert_int_equal(e->at[2].closed, 1);
+    assert_int_equal(e->at[1].closed, 0);
+    (void)sim_run_for(e->sim, 7500);
+    assert_int_equal(e->at[1].closed, 1);
+    assert_int_equal(e->at[0].closed, 0);
+    (void)sim_run_for(e->sim, 51000);
+    assert_int_equal(e->at[0].closed, 1);
+    finish(e);
+}
+
 static struct env *due_env;
 
 /* The stash's timer has fired, its task waits behind this one. */
@@ -367,6 +452,9 @@ int main(void)
         cmocka_unit_test(time_ends_them),
         cmocka_unit_test(what_is_not_kept),
         cmocka_unit_test(dead_ones_are_dropped),
+        cmocka_unit_test(said_life_binds),
+        cmocka_unit_test(seen_life_binds),
+        cmocka_unit_test(times_of_their_own),
         cmocka_unit_test(no_memory_closes),
         cmocka_unit_test(no_memory_while_the_timer_is_due),
         cmocka_unit_test(stashes_hold_their_group),

@@ -12,11 +12,13 @@ enum fact {
     SENT = 1, /* sending began */
     LOST = 2, /* of a streamed body */
     REUSED = 4,
-    BYTES = 8,  /* of an answer */
-    POST = 16,  /* not idempotent */
-    GONE = 32,  /* the client */
-    LAST = 64,  /* no try is left */
-    LATE = 128, /* no time is left */
+    BYTES = 8,    /* of an answer */
+    POST = 16,    /* not idempotent */
+    GONE = 32,    /* the client */
+    LAST = 64,    /* no try is left */
+    LATE = 128,   /* no time is left */
+    UNSEEN = 256, /* nobody at the peer can have read it */
+    LOST_POST = REUSED | SENT | POST | UNSEEN,
 };
 
 enum policy {
@@ -117,9 +119,18 @@ static const struct row rows[] = {
     {WR_CAUSE_CLOSED,       0, P_ERROR,             REUSED | POST,         SAME, 0,   NEUTRAL},
     {WR_CAUSE_CLOSED,       0, P_ERROR,             REUSED | SENT | POST,  STOP, 502, NEUTRAL},
     {WR_CAUSE_CLOSED,       0, P_ERROR | P_NONIDEM, REUSED | SENT | POST,  SAME, 0,   NEUTRAL},
+    {WR_CAUSE_CLOSED,       0, P_ERROR,             LOST_POST,             SAME, 0,   NEUTRAL},
+    {WR_CAUSE_CLOSED,       0, P_ERROR,             LOST_POST | LAST,      SAME, 0,   NEUTRAL},
+    {WR_CAUSE_CLOSED,       0, P_OFF,               LOST_POST,             STOP, 502, NEUTRAL},
+    {WR_CAUSE_CLOSED,       0, P_ERROR,             LOST_POST | GONE,      STOP, 499, NEUTRAL},
+    {WR_CAUSE_CLOSED,       0, P_ERROR,             LOST_POST | LOST,      STOP, 502, NEUTRAL},
+    {WR_CAUSE_CLOSED,       0, P_ERROR,             SENT | POST | UNSEEN,  STOP, 502, FAILED },
     {WR_CAUSE_CLOSED,       0, P_ERROR,             REUSED | SENT | GONE,  STOP, 499, NEUTRAL},
     {WR_CAUSE_CLOSED,       0, P_ERROR,             REUSED | SENT | LOST,  STOP, 502, NEUTRAL},
     {WR_CAUSE_CLOSED,       0, P_ERROR,             REUSED | SENT | BYTES, NEXT, 0,   FAILED },
+    {WR_CAUSE_DENIED,       0, WR_UP_NEXT_DENIED,   POST,                  NEXT, 0,   NEUTRAL},
+    {WR_CAUSE_DENIED,       0, WR_UP_NEXT_DENIED,   LAST,                  STOP, 502, NEUTRAL},
+    {WR_CAUSE_DENIED,       0, P_ALL,               0,                     STOP, 502, NEUTRAL},
     {WR_CAUSE_READ_TIMEOUT, 0, P_TIMEOUT,           REUSED | SENT,         NEXT, 0,   FAILED },
     {WR_CAUSE_BAD_HEAD,     0, P_HEADER,            REUSED | SENT | BYTES, NEXT, 0,   FAILED },
 };
@@ -140,6 +151,7 @@ static void table_holds(void **state)
                                  .is_idempotent = (r->facts & POST) == 0,
                                  .client_gone = (r->facts & GONE) != 0,
                                  .tries_left = (r->facts & LAST) != 0 ? 0 : 1,
+                                 .is_unseen = (r->facts & UNSEEN) != 0,
                                  .time_left = (r->facts & LATE) == 0};
         struct wr_retry_out out = wr_retry_decide(&in);
 

@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * test_sweep.c: cancels at every step. Each scene is a client and its peers, played once to count
+ * the turns of the loop it takes; then again and again, and behind turn 1, 2, 3 ... the client
+ * resets or closes, or all connections of the peers are reset or closed. Whatever the moment: the
+ * request ends, each peer gets its slot back, nothing leaks, no answer is whole that was not
+ * (U8.1, U8.3, U6.5). The states in which the engine and its attempt were met are noted: all that
+ * can wait must be among them.
+ */
+/* cmocka wants these in front of it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "base/fsm.h"
+#include "event/timer.h"
+
+/* The engine tells where it is. */
+static bool note_move(const struct wr_fsm *f, uint8_t *state, unsigned to, uint64_t id);
+static void note_begin(struct wr_timer *t, struct wr_task *task);
+static void note_end(struct wr_timer *t);
+
+#define wr_fsm_move   note_move
+#define wr_timer_init note_begin
+#define wr_timer_fini note_end
+#include "up/engine.c"
+#undef wr_fsm_move
+#undef wr_timer_init
+#undef wr_timer_fini
+#undef B
+
+/* clang-format off */
+#define CONF                                                                                       \
+    "http { client_body_timeout 3s;\n"                                                             \
+    "proxy_connect_timeout 5s; proxy_read_timeout 5s; proxy_send_timeout 5s;\n"                    \
+    "upstream u { server 10.0.0.2:80 max_fails=0; server 10.0.0.3:80 backup max_fails=0; }\n"      \
+    "server { listen 10.0.0.1:80;\n"                                                               \
+    "location / { proxy_pass http://u; }\n"                                                        \
+    "location /one { proxy_buffering off; proxy_pass http://u; }\n"                                \
+    "location /st { proxy_pass http://u; proxy_next_upstream error http_503; }\n"                  \
+    "location /off { proxy_request_buffering off; proxy_buffering off; proxy_pass http://u; }\n"   \
+    "location /rate { proxy_limit_rate 10; proxy_pass http://u; }\n"                               \
+    "location /trail { proxy_pass_trailers on; proxy_pass http://u; }\n"                           \
+    "location /err { proxy_pass http://u; proxy_intercept_errors on; error_page 503 /e; }\n"       \
+    "location /up { proxy_set_header Upgrade $http_upgrade;"                                       \
+    " proxy_set_header Connection upgrade; proxy_pass http://u; } } }"
+/* clang-format on */
+
+#include "sim/proxy_kit.h"
+
+#define STEPS_MAX 4000 /* turns of one scene */
+
+static struct wr_up *live; /* the request that is watched; NULL: none */
+static bool seen[WR_UP_WAIT][WR_ATTEMPT_RESULT + 1];
+
+static bool note_move(const struct wr_fsm *f, uint8_t *state, unsigned to, uint64_t id)
+{
+    assert_ptr_equal(f, &up_fsm);
+    assert_ptr_equal(state, &live->state);
+    return wr_fsm_move(f, state, to, id);
+}
+
+static void note_begin(struct wr_timer *t, struct wr_task *task)
+{
+    live = wr_container_of(t, struct wr_up, timer);
+    wr_timer_init(t, task);
+}
+
+static void note_end(struct wr_timer *t)
+{
+    if (live != NULL && t == &live->timer) {
+        live = NULL;
+    }
+    wr_timer_fini(t);
+}
+
+static void note_state(void)
+{
+    if (live != NULL && wr_http_req_cnt() > 0 && live->state < WR_UP_WAIT) {
+        seen[live->state][live->attempt.state] = true;
+    }
+}
+
+struct scene {
+    const char *name;
+    const struct sim_step *client, *two, *three; /* NULL: refused */
+    const char *whole;                           /* a whole answer holds it; NULL: there is none */
+    uint32_t connect_ms;
+    bool ends_with_close; /* a close of the peer is the end of the answer */
+};
+
+enum act {
+    ACT_NONE,
+    ACT_CLIENT_RESET,
+    ACT_CLIENT_CLOSE,
+    ACT_PEERS_RESET,
+    ACT_PEERS_CLOSE,
+    ACT_COUNT
+};
+
+struct play {
+    const struct scene *scene;
+    uint64_t seed;
+    unsigned turn; /* ACT behind this one */
+    enum act act;
+    unsigned turns; /* taken by the whole scene */
+    char got[1 << 14];
+};
+
+static void act_on_peers(const struct sim *s, enum act act)
+{
+    for (unsigned host = 2; host <= 3; host++) {
+        struct wr_addr a = sim_addr(host, 80);
+
+        for (unsigned i = 0; i < sim_accepted(s, &a); i++) {
+            struct sim_sock *k = sim_accepted_sock(s, &a, i);
+
+            if (act == ACT_PEERS_RESET) {
+                sim_reset(k);
+            } else {
+                sim_close(k);
+            }
+        }
+    }
+}
+
+static void act(const struct play *p, struct sim *s, struct sim_sock *c)
+{
+    switch (p->act) {
+    case ACT_NONE:
+    case ACT_COUNT:
+        break;
+    case ACT_CLIENT_RESET:
+        sim_reset(c);
+        break;
+    case ACT_CLIENT_CLOSE:
+        sim_close(c);
+        break;
+    case ACT_PEERS_RESET:
+    case ACT_PEERS_CLOSE:
+        act_on_peers(s, p->act);
+        break;
+    }
+}
+
+static void keep_received(struct play *p, const struct sim_sock *c)
+{
+    size_t n = 0;
+    const char *got = sim_received(c, &n);
+
+    n = WR_MIN(n, sizeof(p->got) - 1);
+    if (n > 0) {
+        memcpy(p->got, got, n);
+    }
+    p->got[n] = '\0';
+}
+
+static void check_slots(const struct play *p)
+{
+    const struct wr_members *m = wr_group_find(gen, WR_STR("u"), 0, false);
+
+    for (uint32_t i = 0; i < m->cnt; i++) {
+        if (wr_load_seq(&m->at[i].peer->active) != 0) {
+            fail_msg("%s: act %d behind turn %u: a slot is left", p->scene->name, (int)p->act,
+                     p->turn);
+        }
+    }
+}
+
+static void run_play(struct play *p)
+{
+    const struct scene *sc = p->scene;
+    struct sim *s =
+        sim_new(&(struct sim_conf){.seed = p->seed, .delays = true, .connect_ms = sc->connect_ms});
+    struct wr_addr front = sim_addr(1, 80), two = sim_addr(2, 80), three = sim_addr(3, 80);
+    struct wr_http *h = wr_http_of(gen);
+    int fd = sim_listen(s, &front);
+    struct sim_sock *c;
+
+    live = NULL;
+    h->ports[0].fds = &fd;
+    h->ports[0].fd_cnt = 1;
+    if (sc->two != NULL) {
+        sim_serve_script(s, &two, sc->two);
+    }
+    if (sc->three != NULL) {
+        sim_serve_script(s, &three, sc->three);
+    }
+    assert_int_equal(wr_http_adopt(gen, 0), WR_OK);
+    c = sim_dial(s, &front);
+    assert_non_null(c);
+    sim_script(c, sc->client);
+    if (p->act != ACT_NONE) {
+        (void)sim_run_turns(s, p->turn);
+        note_state();
+        act(p, s, c);
+    }
+    (void)sim_run_for(s, 60000);
+    p->turns = sim_turns(s);
+    keep_received(p, c);
+    if (wr_http_req_cnt() != 0) {
+        fail_msg("%s: act %d behind turn %u: a request lives on", sc->name, (int)p->act, p->turn);
+    }
+    check_slots(p);
+    wr_http_stop();
+    (void)sim_run_for(s, 100);
+    wr_idle_thread_end();
+    (void)sim_run_for(s, 100);
+    assert_int_equal(wr_http_conn_cnt(), 0);
+    assert_int_equal(wr_chunk_in_use(), 0);
+    sim_free(s);
+}
+
+/* The body of a whole chunked message into `to`; false: it is not whole. */
+static bool join_chunks(const char *at, char *to, size_t cap)
+{
+    size_t n = 0;
+
+    for (;;) {
+        size_t size = 0;
+
+        for (; *at != '\r' && *at != '\0'; at++) {
+            size = size * 16 + (size_t)(*at <= '9' ? *at - '0' : *at - 'a' + 10);
+        }
+        if (strncmp(at, "\r\n", 2) != 0) {
+            return false;
+        }
+        at += 2;
+        if (size == 0) {
+            to[n] = '\0';
+            return strstr(at, "\r\n") != NULL;
+        }
+        if (strlen(at) < size + 2 || n + size >= cap) {
+            return false;
+        }
+        memcpy(to + n, at, size);
+        n += size;
+        at += size + 2;
+    }
+}
+
+/* What the client may take for whole answers. */
+static bool has_whole(const struct play *p, const char *body)
+{
+    const char *head = strstr(p->got, "HTTP/1.1 200 "), *end;
+    char joined[1 << 12];
+
+    end = head == NULL ? NULL : strstr(head, "\r\n\r\n");
+    if (end == NULL || strstr(head, "Transfer-Encoding: chunked") == NULL) {
+        return strstr(p->got, body) != NULL;
+    }
+    return join_chunks(end + 4, joined, sizeof(joined)) && strcmp(joined, body) == 0;
+}
+
+/* An answer that says that it is whole is. */
+static void check_whole(const struct play *p)
+{
+    const char *head = strstr(p->got, "HTTP/1.1 200 "), *end;
+    char joined[1 << 12];
+
+    end = head == NULL ? NULL : strstr(head, "\r\n\r\n");
+    if (end == NULL || strstr(head, "Transfer-Encoding: chunked") == NULL) {
+        return; /* its length says whether it is whole */
+    }
+    if (p->scene->ends_with_close && p->act == ACT_PEERS_CLOSE) {
+        return;
+    }
+    if (join_chunks(end + 4, joined, sizeof(joined)) && strcmp(joined, p->scene->whole) != 0) {
+        fail_msg("%s: act %d behind turn %u: whole? %s", p->scene->name, (int)p->act, p->turn,
+                 p->got);
+    }
+}
+
+static unsigned plays;
+
+static void sweep(const struct scene *sc)
+{
+    static struct play p;
+
+    for (uint64_t seed = 1; seed <= 2; seed++) {
+        unsigned turns;
+
+        p = (struct play){.scene = sc, .seed = seed};
+        run_play(&p);
+        if (sc->whole != NULL && !has_whole(&p, sc->whole)) {
+            fail_msg("%s, undisturbed: %s", sc->name, p.got);
+        }
+        turns = p.turns;
+        assert_true(turns < STEPS_MAX);
+        for (unsigned n = 0; n < turns; n++) {
+            for (int a = ACT_NONE + 1; a < ACT_COUNT; a++) {
+                p = (struct play){.scene = sc, .seed = seed, .turn = n, .act = (enum act)a};
+                run_play(&p);
+                check_whole(&p);
+                plays++;
+            }
+        }
+    }
+}
+
+#define GET(uri) SIM_SEND("GET " uri " HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+#define TEN      "0123456789"
+
+static const struct sim_step get[] = {GET("/a"), SIM_DRAIN, SIM_CLOSE};
+static const struct sim_step get_one[] = {GET("/one"), SIM_DRAIN, SIM_CLOSE};
+static const struct sim_step get_st[] = {GET("/st"), SIM_DRAIN, SIM_CLOSE};
+static const struct sim_step get_rate[] = {GET("/rate"), SIM_DRAIN, SIM_CLOSE};
+static const struct sim_step get_trail[] = {GET("/trail"), SIM_DRAIN, SIM_CLOSE};
+static const struct sim_step get_err[] = {GET("/err"), SIM_DRAIN, SIM_CLOSE};
+static const struct sim_step get_twice[] = {SIM_SEND("GET /a HTTP/1.1\r\nHost: h\r\n\r\n"),
+                                            SIM_UNTIL(TEN),
+                                            SIM_WAIT(20),
+                                            GET("/b"),
+                                            SIM_DRAIN,
+                                            SIM_CLOSE};
+static const struct sim_step post_in_parts[] = {
+    SIM_SEND("POST /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 10\r\n\r\n"),
+    SIM_WAIT(5),
+    SIM_SEND("01234"),
+    SIM_WAIT(5),
+    SIM_SEND("56789"),
+    SIM_DRAIN,
+    SIM_CLOSE};
+static const struct sim_step post_streamed[] = {
+    SIM_SEND("POST /off HTTP/1.1\r\nHost: h\r\nConnection: close\r\n"
+             "Transfer-Encoding: chunked\r\n\r\n5\r\n01234\r\n"),
+    SIM_WAIT(5),
+    SIM_SEND("5\r\n56789\r\n"),
+    SIM_WAIT(5),
+    SIM_SEND("0\r\n\r\n"),
+    SIM_DRAIN,
+    SIM_CLOSE};
+static const struct sim_step talks[] = {
+    SIM_SEND("GET /up HTTP/1.1\r\nHost: h\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"),
+    SIM_UNTIL("\r\n\r\n"),
+    SIM_SEND("ping"),
+    SIM_UNTIL("pong"),
+    SIM_WAIT(5),
+    SIM_CLOSE};
+
+static const struct sim_step ok[] = {
+    SIM_UNTIL("\r\n\r\n"), SIM_SEND("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n" TEN), SIM_LOOP};
+static const struct sim_step slow_ok[] = {
+    SIM_UNTIL("\r\n\r\n"),
+    SIM_WAIT(5),
+    SIM_SEND("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n"),
+    SIM_WAIT(5),
+    SIM_SEND("Content-Length: 10\r\n\r\n0123"),
+    SIM_WAIT(5),
+    SIM_SEND("456789"),
+    SIM_LOOP};
+static const struct sim_step slow_chunked[] = {
+    SIM_UNTIL("\r\n\r\n"),
+    SIM_SEND("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n01234"),
+    SIM_WAIT(5),
+    SIM_SEND("\r\n5\r\n56789\r\n"),
+    SIM_WAIT(5),
+    SIM_SEND("0\r\nX-Sum: 1\r\n\r\n"),
+    SIM_LOOP};
+static const struct sim_step to_the_close[] = {SIM_UNTIL("\r\n\r\n"),
+                                               SIM_SEND("HTTP/1.1 200 OK\r\n\r\n01234"),
+                                               SIM_WAIT(5), SIM_SEND("56789"), SIM_CLOSE};
+static const struct sim_step takes_post[] = {
+    SIM_UNTIL("6789"), SIM_WAIT(5),
+    SIM_SEND("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 10\r\n\r\n" TEN), SIM_DRAIN,
+    SIM_CLOSE};
+static const struct sim_step early[] = {
+    SIM_UNTIL("\r\n\r\n"), SIM_SEND("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n" TEN), SIM_DRAIN,
+    SIM_CLOSE};
+static const struct sim_step unavailable[] = {
+    SIM_UNTIL("\r\n\r\n"), SIM_WAIT(5), SIM_SEND("HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\nno"),
+    SIM_LOOP};
+static const struct sim_step closes[] = {SIM_UNTIL("\r\n\r\n"), SIM_WAIT(5), SIM_CLOSE};
+static const struct sim_step accel[] = {
+    SIM_UNTIL("\r\n\r\n"),
+    SIM_WAIT(5),
+    SIM_SEND("HTTP/1.1 200 OK\r\nX-Accel-Redirect: /one\r\nContent-Length: 0\r\n\r\n"),
+    SIM_UNTIL("\r\n\r\n"),
+    SIM_WAIT(5),
+    SIM_SEND("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n" TEN),
+    SIM_LOOP};
+static const struct sim_step listens[] = {
+    SIM_UNTIL("\r\n\r\n"),
+    SIM_WAIT(5),
+    SIM_SEND("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"),
+    SIM_UNTIL("ping"),
+    SIM_WAIT(5),
+    SIM_SEND("pong"),
+    SIM_DRAIN,
+    SIM_CLOSE};
+
+/* clang-format off */
+static const struct scene scenes[] = {
+    {"GET", get, slow_ok, ok, TEN, 0, false},
+    {"GET, unbuffered", get_one, slow_ok, ok, TEN, 0, false},
+    {"chunked", get, slow_chunked, ok, TEN, 0, false},
+    {"chunked, unbuffered", get_one, slow_chunked, ok, TEN, 0, false},
+    {"to the close", get, to_the_close, ok, TEN, 0, true},
+    {"on a kept connection", get_twice, ok, ok, TEN, 0, false},
+    {"a connect that takes its time", get, ok, ok, TEN, 30, false},
+    {"refused, then the next", get, NULL, ok, TEN, 10, false},
+    {"closed, then the next", get, closes, ok, TEN, 10, false},
+    {"all are closed", get, closes, closes, NULL, 0, false},
+    {"503, then the next", get_st, unavailable, ok, TEN, 0, false},
+    {"503 for error_page", get_err, unavailable, ok, NULL, 0, false},
+    {"a body that is gathered", post_in_parts, takes_post, takes_post, TEN, 0, false},
+    {"a body that is streamed", post_streamed, takes_post, takes_post, TEN, 0, false},
+    {"an early answer", post_streamed, early, ok, TEN, 0, false},
+    {"a rate", get_rate, ok, ok, TEN, 0, false},
+    {"trailers", get_trail, slow_chunked, ok, TEN, 0, false},
+    {"X-Accel-Redirect", get, accel, ok, TEN, 0, false},
+    {"a tunnel", talks, listens, ok, "pong", 0, false},
+};
+
+/* clang-format on */
+
+static int boot(void **state)
+{
+    (void)state;
+    return proxy_boot();
+}
+
+static int shutdown_all(void **state)
+{
+    (void)state;
+    proxy_end();
+    return 0;
+}
+
+static void every_step(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < WR_ARRAY_LEN(scenes); i++) {
+        size_t mem = wr_mem_in_use();
+
+        sweep(&scenes[i]);
+        if (wr_mem_in_use() > mem + 4096) {
+            fail_msg("%s: %zu bytes are left", scenes[i].name, wr_mem_in_use() - mem);
+        }
+    }
+    print_message("%u plays\n", plays);
+    assert_true(plays > 2000);
+}
+
+/* The states in which a request can wait; the others are passed through within one run. */
+static void every_state_was_met(void **state)
+{
+    (void)state;
+    assert_true(seen[WR_UP_START][WR_ATTEMPT_NONE]);
+    assert_true(seen[WR_UP_TRY][WR_ATTEMPT_CONNECT]);
+    assert_true(seen[WR_UP_TRY][WR_ATTEMPT_ACTIVE]);
+    assert_true(seen[WR_UP_RELAY][WR_ATTEMPT_ACTIVE]);
+    assert_true(seen[WR_UP_TUNNEL][WR_ATTEMPT_ACTIVE]);
+}
+
+int main(void)
+{
+    static const struct wr_log_sink quiet = {.fd = 2, .level = WR_LOG_EMERG};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_step),
+        cmocka_unit_test(every_state_was_met),
+    };
+
+    wr_log_set_default(&quiet);
+    return cmocka_run_group_tests_name("sim/sweep", tests, boot, shutdown_all);
+}
