@@ -28,6 +28,7 @@ enum wr_status wr_up_bind_eval(struct wr_up *u)
 {
     const struct wr_up_conf *c = u->start.conf;
     struct wr_str text;
+    uint64_t parts[2];
 
     u->opts.bind = NULL;
     if (c->bind.addr == NULL) {
@@ -46,6 +47,8 @@ enum wr_status wr_up_bind_eval(struct wr_up *u)
     }
     u->opts.bind = &u->bind;
     u->opts.is_transparent = c->bind.is_transparent;
-    u->identity = wr_hash_fnv(u->start.identity ^ WR_HASH_FNV_INIT, text.ptr, text.len);
+    parts[0] = u->start.identity;
+    parts[1] = wr_hash_sip(text.ptr, text.len);
+    u->identity = wr_hash_sip(parts, sizeof(parts)); /* keyed: clients may choose the text */
     return WR_OK;
 }

@@ -25,7 +25,9 @@ static bool authenticates(const struct wr_req *r)
 
 static uint64_t mix(uint64_t identity, uint64_t conn_no)
 {
-    return wr_hash_fnv(identity ^ WR_HASH_FNV_INIT, &conn_no, sizeof(conn_no));
+    uint64_t parts[2] = {identity, conn_no};
+
+    return wr_hash_sip(parts, sizeof(parts));
 }
 
 uint64_t wr_up_ntlm_identity(const struct wr_up *u)
