@@ -75,6 +75,10 @@ const struct wr_members *wr_group_find(const struct wr_gen *g, struct wr_str hos
  */
 enum wr_status wr_group_literal(struct wr_arena *a, struct wr_str name, const struct wr_addr *addr,
                                 const struct wr_members **ret) WR_MUST_CHECK;
+/* The same of all addresses of a name, one peer each; port 0: as the addresses say. cnt > 0. */
+enum wr_status wr_group_of_addrs(struct wr_arena *a, struct wr_str name,
+                                 const struct wr_addr *addrs, uint32_t cnt, uint16_t port,
+                                 const struct wr_members **ret) WR_MUST_CHECK;
 /* For directives of balancing methods: sets the method of the upstream{} being built (once; before
  * keepalive). */
 enum wr_status wr_group_set_lb(struct wr_conf *cf, const struct wr_node *node,

@@ -77,7 +77,7 @@ def responder(data):
 class Origin:
     """Listens and plays scripts. str() is its address as a configuration writes it."""
 
-    def __init__(self, script, path=None, host="127.0.0.1", backlog=64):
+    def __init__(self, script, path=None, host="127.0.0.1", backlog=64, port=0):
         scripts = script if isinstance(script, list) else [script]
         self.scripts = [responder(s) if isinstance(s, bytes) else s for s in scripts]
         self.requests = []
@@ -94,7 +94,7 @@ class Origin:
         else:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             self.sock = socket.socket(family, socket.SOCK_STREAM)
-            self.sock.bind((host, 0))
+            self.sock.bind((host, port))
             self.port = self.sock.getsockname()[1]
             self.name = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
         self.sock.listen(backlog)
