@@ -32,6 +32,7 @@ void wr_watch_close(struct wr_watch *w);
 enum wr_status wr_watch_attach(struct wr_watch *w, int fd, uint64_t no) WR_MUST_CHECK;
 /* fd was attached and is open. */
 void wr_watch_detach(struct wr_watch *w, int fd);
+
 enum wr_watch_want {
     WR_WATCH_NOTHING = 0,
     WR_WATCH_IN = 1,

@@ -9,14 +9,15 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/strbuf.h"
-#include "event/loop.h"
 #include "conf/source.h"
 #include "conf/types.h"
+#include "event/loop.h"
 
-#define DNS_PORT        53
-#define SYSTEM_FILE     "/etc/resolv.conf"
-#define SYSTEM_FILE_MAX ((size_t)1 << 20)
-#define NAME_MAX_BYTES  4096
+#define DNS_PORT           53
+#define SYSTEM_FILE        "/etc/resolv.conf"
+#define SYSTEM_FILE_MAX    ((size_t)1 << 20)
+#define SYSTEM_SERVERS_MAX 3
+#define NAME_MAX_BYTES     4096
 
 static void free_resolver(struct wr_fixture *f)
 {
@@ -38,41 +39,54 @@ static enum wr_status add_server(struct wr_conf *cf, const struct wr_node *node,
     return WR_OK;
 }
 
-/* "nameserver ADDRESS" lines, resolv.conf(5); without any the machine itself is asked. */
-static enum wr_status add_system(struct wr_conf *cf, const struct wr_node *node,
-                                 struct wr_dns_conf *c)
+/*
+ * Addresses of the "nameserver ADDRESS" lines of resolv.conf(5), at most three as the system's own
+ * reader; one with a zone ("fe80::1%eth0") is left out. Value: how many.
+ */
+static size_t read_nameservers(struct wr_str text, struct wr_addr ret[SYSTEM_SERVERS_MAX])
 {
-    const struct wr_conf_source *src = cf->opts->source;
-    struct wr_str text = WR_STR_NULL, line, word = WR_STR("nameserver"), zone;
-    struct wr_conf_fault fault = {0};
-    struct wr_addr a;
-    enum wr_status st;
-    size_t before = c->server_cnt;
+    struct wr_str line, word = WR_STR("nameserver");
+    size_t cnt = 0;
 
-    st = src->read(src, cf->arena, WR_STR(SYSTEM_FILE), SYSTEM_FILE_MAX, &text, &fault);
-    if (st == WR_ENOMEM) {
-        return wr_conf_nomem(cf);
-    }
-    while (st == WR_OK && wr_str_split(&text, '\n', &line)) {
+    while (cnt < SYSTEM_SERVERS_MAX && wr_str_split(&text, '\n', &line)) {
         if (!wr_str_has_prefix(line, word) || line.len == word.len ||
             (line.ptr[word.len] != ' ' && line.ptr[word.len] != '\t')) {
             continue;
         }
         line = wr_str_trim(wr_str_sub(line, word.len, line.len));
         line = wr_str_sub(line, 0, WR_MIN(wr_str_find(line, ' '), wr_str_find(line, '\t')));
-        zone = wr_str_sub(line, 0, wr_str_find(line, '%')); /* an interface cannot be named */
-        if (c->server_cnt - before < 3 && zone.len == line.len &&
-            wr_addr_parse_ip(line, DNS_PORT, &a) == WR_OK && add_server(cf, node, c, &a) != WR_OK) {
+        cnt += wr_addr_parse_ip(line, DNS_PORT, &ret[cnt]) == WR_OK;
+    }
+    return cnt;
+}
+
+/* Without a server in the file the machine itself is asked. */
+static enum wr_status add_system(struct wr_conf *cf, const struct wr_node *node,
+                                 struct wr_dns_conf *c)
+{
+    const struct wr_conf_source *src = cf->opts->source;
+    struct wr_str text = WR_STR_NULL;
+    struct wr_conf_fault fault = {0};
+    struct wr_addr at[SYSTEM_SERVERS_MAX];
+    enum wr_status st;
+    size_t cnt = 0, i;
+
+    st = src->read(src, cf->arena, WR_STR(SYSTEM_FILE), SYSTEM_FILE_MAX, &text, &fault);
+    if (st == WR_ENOMEM) {
+        return wr_conf_nomem(cf);
+    }
+    if (st == WR_OK) {
+        cnt = read_nameservers(text, at);
+    }
+    if (cnt == 0 && wr_addr_parse_ip(WR_STR("127.0.0.1"), DNS_PORT, &at[cnt++]) != WR_OK) {
+        return WR_ECONFIG;
+    }
+    for (i = 0; i < cnt; i++) {
+        if (add_server(cf, node, c, &at[i]) != WR_OK) {
             return WR_ECONFIG;
         }
     }
-    if (c->server_cnt != before) {
-        return WR_OK;
-    }
-    if (wr_addr_parse_ip(WR_STR("127.0.0.1"), DNS_PORT, &a) != WR_OK) {
-        return WR_ECONFIG;
-    }
-    return add_server(cf, node, c, &a);
+    return WR_OK;
 }
 
 static enum wr_status add_named(struct wr_conf *cf, const struct wr_node *node, uint32_t i,

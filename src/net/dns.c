@@ -2,16 +2,19 @@
 /*
  * dns.c: see dns.h. c-ares builds questions, chooses servers, repeats, goes over to TCP when an
  * answer is cut, and throws away what does not belong to a question; it makes the calls on its own
- * sockets. We tell it when a socket is ready (event/watch.h) and what time it is, and read the
- * answers ourselves (net/dns_msg.h), because we need the TTL of all of them. A server that says it
- * failed is no end: the next one is asked; the library goes on by itself only where none answers.
+ * sockets. We tell it when a socket is ready (event/watch.h) and what time it is, and keep what it
+ * reads. A server that says it failed is no end: the next one is asked, so that the reason of the
+ * last is known; the library goes on by itself only where none answers. Hence a channel a server,
+ * each with the servers in an order of its own.
  *
  *   wr_dns -- names: map of struct entry {answer, asks that wait, running look-up}
  *          -- lru: entries, least recently used first, with a second chance
  *
  * The map and each entry's `answer` are read by any thread under `lock` and written by the owner;
- * all else is the owner's alone. An ask belongs to its thread, and travels: home -> owner (as a
- * mail) -> home. While it travels or waits only `task` and `is_given_up` are its thread's.
+ * all else is the owner's alone. An ask travels as a mail: home -> owner -> home. Who changes its
+ * `state` first decides: GIVEN_UP (by its thread), and the owner frees it when it comes across it;
+ * ANSWERED (by the owner), and it goes home, where it is freed. So nothing is sent to a thread that
+ * has no asks left.
  */
 #include "net/dns.h"
 
@@ -36,9 +39,11 @@
 #define TRIES         4
 #define NEGATIVE_MS   10000 /* where the answer does not say how long there is none */
 #define NEGATIVE_MAX  300u  /* seconds */
-#define FAILURE_MS    1000  /* a server that fails is not asked again at once */
+#define MUTE_MS       10000
+#define FAILURE_MS    1000 /* a server that fails is not asked again at once */
 #define KEY_MAX       (WR_DNS_NAME_MAX + 1)
 #define SOCKETS_BATCH 32
+#define ROUNDS_MAX    64 /* looks at the sockets in one run */
 
 struct entry {
     struct wr_list lru;
@@ -59,12 +64,13 @@ struct entry {
 struct channel {
     struct wr_dns *dns;
     ares_channel ares;
+    uint64_t mute_until_ms; /* its first server did not answer: others begin */
     uint32_t no;
 };
 
 struct wr_dns {
     uint32_t magic;
-    uint32_t refs; /* owner thread */
+    uint32_t refs;      /* owner thread */
     wr_atomic_u32 asks; /* on their way to us: each is a reference */
     struct wr_dns_conf conf;
     struct wr_mailbox *mailbox;
@@ -78,6 +84,8 @@ struct wr_dns {
     struct wr_task task;
     struct wr_timer timer;
     uint64_t query_cnt;
+    uint32_t running_cnt, waiting_cnt; /* look-ups; asks that wait */
+    bool has_more;                     /* sockets were left unserved */
     bool is_ending;
 };
 
@@ -85,24 +93,31 @@ struct query {
     struct wr_dns *dns;
     struct entry *entry;
     enum wr_dns_type type;
-    uint32_t channel, tries;
+    uint32_t channel, tries, used; /* where it begins; channels it was given to; the last one */
+};
+
+enum ask_state {
+    ASK_WAITS,
+    ASK_ANSWERED,
+    ASK_GIVEN_UP
 };
 
 struct wr_dns_ask {
-    struct wr_mail mail;    /* to the owner, and home with the answer */
-    struct wr_mail give_up; /* behind it, there and back; then it is freed */
-    struct wr_list node;    /* entry.waiting; owner */
-    struct wr_dns *dns;     /* until the owner has seen it */
-    struct wr_mailbox *owner, *home;
-    const struct wr_dns_answer *answer;
+    struct wr_mail mail; /* to the owner, and home with the answer */
+    struct wr_list node; /* entry.waiting; owner */
+    struct wr_dns *dns;  /* until the owner has seen it */
+    struct wr_mailbox *home;
+    const struct wr_dns_answer *answer; /* the owner's until it is home */
     struct wr_task *task;
-    bool is_here; /* the answer came home */
-    bool is_given_up;
+    wr_atomic_u32 state; /* enum ask_state */
+    bool is_here;        /* home with the answer */
+    bool is_unwanted;    /* answered, but nobody waits at home */
     uint8_t kind, key_len;
     char key[KEY_MAX + 1];
 };
 
 static const struct wr_dns_answer no_memory = {._refs = 1, .why = WR_DNS_NO_MEMORY};
+static const struct wr_dns_answer too_many = {._refs = 1, .why = WR_DNS_TOO_MANY};
 static const struct wr_dns_answer bad_name = {._refs = 1, .why = WR_DNS_FORMAT};
 static const struct wr_dns_answer canceled = {._refs = 1, .why = WR_DNS_CANCELED};
 
@@ -112,16 +127,18 @@ const char *wr_dns_why_text(unsigned why)
         uint16_t why;
         const char *text;
     } texts[] = {
-        {WR_DNS_FORMAT,          "Format error"        },
-        {WR_DNS_SERVER,          "Server failure"      },
-        {WR_DNS_NOT_FOUND,       "Host not found"      },
-        {WR_DNS_NOT_IMPLEMENTED, "Unimplemented"       },
-        {WR_DNS_REFUSED,         "Operation refused"   },
-        {WR_DNS_NO_MEMORY,       "Out of memory"       },
-        {WR_DNS_TIMED_OUT,       "Operation timed out" },
-        {WR_DNS_NO_SERVER,       "Connection refused"  },
-        {WR_DNS_CANCELED,        "Operation canceled"  },
+        {WR_DNS_FORMAT,          "Format error"       },
+        {WR_DNS_SERVER,          "Server failure"     },
+        {WR_DNS_NOT_FOUND,       "Host not found"     },
+        {WR_DNS_NOT_IMPLEMENTED, "Unimplemented"      },
+        {WR_DNS_REFUSED,         "Operation refused"  },
+        {WR_DNS_NO_MEMORY,       "Out of memory"      },
+        {WR_DNS_TOO_MANY,        "Too many look-ups"  },
+        {WR_DNS_TIMED_OUT,       "Operation timed out"},
+        {WR_DNS_NO_SERVER,       "Connection refused" },
+        {WR_DNS_CANCELED,        "Operation canceled" },
     };
+
     size_t i;
 
     for (i = 0; i < WR_ARRAY_LEN(texts); i++) {
@@ -136,7 +153,7 @@ const char *wr_dns_why_text(unsigned why)
 
 static bool is_static(const struct wr_dns_answer *a)
 {
-    return a == &no_memory || a == &bad_name || a == &canceled;
+    return a == &no_memory || a == &too_many || a == &bad_name || a == &canceled;
 }
 
 static const struct wr_dns_answer *ref_answer(const struct wr_dns_answer *a)
@@ -211,11 +228,8 @@ const struct wr_dns_answer *wr_dns_get(struct wr_dns *d, enum wr_dns_kind kind, 
 
 /* --- asking: the asker's thread --- */
 
-/* Home again behind the answer. */
-static void run_freed(struct wr_mail *m)
+static void free_ask(struct wr_dns_ask *a)
 {
-    struct wr_dns_ask *a = wr_container_of(m, struct wr_dns_ask, give_up);
-
     wr_dns_answer_unref(a->answer);
     wr_mem_free(a);
 }
@@ -224,31 +238,28 @@ static void run_answered(struct wr_mail *m)
 {
     struct wr_dns_ask *a = wr_container_of(m, struct wr_dns_ask, mail);
 
-    a->is_here = true;
-    if (!a->is_given_up) {
-        wr_task_wake(a->task);
+    if (a->is_unwanted) {
+        free_ask(a);
+        return;
     }
+    a->is_here = true;
+    wr_task_wake(a->task);
 }
 
 /* Owner thread. */
 static void send_home(struct wr_dns_ask *a, const struct wr_dns_answer *answer)
 {
+    uint32_t state = ASK_WAITS;
+
     a->answer = ref_answer(answer);
     a->mail.run = run_answered;
-    wr_mailbox_post(a->home, &a->mail);
-}
-
-/* Owner thread: nobody waits for it any more. */
-static void run_give_up(struct wr_mail *m)
-{
-    struct wr_dns_ask *a = wr_container_of(m, struct wr_dns_ask, give_up);
-
-    if (a->answer == NULL) {
-        wr_list_remove(&a->node);
-        send_home(a, &canceled);
+    while (state == ASK_WAITS && !wr_cas_acqrel(&a->state, &state, ASK_ANSWERED)) {
     }
-    a->give_up.run = run_freed;
-    wr_mailbox_post(a->home, &a->give_up);
+    if (state == ASK_GIVEN_UP) {
+        free_ask(a);
+        return;
+    }
+    wr_mailbox_post(a->home, &a->mail);
 }
 
 static void run_ask(struct wr_mail *m);
@@ -262,7 +273,6 @@ enum wr_status wr_dns_start(struct wr_dns *d, enum wr_dns_kind kind, struct wr_s
         return WR_ENOMEM;
     }
     wr_list_init(&a->node);
-    a->owner = d->mailbox;
     a->home = wr_mailbox_of_loop();
     a->task = task;
     a->kind = (uint8_t)kind;
@@ -277,7 +287,7 @@ enum wr_status wr_dns_start(struct wr_dns *d, enum wr_dns_kind kind, struct wr_s
     wr_add_acqrel(&d->asks, 1);
     a->dns = d;
     a->mail.run = run_ask;
-    wr_mailbox_post(a->owner, &a->mail);
+    wr_mailbox_post(d->mailbox, &a->mail);
     return WR_OK;
 }
 
@@ -289,18 +299,20 @@ const struct wr_dns_answer *wr_dns_result(const struct wr_dns_ask *a)
 void wr_dns_end(struct wr_dns_ask **pa)
 {
     struct wr_dns_ask *a = wr_take(pa);
+    uint32_t state = ASK_WAITS;
 
     if (a == NULL) {
         return;
     }
     if (a->is_here) {
-        wr_dns_answer_unref(a->answer);
-        wr_mem_free(a);
+        free_ask(a);
         return;
     }
-    a->is_given_up = true;
-    a->give_up.run = run_give_up;
-    wr_mailbox_post(a->owner, &a->give_up);
+    while (state == ASK_WAITS && !wr_cas_acqrel(&a->state, &state, ASK_GIVEN_UP)) {
+    }
+    if (state == ASK_ANSWERED) {
+        a->is_unwanted = true; /* its mail is on the way */
+    }
 }
 
 /* --- entries: the owner's thread --- */
@@ -372,11 +384,12 @@ static struct entry *get_entry(struct wr_dns *d, const struct wr_dns_ask *a)
     return e;
 }
 
-static void answer_all(struct entry *e, const struct wr_dns_answer *answer)
+static void answer_all(struct wr_dns *d, struct entry *e, const struct wr_dns_answer *answer)
 {
     struct wr_list *n;
 
     while ((n = wr_list_pop(&e->waiting)) != NULL) {
+        d->waiting_cnt--;
         send_home(wr_container_of(n, struct wr_dns_ask, node), answer);
     }
 }
@@ -402,9 +415,10 @@ static void finish(struct wr_dns *d, struct entry *e)
     struct wr_dns_answer *a = wr_take(&e->coming);
     const struct wr_dns_answer *old;
 
+    d->running_cnt--;
     if (d->is_ending) {
         free_answer(a);
-        answer_all(e, &canceled);
+        answer_all(d, e, &canceled);
         return;
     }
     a->why = a->addr_cnt + a->srv_cnt > 0 ? WR_DNS_FOUND : e->failure;
@@ -415,7 +429,7 @@ static void finish(struct wr_dns *d, struct entry *e)
     e->answer = a;
     wr_mutex_unlock(&d->lock);
     wr_dns_answer_unref(old);
-    answer_all(e, a);
+    answer_all(d, e, a);
 }
 
 static void drop_pending(struct wr_dns *d, struct entry *e)
@@ -547,6 +561,7 @@ static void send_query(struct query *q)
     struct wr_dns *d = q->dns;
     uint32_t no = (q->channel + q->tries) % (uint32_t)d->conf.server_cnt;
 
+    q->used = no;
     q->tries++;
     d->query_cnt++;
     ares_query(d->channels[no].ares, q->entry->key + 1, 1, (int)q->type, on_reply, q);
@@ -560,7 +575,9 @@ static void on_reply(void *data, int status, int timeouts, unsigned char *buf, i
     bool is_servers = status == ARES_ESERVFAIL || status == ARES_EREFUSED ||
                       status == ARES_ENOTIMP || status == ARES_EFORMERR;
 
-    (void)timeouts;
+    if (timeouts > 0) {
+        q->dns->channels[q->used].mute_until_ms = wr_now_ms() + MUTE_MS;
+    }
     if (is_servers && q->tries < q->dns->conf.server_cnt && !q->dns->is_ending) {
         send_query(q);
         return;
@@ -600,20 +617,35 @@ static void arm(struct wr_dns *d)
     }
 }
 
-static void run_dns(struct wr_task *t)
+/* Who has something; the library takes one message of a stream at a time. */
+static void serve_sockets(struct wr_dns *d)
 {
-    struct wr_dns *d = wr_container_of(t, struct wr_dns, task);
     uint64_t no[SOCKETS_BATCH];
-    size_t n, i;
+    unsigned round;
+    size_t n = 1, i;
 
-    if ((d->io.facts & WR_IO_READABLE) != 0) {
-        d->io.facts &= (uint16_t)~WR_IO_READABLE;
+    d->io.facts &= (uint16_t)~WR_IO_READABLE;
+    for (round = 0; round < ROUNDS_MAX && n > 0; round++) {
         n = wr_watch_get(&d->watch, no, SOCKETS_BATCH);
         for (i = 0; i < n; i++) {
             ares_socket_t fd = (ares_socket_t)(no[i] & UINT32_MAX);
 
             ares_process_fd(d->channels[no[i] >> 32].ares, fd, fd);
         }
+    }
+    d->has_more = n > 0;
+    if (d->has_more) {
+        wr_task_wake(&d->task);
+    }
+}
+
+static void run_dns(struct wr_task *t)
+{
+    struct wr_dns *d = wr_container_of(t, struct wr_dns, task);
+    size_t i;
+
+    if ((d->io.facts & WR_IO_READABLE) != 0 || d->has_more) {
+        serve_sockets(d);
     }
     for (i = 0; i < d->conf.server_cnt; i++) {
         ares_process_fd(d->channels[i].ares, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
@@ -629,9 +661,24 @@ static void ask_servers(struct wr_dns *d, struct entry *e, enum wr_dns_type type
         note_failure(e, WR_DNS_NO_MEMORY);
         return;
     }
-    *q = (struct query){d, e, type, d->turn, 0};
+    *q = (struct query){d, e, type, d->turn, 0, 0};
     e->pending++;
     send_query(q);
+}
+
+/* Servers take turns; one that was silent lately begins only where all were. */
+static void take_turn(struct wr_dns *d)
+{
+    uint32_t cnt = (uint32_t)d->conf.server_cnt, i, no;
+
+    d->turn = (d->turn + 1) % cnt;
+    for (i = 0; i < cnt; i++) {
+        no = (d->turn + i) % cnt;
+        if (wr_now_ms() >= d->channels[no].mute_until_ms) {
+            d->turn = no;
+            return;
+        }
+    }
 }
 
 static enum wr_status look_up(struct wr_dns *d, struct entry *e)
@@ -640,10 +687,11 @@ static enum wr_status look_up(struct wr_dns *d, struct entry *e)
     if (e->coming == NULL) {
         return WR_ENOMEM;
     }
+    d->running_cnt++;
     e->ttl_s = e->negative_s = UINT64_MAX;
     e->failure = WR_DNS_FOUND;
     e->pending = 1;
-    d->turn = (d->turn + 1) % (uint32_t)d->conf.server_cnt;
+    take_turn(d);
     if (e->kind == WR_DNS_SERVICES) {
         ask_servers(d, e, WR_DNS_SRV);
     }
@@ -658,24 +706,42 @@ static enum wr_status look_up(struct wr_dns *d, struct entry *e)
     return WR_OK;
 }
 
+/* Behind it the ask is answered, waits, or is gone. */
+static void take_ask(struct wr_dns *d, struct wr_dns_ask *a)
+{
+    struct entry *e;
+
+    if (wr_load_acq(&a->state) == ASK_GIVEN_UP) {
+        free_ask(a);
+        return;
+    }
+    e = get_entry(d, a);
+    if (e == NULL) {
+        send_home(a, &no_memory);
+        return;
+    }
+    if (e->pending == 0 && e->answer != NULL && wr_now_ms() < e->answer->until_ms) {
+        send_home(a, e->answer);
+        return;
+    }
+    if (d->waiting_cnt >= WR_DNS_WAITING_MAX ||
+        (e->pending == 0 && d->running_cnt >= WR_DNS_RUNNING_MAX)) {
+        send_home(a, &too_many);
+        return;
+    }
+    d->waiting_cnt++;
+    wr_list_push(&e->waiting, &a->node);
+    if (e->pending == 0 && look_up(d, e) != WR_OK) {
+        answer_all(d, e, &no_memory);
+    }
+}
+
 static void run_ask(struct wr_mail *m)
 {
     struct wr_dns_ask *a = wr_container_of(m, struct wr_dns_ask, mail);
     struct wr_dns *d = wr_take(&a->dns);
-    struct entry *e = get_entry(d, a);
 
-    if (e == NULL) {
-        send_home(a, &no_memory);
-    } else if (e->pending != 0) {
-        wr_list_push(&e->waiting, &a->node);
-    } else if (e->answer != NULL && wr_now_ms() < e->answer->until_ms) {
-        send_home(a, e->answer);
-    } else {
-        wr_list_push(&e->waiting, &a->node);
-        if (look_up(d, e) != WR_OK) {
-            answer_all(e, &no_memory);
-        }
-    }
+    take_ask(d, a);
     d->refs++;
     wr_sub_acqrel(&d->asks, 1);
     wr_dns_unref(d);
@@ -688,7 +754,8 @@ static enum wr_status open_channel(struct wr_dns *d, uint32_t no)
 {
     struct channel *c = &d->channels[no];
     struct ares_addr_port_node nodes[WR_DNS_SERVERS_MAX];
-    struct ares_options o = {.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_NOCHECKRESP,
+    struct ares_options o = {.flags =
+                                 ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_NOCHECKRESP,
                              .timeout = d->conf.try_ms != 0 ? (int)d->conf.try_ms : TRY_MS,
                              .tries = TRIES,
                              .ndots = 0,
@@ -697,8 +764,8 @@ static enum wr_status open_channel(struct wr_dns *d, uint32_t no)
                              .sock_state_cb = on_socket,
                              .sock_state_cb_data = c};
     int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_NDOTS |
-               ARES_OPT_LOOKUPS | ARES_OPT_DOMAINS | ARES_OPT_SOCK_STATE_CB |
-               ARES_OPT_NOROTATE | ARES_OPT_RESOLVCONF;
+               ARES_OPT_LOOKUPS | ARES_OPT_DOMAINS | ARES_OPT_SOCK_STATE_CB | ARES_OPT_NOROTATE |
+               ARES_OPT_RESOLVCONF;
     size_t i;
 
     c->dns = d;
@@ -710,11 +777,11 @@ static enum wr_status open_channel(struct wr_dns *d, uint32_t no)
     for (i = 0; i < d->conf.server_cnt; i++) {
         const struct wr_addr *s = &d->conf.servers[(no + i) % d->conf.server_cnt];
 
-        nodes[i] = (struct ares_addr_port_node){
-            .next = i + 1 < d->conf.server_cnt ? &nodes[i + 1] : NULL,
-            .family = s->u.sa.sa_family,
-            .udp_port = wr_addr_port(s),
-            .tcp_port = wr_addr_port(s)};
+        nodes[i] =
+            (struct ares_addr_port_node){.next = i + 1 < d->conf.server_cnt ? &nodes[i + 1] : NULL,
+                                         .family = s->u.sa.sa_family,
+                                         .udp_port = wr_addr_port(s),
+                                         .tcp_port = wr_addr_port(s)};
         if (s->u.sa.sa_family == AF_INET) {
             nodes[i].addr.addr4 = s->u.in.sin_addr;
         } else {

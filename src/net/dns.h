@@ -23,8 +23,9 @@
 #include "net/dns_msg.h"
 
 #define WR_DNS_SERVERS_MAX 16
-#define WR_DNS_NAMES_MAX   4096 /* in the cache; the least recently used goes */
-#define WR_DNS_RECORDS_MAX 64   /* of one type that are taken from an answer */
+#define WR_DNS_NAMES_MAX   4096  /* in the cache; the least recently used goes */
+#define WR_DNS_RUNNING_MAX 1024  /* look-ups at a time */
+#define WR_DNS_WAITING_MAX 16384 /* asks that wait for them */
 
 struct wr_task;
 struct wr_dns;
@@ -52,10 +53,11 @@ enum wr_dns_why {
     WR_DNS_NOT_FOUND = 3,
     WR_DNS_NOT_IMPLEMENTED = 4,
     WR_DNS_REFUSED = 5,
-    WR_DNS_NO_MEMORY = 12,   /* ours, or too many names at once */
-    WR_DNS_TIMED_OUT = 110,  /* no server answered */
-    WR_DNS_NO_SERVER = 111,  /* no server listens */
-    WR_DNS_CANCELED = 125,   /* the resolver went away */
+    WR_DNS_NO_MEMORY = 12,  /* ours, or all names of a full cache are being looked up */
+    WR_DNS_TOO_MANY = 105,  /* look-ups or waiting asks */
+    WR_DNS_TIMED_OUT = 110, /* no server answered */
+    WR_DNS_NO_SERVER = 111, /* no server listens */
+    WR_DNS_CANCELED = 125,  /* the resolver went away */
 };
 
 struct wr_dns_answer {

@@ -5,26 +5,19 @@
  *   header 12 bytes | question | answers | authority | additional
  *   record: name | type 2 | class 2 | ttl 4 | rdlength 2 | rdata
  *
- * A cursor walks the records in order; data are looked at within their rdlength.
+ * The walk steps over names without reading them; data are looked at within their rdlength.
  */
 #include "net/dns_msg.h"
 
 #include <string.h>
 
-#define HEADER_LEN    12
-#define CLASS_IN      1
-#define ALIASES_MAX   16
-#define JUMPS_MAX     32
-#define TTL_MAX       604800u /* a week */
-#define NAME_WIRE_MAX 255
+#include <ares.h>
 
-struct name {
-    char text[NAME_WIRE_MAX + 1];
-    size_t len;
-};
+#define HEADER_LEN 12
+#define CLASS_IN   1
+#define TTL_MAX    604800u /* a week */
 
 struct record {
-    struct name owner;
     uint16_t type, class;
     uint32_t ttl;
     size_t data, data_len; /* offset in the message */
@@ -51,78 +44,42 @@ static bool has(struct wr_dns_bytes b, size_t off, size_t n)
     return off <= b.len && n <= b.len - off;
 }
 
-/* One label to the end of the name. A byte that no host name has makes the name useless. */
-static bool add_label(struct name *n, const uint8_t *p, size_t len)
+/* Moves *off behind the name there; a name ends with an empty label or a pointer. */
+static enum wr_status skip_name(struct wr_dns_bytes b, size_t *off)
 {
-    size_t i;
-
-    if (n->len + len + 1 > NAME_WIRE_MAX) {
-        return false;
-    }
-    if (n->len > 0) {
-        n->text[n->len++] = '.';
-    }
-    for (i = 0; i < len; i++) {
-        if (p[i] <= ' ' || p[i] >= 0x7f || p[i] == '.') {
-            return false;
-        }
-        n->text[n->len++] = (char)p[i];
-    }
-    return true;
-}
-
-/* The name at *off, which is moved behind it. */
-static enum wr_status read_name(struct wr_dns_bytes b, size_t *off, struct name *ret)
-{
-    size_t at = *off, end = 0, least = *off;
-    unsigned jumps = 0;
     uint8_t len;
 
-    ret->len = 0;
-    for (;;) {
-        if (!has(b, at, 1)) {
+    do {
+        if (!has(b, *off, 1)) {
             return WR_EPROTO;
         }
-        len = b.at[at];
+        len = b.at[*off];
         if (len >= 0xc0) {
-            if (!has(b, at, 2)) {
-                return WR_EPROTO;
-            }
-            end = end == 0 ? at + 2 : end;
-            at = get16(b, at) & 0x3fffu;
-            /* Only backwards, so that it ends. */
-            if (at >= least || ++jumps > JUMPS_MAX) {
-                return WR_EPROTO;
-            }
-            least = at;
-            continue;
-        }
-        if (len >= 0x40 || !has(b, at + 1, len)) {
-            return WR_EPROTO;
-        }
-        if (len == 0) {
+            *off += 2;
             break;
         }
-        if (!add_label(ret, b.at + at + 1, len)) {
+        if (len >= 0x40) {
             return WR_EPROTO;
         }
-        at += 1 + (size_t)len;
-    }
-    *off = end == 0 ? at + 1 : end;
-    return WR_OK;
+        *off += 1 + (size_t)len;
+    } while (len != 0);
+    return *off <= b.len ? WR_OK : WR_EPROTO;
 }
 
-/* To the first record of the answers; *ret_name is what was asked. */
-static enum wr_status open_answers(struct wr_dns_bytes b, struct cursor *c, struct name *ret_name)
+static enum wr_status open_answers(struct wr_dns_bytes b, struct cursor *c)
 {
     size_t off = HEADER_LEN;
 
-    if (b.len < HEADER_LEN || get16(b, 4) != 1 || read_name(b, &off, ret_name) != WR_OK ||
-        !has(b, off, 4)) {
+    if (b.len < HEADER_LEN || get16(b, 4) != 1 || skip_name(b, &off) != WR_OK || !has(b, off, 4)) {
         return WR_EPROTO;
     }
     *c = (struct cursor){.b = b, .off = off + 4, .left = get16(b, 6)};
     return WR_OK;
+}
+
+static uint32_t clamp_ttl(uint32_t ttl)
+{
+    return ttl > INT32_MAX ? 0 : WR_MIN(ttl, TTL_MAX); /* RFC 2181 8 */
 }
 
 /* WR_EOF: the section is over. */
@@ -133,16 +90,12 @@ static enum wr_status next_record(struct cursor *c, struct record *r)
     if (c->left == 0) {
         return WR_EOF;
     }
-    if (read_name(c->b, &off, &r->owner) != WR_OK || !has(c->b, off, 10)) {
+    if (skip_name(c->b, &off) != WR_OK || !has(c->b, off, 10)) {
         return WR_EPROTO;
     }
     r->type = get16(c->b, off);
     r->class = get16(c->b, off + 2);
-    r->ttl = get32(c->b, off + 4);
-    if (r->ttl > INT32_MAX) {
-        r->ttl = 0; /* RFC 2181 8 */
-    }
-    r->ttl = WR_MIN(r->ttl, TTL_MAX);
+    r->ttl = clamp_ttl(get32(c->b, off + 4));
     r->data_len = get16(c->b, off + 8);
     r->data = off + 10;
     if (!has(c->b, r->data, r->data_len)) {
@@ -153,124 +106,136 @@ static enum wr_status next_record(struct cursor *c, struct record *r)
     return WR_OK;
 }
 
-static bool is_about(const struct record *r, const struct name *n)
+/* The least TTL of the answers of this type and of the aliases before them. */
+static enum wr_status read_ttl(struct wr_dns_bytes b, uint16_t type, uint32_t *ret_ttl)
 {
-    return r->class == CLASS_IN &&
-           wr_str_ieq(wr_str(r->owner.text, r->owner.len), wr_str(n->text, n->len));
-}
-
-/* Whom the asked name is an alias of in the end; servers may send aliases in any order. */
-static enum wr_status follow_aliases(const struct cursor *answers, struct name *n, uint32_t *ttl)
-{
-    struct cursor c = *answers;
+    uint32_t ttl = TTL_MAX;
+    struct cursor c;
     struct record r;
-    unsigned hops = 0;
     enum wr_status st;
-    size_t off;
 
-    while ((st = next_record(&c, &r)) == WR_OK) {
-        if (r.type != WR_DNS_CNAME || !is_about(&r, n)) {
-            continue;
-        }
-        off = r.data;
-        if (++hops > ALIASES_MAX || read_name(c.b, &off, n) != WR_OK) {
-            return WR_EPROTO;
-        }
-        *ttl = WR_MIN(*ttl, r.ttl);
-        c = *answers;
+    if (open_answers(b, &c) != WR_OK) {
+        return WR_EPROTO;
     }
-    return st == WR_EOF ? WR_OK : st;
+    while ((st = next_record(&c, &r)) == WR_OK) {
+        if (r.class == CLASS_IN && (r.type == type || r.type == WR_DNS_CNAME)) {
+            ttl = WR_MIN(ttl, r.ttl);
+        }
+    }
+    if (st != WR_EOF) {
+        return st;
+    }
+    *ret_ttl = ttl;
+    return WR_OK;
 }
 
-static void set_addr(const struct cursor *c, const struct record *r, struct wr_addr *ret)
+/* Of c-ares' readers of messages. */
+static enum wr_status status_of(int ares)
 {
-    memset(ret, 0, sizeof(*ret));
-    if (r->type == WR_DNS_A) {
-        ret->len = sizeof(ret->u.in);
-        ret->u.in.sin_family = AF_INET;
-        memcpy(&ret->u.in.sin_addr, c->b.at + r->data, 4);
-    } else {
-        ret->len = sizeof(ret->u.in6);
-        ret->u.in6.sin6_family = AF_INET6;
-        memcpy(&ret->u.in6.sin6_addr, c->b.at + r->data, 16);
+    switch (ares) {
+    case ARES_SUCCESS:
+        return WR_OK;
+    case ARES_ENODATA:
+        return WR_EOF;
+    case ARES_ENOMEM:
+        return WR_ENOMEM;
+    default: /* numbers of a library */
+        return WR_EPROTO;
     }
+}
+
+static enum wr_status read_in4(struct wr_dns_bytes b, struct wr_addr *ret, int *cnt, uint32_t *ttl)
+{
+    struct ares_addrttl at[WR_DNS_RECORDS_MAX];
+    enum wr_status st = status_of(ares_parse_a_reply(b.at, (int)b.len, NULL, at, cnt));
+    int i;
+
+    for (i = 0; st == WR_OK && i < *cnt; i++) {
+        memset(&ret[i], 0, sizeof(ret[i]));
+        ret[i].len = sizeof(ret[i].u.in);
+        ret[i].u.in.sin_family = AF_INET;
+        ret[i].u.in.sin_addr = at[i].ipaddr;
+        *ttl = WR_MIN(*ttl, clamp_ttl((uint32_t)at[i].ttl));
+    }
+    return st;
+}
+
+static enum wr_status read_in6(struct wr_dns_bytes b, struct wr_addr *ret, int *cnt, uint32_t *ttl)
+{
+    struct ares_addr6ttl at[WR_DNS_RECORDS_MAX];
+    enum wr_status st = status_of(ares_parse_aaaa_reply(b.at, (int)b.len, NULL, at, cnt));
+    int i;
+
+    for (i = 0; st == WR_OK && i < *cnt; i++) {
+        memset(&ret[i], 0, sizeof(ret[i]));
+        ret[i].len = sizeof(ret[i].u.in6);
+        ret[i].u.in6.sin6_family = AF_INET6;
+        memcpy(&ret[i].u.in6.sin6_addr, &at[i].ip6addr, sizeof(at[i].ip6addr));
+        *ttl = WR_MIN(*ttl, clamp_ttl((uint32_t)at[i].ttl));
+    }
+    return st;
 }
 
 enum wr_status wr_dns_msg_addrs(struct wr_dns_bytes b, enum wr_dns_type type, struct wr_addr *ret,
                                 size_t max, size_t *ret_cnt, uint32_t *ret_ttl)
 {
-    size_t want = type == WR_DNS_A ? 4 : 16, cnt = 0;
+    int cnt = (int)WR_MIN(max, (size_t)WR_DNS_RECORDS_MAX);
     uint32_t ttl = TTL_MAX;
-    struct cursor c;
-    struct record r;
-    struct name n;
     enum wr_status st;
 
-    if (open_answers(b, &c, &n) != WR_OK || follow_aliases(&c, &n, &ttl) != WR_OK) {
+    if (b.len > UINT16_MAX) {
         return WR_EPROTO;
     }
-    while ((st = next_record(&c, &r)) == WR_OK) {
-        if (r.type != (uint16_t)type || !is_about(&r, &n) || cnt == max) {
-            continue;
-        }
-        if (r.data_len != want) {
-            return WR_EPROTO;
-        }
-        set_addr(&c, &r, &ret[cnt++]);
-        ttl = WR_MIN(ttl, r.ttl);
+    st = type == WR_DNS_A ? read_in4(b, ret, &cnt, &ttl) : read_in6(b, ret, &cnt, &ttl);
+    if (st != WR_OK || cnt <= 0) {
+        return st != WR_OK ? st : WR_EOF;
     }
-    if (st != WR_EOF || cnt == 0) {
-        return st;
-    }
-    *ret_cnt = cnt;
+    *ret_cnt = (size_t)cnt;
     *ret_ttl = ttl;
     return WR_OK;
 }
 
-static enum wr_status read_srv(const struct cursor *c, const struct record *r,
-                               struct wr_dns_srv *ret)
+/* Printing characters, and no escape (c-ares writes some of the others as such). */
+static bool is_host_name(struct wr_str s)
 {
-    size_t off = r->data + 6;
-    struct name n;
+    size_t i;
 
-    if (r->data_len < 7 || read_name(c->b, &off, &n) != WR_OK || off > r->data + r->data_len ||
-        n.len > WR_DNS_NAME_MAX) {
-        return WR_EPROTO;
+    for (i = 0; i < s.len; i++) {
+        if (s.ptr[i] <= ' ' || s.ptr[i] == 0x7f || s.ptr[i] == '\\') {
+            return false;
+        }
     }
-    ret->priority = get16(c->b, r->data);
-    ret->weight = get16(c->b, r->data + 2);
-    ret->port = get16(c->b, r->data + 4);
-    memcpy(ret->name, n.text, n.len);
-    ret->name[n.len] = '\0';
-    ret->name_len = (uint16_t)n.len;
-    return WR_OK;
+    return s.len <= WR_DNS_NAME_MAX;
 }
 
 enum wr_status wr_dns_msg_srvs(struct wr_dns_bytes b, struct wr_dns_srv *ret, size_t max,
                                size_t *ret_cnt, uint32_t *ret_ttl)
 {
-    uint32_t ttl = TTL_MAX;
+    struct ares_srv_reply *first = NULL, *s;
+    uint32_t ttl = 0;
     size_t cnt = 0;
-    struct cursor c;
-    struct record r;
-    struct name n;
     enum wr_status st;
 
-    if (open_answers(b, &c, &n) != WR_OK || follow_aliases(&c, &n, &ttl) != WR_OK) {
+    if (b.len > UINT16_MAX || read_ttl(b, WR_DNS_SRV, &ttl) != WR_OK) {
         return WR_EPROTO;
     }
-    while ((st = next_record(&c, &r)) == WR_OK) {
-        if (r.type != WR_DNS_SRV || !is_about(&r, &n) || cnt == max) {
+    st = status_of(ares_parse_srv_reply(b.at, (int)b.len, &first));
+    for (s = first; st == WR_OK && s != NULL && cnt < max; s = s->next) {
+        struct wr_str name = wr_str_z(s->host);
+
+        if (!is_host_name(name)) {
             continue;
         }
-        if (read_srv(&c, &r, &ret[cnt]) != WR_OK) {
-            return WR_EPROTO;
-        }
+        ret[cnt] = (struct wr_dns_srv){.priority = s->priority,
+                                       .weight = s->weight,
+                                       .port = s->port,
+                                       .name_len = (uint16_t)name.len};
+        memcpy(ret[cnt].name, name.ptr, name.len);
         cnt++;
-        ttl = WR_MIN(ttl, r.ttl);
     }
-    if (st != WR_EOF || cnt == 0) {
-        return st;
+    ares_free_data(first);
+    if (st != WR_OK || cnt == 0) {
+        return st != WR_OK ? st : WR_EOF;
     }
     *ret_cnt = cnt;
     *ret_ttl = ttl;
@@ -281,18 +246,16 @@ enum wr_status wr_dns_msg_negative_ttl(struct wr_dns_bytes b, uint32_t *ret_ttl)
 {
     struct cursor c;
     struct record r;
-    struct name n;
     enum wr_status st;
-    uint32_t minimum;
 
-    if (open_answers(b, &c, &n) != WR_OK) {
+    if (open_answers(b, &c) != WR_OK) {
         return WR_EPROTO;
     }
     c.left += get16(b, 8); /* the SOA stands in the authority section */
     while ((st = next_record(&c, &r)) == WR_OK) {
         if (r.type == WR_DNS_SOA && r.class == CLASS_IN && r.data_len >= 22) {
-            minimum = get32(b, r.data + r.data_len - 4);
-            *ret_ttl = WR_MIN(r.ttl, WR_MIN(minimum, TTL_MAX));
+            /* Its last field is the minimum. */
+            *ret_ttl = WR_MIN(r.ttl, clamp_ttl(get32(b, r.data + r.data_len - 4)));
             return WR_OK;
         }
     }

@@ -26,8 +26,9 @@ static enum wr_status pick_next(struct wr_lb_ctx *ctx, uint32_t *ret_i)
 
 static const struct wr_lb in_turn = {.name = "in_turn", .params = 0, .pick = pick_next};
 
-enum wr_status wr_group_of_addrs(struct wr_arena *a, struct wr_str name, const struct wr_addr *addrs,
-                                 uint32_t cnt, uint16_t port, const struct wr_members **ret)
+enum wr_status wr_group_of_addrs(struct wr_arena *a, struct wr_str name,
+                                 const struct wr_addr *addrs, uint32_t cnt, uint16_t port,
+                                 const struct wr_members **ret)
 {
     struct wr_members *m = wr_arena_zalloc(a, sizeof(*m));
     struct wr_member *e = wr_arena_zalloc(a, cnt * sizeof(*e));

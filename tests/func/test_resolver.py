@@ -6,6 +6,7 @@ import pytest
 
 from weirtest import dns
 from weirtest.dns import NameServer
+from weirtest.server import IS_NGINX
 from weirtest.timing import wait_for
 
 CONF = """resolver {ns} valid={valid} {more}; resolver_timeout {timeout};
@@ -213,3 +214,156 @@ def test_client_leaves(start, ns):
     assert server.access(1)[0].startswith("499 ")
     ns.release()
     assert server.get("/?h=app.test").status == 200
+
+
+def test_silent_name_server(start, ns):
+    """One of two never answers: each name comes, and after the first the other one is asked first."""
+    good = NameServer()
+    try:
+        ns.hold()
+        names = [f"n{i}.test" for i in range(8)]
+        for name in names:
+            good.set(name, a=["127.0.0.1"])
+        server = start(more=str(good), timeout="30s")
+        assert [server.get(f"/?h={n}").status for n in names] == [200] * 8
+        if not IS_NGINX:
+            assert len(ns.queries) <= 2  # A and AAAA
+    finally:
+        good.stop()
+
+
+def test_ids_and_ports_are_random(start, ns):
+    for i in range(24):
+        ns.set(f"n{i}.test", a=["127.0.0.1"])
+    server = start(more="ipv6=off")
+    for i in range(24):
+        assert server.get(f"/?h=n{i}.test").status == 200
+    ids = [number for _, number in ns.marks]
+    assert len(set(ids)) >= 20  # of 65,536: two equal ones are rare
+    steps = [(b - a) % 65536 for a, b in zip(ids, ids[1:])]
+    assert len(set(steps)) >= 20
+    if not IS_NGINX:
+        assert len({port for port, _ in ns.marks}) >= 12
+
+
+def test_many_names_over_threads(start, ns):
+    """Threads with requests for the same and for different names."""
+    for i in range(40):
+        ns.set(f"n{i}.test", a=["127.0.0.1"])
+    server = start(workers=3, valid="1h")
+    bad = []
+
+    def ask(no):
+        client = server.client()
+        for i in range(40):
+            got = client.get(f"/?h=n{(i * 7 + no) % 40}.test")
+            if (got.status, got.text) != (200, "a"):
+                bad.append(got)
+    threads = [threading.Thread(target=ask, args=(no,)) for no in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not bad
+    if not IS_NGINX:
+        assert [n for i in range(40) if (n := ns.count(f"n{i}.test", "A")) != 1] == []
+
+
+def test_body(start, ns, origin):
+    """A body is read, and kept, while the name is looked up."""
+    up = origin(letter("a"))
+    ns.set("app.test", a=["127.0.0.1"], delay=0.2)
+    server = start(up=up)
+    got = server.request("POST", "/?h=app.test", body=b"x" * 100000)
+    assert got.status == 200
+    assert up.requests[0].body == b"x" * 100000
+
+
+@pytest.mark.parametrize("name,reason", [
+    ("a..test", "1: Format error"), ("x" * 64 + ".test", "1: Format error"), ("a.test" * 50, "1: Format error"),
+], ids=["empty label", "long label", "long"])
+@pytest.mark.weir_only("nginx has other words")
+def test_names_that_cannot_be(start, ns, name, reason):
+    server = start()
+    assert server.get(f"/?h={name}").status == 502
+    server.wait_log(rf"could not be resolved \({reason}\)")
+    assert ns.queries == []
+
+
+def test_negative_is_kept(start, ns):
+    ns.set("gone.test", rcode=3, soa=60)
+    server = start()
+    assert [server.get("/?h=gone.test").status for _ in range(3)] == [502] * 3
+    if not IS_NGINX:
+        assert ns.count("gone.test", "A") == 1
+
+
+@pytest.mark.weir_only("nginx's workers begin anew")
+def test_reload_keeps_names(start, ns):
+    ns.set("app.test", a=["127.0.0.1"])
+    server = start(valid="1h")
+    assert server.get("/?h=app.test").status == 200
+    ns.set("app.test", rcode=3)
+    for count in (1, 2):
+        server.signal("HUP")
+        server.wait_log("reconfigur|configuration .* is in force", count)
+        assert server.get("/?h=app.test").status == 200
+    assert ns.count("app.test", "A") == 1
+
+
+@pytest.mark.weir_only("words of its own")
+def test_reload_while_asking(start, ns):
+    """The request that waits belongs to the old configuration, which has the resolver."""
+    ns.set("app.test", a=["127.0.0.1"])
+    ns.hold()
+    server = start(timeout="30s")
+    client = server.client()
+    client.send(b"GET /?h=app.test HTTP/1.1\r\nHost: x\r\n\r\n")
+    wait_for(lambda: ns.count("app.test", "A") >= 1, "a question")
+    server.write_conf(server.compose("location / { return 204; }"))
+    server.signal("HUP")
+    wait_for(lambda: server.get("/").status == 204, "the new configuration")
+    ns.release()
+    assert client.read_response().status == 200
+
+
+@pytest.mark.parametrize("how", ["QUIT", "TERM"])
+def test_end_while_asking(start, ns, how):
+    ns.hold()
+    server = start(timeout="1s" if how == "QUIT" else "30s", workers=2)
+    clients = [server.client() for _ in range(4)]
+    for i, client in enumerate(clients):
+        client.send(f"GET /?h=n{i}.test HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    wait_for(lambda: all(ns.count(f"n{i}.test", "A") for i in range(4)), "questions")
+    server.signal(how)
+    if how == "QUIT":
+        assert [c.read_response().status for c in clients] == [502] * 4
+    assert server.wait_exit() == 0
+
+
+@pytest.mark.parametrize("args,words", [
+    ("valid=10s", "no name servers defined"),
+    ("127.0.0.1 valid=x", "invalid parameter: valid=x"),
+    ("127.0.0.1 valid=10ms", "invalid parameter: valid=10ms"),
+    ("127.0.0.1 ipv6=maybe", "invalid parameter: ipv6=maybe"),
+    ("127.0.0.1:0", 'invalid port in resolver "127.0.0.1:0"'),
+    ("no-such-host.invalid", 'host not found in resolver "no-such-host.invalid"'),
+    pytest.param("127.0.0.1 ipv4=off ipv6=off", '"ipv4" and "ipv6" cannot both be "off"',
+                 marks=pytest.mark.weir_only("ipv4= came with 1.23.1")),
+    pytest.param("127.0.0.1 " * 17, "too many name servers, the most are 16", marks=pytest.mark.weir_only("a bound of ours")),
+])
+def test_errors(command, args, words):
+    server = command(f"resolver {args};")
+    got = server.command("-t")
+    assert got.returncode == 1 and words in got.stderr
+
+
+@pytest.mark.parametrize("args", [
+    "[::1]:53", "127.0.0.1:5353 127.0.0.2 valid=1h ipv6=off", "localhost",
+    pytest.param("127.0.0.1 status_zone=z", marks=pytest.mark.weir_only("nginx's commercial version")),
+    pytest.param("system", marks=pytest.mark.weir_only("ours")),
+    pytest.param("system 127.0.0.1 ipv4=off", marks=pytest.mark.weir_only("ours")),
+])
+def test_accepted(command, args):
+    got = command(f"resolver {args}; resolver_timeout 3s;").command("-t")
+    assert got.returncode == 0, got.stderr

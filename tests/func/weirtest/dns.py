@@ -8,7 +8,7 @@
 
 `before` are functions of (query, whole answer) that give datagrams sent ahead of the answer; lost=N leaves the first N
 questions over UDP unanswered; cut=True answers over UDP with TC and nothing else; hold() delays all answers until
-release(). ns.queries lists (name, type, "udp" or "tcp") of all that came."""
+release(). ns.queries lists (name, type, "udp" or "tcp") of all that came, ns.marks (source port, id) of the datagrams."""
 import socket
 import struct
 import threading
@@ -74,6 +74,7 @@ class NameServer:
     def __init__(self):
         self.entries = {}
         self.queries = []
+        self.marks = []
         self.lock = threading.Lock()
         self.free = threading.Event()
         self.free.set()
@@ -166,6 +167,8 @@ class NameServer:
                 query, address = self.udp.recvfrom(4096)
             except OSError:
                 return
+            with self.lock:
+                self.marks.append((address[1], int.from_bytes(query[:2], "big")))
             threading.Thread(target=self._reply, args=(query, address), daemon=True).start()
 
     def _serve_tcp(self):
