@@ -131,7 +131,10 @@ static enum wr_up_state step_start(struct wr_up *u)
             return fail_with(u, st == WR_EPROTO && r->body_status != 0 ? r->body_status : 500);
         }
     }
-    return u->start.members != NULL ? begin_picking(u) : WR_UP_RESOLVE;
+    if (u->start.members == NULL || u->start.members->moving != NULL) {
+        return WR_UP_RESOLVE;
+    }
+    return begin_picking(u);
 }
 
 static enum wr_up_state step_resolve(struct wr_up *u)

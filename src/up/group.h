@@ -20,6 +20,7 @@
 
 #define WR_THREADS_MAX 128
 
+struct wr_moving;
 struct wr_stash; /* up/idle.c: one thread's idle connections of this group */
 
 /* Lives as long as a generation names the group. */
@@ -30,7 +31,10 @@ struct wr_group {
     struct wr_shelf *shelf;                   /* up/shelf.c; shared by the threads */
 };
 
-/* What an upstream{} block says; also of implicit groups. Immutable, in the generation's arena. */
+/*
+ * What an upstream{} block says; also of implicit groups. Immutable, in the generation's arena.
+ * With `moving` requests take lists of moving.h; `at` has only the members that stay then.
+ */
 struct wr_members {
     struct wr_str name; /* "backend", or "host:port" of an implicit group */
     struct wr_group *group;
@@ -51,6 +55,7 @@ struct wr_members {
     uint32_t keepalive_requests;
     uint64_t keepalive_time_ms, keepalive_timeout_ms;
     const struct wr_node *node;
+    struct wr_moving *moving; /* up/moving.h: lists are made of this; NULL: this is the list */
 };
 
 /* conf module of upstream{}: rows upstream, server, zone, keepalive*, and the method's own rows

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * resolve.c: see resolve.h. What the cache knows needs no wait. resolver_timeout is this request's:
- * the look-up itself goes on for those that wait for it too, and for the cache.
+ * resolve.c: see resolve.h. Names out of variables: What the cache knows needs no wait.
+ * resolver_timeout is this request's: the look-up itself goes on for those that wait for it too,
+ * and for the cache.
  */
 #include "up/resolve.h"
 
@@ -10,6 +11,7 @@
 #include "http/core_conf.h"
 #include "http/resolver.h"
 #include "net/dns.h"
+#include "up/moving.h"
 #include "up/up.h"
 
 static void tell(struct wr_up *u, unsigned why)
@@ -54,11 +56,41 @@ static enum wr_status begin(struct wr_up *u)
     return WR_AGAIN;
 }
 
+/*
+ * A group whose peers come and go. Where none is known yet the first answer is waited for; behind
+ * resolver_timeout the list is taken as it is, and PICK says that nobody lives.
+ */
+static enum wr_status take_list(struct wr_up *u)
+{
+    struct wr_moving *mv = u->start.members->moving;
+    bool is_due = wr_deadline_is_due(u->resolve_until_ms, wr_now_ms());
+    const struct wr_members *m = NULL;
+    enum wr_status st;
+
+    if (u->wait != NULL && !is_due && !wr_moving_wait_is_over(u->wait)) {
+        return WR_AGAIN;
+    }
+    wr_moving_wait_end(&u->wait);
+    st = wr_moving_get(mv, u->req->arena, &u->req->task, &m, is_due ? NULL : &u->wait);
+    if (st == WR_AGAIN && u->resolve_until_ms == 0) {
+        u->resolve_until_ms = wr_now_ms() + wr_moving_timeout_ms(mv);
+        wr_timer_arm(&u->timer, u->resolve_until_ms);
+    }
+    if (st == WR_OK) {
+        wr_timer_disarm(&u->timer);
+        u->start.members = m;
+    }
+    return st;
+}
+
 enum wr_status wr_up_resolve(struct wr_up *u)
 {
     const struct wr_dns_answer *a;
     enum wr_status st = WR_AGAIN;
 
+    if (u->start.members != NULL) {
+        return take_list(u);
+    }
     if (u->ask == NULL) {
         return begin(u);
     }
@@ -77,8 +109,9 @@ enum wr_status wr_up_resolve(struct wr_up *u)
 
 void wr_up_resolve_end(struct wr_up *u)
 {
-    if (u->ask != NULL) {
+    if (u->ask != NULL || u->wait != NULL) {
         wr_dns_end(&u->ask);
+        wr_moving_wait_end(&u->wait);
         wr_timer_disarm(&u->timer);
     }
 }

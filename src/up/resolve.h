@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * resolve.h: the state RESOLVE of up/engine.c: addresses of a name that only the request told
- * (U1.5), by the location's `resolver`. Thread of the request.
+ * (U1.5), by the location's `resolver`; and the list of the moment of a group whose peers come and
+ * go (U1.6). Thread of the request.
  */
 #ifndef WR_UP_RESOLVE_H
 #define WR_UP_RESOLVE_H

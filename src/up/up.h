@@ -5,7 +5,7 @@
  * runs in the request's task.
  *
  *   START    target, request body                     -> RESOLVE PICK FAIL
- *   RESOLVE  the addresses of a name out of variables -> PICK FAIL
+ *   RESOLVE  the addresses of a name; a moving group   -> PICK FAIL
  *   PICK     eligibility, balancer, slot              -> TRY FAIL
  *   TRY      the attempt until its head is accepted   -> RELAY TUNNEL RETRY FAIL ABORT DONE
  *   RETRY    account the failure, ask the policy      -> PICK TRY FAIL
@@ -84,8 +84,9 @@ struct wr_up {
     struct wr_picker picker;
     struct wr_peer_slot slot;
     struct wr_attempt attempt;
-    struct wr_timer timer;  /* deadline of resolving, connecting; task: the request's */
-    struct wr_dns_ask *ask; /* RESOLVE */
+    struct wr_timer timer;       /* deadline of resolving, connecting; task: the request's */
+    struct wr_dns_ask *ask;      /* RESOLVE */
+    struct wr_moving_wait *wait; /* RESOLVE, of a group */
     uint64_t resolve_until_ms;
     uint32_t tries; /* begun, stale connections not counted */
     uint64_t first_pick_ms;
