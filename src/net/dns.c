@@ -29,6 +29,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/obj.h"
+#include "base/stat.h"
 #include "event/mailbox.h"
 #include "event/poll.h"
 #include "event/timer.h"
@@ -44,10 +45,13 @@
 #define KEY_MAX       (WR_DNS_NAME_MAX + 1)
 #define SOCKETS_BATCH 32
 #define ROUNDS_MAX    64 /* looks at the sockets in one run */
+#define BURST_MAX     64 /* look-ups that begin in ... */
+#define BURST_MS      20 /* ... so long: a server's socket holds some hundred questions */
 
 struct entry {
     struct wr_list lru;
     struct wr_list waiting; /* of wr_dns_ask */
+    struct wr_list queue;   /* dns.queue, until its look-up begins */
     const struct wr_dns_answer *answer;
     struct wr_dns_answer *coming; /* being put together */
     uint64_t ttl_s;               /* least of `coming` */
@@ -84,7 +88,10 @@ struct wr_dns {
     struct wr_task task;
     struct wr_timer timer;
     uint64_t query_cnt;
-    uint32_t running_cnt, waiting_cnt; /* look-ups; asks that wait */
+    struct wr_list queue;              /* entries whose look-up is to begin */
+    uint64_t burst_until_ms;           /* of those that began lately ... */
+    uint32_t burst_cnt;                /* ... so many */
+    uint32_t running_cnt, waiting_cnt; /* look-ups, queued ones too; asks that wait */
     bool has_more;                     /* sockets were left unserved */
     bool is_ending;
 };
@@ -374,6 +381,7 @@ static struct entry *get_entry(struct wr_dns *d, const struct wr_dns_ask *a)
     }
     wr_list_init(&e->lru);
     wr_list_init(&e->waiting);
+    wr_list_init(&e->queue);
     e->kind = a->kind;
     e->key_len = a->key_len;
     memcpy(e->key, a->key, (size_t)a->key_len + 1);
@@ -423,6 +431,9 @@ static void finish(struct wr_dns *d, struct entry *e)
     }
     a->why = a->addr_cnt + a->srv_cnt > 0 ? WR_DNS_FOUND : e->failure;
     a->until_ms = wr_now_ms() + life_ms(d, e, a->why);
+    if (a->why != WR_DNS_FOUND) {
+        wr_stat_inc(WR_CNT_DNS_FAILED);
+    }
     wr_store_rlx(&a->_refs, 1);
     wr_mutex_lock(&d->lock);
     old = e->answer;
@@ -564,6 +575,7 @@ static void send_query(struct query *q)
     q->used = no;
     q->tries++;
     d->query_cnt++;
+    wr_stat_inc(WR_CNT_DNS_QUESTIONS);
     ares_query(d->channels[no].ares, q->entry->key + 1, 1, (int)q->type, on_reply, q);
 }
 
@@ -596,7 +608,7 @@ static void on_socket(void *data, ares_socket_t fd, int in, int out)
     (void)!wr_watch_want(&c->dns->watch, fd, (uint64_t)c->no << 32 | (uint32_t)fd, want);
 }
 
-/* When the library wants to be asked again. */
+/* When the library wants to be asked again, or the queue may move. */
 static void arm(struct wr_dns *d)
 {
     struct timeval room, *tv;
@@ -610,10 +622,14 @@ static void arm(struct wr_dns *d)
             first = WR_MIN(first, ms);
         }
     }
+    first = first == UINT64_MAX ? first : wr_now_ms() + first;
+    if (!wr_list_is_empty(&d->queue)) {
+        first = WR_MIN(first, d->burst_until_ms);
+    }
     if (first == UINT64_MAX) {
         wr_timer_disarm(&d->timer);
     } else {
-        wr_timer_arm(&d->timer, wr_now_ms() + first);
+        wr_timer_arm(&d->timer, first);
     }
 }
 
@@ -637,20 +653,6 @@ static void serve_sockets(struct wr_dns *d)
     if (d->has_more) {
         wr_task_wake(&d->task);
     }
-}
-
-static void run_dns(struct wr_task *t)
-{
-    struct wr_dns *d = wr_container_of(t, struct wr_dns, task);
-    size_t i;
-
-    if ((d->io.facts & WR_IO_READABLE) != 0 || d->has_more) {
-        serve_sockets(d);
-    }
-    for (i = 0; i < d->conf.server_cnt; i++) {
-        ares_process_fd(d->channels[i].ares, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-    }
-    arm(d);
 }
 
 static void ask_servers(struct wr_dns *d, struct entry *e, enum wr_dns_type type)
@@ -681,16 +683,8 @@ static void take_turn(struct wr_dns *d)
     }
 }
 
-static enum wr_status look_up(struct wr_dns *d, struct entry *e)
+static void begin_look_up(struct wr_dns *d, struct entry *e)
 {
-    e->coming = wr_run_zalloc(sizeof(*e->coming));
-    if (e->coming == NULL) {
-        return WR_ENOMEM;
-    }
-    d->running_cnt++;
-    e->ttl_s = e->negative_s = UINT64_MAX;
-    e->failure = WR_DNS_FOUND;
-    e->pending = 1;
     take_turn(d);
     if (e->kind == WR_DNS_SERVICES) {
         ask_servers(d, e, WR_DNS_SRV);
@@ -702,7 +696,50 @@ static enum wr_status look_up(struct wr_dns *d, struct entry *e)
         ask_servers(d, e, WR_DNS_AAAA);
     }
     drop_pending(d, e);
+}
+
+/* As many as may begin now; the timer brings the others. */
+static void serve_queue(struct wr_dns *d)
+{
+    struct wr_list *n;
+
+    if (wr_now_ms() >= d->burst_until_ms) {
+        d->burst_until_ms = wr_now_ms() + BURST_MS;
+        d->burst_cnt = 0;
+    }
+    while (d->burst_cnt < BURST_MAX && (n = wr_list_pop(&d->queue)) != NULL) {
+        d->burst_cnt++;
+        begin_look_up(d, wr_container_of(n, struct entry, queue));
+    }
     arm(d);
+}
+
+static void run_dns(struct wr_task *t)
+{
+    struct wr_dns *d = wr_container_of(t, struct wr_dns, task);
+    size_t i;
+
+    if ((d->io.facts & WR_IO_READABLE) != 0 || d->has_more) {
+        serve_sockets(d);
+    }
+    for (i = 0; i < d->conf.server_cnt; i++) {
+        ares_process_fd(d->channels[i].ares, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+    }
+    serve_queue(d);
+}
+
+static enum wr_status look_up(struct wr_dns *d, struct entry *e)
+{
+    e->coming = wr_run_zalloc(sizeof(*e->coming));
+    if (e->coming == NULL) {
+        return WR_ENOMEM;
+    }
+    d->running_cnt++;
+    e->ttl_s = e->negative_s = UINT64_MAX;
+    e->failure = WR_DNS_FOUND;
+    e->pending = 1;
+    wr_list_push(&d->queue, &e->queue);
+    serve_queue(d);
     return WR_OK;
 }
 
@@ -804,6 +841,7 @@ static void free_names(struct wr_dns *d)
 /* Also of one that was opened in part only. */
 static void close_dns(struct wr_dns *d)
 {
+    struct wr_list *n;
     size_t i;
 
     d->is_ending = true;
@@ -811,6 +849,9 @@ static void close_dns(struct wr_dns *d)
         if (d->channels[i].ares != NULL) {
             ares_destroy(d->channels[i].ares); /* calls on_reply for all that run */
         }
+    }
+    while ((n = wr_list_pop(&d->queue)) != NULL) {
+        drop_pending(d, wr_container_of(n, struct entry, queue));
     }
     free_names(d);
     wr_timer_fini(&d->timer);
@@ -840,6 +881,7 @@ enum wr_status wr_dns_new(const struct wr_dns_conf *c, struct wr_dns **ret)
     wr_mutex_init(&d->lock, WR_RANK_LEAF);
     wr_map_init(&d->names, WR_MAP_CASE);
     wr_list_init(&d->lru);
+    wr_list_init(&d->queue);
     wr_task_init(&d->task, run_dns, "resolver");
     wr_timer_init(&d->timer, &d->task);
     wr_io_init(&d->io, WR_IO_NOTIFY, &d->task);

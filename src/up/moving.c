@@ -49,7 +49,8 @@ struct wr_moving {
     uint32_t line_cnt, timeout_ms;
     bool has_list; /* `current` was made; control thread */
     struct wr_task task;
-    struct wr_timer timer; /* of the sweep */
+    struct wr_timer timer;
+    uint64_t sweep_at_ms; /* 0: nothing has changed since the last one */
     struct wr_mutex lock;
     struct list *current;     /* lock; NULL behind the generation's end */
     struct wr_list waits;     /* lock */
@@ -122,7 +123,7 @@ static bool grade(const struct wr_moving_line *p, const struct wr_name_facts *f,
 }
 
 static enum wr_status push_line(struct wr_moving *mv, struct list *l,
-                                const struct wr_moving_line *p, struct line *line)
+                                const struct wr_moving_line *p, const struct line *line)
 {
     struct wr_name_facts f = wr_name_look(line->name);
     enum wr_status st = WR_OK;
@@ -130,7 +131,6 @@ static enum wr_status push_line(struct wr_moving *mv, struct list *l,
     struct wr_addr addr;
     uint32_t i;
 
-    line->seen = f.version;
     for (i = 0; i < f.cnt && st == WR_OK; i++) {
         like = p->like;
         if (!grade(p, &f, &f.at[i], &like)) {
@@ -234,6 +234,16 @@ static bool has_changed(const struct wr_moving *mv)
     return !mv->has_list;
 }
 
+static void note_seen(struct wr_moving *mv)
+{
+    uint32_t i;
+
+    for (i = 0; i < mv->line_cnt; i++) {
+        mv->lines[i].seen = wr_name_look(mv->lines[i].name).version;
+    }
+    mv->has_list = true;
+}
+
 static bool is_pending(const struct wr_moving *mv)
 {
     uint32_t i;
@@ -304,7 +314,9 @@ static enum wr_status renew(struct wr_moving *mv, bool *ret_changed)
     if (st != WR_OK) {
         return st;
     }
-    mv->has_list |= l != NULL;
+    if (l != NULL) {
+        note_seen(mv);
+    }
     publish(mv, l);
     *ret_changed = l != NULL;
     return WR_OK;
@@ -320,9 +332,12 @@ static void run_moving(struct wr_task *t)
         wr_log(NULL, WR_LOG_ALERT, "no memory for the peers of upstream \"%.*s\"",
                WR_STR_ARG(mv->fixture.name));
     }
-    if (changed) {
-        wr_timer_arm(&mv->timer, wr_now_ms() + SWEEP_MS);
-    } else if (!wr_timer_is_armed(&mv->timer)) {
+    if (changed && mv->sweep_at_ms == 0) {
+        mv->sweep_at_ms = wr_now_ms() + SWEEP_MS;
+        wr_timer_arm(&mv->timer, mv->sweep_at_ms);
+    }
+    if (wr_deadline_is_due(mv->sweep_at_ms, wr_now_ms())) {
+        mv->sweep_at_ms = 0;
         wr_fixture_ref(&mv->fixture);
         (void)wr_fixtures_sweep(mv->fixtures);
         wr_fixture_unref(&mv->fixture);

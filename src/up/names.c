@@ -310,7 +310,9 @@ static void finish(struct wr_name *n, const struct wr_dns_answer *a)
     wr_timer_arm(&n->timer, WR_MAX(h.until_ms, wr_now_ms() + NEXT_MIN_MS));
     if (h.cnt == 0) {
         wr_mem_free(h.at);
-        note_failure(n, why);
+        if (why != WR_DNS_TOO_MANY) { /* thousands of names at the start: it has its turn later */
+            note_failure(n, why);
+        }
         return;
     }
     h.cnt = put_in_order(h.at, h.cnt);

@@ -60,13 +60,16 @@ static struct wr_str write_key(char key[KEY_MAX], struct wr_str group, const str
     return wr_str(key, n + 1 + text_len);
 }
 
+/* NULL without memory. */
 static struct wr_peer *make_peer(const struct wr_addr *addr)
 {
-    struct wr_peer *p = wr_mem_alloc(sizeof(*p));
+    struct wr_peer *p = wr_run_zalloc(sizeof(*p));
 
-    p->id = wr_rng_u64();
-    p->addr = *addr;
-    p->text_len = (uint16_t)wr_addr_write(addr, p->text);
+    if (p != NULL) {
+        p->id = wr_rng_u64();
+        p->addr = *addr;
+        p->text_len = (uint16_t)wr_addr_write(addr, p->text);
+    }
     return p;
 }
 
@@ -81,6 +84,9 @@ enum wr_status wr_peer_find(struct wr_fixtures *r, struct wr_str group, const st
 
     if (f == NULL) {
         p = make_peer(addr);
+        if (p == NULL) {
+            return WR_ENOMEM;
+        }
         st = wr_fixtures_add(r, &p->fixture, &peer_ops, key, 0);
         if (st != WR_OK) {
             wr_mem_free(p);
@@ -106,6 +112,9 @@ enum wr_status wr_peer_get(struct wr_fixtures *r, struct wr_gen *g, struct wr_st
     } else {
         /* A dry run: nothing is kept, the generation's arena ends it. */
         p = make_peer(addr);
+        if (p == NULL) {
+            return WR_ENOMEM;
+        }
         st = wr_arena_on_fini(&g->arena, wr_mem_free, p);
         if (st != WR_OK) {
             wr_mem_free(p);

@@ -314,6 +314,16 @@ def test_service_host_fails(start, ns):
     assert set(texts(server)) == {"b"}
 
 
+def test_thousands_of_names(start, ns):
+    """More than are looked up at a time: all have their turn, and nobody is told of a failure."""
+    for i in range(1500):
+        ns.set(f"n{i}.test", a=addrs(1))
+    server = start("".join(f"server n{i}.test:{{up_port}} resolve;\n" for i in range(1500)), valid="1h", more="ipv6=off")
+    wait_for(lambda: sum(1 for i in range(1500) if ns.count(f"n{i}.test", "A")) == 1500, "all names")
+    assert set(texts(server)) == {"a"}
+    assert "could not be resolved" not in server.log()
+
+
 # --- configuration
 
 @pytest.mark.parametrize("group,words", [

@@ -367,3 +367,10 @@ def test_errors(command, args, words):
 def test_accepted(command, args):
     got = command(f"resolver {args}; resolver_timeout 3s;").command("-t")
     assert got.returncode == 0, got.stderr
+
+
+@pytest.mark.weir_only("ours")
+def test_system_is_served(weir):
+    """The worker, which may not read the file, is told what the supervisor read."""
+    server = weir("resolver system; location / { return 204; }")
+    assert server.get("/").status == 204

@@ -3,7 +3,7 @@
  * test_dns.c: the cache of names (U1.6) against a name server that the test itself plays: what is
  * kept how long, one question for all who ask, bounds, askers that leave, ends in the middle.
  */
-#include "unit/event/looptest.h"
+#include "unit/net/dns_kit.h"
 
 #include <stdio.h>
 
@@ -12,109 +12,6 @@
 #include "net/dns.c"
 
 #define ASKS 300
-
-static uint64_t now_us;
-
-static uint64_t get_now(void *data)
-{
-    (void)data;
-    return now_us;
-}
-
-static struct {
-    struct wr_loop *loop;
-    int fd;
-    struct wr_addr addr;
-    unsigned queries, answers;
-    uint32_t ttl;
-    bool is_silent;
-    uint8_t rcode;
-    uint8_t records;
-} ns;
-
-static void put16(uint8_t **p, unsigned v)
-{
-    *(*p)++ = (uint8_t)(v >> 8);
-    *(*p)++ = (uint8_t)v;
-}
-
-/* One answer of `records` addresses 127.0.0.1 ... to a question of A; none to AAAA. */
-static size_t make_answer(uint8_t *at, const uint8_t *q, size_t len)
-{
-    uint8_t *p = at + len;
-    bool is_a = q[len - 4] == 0 && q[len - 3] == WR_DNS_A;
-    unsigned n = ns.rcode == 0 && is_a ? ns.records : 0, i;
-
-    memcpy(at, q, len);
-    at[2] = 0x81;
-    at[3] = (uint8_t)(0x80 | ns.rcode);
-    at[7] = (uint8_t)n;
-    for (i = 0; i < n; i++) {
-        put16(&p, 0xc00c);
-        put16(&p, WR_DNS_A);
-        put16(&p, 1);
-        put16(&p, ns.ttl >> 16);
-        put16(&p, ns.ttl & 0xffff);
-        put16(&p, 4);
-        put16(&p, 0x7f00);
-        put16(&p, 1 + i);
-    }
-    return (size_t)(p - at);
-}
-
-static void serve(void)
-{
-    uint8_t q[512], answer[1024];
-    struct sockaddr_storage from;
-    socklen_t from_len = sizeof(from);
-    ssize_t n;
-
-    while ((n = recvfrom(ns.fd, q, sizeof(q), MSG_DONTWAIT, (void *)&from, &from_len)) > 0) {
-        ns.queries++;
-        if (!ns.is_silent) {
-            size_t len = make_answer(answer, q, (size_t)n);
-
-            ns.answers++;
-            assert_int_equal(sendto(ns.fd, answer, len, 0, (void *)&from, from_len), (ssize_t)len);
-        }
-        from_len = sizeof(from);
-    }
-}
-
-static void turn(void)
-{
-    wr_loop_turn(ns.loop, 0);
-    serve();
-}
-
-static int set_up(void **state)
-{
-    now_us = 1000000;
-    wr_clock_set_source(&(struct wr_clock_source){get_now, get_now, NULL});
-    memset(&ns, 0, sizeof(ns));
-    ns.ttl = 60;
-    ns.records = 1;
-    ns.fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    ns.addr.len = sizeof(ns.addr.u.in);
-    ns.addr.u.in.sin_family = AF_INET;
-    ns.addr.u.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    assert_int_equal(bind(ns.fd, &ns.addr.u.sa, ns.addr.len), 0);
-    assert_int_equal(getsockname(ns.fd, &ns.addr.u.sa, &ns.addr.len), 0);
-    if (setup_loop(state) != 0) {
-        return 1;
-    }
-    ns.loop = *state;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    turn_idle(ns.loop, 4);
-    close(ns.fd);
-    (void)teardown_loop(state);
-    wr_clock_set_source(NULL);
-    return 0;
-}
 
 /* c-ares has a clock of its own; questions are sent again after 20 ms, then 40, 80, 160. */
 static struct wr_dns *make_hasty_dns(void)
@@ -125,22 +22,6 @@ static struct wr_dns *make_hasty_dns(void)
     wr_clock_set_source(NULL);
     assert_int_equal(wr_dns_new(&c, &d), WR_OK);
     return d;
-}
-
-static struct wr_dns *make_dns(uint64_t valid_ms)
-{
-    struct wr_dns_conf c = {
-        .servers = {ns.addr}, .server_cnt = 1, .valid_ms = valid_ms, .ipv4 = true};
-    struct wr_dns *d;
-
-    assert_int_equal(wr_dns_new(&c, &d), WR_OK);
-    return d;
-}
-
-static void pass_ms(uint64_t ms)
-{
-    now_us += ms * 1000;
-    turn();
 }
 
 struct asker {
@@ -375,11 +256,43 @@ static void look_many(struct wr_dns *d, unsigned from, unsigned to)
             (void)snprintf(name, sizeof(name), "n%u.test", i + k);
             begin(&a[k], d, name);
         }
+        turn();
+        pass_ms(BURST_MS);
+        turn();
+        pass_ms(BURST_MS);
         for (k = 0; k < WR_ARRAY_LEN(a) && i + k < to; k++) {
             assert_int_equal(finish_ask(&a[k])->why, WR_DNS_FOUND);
             wr_dns_end(&a[k].ask);
         }
     }
+}
+
+/* A name server is not flooded: 64 look-ups begin, the next ones later. */
+static void test_bursts(void **state)
+{
+    struct wr_dns *d = make_dns(0);
+    struct asker a[150];
+    char name[32];
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < WR_ARRAY_LEN(a); i++) {
+        (void)snprintf(name, sizeof(name), "n%u.test", i);
+        begin(&a[i], d, name);
+    }
+    for (i = 1; i <= 4; i++) {
+        turn_idle(ns.loop, 3);
+        serve();
+        turn_idle(ns.loop, 3);
+        assert_int_equal(ns.queries, WR_MIN(i * BURST_MAX, 150));
+        assert_int_equal(a[0].done.runs, 1);
+        pass_ms(BURST_MS);
+    }
+    for (i = 0; i < WR_ARRAY_LEN(a); i++) {
+        assert_int_equal(finish_ask(&a[i])->why, WR_DNS_FOUND);
+        wr_dns_end(&a[i].ask);
+    }
+    wr_dns_unref(d);
 }
 
 /* 4,096 names are kept; the one that is used stays. */
@@ -566,6 +479,7 @@ static void test_threads(void **state)
 
     (void)state;
     ns.ttl = 0;
+    wr_clock_set_source(NULL);
     crowd_done = 0;
     for (i = 0; i < WR_ARRAY_LEN(c); i++) {
         c[i] = (struct crowd){.dns = d,
@@ -581,8 +495,9 @@ static void test_threads(void **state)
     for (i = 0; i < WR_ARRAY_LEN(c); i++) {
         wr_thread_join(&c[i].thread);
     }
-    for (i = 0; i < 100 && d->running_cnt > 0; i++) {
-        turn();
+    for (i = 0; i < 1000 && d->running_cnt > 0; i++) {
+        wr_loop_turn(ns.loop, 5);
+        serve();
     }
     assert_int_equal(d->waiting_cnt, 0);
     wr_dns_unref(d);
@@ -598,6 +513,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_join, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_silent, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bad_names, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_bursts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bound_of_names, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bound_of_asks, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_end, set_up, tear_down),
