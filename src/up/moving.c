@@ -181,17 +181,20 @@ static enum wr_status fill_list(struct wr_moving *mv, const struct wr_moving_pla
     return WR_OK;
 }
 
-/* What failures left of the weight of those that stay (U1.6). */
+/* What failures left of the weight of those that stay (U1.6). Mostly the order is the same. */
 static void carry_weights(const struct wr_members *from, struct wr_members *to)
 {
-    uint32_t i, k, e;
+    uint32_t i, k, n, e, next = 0;
 
     for (i = 0; from != NULL && i < to->cnt; i++) {
-        for (k = 0; k < from->cnt && from->at[k].peer != to->at[i].peer; k++) {
-        }
-        if (k < from->cnt) {
-            e = wr_load_rlx(from->at[k].effective);
-            wr_store_rlx(to->at[i].effective, WR_MIN(e, to->at[i].weight));
+        for (n = 0; n < from->cnt; n++) {
+            k = next + n < from->cnt ? next + n : next + n - from->cnt;
+            if (from->at[k].peer == to->at[i].peer) {
+                e = wr_load_rlx(from->at[k].effective);
+                wr_store_rlx(to->at[i].effective, WR_MIN(e, to->at[i].weight));
+                next = k + 1 < from->cnt ? k + 1 : 0;
+                break;
+            }
         }
     }
 }

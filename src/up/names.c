@@ -156,8 +156,8 @@ static void note_success(struct wr_name *n, struct harvest *h)
         wr_mem_free(h->at);
         return;
     }
-    wr_log(NULL, WR_LOG_INFO, "%.*s has %u addresses, it had %u", WR_STR_ARG(text_of(n)),
-           (unsigned)h->cnt, (unsigned)n->cnt);
+    wr_log(NULL, WR_LOG_INFO, "%.*s is resolved, addresses: %u (before: %u)",
+           WR_STR_ARG(text_of(n)), (unsigned)h->cnt, (unsigned)n->cnt);
     n->is_answered = true;
     wr_mem_free(n->at);
     n->at = h->at;

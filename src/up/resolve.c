@@ -67,11 +67,11 @@ static enum wr_status take_list(struct wr_up *u)
     const struct wr_members *m = NULL;
     enum wr_status st;
 
-    if (u->wait != NULL && !is_due && !wr_moving_wait_is_over(u->wait)) {
+    if (u->list_wait != NULL && !is_due && !wr_moving_wait_is_over(u->list_wait)) {
         return WR_AGAIN;
     }
-    wr_moving_wait_end(&u->wait);
-    st = wr_moving_get(mv, u->req->arena, &u->req->task, &m, is_due ? NULL : &u->wait);
+    wr_moving_wait_end(&u->list_wait);
+    st = wr_moving_get(mv, u->req->arena, &u->req->task, &m, is_due ? NULL : &u->list_wait);
     if (st == WR_AGAIN && u->resolve_until_ms == 0) {
         u->resolve_until_ms = wr_now_ms() + wr_moving_timeout_ms(mv);
         wr_timer_arm(&u->timer, u->resolve_until_ms);
@@ -109,9 +109,9 @@ enum wr_status wr_up_resolve(struct wr_up *u)
 
 void wr_up_resolve_end(struct wr_up *u)
 {
-    if (u->ask != NULL || u->wait != NULL) {
+    if (u->ask != NULL || u->list_wait != NULL) {
         wr_dns_end(&u->ask);
-        wr_moving_wait_end(&u->wait);
+        wr_moving_wait_end(&u->list_wait);
         wr_timer_disarm(&u->timer);
     }
 }

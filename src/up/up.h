@@ -84,9 +84,9 @@ struct wr_up {
     struct wr_picker picker;
     struct wr_peer_slot slot;
     struct wr_attempt attempt;
-    struct wr_timer timer;       /* deadline of resolving, connecting; task: the request's */
-    struct wr_dns_ask *ask;      /* RESOLVE */
-    struct wr_moving_wait *wait; /* RESOLVE, of a group */
+    struct wr_timer timer;            /* deadline of resolving, connecting; task: the request's */
+    struct wr_dns_ask *ask;           /* RESOLVE */
+    struct wr_moving_wait *list_wait; /* RESOLVE, of a group */
     uint64_t resolve_until_ms;
     uint32_t tries; /* begun, stale connections not counted */
     uint64_t first_pick_ms;

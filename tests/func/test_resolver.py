@@ -77,6 +77,17 @@ def test_answers(start, ns, entry):
         assert ns.count("app.test", "A", "tcp") == 1
 
 
+def test_tcp_ends(start, ns):
+    """Cut over UDP, and no answer over TCP: it ends, in time; others are not disturbed."""
+    ns.set("app.test", a=["127.0.0.1"], cut=True, tcp_ends=True)
+    ns.set("b.test", a=["127.0.0.1"])
+    server = start(timeout="1s")
+    assert server.get("/?h=app.test").status == 502
+    server.wait_log(r"app\.test could not be resolved")
+    assert ns.count("app.test", "A", "tcp") >= 1
+    assert server.get("/?h=b.test").status == 200
+
+
 def test_lost(start, ns):
     ns.set("app.test", a=["127.0.0.1"], lost=2)
     server = start(timeout="30s")

@@ -7,7 +7,7 @@
     ns.set("odd.test", a=[...], before=[garbage, wrong_id], delay=1, lost=1, cut=True)
 
 `before` are functions of (query, whole answer) that give datagrams sent ahead of the answer; lost=N leaves the first N
-questions over UDP unanswered; cut=True answers over UDP with TC and nothing else; hold() delays all answers until
+questions over UDP unanswered; cut=True answers over UDP with TC and nothing else, tcp_ends=True ends the connection instead of an answer; hold() delays all answers until
 release(). ns.queries lists (name, type, "udp" or "tcp") of all that came, ns.marks (source port, id) of the datagrams."""
 import socket
 import struct
@@ -50,10 +50,11 @@ def other_question(query, answer):
 
 class Entry:
     def __init__(self, a=(), aaaa=(), srv=(), cname=None, ttl=60, rcode=0, soa=None, before=(), delay=0.0, lost=0, cut=False,
-                 raw=None):
+                 raw=None, tcp_ends=False):
         self.a, self.aaaa, self.srv, self.cname = a, aaaa, srv, cname
         self.ttl, self.rcode, self.soa = ttl, rcode, soa
         self.before, self.delay, self.lost, self.cut, self.raw = before, delay, lost, cut, raw
+        self.tcp_ends = tcp_ends
 
     def records(self, name, kind):
         out = []
@@ -189,6 +190,8 @@ class NameServer:
                 if not found:
                     continue
                 self.free.wait(30)
+                if found[0].tcp_ends:
+                    return
                 answer = found[1]
                 try:
                     # In two pieces, as a network may do it.
