@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Names at run time: `resolver`, proxy_pass with variables (U1.5, U1.6)."""
+import random
 import threading
 
 import pytest
@@ -385,3 +386,25 @@ def test_system_is_served(weir):
     """The worker, which may not read the file, is told what the supervisor read."""
     server = weir("resolver system; location / { return 204; }")
     assert server.get("/").status == 204
+
+
+def test_clients_leave_at_any_time(start, ns):
+    """Clients that give up before, while and after a name comes; the moments are the subject."""
+    for i in range(6):
+        ns.set(f"n{i}.test", a=["127.0.0.1"], ttl=0, delay=0.002 * i)
+    server = start(workers=2, timeout="20ms" if not IS_NGINX else "1s")
+    moments = random.Random(7)
+
+    def hurry(no):
+        for i in range(25):
+            client = server.client()
+            client.send(f"GET /?h=n{(i + no) % 6}.test HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            threading.Event().wait(moments.random() * 0.02)
+            client.close()
+    threads = [threading.Thread(target=hurry, args=(no,)) for no in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    ns.set("n0.test", a=["127.0.0.1"])
+    wait_for(lambda: server.get("/?h=n0.test").status == 200, "an answer")

@@ -389,6 +389,32 @@ static void test_next_server(void **state)
     wr_dns_unref(d);
 }
 
+/* Each allocation fails once: there is an answer all the same, and the next ask finds the name. */
+static void test_memory(void **state)
+{
+    struct wr_dns *d = make_dns(0);
+    struct asker a;
+    char name[16];
+    uint64_t n, cnt = 1;
+
+    (void)state;
+    for (n = 1; n <= cnt; n++) { /* until there were fewer than n */
+        (void)snprintf(name, sizeof(name), "n%u.test", (unsigned)n);
+        count_task_init(&a.done);
+        wr_mem_fault_set(n);
+        if (wr_dns_start(d, WR_DNS_ADDRS, wr_str_z(name), &a.done.task, &a.ask) == WR_OK) {
+            (void)finish_ask(&a);
+            wr_dns_end(&a.ask);
+        }
+        cnt = wr_mem_fault_count() < n ? 0 : n + 1;
+        wr_mem_fault_set(0);
+        pass_ms(1001);
+        assert_int_equal(look(d, name), WR_DNS_FOUND);
+    }
+    assert_true(n > 4);
+    wr_dns_unref(d);
+}
+
 /* One that does not answer is not asked first for a while. */
 static void test_mute_server(void **state)
 {
@@ -518,6 +544,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_bound_of_asks, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_next_server, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_mute_server, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_threads, set_up, tear_down),
     };
