@@ -24,6 +24,7 @@
 #define CARES_NO_DEPRECATED 1
 #include <ares.h>
 
+#include "base/chars.h"
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/map.h"
@@ -46,7 +47,7 @@
 #define SOCKETS_BATCH 32
 #define ROUNDS_MAX    64 /* looks at the sockets in one run */
 #define BURST_MAX     64 /* look-ups that begin in ... */
-#define BURST_MS      20 /* ... so long: a server's socket holds some hundred questions */
+#define BURST_MS      20 /* ... in this time, as a server's socket holds some hundred questions */
 
 struct entry {
     struct wr_list lru;
@@ -201,12 +202,12 @@ static bool make_key(enum wr_dns_kind kind, struct wr_str name, char *ret, uint8
     }
     ret[0] = kind == WR_DNS_ADDRS ? 'a' : 's';
     for (i = 0; i < name.len; i++) {
-        char ch = name.ptr[i];
+        uint8_t ch = (uint8_t)name.ptr[i];
 
-        if (ch <= ' ' || ch == 0x7f || ch == '\\') {
+        if (ch <= ' ' || ch >= 0x7f || ch == '\\') {
             return false; /* a backslash would begin an escape of the library's */
         }
-        ret[1 + i] = ch >= 'A' && ch <= 'Z' ? (char)(ch + ('a' - 'A')) : ch;
+        ret[1 + i] = (char)wr_char_lower[ch];
     }
     ret[1 + i] = '\0';
     *ret_len = (uint8_t)(1 + i);

@@ -201,7 +201,9 @@ static bool is_host_name(struct wr_str s)
     size_t i;
 
     for (i = 0; i < s.len; i++) {
-        if (s.ptr[i] <= ' ' || s.ptr[i] == 0x7f || s.ptr[i] == '\\') {
+        uint8_t ch = (uint8_t)s.ptr[i];
+
+        if (ch <= ' ' || ch >= 0x7f || ch == '\\') {
             return false;
         }
     }
