@@ -42,6 +42,7 @@
 #define NEGATIVE_MS   10000 /* where the answer does not say how long there is none */
 #define NEGATIVE_MAX  300u  /* seconds */
 #define MUTE_MS       10000
+#define GRACE_MS      1000 /* for the other family, once one has addresses */
 #define FAILURE_MS    1000 /* a server that fails is not asked again at once */
 #define KEY_MAX       (WR_DNS_NAME_MAX + 1)
 #define SOCKETS_BATCH 32
@@ -53,6 +54,9 @@ struct entry {
     struct wr_list lru;
     struct wr_list waiting; /* of wr_dns_ask */
     struct wr_list queue;   /* dns.queue, until its look-up begins */
+    struct wr_list partial; /* dns.partials, when one family has come and the other has not */
+    uint64_t partial_at_ms; /* ... until then it is waited for */
+    struct query *queries[2];
     const struct wr_dns_answer *answer;
     struct wr_dns_answer *coming; /* being put together */
     uint64_t ttl_s;               /* least of `coming` */
@@ -92,6 +96,8 @@ struct wr_dns {
     struct wr_list queue;              /* entries whose look-up is to begin */
     uint64_t burst_until_ms;           /* of those that began lately ... */
     uint32_t burst_cnt;                /* ... so many */
+    struct wr_list partials;           /* entries, in the order in which their time comes */
+    uint32_t stray_cnt;                /* queries without entry */
     uint32_t running_cnt, waiting_cnt; /* look-ups, queued ones too; asks that wait */
     bool has_more;                     /* sockets were left unserved */
     bool is_ending;
@@ -99,7 +105,7 @@ struct wr_dns {
 
 struct query {
     struct wr_dns *dns;
-    struct entry *entry;
+    struct entry *entry; /* NULL: its look-up ended without it */
     enum wr_dns_type type;
     uint32_t channel, tries, used; /* where it begins; channels it was given to; the last one */
 };
@@ -383,6 +389,7 @@ static struct entry *get_entry(struct wr_dns *d, const struct wr_dns_ask *a)
     wr_list_init(&e->lru);
     wr_list_init(&e->waiting);
     wr_list_init(&e->queue);
+    wr_list_init(&e->partial);
     e->kind = a->kind;
     e->key_len = a->key_len;
     memcpy(e->key, a->key, (size_t)a->key_len + 1);
@@ -425,6 +432,7 @@ static void finish(struct wr_dns *d, struct entry *e)
     const struct wr_dns_answer *old;
 
     d->running_cnt--;
+    wr_list_remove(&e->partial);
     if (d->is_ending) {
         free_answer(a);
         answer_all(d, e, &canceled);
@@ -545,6 +553,41 @@ static void note_negative(struct entry *e, struct wr_dns_bytes b)
     }
 }
 
+/* Some servers never answer questions of AAAA: what has come is enough then. */
+static void note_partial(struct wr_dns *d, struct entry *e)
+{
+    if (e->pending > 1 && wr_list_is_empty(&e->partial)) {
+        e->partial_at_ms = wr_now_ms() + GRACE_MS;
+        wr_list_push(&d->partials, &e->partial);
+    }
+}
+
+/* Ends look-ups whose other family is too late; the library goes on for itself. */
+static void serve_partials(struct wr_dns *d)
+{
+    struct entry *e;
+    size_t i;
+
+    while (!wr_list_is_empty(&d->partials)) {
+        e = wr_container_of(d->partials.next, struct entry, partial);
+        if (wr_now_ms() < e->partial_at_ms) {
+            return;
+        }
+        wr_list_remove(&e->partial);
+        if (d->stray_cnt >= WR_DNS_RUNNING_MAX) {
+            continue; /* then it is waited for */
+        }
+        for (i = 0; i < WR_ARRAY_LEN(e->queries); i++) {
+            if (e->queries[i] != NULL) {
+                wr_take(&e->queries[i])->entry = NULL;
+                d->stray_cnt++;
+            }
+        }
+        e->pending = 0;
+        finish(d, e);
+    }
+}
+
 static void take_reply(struct query *q, int status, struct wr_dns_bytes b)
 {
     struct entry *e = q->entry;
@@ -559,9 +602,11 @@ static void take_reply(struct query *q, int status, struct wr_dns_bytes b)
         return;
     }
     st = q->type == WR_DNS_SRV ? add_srvs(e, b) : add_addrs(e, b, q->type);
-    if (st == WR_EOF) {
+    if (st == WR_OK) {
+        note_partial(q->dns, e);
+    } else if (st == WR_EOF) {
         note_negative(e, b); /* an alias of nothing */
-    } else if (st != WR_OK) {
+    } else {
         note_failure(e, st == WR_ENOMEM ? WR_DNS_NO_MEMORY : WR_DNS_FORMAT);
     }
 }
@@ -591,10 +636,16 @@ static void on_reply(void *data, int status, int timeouts, unsigned char *buf, i
     if (timeouts > 0) {
         q->dns->channels[q->used].mute_until_ms = wr_now_ms() + MUTE_MS;
     }
+    if (q->entry == NULL) {
+        q->dns->stray_cnt--;
+        wr_mem_free(q);
+        return;
+    }
     if (is_servers && q->tries < q->dns->conf.server_cnt && !q->dns->is_ending) {
         send_query(q);
         return;
     }
+    q->entry->queries[q->type == WR_DNS_AAAA] = NULL;
     take_reply(q, status, b);
     drop_pending(q->dns, q->entry);
     wr_mem_free(q);
@@ -626,6 +677,10 @@ static void arm(struct wr_dns *d)
     first = first == UINT64_MAX ? first : wr_now_ms() + first;
     if (!wr_list_is_empty(&d->queue)) {
         first = WR_MIN(first, d->burst_until_ms);
+    }
+    if (!wr_list_is_empty(&d->partials)) {
+        first =
+            WR_MIN(first, wr_container_of(d->partials.next, struct entry, partial)->partial_at_ms);
     }
     if (first == UINT64_MAX) {
         wr_timer_disarm(&d->timer);
@@ -666,6 +721,7 @@ static void ask_servers(struct wr_dns *d, struct entry *e, enum wr_dns_type type
     }
     *q = (struct query){d, e, type, d->turn, 0, 0};
     e->pending++;
+    e->queries[type == WR_DNS_AAAA] = q;
     send_query(q);
 }
 
@@ -726,6 +782,7 @@ static void run_dns(struct wr_task *t)
     for (i = 0; i < d->conf.server_cnt; i++) {
         ares_process_fd(d->channels[i].ares, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
     }
+    serve_partials(d);
     serve_queue(d);
 }
 
@@ -883,6 +940,7 @@ enum wr_status wr_dns_new(const struct wr_dns_conf *c, struct wr_dns **ret)
     wr_map_init(&d->names, WR_MAP_CASE);
     wr_list_init(&d->lru);
     wr_list_init(&d->queue);
+    wr_list_init(&d->partials);
     wr_task_init(&d->task, run_dns, "resolver");
     wr_timer_init(&d->timer, &d->task);
     wr_io_init(&d->io, WR_IO_NOTIFY, &d->task);

@@ -89,6 +89,15 @@ def test_tcp_ends(start, ns):
     assert server.get("/?h=b.test").status == 200
 
 
+@pytest.mark.parametrize("mute", ["AAAA", "A"])
+@pytest.mark.weir_only("nginx waits for both until resolver_timeout")
+def test_server_mute_to_one_family(start, ns, origin, mute):
+    ns.set("app.test", a=["127.0.0.1"], aaaa=["::1"], mute=(mute,))
+    up = pair(origin) if mute == "AAAA" else [origin(letter("a"), host="::1")]
+    server = start(up=up[0], timeout="20s")
+    assert server.get("/?h=app.test").status == 200
+
+
 def test_lost(start, ns):
     ns.set("app.test", a=["127.0.0.1"], lost=2)
     server = start(timeout="30s")

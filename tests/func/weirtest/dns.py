@@ -6,9 +6,10 @@
     ns.set("gone.test", rcode=3)                       # NXDOMAIN; a name that was never set is that, too
     ns.set("odd.test", a=[...], before=[garbage, wrong_id], delay=1, lost=1, cut=True)
 
-`before` are functions of (query, whole answer) that give datagrams sent ahead of the answer; lost=N leaves the first N
-questions over UDP unanswered; cut=True answers over UDP with TC and nothing else, tcp_ends=True ends the connection instead of an answer; hold() delays all answers until
-release(). ns.queries lists (name, type, "udp" or "tcp") of all that came, ns.marks (source port, id) of the datagrams."""
+`before` are functions of (query, whole answer) that give datagrams sent ahead of the answer; lost=N leaves the first
+N questions over UDP unanswered; cut=True answers over UDP with TC and nothing else, tcp_ends=True ends the connection
+instead of an answer; mute=("AAAA",) never answers such questions; hold() delays all answers until release().
+ns.queries lists (name, type, "udp" or "tcp") of all that came, ns.marks (source port, id) of the datagrams."""
 import socket
 import struct
 import threading
@@ -50,11 +51,11 @@ def other_question(query, answer):
 
 class Entry:
     def __init__(self, a=(), aaaa=(), srv=(), cname=None, ttl=60, rcode=0, soa=None, before=(), delay=0.0, lost=0, cut=False,
-                 raw=None, tcp_ends=False):
+                 raw=None, tcp_ends=False, mute=()):
         self.a, self.aaaa, self.srv, self.cname = a, aaaa, srv, cname
         self.ttl, self.rcode, self.soa = ttl, rcode, soa
         self.before, self.delay, self.lost, self.cut, self.raw = before, delay, lost, cut, raw
-        self.tcp_ends = tcp_ends
+        self.tcp_ends, self.mute = tcp_ends, mute
 
     def records(self, name, kind):
         out = []
@@ -131,6 +132,8 @@ class NameServer:
         with self.lock:
             self.queries.append((name, kind, way))
             entry = self.entries.get(name) or Entry(rcode=3)
+            if kind in entry.mute:
+                return None
             if way == "udp" and entry.lost > 0:
                 entry.lost -= 1
                 return None

@@ -25,7 +25,7 @@ static struct {
     struct wr_addr addr;
     unsigned queries, answers;
     uint32_t ttl;
-    bool is_silent;
+    bool is_silent, is_silent6; /* to all; to questions of AAAA */
     uint8_t rcode;
     uint8_t records, first; /* addresses of an answer: so many from 127.0.0.(1 + first) on */
 } ns;
@@ -69,7 +69,7 @@ static inline void serve(void)
 
     while ((n = recvfrom(ns.fd, q, sizeof(q), MSG_DONTWAIT, (void *)&from, &from_len)) > 0) {
         ns.queries++;
-        if (!ns.is_silent) {
+        if (!ns.is_silent && !(ns.is_silent6 && q[n - 3] == WR_DNS_AAAA)) {
             size_t len = make_answer(answer, q, (size_t)n);
 
             ns.answers++;

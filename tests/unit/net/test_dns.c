@@ -203,6 +203,45 @@ static void test_join(void **state)
     wr_dns_unref(d);
 }
 
+/* One family comes, the other never does. */
+static void test_partial(void **state)
+{
+    struct wr_dns_conf c = {.servers = {ns.addr}, .server_cnt = 1, .ipv4 = true, .ipv6 = true};
+    struct wr_dns *d;
+    struct asker a;
+
+    (void)state;
+    assert_int_equal(wr_dns_new(&c, &d), WR_OK);
+    ns.is_silent6 = true;
+    begin(&a, d, "a.test");
+    for (int i = 0; i < 20; i++) {
+        turn();
+    }
+    pass_ms(GRACE_MS - 1);
+    turn();
+    assert_int_equal(a.done.runs, 0);
+    pass_ms(1);
+    assert_int_equal(finish_ask(&a)->why, WR_DNS_FOUND);
+    assert_int_equal(wr_dns_result(a.ask)->addr_cnt, 1);
+    assert_int_equal(d->running_cnt, 0);
+    assert_int_equal(d->stray_cnt, 1);
+    wr_dns_end(&a.ask);
+    /* Where none has come there is nothing to go on with. */
+    ns.records = 0;
+    begin(&a, d, "b.test");
+    for (int i = 0; i < 20; i++) {
+        pass_ms(GRACE_MS);
+    }
+    assert_int_equal(a.done.runs, 0);
+    wr_dns_end(&a.ask);
+    /* Both come. */
+    ns.records = 1;
+    ns.is_silent6 = false;
+    assert_int_equal(look(d, "c.test"), WR_DNS_FOUND);
+    assert_true(wr_list_is_empty(&d->partials));
+    wr_dns_unref(d);
+}
+
 /* Nobody answers: the reason comes by itself, after four questions. */
 static void test_silent(void **state)
 {
@@ -537,6 +576,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_odd_ttl, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_failures, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_join, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_partial, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_silent, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bad_names, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bursts, set_up, tear_down),
