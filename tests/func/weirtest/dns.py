@@ -150,11 +150,7 @@ class NameServer:
         head = query[:2] + struct.pack(">HHHHH", flags, 1, len(records), len(authority), 0)
         return entry, head + question + b"".join(records) + b"".join(authority)
 
-    def _reply(self, query, address):
-        found = self._answer(query, "udp")
-        if not found:
-            return
-        entry, answer = found
+    def _reply(self, entry, query, answer, address):
         self.free.wait(30)
         if entry.delay:
             threading.Event().wait(entry.delay)
@@ -173,7 +169,14 @@ class NameServer:
                 return
             with self.lock:
                 self.marks.append((address[1], int.from_bytes(query[:2], "big")))
-            threading.Thread(target=self._reply, args=(query, address), daemon=True).start()
+            found = self._answer(query, "udp")
+            if not found:
+                continue
+            entry, answer = found
+            if entry.delay or not self.free.is_set():
+                threading.Thread(target=self._reply, args=(entry, query, answer, address), daemon=True).start()
+            else:
+                self._reply(entry, query, answer, address)
 
     def _serve_tcp(self):
         while not self.stopping:
