@@ -580,7 +580,7 @@ static enum wr_status pick_nobody(struct wr_lb_ctx *ctx, uint32_t *ret_i)
     return WR_EOF;
 }
 
-static const struct wr_lb nobody = {.name = "nobody", .params = WR_LB_ALL, .pick = pick_nobody};
+static const struct wr_lb nobody = {.name = "none", .params = WR_LB_ALL, .pick = pick_nobody};
 
 enum wr_status wr_members_seal(struct wr_members *m, struct wr_arena *a)
 {
@@ -799,7 +799,15 @@ void wr_group_each(const struct wr_gen *g, wr_group_fn *fn, void *data)
     const struct groups *gs = wr_scope_get(g->root, &wr_group_conf, WR_KIND_MAIN);
 
     for (const struct group_def *d = gs->first; d != NULL; d = d->next) {
-        fn(data, d->members);
+        const struct wr_members *m = d->members;
+
+        if (m->moving == NULL) {
+            fn(data, m);
+            continue;
+        }
+        m = wr_moving_list_ref(m->moving);
+        fn(data, m);
+        wr_moving_list_unref(m);
     }
 }
 

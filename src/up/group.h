@@ -89,7 +89,8 @@ enum wr_status wr_group_of_addrs(struct wr_arena *a, struct wr_str name,
 enum wr_status wr_group_set_lb(struct wr_conf *cf, const struct wr_node *node,
                                const struct wr_lb *lb) WR_MUST_CHECK;
 
-/* Each group of the generation, implicit ones included, in the order of the file. */
+/* Each group of the generation, implicit ones included, in the order of the file; of one whose
+ * peers come and go the list of the moment. */
 typedef void wr_group_fn(void *data, const struct wr_members *m);
 void wr_group_each(const struct wr_gen *g, wr_group_fn *fn, void *data);
 /* Idle connections on the group's shelf, about. Any thread. */

@@ -12,6 +12,7 @@
  */
 #include "up/moving.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -519,6 +520,16 @@ enum wr_status wr_moving_get(struct wr_moving *mv, struct wr_arena *a, struct wr
     }
     *ret = &l->members;
     return WR_OK;
+}
+
+const struct wr_members *wr_moving_list_ref(struct wr_moving *mv)
+{
+    return &take_list(mv, NULL)->members;
+}
+
+void wr_moving_list_unref(const struct wr_members *m)
+{
+    unref_list((struct list *)((uintptr_t)m - offsetof(struct list, members)));
 }
 
 bool wr_moving_wait_is_over(const struct wr_moving_wait *w)

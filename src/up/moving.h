@@ -63,6 +63,9 @@ enum wr_status wr_moving_get(struct wr_moving *mv, struct wr_arena *a, struct wr
 bool wr_moving_wait_is_over(const struct wr_moving_wait *w);
 /* Accepts NULL pointers. The thread that waits. */
 void wr_moving_wait_end(struct wr_moving_wait **w);
+/* The list of the moment with a reference. Whoever has the generation. */
+const struct wr_members *wr_moving_list_ref(struct wr_moving *mv);
+void wr_moving_list_unref(const struct wr_members *m);
 /* resolver_timeout of the group. */
 uint32_t wr_moving_timeout_ms(const struct wr_moving *mv);
 

@@ -2,6 +2,7 @@
 """Groups whose peers come and go: `server NAME resolve`, `service=` (U1.6). Debian's nginx has this in its commercial
 version only."""
 import collections
+import json
 import threading
 
 import pytest
@@ -241,6 +242,20 @@ def test_idle_connection_is_kept(start, ns):
     ns.set("app.test", a=addrs(1, 2))
     wait_for(lambda: set(texts(server)) == {"a", "b"}, "both")
     assert [peer.connections for peer in server.peers] == [1, 1]
+
+
+def test_status(start, ns):
+    """weir status shows the peers of the moment."""
+    def peers():
+        result = server.command("status", "--json")
+        assert result.returncode == 0, result.stderr
+        found = next(w["report"] for w in json.loads(result.stdout)["workers"] if w["role"] == "serves")
+        group = next(g for g in found["groups"] if g["name"] == "u")
+        return [(p["server"].split(":")[0], p["address"].split(":")[0]) for p in group["peers"]]
+    server = start("server 127.0.0.3:{up_port}; server app.test:{up_port} resolve;")
+    assert peers() == [("127.0.0.3", "127.0.0.3")]
+    ns.set("app.test", a=addrs(1, 2))
+    wait_for(lambda: peers() == [("127.0.0.3", "127.0.0.3"), ("app.test", "127.0.0.1"), ("app.test", "127.0.0.2")], "three")
 
 
 # --- services
