@@ -20,7 +20,7 @@ enum wr_status wr_codec_percent_decode(struct wr_strbuf *b, struct wr_str s) WR_
 
 enum wr_escape {
     WR_ESCAPE_URI,   /* path and redirect targets: CTL, SP, ", %, ?, #, DEL and 8-bit are escaped */
-    WR_ESCAPE_ARGS,  /* query strings: CTL, SP, ", #, %, &, +, DEL, 8-bit */
+    WR_ESCAPE_ARGS,  /* values in query strings: CTL, SP, ", #, %, &, +, ;, ?, DEL, 8-bit */
     WR_ESCAPE_HTML,  /* < > & " */
     WR_ESCAPE_LOG,   /* access log default: ", \ and bytes < 32 or > 126 as \xXX */
     WR_ESCAPE_JSON,  /* JSON string contents (RFC 8259 7) */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * hash.c: SipHash (Aumasson and Bernstein, written after the paper) with one compression and three
- * finalisation rounds, CRC-32 by half bytes, FNV-1a. The key of SipHash is made once a process, so
- * its values must never be stored or sent.
+ * finalisation rounds, CRC-32 by half bytes, FNV-1a, MurmurHash2 (Appleby). The key of SipHash is
+ * made once a process, so its values must never be stored or sent.
  */
 #include "base/hash.h"
 
@@ -143,4 +143,26 @@ uint64_t wr_hash_fnv(uint64_t h, const void *p, size_t n)
         h = (h ^ b[i]) * 0x100000001b3ull;
     }
     return h;
+}
+
+uint32_t wr_hash_murmur2(const void *p, size_t n)
+{
+    const uint32_t m = 0x5bd1e995;
+    const unsigned char *b = p;
+    uint32_t h = (uint32_t)n;
+    size_t left = n;
+
+    for (; left >= 4; left -= 4, b += 4) {
+        uint32_t k;
+
+        memcpy(&k, b, 4);
+        k = le32toh(k) * m;
+        k = (k ^ k >> 24) * m;
+        h = h * m ^ k;
+    }
+    if (left > 0) {
+        h = (h ^ (uint32_t)load_tail(b, left)) * m;
+    }
+    h = (h ^ h >> 13) * m;
+    return h ^ h >> 15;
 }

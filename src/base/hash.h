@@ -21,6 +21,8 @@ uint32_t wr_hash_crc32(uint32_t crc, const void *p, size_t n);
 /* FNV-1a 64: stable across runs, for contents (identities, versions), never for tables fed by
  * strangers. */
 uint64_t wr_hash_fnv(uint64_t h, const void *p, size_t n);
+/* MurmurHash2 with 32 bits, seed 0, words read as little-endian: what split_clients documents. */
+uint32_t wr_hash_murmur2(const void *p, size_t n);
 #define WR_HASH_FNV_INIT 0xcbf29ce484222325ull
 
 #endif

@@ -172,6 +172,34 @@ enum wr_status wr_location_set(struct wr_conf *cf, const struct wr_dir *dir,
     return wr_conf_apply(cf, node, l->scope) == WR_ENOMEM ? WR_ENOMEM : st;
 }
 
+/* l becomes the location of this scope, which has no name, and is known to the one around it. */
+static void link_noname(struct wr_scope *s, struct wr_location *l)
+{
+    struct wr_location *outer = s->parent->data;
+
+    l->scope = s;
+    l->node = s->node;
+    l->kind = WR_LOC_NONAME;
+    l->parent = outer;
+    l->name = outer->name;
+    l->next = outer->nonames;
+    outer->nonames = l;
+    s->data = l;
+}
+
+enum wr_status wr_location_new_noname(struct wr_conf *cf, enum wr_ctx ctx,
+                                      const struct wr_node *node, struct wr_location **ret)
+{
+    struct wr_location *l = NULL;
+    enum wr_status st = new_location(cf, node, ctx, &l);
+
+    if (st == WR_OK) {
+        link_noname(l->scope, l);
+        *ret = l;
+    }
+    return st;
+}
+
 enum wr_status wr_location_here(struct wr_conf *cf, struct wr_location **ret)
 {
     struct wr_scope *s = cf->scope;
@@ -187,12 +215,7 @@ enum wr_status wr_location_here(struct wr_conf *cf, struct wr_location **ret)
         if (!l) {
             return wr_conf_nomem(cf);
         }
-        l->scope = s;
-        l->node = s->node;
-        l->kind = WR_LOC_NONAME;
-        l->parent = s->parent->data;
-        l->name = l->parent ? l->parent->name : WR_STR_NULL;
-        s->data = l;
+        link_noname(s, l);
     }
     *ret = l;
     return WR_OK;
@@ -302,6 +325,20 @@ static enum wr_status add_location(struct wr_conf *cf, struct wr_locations *ls,
     WR_UNREACHABLE();
 }
 
+/* Blocks without a name in this location: what answers there when they have nothing of their own.
+ */
+static void finish_nonames(struct wr_location *outer)
+{
+    for (struct wr_location *l = outer->nonames; l; l = l->next) {
+        l->core = wr_scope_get(l->scope, &wr_core_conf, WR_KIND_LOC);
+        if (!l->start) {
+            l->start = outer->start;
+            l->start_conf = outer->start_conf;
+        }
+        finish_nonames(l);
+    }
+}
+
 /* "/app" for "/app/", unless a location has just this name. */
 static void add_redirect(struct wr_locations *ls, struct wr_location *l)
 {
@@ -337,6 +374,7 @@ enum wr_status wr_locations_build(struct wr_conf *cf, struct wr_location *first,
     }
     for (l = first; l && st == WR_OK; l = l->next) {
         l->core = wr_scope_get(l->scope, &wr_core_conf, WR_KIND_LOC);
+        finish_nonames(l);
         st = add_location(cf, ls, l);
         if (st == WR_OK && l->first) {
             st = wr_locations_build(cf, l->first, &l->nested);

@@ -56,6 +56,7 @@ struct wr_location {
     const struct wr_node *start_node;
     struct wr_location *parent;       /* NULL at the server's level */
     struct wr_location *first, *last; /* nested, in the order of the file */
+    struct wr_location *nonames;      /* if{}, limit_except{}: in no table */
     struct wr_location *next;
     struct wr_locations *nested; /* NULL: none */
 };
@@ -89,9 +90,22 @@ const struct wr_location *wr_locations_named(const struct wr_locations *ls, stru
 /* The `location` directive. */
 wr_dir_set_fn wr_location_set;
 /*
- * The location whose block is being applied (cf->scope), made for if{} and limit_except{} at the
- * first call; NULL at the levels of http and server.
+ * A location that is in no table: of an if{} or limit_except{} (ctx) in the location that is being
+ * applied. It inherits all from that one, its content too, unless it sets one. The caller applies
+ * the block in (*ret)->scope.
+ */
+enum wr_status wr_location_new_noname(struct wr_conf *cf, enum wr_ctx ctx,
+                                      const struct wr_node *node,
+                                      struct wr_location **ret) WR_MUST_CHECK;
+/*
+ * The location whose block is being applied (cf->scope), made at the first call for a block without
+ * a name whose scope was made without one; NULL at the levels of http and server.
  */
 enum wr_status wr_location_here(struct wr_conf *cf, struct wr_location **ret) WR_MUST_CHECK;
+
+/* --- of a request --- */
+
+/* The location from now on: scope, log, timeouts. NULL: the server's level. */
+void wr_req_use_location(struct wr_req *r, const struct wr_location *l);
 
 #endif

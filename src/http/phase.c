@@ -112,6 +112,7 @@ static enum wr_phase_result find_location(struct wr_req *r)
     const struct wr_core_loc *lc;
     uint64_t len = 0;
 
+    r->uri_in_place = false;
     switch (wr_locations_find(r->server->locations, r->uri.path, r, &l)) {
     case WR_LOCATION_NONE:
     case WR_LOCATION_FOUND:

@@ -198,9 +198,10 @@ void wr_reply_redirect(struct wr_req *r, unsigned status, struct wr_str location
 
 static enum wr_replied end_cycle(struct wr_req *r, struct wr_str to)
 {
-    wr_log(&r->log, WR_LOG_ERROR,
-           "rewrite or internal redirection cycle while internally redirecting to \"%.*s\"",
-           WR_STR_ARG(to));
+    bool is_named = to.len > 0 && to.ptr[0] == '@';
+
+    wr_log(&r->log, WR_LOG_ERROR, "rewrite or internal redirection cycle while %s \"%.*s\"",
+           is_named ? "redirect to named location" : "internally redirecting to", WR_STR_ARG(to));
     r->err_status = 0;
     wr_reqx_of(r)->is_keepable = false;
     wr_req_reset_out(r);
@@ -272,7 +273,7 @@ static const struct wr_error_page *find_error_page(struct wr_req *r, unsigned st
 {
     const struct wr_core_loc *lc = wr_core_loc_of(r);
 
-    if (r->is_error_page && !lc->recursive_error_pages) {
+    if (wr_reqx_of(r)->is_last_page) {
         return NULL;
     }
     for (uint32_t i = 0; i < lc->error_pages.cnt; i++) {
@@ -324,6 +325,7 @@ static enum wr_replied send_error_page(struct wr_req *r, const struct wr_error_p
         return WR_REPLIED;
     }
     r->is_error_page = true;
+    wr_reqx_of(r)->is_last_page = !wr_core_loc_of(r)->recursive_error_pages;
     r->err_status = (uint16_t)(ep->overwrite < 0 ? shown_status(status) : (unsigned)ep->overwrite);
     if (uri.len == 0 || (uri.ptr[0] != '/' && uri.ptr[0] != '@')) {
         return redirect_client(r, ep, uri);

@@ -115,6 +115,8 @@ struct wr_req {
     struct wr_uri uri;        /* current; raw is the client's until a redirect */
     struct wr_uri client_uri; /* as received: $request_uri */
     bool uri_changed;   /* by rewrite or redirect: proxy_pass re-escapes instead of passing raw */
+    bool uri_in_place;  /* by rewrite, since the location was found: the URI of proxy_pass is not
+                           used */
     struct wr_str host; /* lower case, without port; server_name when the client sent none */
     uint16_t host_port; /* 0: none given */
     struct wr_str server_name; /* that matched */
@@ -140,7 +142,8 @@ struct wr_req {
     void *up_log; /* up/vars.c: what $upstream_* tell; survives redirects */
     /* error log: upstream: "http://" "1.2.3.4:80" "/x"; up_url empty: none */
     struct wr_str up_scheme, up_url, up_uri;
-    uint64_t limit_rate; /* bytes/s to the client; 0: none */
+    uint64_t limit_rate; /* bytes/s to the client; 0: that of the location */
+    bool is_limit_set;   /* limit_rate holds, 0 too */
     uint64_t limit_rate_after;
     uint64_t start_wall_ms;
     uint64_t id;         /* number in the process */

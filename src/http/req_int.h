@@ -43,6 +43,7 @@ struct wr_reqx {
     struct wr_gen_slot *slot;
     uint8_t pending;    /* enum wr_req_pending */
     bool is_out_given;  /* the codec, or the limit, has the consumer end of out_pipe */
+    bool is_last_page;  /* an error page came without recursive_error_pages: no other follows */
     bool is_silent;     /* closed without an answer: 444, 408, 499 */
     bool want_relocate; /* POST_REWRITE goes back to FIND_LOCATION */
     bool is_body_told;  /* the log line about the temporary file was written */
@@ -83,8 +84,6 @@ const struct wr_port *wr_server_port(struct wr_req *r);
 
 /* Server, and its own level as location: before FIND_LOCATION. */
 void wr_req_use_server(struct wr_req *r, const struct wr_server *v);
-/* The location from now on: scope, log, timeouts. NULL: the server's level. */
-void wr_req_use_location(struct wr_req *r, const struct wr_location *l);
 /* Response head as at the beginning but for what belongs to an error (WWW-Authenticate ...), pipe
  * dropped. */
 void wr_req_reset_out(struct wr_req *r);

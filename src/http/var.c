@@ -38,7 +38,8 @@ static struct registry registry;
 struct var_entry {
     struct wr_str name;       /* lower case */
     struct wr_str rest;       /* of the name, behind a prefix */
-    const struct wr_var *row; /* NULL: a variable of the configuration */
+    const struct wr_var *row; /* NULL: a variable of the configuration without a getter */
+    bool is_ours;             /* row is of the configuration: map, geo ... */
     bool is_defined;
     struct wr_pos pos; /* first use of an undefined one */
 };
@@ -229,23 +230,64 @@ static enum wr_status number_of(struct wr_vars *v, struct wr_str name, uint32_t 
     return WR_OK;
 }
 
-enum wr_status wr_vars_number(struct wr_vars *v, struct wr_str name, uint32_t *ret_no)
+/* The entry of a name that the configuration is about to define. WR_ECONFIG: a module has it. */
+static enum wr_status claim(struct wr_vars *v, struct wr_str name, uint32_t *ret_no)
 {
     uint32_t no = 0;
     enum wr_status st = number_of(v, name, &no);
-    struct var_entry *e;
+    const struct var_entry *e;
 
     if (st != WR_OK) {
         return st;
     }
     e = &v->at[no];
-    if (e->row && (e->row->flags & WR_VAR_PREFIX) == 0) {
+    if (e->row && !e->is_ours && (e->row->flags & (WR_VAR_PREFIX | WR_VAR_CHANGEABLE)) == 0) {
         return WR_ECONFIG;
     }
-    e->row = NULL; /* it hides what a prefix would give */
-    e->is_defined = true;
     *ret_no = no;
     return WR_OK;
+}
+
+static bool has_flag(const struct var_entry *e, unsigned flag)
+{
+    return e->row && (e->row->flags & flag) != 0;
+}
+
+enum wr_status wr_vars_number(struct wr_vars *v, struct wr_str name, uint32_t *ret_no)
+{
+    enum wr_status st = claim(v, name, ret_no);
+
+    if (st == WR_OK) {
+        struct var_entry *e = &v->at[*ret_no];
+
+        /* It hides what a prefix would give; the getter of a map gives the value until one is set.
+         */
+        if (has_flag(e, WR_VAR_PREFIX | WR_VAR_WEAK)) {
+            e->row = NULL;
+            e->is_ours = false;
+        }
+        e->is_defined = true;
+    }
+    return st;
+}
+
+enum wr_status wr_vars_define(struct wr_vars *v, const struct wr_var *row, struct wr_str name,
+                              uint32_t *ret_no)
+{
+    enum wr_status st = claim(v, name, ret_no);
+    struct var_entry *e;
+
+    if (st != WR_OK) {
+        return st;
+    }
+    e = &v->at[*ret_no];
+    if ((row->flags & WR_VAR_WEAK) == 0 || !e->is_defined || has_flag(e, WR_VAR_PREFIX)) {
+        e->row = row;
+        e->rest = WR_STR_NULL;
+        e->is_ours = true;
+        e->is_defined = true;
+    }
+    return st;
 }
 
 enum wr_status wr_vars_use(struct wr_vars *v, struct wr_str name, const struct wr_pos *pos,

@@ -42,6 +42,9 @@ enum wr_var_flags {
     WR_VAR_PREFIX = 1,  /* name is a prefix; `rest` is what follows: http_, arg_ */
     WR_VAR_NOCACHE = 2, /* evaluated anew at each use */
     WR_VAR_LATE = 4,    /* cached only once the request is in LOG (bytes_sent ...) */
+    WR_VAR_CHANGEABLE =
+        8,            /* a configuration may define a variable of this name: $args, $limit_rate */
+    WR_VAR_WEAK = 16, /* of wr_vars_define: what is defined already stays */
 };
 
 struct wr_var;
@@ -68,11 +71,18 @@ enum wr_status wr_vars_register(const struct wr_var *rows, size_t cnt,
 struct wr_vars *wr_vars_new(struct wr_arena *a);
 /*
  * Defines a variable of this generation by name without '$', without a value until wr_var_set gives
- * it one: for `set`, map, captures by name; the same name gives the same number again. Names are
+ * it one: for captures by name; the same name gives the same number again. Names are
  * compared in lower case. WR_ECONFIG: it is no name, a row has it, or there are WR_VARS_MAX
  * already.
  */
 enum wr_status wr_vars_number(struct wr_vars *v, struct wr_str name,
+                              uint32_t *ret_no) WR_MUST_CHECK;
+/*
+ * Defines a variable of this generation that has a getter: map, geo and kin; of two definitions the
+ * later one holds, and a row with WR_VAR_WEAK holds where there is no other. row and its name live
+ * as long as the generation. WR_ECONFIG as for wr_vars_number.
+ */
+enum wr_status wr_vars_define(struct wr_vars *v, const struct wr_var *row, struct wr_str name,
                               uint32_t *ret_no) WR_MUST_CHECK;
 /*
  * Number of a variable for a text that uses it: of a row, of a prefix, or of one that is or will be

@@ -257,15 +257,16 @@ GETTER(get_content_type)
     return put_or_absent(h ? h->value : WR_STR_NULL, ret);
 }
 
-/* nginx compares names of cookies without case, and so do variables. */
+/* nginx compares names of cookies without case and skips blanks around '=', and so do variables. */
 static bool find_cookie(struct wr_str value, struct wr_str name, struct wr_str *ret)
 {
     struct wr_str pair;
 
     while (wr_str_split(&value, ';', &pair)) {
-        pair = wr_str_trim(pair);
-        if (pair.len > name.len && pair.ptr[name.len] == '=' && wr_str_has_iprefix(pair, name)) {
-            *ret = wr_str_sub(pair, name.len + 1, SIZE_MAX);
+        size_t eq = wr_str_find(pair, '=');
+
+        if (eq < pair.len && wr_str_ieq(wr_str_trim(wr_str_sub(pair, 0, eq)), name)) {
+            *ret = wr_str_trim(wr_str_sub(pair, eq + 1, SIZE_MAX));
             return true;
         }
     }
@@ -666,15 +667,48 @@ GETTER(get_sent_trailer)
     return r->stream->trailers_out ? join_fields(r, r->stream->trailers_out, rest, ret) : WR_EOF;
 }
 
+/* ---- variables that may be set -----------------------------------------------------------------
+ */
+
+static enum wr_status store_args(struct wr_req *r, struct wr_str value)
+{
+    r->uri.args = value;
+    r->uri.has_args = value.len > 0;
+    r->uri_changed = true;
+    return WR_OK;
+}
+
+static enum wr_status store_limit_rate(struct wr_req *r, struct wr_str value)
+{
+    uint64_t rate = 0;
+
+    if (wr_num_parse_size(value, UINT32_MAX, &rate) != WR_OK) {
+        wr_log(&r->log, WR_LOG_ERROR, "invalid $limit_rate \"%.*s\"", WR_STR_ARG(value));
+        return WR_OK;
+    }
+    r->limit_rate = rate;
+    r->is_limit_set = true;
+    return WR_OK;
+}
+
+wr_var_store_fn *wr_vars_core_store(struct wr_str name)
+{
+    if (wr_str_ieq(name, WR_STR("args"))) {
+        return store_args;
+    }
+    return wr_str_ieq(name, WR_STR("limit_rate")) ? store_limit_rate : NULL;
+}
+
 /* ---- rows --------------------------------------------------------------------------------------
  */
 
 #define NC WR_VAR_NOCACHE
+#define CH WR_VAR_CHANGEABLE
 
 /* clang-format off */
 static const struct wr_var rows[] = {
     {"arg_",                       get_arg,                0,                       WR_VAR_PREFIX | NC},
-    {"args",                       get_text,               TEXT_ARGS,               NC                },
+    {"args",                       get_text,               TEXT_ARGS,               NC | CH           },
     {"binary_remote_addr",         get_binary_remote_addr, 0,                       0                 },
     {"body_bytes_sent",            get_num,                NUM_BODY_BYTES_SENT,     WR_VAR_LATE       },
     {"bytes_sent",                 get_num,                NUM_BYTES_SENT,          WR_VAR_LATE       },
@@ -692,7 +726,7 @@ static const struct wr_var rows[] = {
     {"https",                      get_text,               TEXT_HTTPS,              0                 },
     {"is_args",                    get_text,               TEXT_IS_ARGS,            NC                },
     {"is_request_port",            get_text,               TEXT_IS_REQUEST_PORT,    0                 },
-    {"limit_rate",                 get_num,                NUM_LIMIT_RATE,          NC                },
+    {"limit_rate",                 get_num,                NUM_LIMIT_RATE,          NC | CH           },
     {"msec",                       get_msec,               0,                       NC                },
     {"nginx_version",              get_text,               TEXT_VERSION,            0                 },
     {"pid",                        get_num,                NUM_PID,                 0                 },

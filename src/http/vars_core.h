@@ -29,4 +29,9 @@ enum wr_status wr_req_remote_user(struct wr_req *r, struct wr_str *ret) WR_MUST_
  */
 enum wr_status wr_req_field(struct wr_req *r, struct wr_str name, struct wr_str *ret) WR_MUST_CHECK;
 
+/* Stores a value in what a variable of the core module shows. WR_ENOMEM. */
+typedef enum wr_status wr_var_store_fn(struct wr_req *r, struct wr_str value);
+/* For `set $args` and `set $limit_rate`; NULL: the variable is a value and nothing else. */
+wr_var_store_fn *wr_vars_core_store(struct wr_str name);
+
 #endif

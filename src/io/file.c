@@ -83,6 +83,19 @@ enum wr_status wr_file_look(const char *path, bool *ret_is_dir, int *ret_errno)
     return WR_OK;
 }
 
+enum wr_status wr_file_traits(const char *path, unsigned *ret, int *ret_errno)
+{
+    struct stat st;
+
+    if (stat(path, &st) == -1) {
+        *ret_errno = errno;
+        return WR_ESYS;
+    }
+    *ret = (S_ISREG(st.st_mode) ? WR_FILE_REGULAR : 0u) | (S_ISDIR(st.st_mode) ? WR_FILE_DIR : 0u) |
+           ((st.st_mode & S_IXUSR) != 0 ? WR_FILE_EXECUTABLE : 0u);
+    return WR_OK;
+}
+
 /*
  * "dir/7/45/0000000457": a level of k digits is a folder named by the k last digits not used by the
  * levels before it. ends[] gets where each folder's name ends. Returns the length, 0 when it is too

@@ -32,6 +32,15 @@ enum wr_status wr_file_open(const char *path, struct wr_file **ret, int *ret_err
  * *ret_errno. */
 enum wr_status wr_file_look(const char *path, bool *ret_is_dir, int *ret_errno) WR_MUST_CHECK;
 
+enum wr_file_traits {
+    WR_FILE_REGULAR = 1,
+    WR_FILE_DIR = 2,
+    WR_FILE_EXECUTABLE = 4 /* by its owner; of folders: may be entered */
+};
+
+/* What is of that name: enum wr_file_traits or-ed. WR_ESYS with *ret_errno. */
+enum wr_status wr_file_traits(const char *path, unsigned *ret, int *ret_errno) WR_MUST_CHECK;
+
 /*
  * A new file for reading and writing under dir, mode 0600, unlinked at once unless `keep_name`; its
  * name ("0000000017" as nginx counts) is written to ret_name (>= 512 bytes) when not NULL.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * rewrite.h: the `return` directive; rewrite, if, set and break are not here yet.
+ * rewrite.h: rewrite, if, set, break, return.
  */
 #ifndef WR_MOD_REWRITE_H
 #define WR_MOD_REWRITE_H

@@ -6,9 +6,9 @@
  * very location goes on; the client's own URI stays what a peer gets. When none is there the last
  * word is an internal redirect or an answer.
  *
- * A location without try_files has none: nothing is inherited, and that of a server counts only
- * where no location was found. With `alias` a name that came from variables and begins with what
- * the alias replaces ($uri) loses that part, as in nginx.
+ * A location without try_files has none: nothing is inherited but by an `if` in a location, and
+ * that of a server counts only where no location was found. With `alias` a name that came from
+ * variables and begins with what the alias replaces ($uri) loses that part, as in nginx.
  */
 #include "mod/try_files.h"
 
@@ -231,8 +231,21 @@ static const struct wr_dir dirs[] = {
     WR_DIR_END
 };
 
-static struct wr_conf_module try_conf = {
-    .name = "try_files", .dirs = dirs, .size = {[WR_KIND_LOC] = sizeof(struct try_loc)}};
+/* A block without a name has that of its location. */
+static enum wr_status merged(struct wr_conf *cf, struct wr_scope *s, enum wr_conf_kind kind,
+                             const void *parent, void *conf)
+{
+    (void)cf, (void)kind;
+    if (s->ctx == WR_CTX_IF_LOCATION || s->ctx == WR_CTX_LIMIT_EXCEPT) {
+        ((struct try_loc *)conf)->files = ((const struct try_loc *)parent)->files;
+    }
+    return WR_OK;
+}
+
+static struct wr_conf_module try_conf = {.name = "try_files",
+                                         .dirs = dirs,
+                                         .size = {[WR_KIND_LOC] = sizeof(struct try_loc)},
+                                         .merged = merged};
 
 static const struct wr_phase_row phases[] = {
     {WR_PHASE_PRECONTENT, 100, run}

@@ -58,7 +58,8 @@ static enum wr_status whole_uri(struct wr_req *r, struct wr_str *ret)
 
 static enum wr_status target_uri(struct wr_req *r, const struct proxy_pass *p, struct wr_str *ret)
 {
-    return p->has_uri ? make_uri(r, p->uri, p->location_len, ret) : whole_uri(r, ret);
+    return p->has_uri && !r->uri_in_place ? make_uri(r, p->uri, p->location_len, ret)
+                                          : whole_uri(r, ret);
 }
 
 /* A group's name, an address; WR_EOF: a name that only a resolver could tell. */
@@ -76,7 +77,7 @@ static enum wr_status find_members(struct wr_req *r, const struct wr_hostport *h
     if (wr_addr_parse_ip(hp->host, port, &addr) != WR_OK) {
         return WR_EOF;
     }
-    return wr_group_literal(r->arena, host, &addr, ret);
+    return wr_group_literal(r->gen, r->arena, host, &addr, ret);
 }
 
 /* A URL made of variables (U1.5): a group, an address; names need a resolver. status: what to

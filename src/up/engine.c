@@ -17,6 +17,7 @@
 #include "net/conn.h"
 #include "up/head.h"
 #include "up/idle.h"
+#include "up/queue.h"
 #include "up/report.h"
 #include "up/resolve.h"
 #include "up/send.h"
@@ -27,12 +28,14 @@
 
 /*
  * state, step, deadline, may go to. Deadlines: START the client's body (codec); RESOLVE
- * resolver_timeout (up/resolve.c); TRY the attempt's own; RELAY, TUNNEL the two codecs'.
+ * resolver_timeout (up/resolve.c); QUEUE the timeout of `queue`; TRY the attempt's own; RELAY,
+ * TUNNEL the two codecs'.
  */
 #define WR_UP_STATES(X)                                                                            \
     X(START, start, NONE, B(RESOLVE) | B(PICK) | B(FAIL) | B(DONE))                                \
     X(RESOLVE, resolve, NONE, B(PICK) | B(FAIL) | B(DONE))                                         \
-    X(PICK, pick, NONE, B(TRY) | B(FAIL) | B(DONE))                                                \
+    X(PICK, pick, NONE, B(QUEUE) | B(TRY) | B(FAIL) | B(DONE))                                     \
+    X(QUEUE, queue, NONE, B(TRY) | B(FAIL) | B(DONE))                                              \
     X(TRY, try, NONE, B(RELAY) | B(TUNNEL) | B(RETRY) | B(FAIL) | B(ABORT) | B(DONE))              \
     X(RETRY, retry, NONE, B(PICK) | B(TRY) | B(RELAY) | B(FAIL) | B(DONE))                         \
     X(RELAY, relay, NONE, B(DONE) | B(ABORT))                                                      \
@@ -166,6 +169,8 @@ static enum wr_status new_try(struct wr_up *u, struct wr_str addr)
     }
     t->addr = addr;
     t->connect_ms = t->header_ms = t->response_ms = UINT32_MAX;
+    t->queue_ms = u->queue_began_ms == 0 ? 0 : (uint32_t)(wr_now_ms() - u->queue_began_ms);
+    u->queue_began_ms = 0;
     t->after_redirect = l->next_is_redirect;
     l->next_is_redirect = false;
     *l->tail = t;
@@ -181,29 +186,23 @@ static void set_log_url(struct wr_up *u, struct wr_str addr)
     u->req->up_uri = u->start.uri;
 }
 
-static enum wr_up_state step_pick(struct wr_up *u)
+/* Nobody can be had: the group's name stands for the peer (U2.4). */
+static enum wr_up_state give_up_picking(struct wr_up *u, enum wr_up_no_peer why)
 {
-    const struct wr_peer *p;
-    enum wr_status st;
-
-    if (is_client_gone(u)) {
-        return fail_with(u, 499);
-    }
-    st = wr_pick(&u->picker, wr_now_ms(), wr_local_get()->thread_no, &u->slot);
-    if (st == WR_EOF) {
-        set_log_url(u, u->start.members->name);
-        if (new_try(u, u->start.members->name) != WR_OK) {
-            return fail_with(u, 500);
-        }
-        u->try->status = 502;
-        u->try->response_ms = 0;
-        wr_up_report_no_live(u);
-        return fail_with(u, 502);
-    }
-    if (st != WR_OK) {
+    set_log_url(u, u->start.members->name);
+    if (new_try(u, u->start.members->name) != WR_OK) {
         return fail_with(u, 500);
     }
-    p = u->slot.member->peer;
+    u->try->status = 502;
+    u->try->response_ms = 0;
+    wr_up_report_no_live(u, why);
+    return fail_with(u, 502);
+}
+
+static enum wr_up_state begin_try(struct wr_up *u)
+{
+    const struct wr_peer *p = u->slot.member->peer;
+
     if (new_try(u, wr_str(p->text, p->text_len)) != WR_OK) {
         return fail_with(u, 500);
     }
@@ -213,6 +212,66 @@ static enum wr_up_state step_pick(struct wr_up *u)
                  (int)p->text_len, p->text, (unsigned)u->tries);
     wr_attempt_begin(u, WR_ATTEMPT_IDLE_OK);
     return WR_UP_TRY;
+}
+
+static enum wr_up_state step_pick(struct wr_up *u)
+{
+    uint64_t due;
+    enum wr_status st;
+
+    if (is_client_gone(u)) {
+        return fail_with(u, 499);
+    }
+    st = wr_pick(&u->picker, wr_now_ms(), wr_local_get()->thread_no, &u->slot);
+    if (st == WR_EOF) {
+        u->queue_began_ms = wr_now_ms();
+        return u->start.members->queue_max != 0 && wr_picker_can_wait(&u->picker, wr_now_ms(), &due)
+                   ? WR_UP_QUEUE
+                   : give_up_picking(u, WR_UP_NO_LIVE);
+    }
+    return st == WR_OK ? begin_try(u) : fail_with(u, 500);
+}
+
+/* --- QUEUE: until a peer has room for it (U2.3) --- */
+
+/* Waits for a wake, the timeout, or the time when a peer may be probed. */
+static enum wr_up_state wait_in_queue(struct wr_up *u)
+{
+    uint64_t now = wr_now_ms(), until = u->queue_began_ms + u->start.members->queue_timeout_ms, due;
+
+    if (now >= until) {
+        return give_up_picking(u, WR_UP_QUEUE_TIMEOUT);
+    }
+    (void)wr_picker_can_wait(&u->picker, now, &due); /* it can: nothing of that changed */
+    wr_timer_arm(&u->timer, due != 0 ? WR_MIN(due, until) : until);
+    return WR_UP_WAIT;
+}
+
+static enum wr_up_state step_queue(struct wr_up *u)
+{
+    enum wr_status st = WR_OK;
+
+    if (is_client_gone(u)) {
+        return fail_with(u, 499);
+    }
+    if (u->wait == NULL) {
+        st = wr_queue_join(&u->picker, &u->req->task, &u->wait);
+        if (st != WR_OK) {
+            return st == WR_ELIMIT ? give_up_picking(u, WR_UP_QUEUE_FULL) : fail_with(u, 500);
+        }
+    }
+    if (wr_queue_take(&u->wait, &u->slot)) {
+        wr_picker_adopt(&u->picker, &u->slot);
+        st = WR_OK;
+    } else {
+        st = wr_pick(&u->picker, wr_now_ms(), wr_local_get()->thread_no, &u->slot);
+    }
+    if (st == WR_EOF) {
+        return wait_in_queue(u);
+    }
+    wr_queue_leave(&u->wait, wr_now_ms());
+    wr_timer_disarm(&u->timer);
+    return st == WR_OK ? begin_try(u) : fail_with(u, 500);
 }
 
 /* --- TRY: until a head is accepted or the attempt ended --- */
@@ -269,6 +328,7 @@ static void note_head(struct wr_up *u, const struct wr_msg *head)
 
     u->try->status = head->status;
     u->try->header_ms = (uint32_t)(wr_now_ms() - u->attempt.began_ms);
+    wr_peer_slot_note_head(&u->slot, wr_now_ms());
     l->head = head;
     l->trailers = u->attempt.stream->trailers_in;
 }
@@ -293,16 +353,35 @@ static void drop_answer(struct wr_up *u)
     wr_peer_slot_release(&u->slot, WR_OUTCOME_OK, wr_now_ms());
 }
 
+/* Tells the group's sessions that the peer answered. */
+static enum wr_status stick(const struct wr_up *u, enum wr_sticky_when when)
+{
+    const struct wr_members *m = u->start.members;
+
+    if (m->sticky == NULL || u->slot.member == NULL) {
+        return WR_OK;
+    }
+    return m->sticky->answered(m, u->req, (uint32_t)(u->slot.member - m->at), when);
+}
+
 static enum wr_up_state accel_redirect(struct wr_up *u, const struct wr_msg *head, struct wr_str to)
 {
     struct wr_req *r = u->req;
     size_t q = wr_str_find(to, '?');
     struct wr_str path = wr_str_sub(to, 0, q);
     struct wr_str args = q < to.len ? wr_str_sub(to, q + 1, to.len) : WR_STR_NULL;
+    enum wr_status st;
 
+    st = wr_up_head_keep(u, head);
+    if (st == WR_OK) {
+        st = stick(u, WR_STICKY_HEAD);
+    }
+    if (st == WR_OK) {
+        st = stick(u, WR_STICKY_END);
+    }
     drop_answer(u);
-    if (wr_up_head_keep(u, head) != WR_OK) {
-        return fail_with(u, 500);
+    if (st != WR_OK) {
+        return fail_with(u, st == WR_EPROTO ? 400 : 500);
     }
     if (to.ptr[0] != '@' && (to.ptr[0] != '/' || !wr_uri_is_safe(path))) {
         return fail_with(u, 404);
@@ -356,11 +435,14 @@ static enum wr_up_state relay_head(struct wr_up *u, const struct wr_msg *head,
     u->attempt.is_accepted = true;
     st = wr_up_head_copy(u, head);
     if (st == WR_OK) {
+        st = stick(u, WR_STICKY_HEAD);
+    }
+    if (st == WR_OK) {
         st = wire_body(u);
     }
     if (st != WR_OK) {
         wr_attempt_end(u, WR_CAUSE_OURS, 0);
-        return fail_with(u, 500);
+        return fail_with(u, st == WR_EPROTO ? 400 : 500);
     }
     st = wr_req_respond(r);
     if (st != WR_OK) {
@@ -443,7 +525,7 @@ static enum wr_up_state step_retry(struct wr_up *u)
     enum wr_cause cause = (enum wr_cause)a->cause;
     struct wr_retry_in in = retry_facts(u, cause, u->try->status);
     struct wr_retry_out out = wr_retry_decide(&in);
-    struct wr_peer_slot again = u->slot;
+    struct wr_peer_slot tried = u->slot;
 
     wr_up_report(u, cause);
     if (u->try->status == 0 && cause != WR_CAUSE_CANCELED && cause != WR_CAUSE_CLIENT_BODY) {
@@ -452,25 +534,21 @@ static enum wr_up_state step_retry(struct wr_up *u)
     if (cause != WR_CAUSE_CANCELED) {
         wr_stat_inc(WR_CNT_UP_FAILED);
     }
-    wr_peer_slot_release(&u->slot, out.outcome, wr_now_ms());
-    if (out.outcome == WR_OUTCOME_FAILED && again.members->has_accounting &&
-        !wr_peer_is_healthy(again.member, wr_now_ms())) {
-        wr_up_report_disabled(u);
-    }
-    switch (out.action) {
-    case WR_RETRY_NEXT:
-        return WR_UP_PICK;
-    case WR_RETRY_SAME:
-        if (!wr_pick_again(&again, wr_now_ms(), &u->slot)) {
-            return WR_UP_PICK;
-        }
+    /* The slot is kept: who waits in the queue does not get it in between (U2.6). */
+    if (out.action == WR_RETRY_SAME && wr_pick_again(&u->slot, wr_now_ms())) {
         if (new_try(u, u->try->addr) != WR_OK) {
             return fail_with(u, 500);
         }
         wr_attempt_begin(u, WR_ATTEMPT_FRESH);
         return WR_UP_TRY;
-    case WR_RETRY_GIVE_UP:
-        break;
+    }
+    wr_peer_slot_release(&u->slot, out.outcome, wr_now_ms());
+    if (out.outcome == WR_OUTCOME_FAILED && tried.members->has_accounting &&
+        !wr_peer_is_healthy(tried.member, wr_now_ms())) {
+        wr_up_report_disabled(u);
+    }
+    if (out.action != WR_RETRY_GIVE_UP) {
+        return WR_UP_PICK;
     }
     if (cause == WR_CAUSE_CLIENT_BODY) {
         return fail_with(u, u->fail_status);
@@ -482,6 +560,7 @@ static enum wr_up_state step_retry(struct wr_up *u)
 
 static enum wr_up_state finish_attempt(struct wr_up *u)
 {
+    (void)stick(u, WR_STICKY_END); /* the answer is out: without memory nothing is learned */
     wr_attempt_end(u, WR_CAUSE_OK, 0);
     wr_peer_slot_release(&u->slot, WR_OUTCOME_OK, wr_now_ms());
     return WR_UP_DONE;
@@ -564,6 +643,7 @@ static enum wr_up_state step_tunnel(struct wr_up *u)
 
 static enum wr_up_state step_fail(struct wr_up *u)
 {
+    wr_queue_leave(&u->wait, wr_now_ms());
     wr_peer_slot_release(&u->slot, WR_OUTCOME_NEUTRAL, wr_now_ms());
     if (u->fail_status == 499) {
         report_client_gone(u);
@@ -639,6 +719,7 @@ static void close_up(struct wr_content *c)
     wr_obj_check(u, WR_UP_MAGIC);
     wr_up_resolve_end(u);
     wr_timer_fini(&u->timer);
+    wr_queue_leave(&u->wait, wr_now_ms());
     if (u->attempt.state != WR_ATTEMPT_NONE && u->attempt.state != WR_ATTEMPT_RESULT) {
         wr_attempt_end(u, WR_CAUSE_CANCELED, 0);
     }

@@ -9,6 +9,7 @@
  */
 #include "up/group.h"
 
+#include <stddef.h>
 #include <stdio.h>
 
 #include "base/assert.h"
@@ -32,11 +33,12 @@
 struct server_line {
     struct wr_str text; /* as configured */
     struct wr_hostport hp;
-    uint32_t weight, max_conns, max_fails, fail_timeout_ms;
-    bool is_backup, is_down;
+    uint32_t weight, max_conns, max_fails, fail_timeout_ms, slow_start_ms;
+    bool is_backup, is_down, is_draining;
     bool is_moving;        /* resolve */
     struct wr_str service; /* service=, or empty */
-    unsigned params;       /* enum wr_lb_params that were given */
+    struct wr_str route;
+    unsigned params; /* enum wr_lb_params that were given */
     const struct wr_node *node;
 };
 
@@ -57,6 +59,8 @@ struct group_conf {
     struct wr_resolver *resolver; /* NULL: that of http{} */
     uint64_t resolver_timeout_ms;
     bool has_resolver_timeout;
+    uint32_t queue_max; /* 0: no queue */
+    uint64_t queue_timeout_ms;
 };
 
 struct group_def {
@@ -71,6 +75,7 @@ struct groups {
     struct wr_conf_head head;
     struct wr_map by_name; /* lower-case name -> group_def */
     struct group_def *first, **tail;
+    struct wr_group *named; /* its idle connections are to peers that requests name */
 };
 
 static struct groups *groups_of(struct wr_conf *cf)
@@ -116,6 +121,7 @@ static enum wr_status add_group(struct wr_conf *cf, struct wr_str name, const st
     if (wr_arena_on_fini(cf->arena, end_members, m) != WR_OK) {
         return wr_conf_nomem(cf);
     }
+    m->arena = cf->arena;
     m->node = node;
     m->keepalive = WR_IDLE_DEFAULT;
     m->keepalive_requests = 1000;
@@ -171,36 +177,63 @@ static enum wr_status set_upstream(struct wr_conf *cf, const struct wr_dir *dir,
     return WR_OK;
 }
 
+/* Parameters of a server line with a number or a time; those of `params` go by the method. */
+/* clang-format off */
+static const struct num_param {
+    const char *key;
+    size_t field;      /* uint32_t of struct server_line */
+    uint64_t min, max; /* seconds for times */
+    bool is_time;
+    bool is_cut; /* larger ones mean max */
+    unsigned param;
+} num_params[] = {
+    {"weight", offsetof(struct server_line, weight), 1, 65535, false, false, WR_LB_WEIGHT},
+    {"max_conns", offsetof(struct server_line, max_conns), 0, UINT32_MAX, false, true, WR_LB_MAX_CONNS},
+    {"max_fails", offsetof(struct server_line, max_fails), 0, 65535, false, true, WR_LB_MAX_FAILS},
+    {"fail_timeout", offsetof(struct server_line, fail_timeout_ms), 0, 4000000, true, false, WR_LB_FAIL_TIMEOUT},
+    {"slow_start", offsetof(struct server_line, slow_start_ms), 0, 4000000, true, false, WR_LB_SLOW_START},
+};
+
+/* clang-format on */
+
+static enum wr_status set_num_param(struct wr_conf *cf, const struct wr_node *node, uint32_t i,
+                                    struct server_line *sl, const struct num_param *p)
+{
+    struct wr_str v = WR_STR_NULL;
+    uint64_t n = 0;
+    uint32_t field;
+    enum wr_status st;
+
+    (void)wr_arg_has_key(node, i, p->key, &v); /* the caller asked */
+    st = p->is_time ? wr_arg_part_sec(cf, node, i, v, &n) : wr_arg_part_num(cf, node, i, v, &n);
+    if (st != WR_OK) {
+        return st;
+    }
+    if (n < p->min || (n > p->max && !p->is_cut)) {
+        return wr_arg_invalid(cf, node, i);
+    }
+    field = (uint32_t)(WR_MIN(n, p->max) * (p->is_time ? 1000 : 1));
+    memcpy((char *)sl + p->field, &field, sizeof(field));
+    sl->params |= p->param;
+    return WR_OK;
+}
+
 /* One "key=value" or word of a server line. */
 static enum wr_status set_param(struct wr_conf *cf, const struct wr_node *node, uint32_t i,
                                 struct server_line *sl)
 {
     struct wr_str a = wr_node_arg(node, i), v;
-    uint64_t n = 0;
-    enum wr_status st = WR_OK;
+    size_t k;
 
-    if (wr_arg_has_key(node, i, "weight", &v)) {
-        st = wr_arg_part_num(cf, node, i, v, &n);
-        if (st == WR_OK && (n == 0 || n > 65535)) {
-            return wr_arg_invalid(cf, node, i);
+    for (k = 0; k < WR_ARRAY_LEN(num_params); k++) {
+        if (wr_arg_has_key(node, i, num_params[k].key, &v)) {
+            return set_num_param(cf, node, i, sl, &num_params[k]);
         }
-        sl->weight = (uint32_t)n;
-        sl->params |= WR_LB_WEIGHT;
-    } else if (wr_arg_has_key(node, i, "max_conns", &v)) {
-        st = wr_arg_part_num(cf, node, i, v, &n);
-        sl->max_conns = (uint32_t)WR_MIN(n, (uint64_t)UINT32_MAX);
-        sl->params |= WR_LB_MAX_CONNS;
-    } else if (wr_arg_has_key(node, i, "max_fails", &v)) {
-        st = wr_arg_part_num(cf, node, i, v, &n);
-        sl->max_fails = (uint32_t)WR_MIN(n, 65535);
-        sl->params |= WR_LB_MAX_FAILS;
-    } else if (wr_arg_has_key(node, i, "fail_timeout", &v)) {
-        st = wr_arg_part_sec(cf, node, i, v, &n);
-        if (st == WR_OK && n > 4000000) {
-            return wr_arg_invalid(cf, node, i);
-        }
-        sl->fail_timeout_ms = (uint32_t)(n * 1000);
-        sl->params |= WR_LB_FAIL_TIMEOUT;
+    }
+    if (wr_arg_has_key(node, i, "route", &v) && v.len != 0) {
+        sl->route = v;
+    } else if (wr_str_eq(a, WR_STR("drain"))) {
+        sl->is_draining = true;
     } else if (wr_str_eq(a, WR_STR("backup"))) {
         sl->is_backup = true;
         sl->params |= WR_LB_BACKUP;
@@ -214,7 +247,7 @@ static enum wr_status set_param(struct wr_conf *cf, const struct wr_node *node, 
     } else {
         return wr_arg_invalid(cf, node, i);
     }
-    return st;
+    return WR_OK;
 }
 
 /* `resolve` means nothing to an address. */
@@ -296,6 +329,28 @@ static enum wr_status set_resolver_timeout(struct wr_conf *cf, const struct wr_d
     return wr_set_msec(cf, dir, node, conf);
 }
 
+static enum wr_status set_queue(struct wr_conf *cf, const struct wr_dir *dir,
+                                const struct wr_node *node, void *conf)
+{
+    struct group_conf *gc = conf;
+    struct wr_str v;
+    uint64_t n;
+
+    (void)dir;
+    if (wr_num_parse_u64(wr_node_arg(node, 0), 1000000, &n) != WR_OK || n == 0) {
+        return wr_arg_invalid(cf, node, 0);
+    }
+    gc->queue_max = (uint32_t)n;
+    gc->queue_timeout_ms = 60000;
+    if (node->arg_cnt == 1) {
+        return WR_OK;
+    }
+    if (!wr_arg_has_key(node, 1, "timeout", &v)) {
+        return wr_arg_invalid(cf, node, 1);
+    }
+    return wr_arg_part_msec(cf, node, 1, v, &gc->queue_timeout_ms);
+}
+
 static enum wr_status set_zone(struct wr_conf *cf, const struct wr_dir *dir,
                                const struct wr_node *node, void *conf)
 {
@@ -312,7 +367,7 @@ static enum wr_status set_zone(struct wr_conf *cf, const struct wr_dir *dir,
 }
 
 enum wr_status wr_group_set_lb(struct wr_conf *cf, const struct wr_node *node,
-                               const struct wr_lb *lb)
+                               const struct wr_lb *lb, const void *lb_conf)
 {
     struct wr_members *m = cf->scope->data;
     struct group_conf *gc = wr_scope_get(cf->scope, &wr_group_conf, WR_KIND_GROUP);
@@ -326,7 +381,17 @@ enum wr_status wr_group_set_lb(struct wr_conf *cf, const struct wr_node *node,
             lb->name);
     }
     m->lb = lb;
+    m->lb_conf = lb_conf;
     return WR_OK;
+}
+
+void wr_group_set_sticky(struct wr_conf *cf, const struct wr_sticky *sticky,
+                         const void *sticky_conf)
+{
+    struct wr_members *m = cf->scope->data;
+
+    m->sticky = sticky;
+    m->sticky_conf = sticky_conf;
 }
 
 /* An implicit group for host:port (U1.4); one for all locations that name the same. */
@@ -440,8 +505,11 @@ static struct wr_member make_member(const struct server_line *sl)
                               .max_conns = sl->max_conns,
                               .max_fails = sl->max_fails,
                               .fail_timeout_ms = sl->fail_timeout_ms,
+                              .slow_start_ms = sl->slow_start_ms,
                               .is_backup = sl->is_backup,
-                              .is_down = sl->is_down};
+                              .is_down = sl->is_down,
+                              .is_draining = sl->is_draining,
+                              .route = sl->route};
 }
 
 static enum wr_status add_members(struct wr_conf *cf, struct wr_members *m,
@@ -529,7 +597,8 @@ static const char *unsupported_param(unsigned params)
         {WR_LB_MAX_FAILS,    "max_fails"   },
         {WR_LB_FAIL_TIMEOUT, "fail_timeout"},
         {WR_LB_BACKUP,       "backup"      },
-        {WR_LB_DOWN,         "down"        }
+        {WR_LB_DOWN,         "down"        },
+        {WR_LB_SLOW_START,   "slow_start"  }
     };
 
     size_t i;
@@ -566,10 +635,14 @@ static void count_members(struct wr_members *m)
     uint32_t i;
 
     m->primary_cnt = m->backup_cnt = m->up_cnt = 0;
+    m->weight_shift = 0;
     for (i = 0; i < m->cnt; i++) {
         m->primary_cnt += !m->at[i].is_backup;
         m->backup_cnt += m->at[i].is_backup;
         m->up_cnt += !m->at[i].is_down;
+        if (m->at[i].slow_start_ms != 0) {
+            m->weight_shift = WR_RAMP_SHIFT;
+        }
     }
     m->has_accounting = m->cnt > 1;
 }
@@ -587,8 +660,10 @@ enum wr_status wr_members_seal(struct wr_members *m, struct wr_arena *a)
     wr_atomic_u32 *effective = wr_arena_zalloc(a, (m->cnt + 1) * sizeof(*effective));
     uint32_t i;
 
+    m->arena = a;
     m->thread_state = wr_arena_zalloc(a, WR_THREADS_MAX * sizeof(*m->thread_state));
-    if (effective == NULL || m->thread_state == NULL) {
+    m->changes = wr_arena_zalloc(a, sizeof(*m->changes));
+    if (effective == NULL || m->thread_state == NULL || m->changes == NULL) {
         return WR_ENOMEM;
     }
     for (i = 0; i < m->cnt; i++) {
@@ -598,8 +673,12 @@ enum wr_status wr_members_seal(struct wr_members *m, struct wr_arena *a)
     count_members(m);
     if (m->cnt == 0) {
         m->lb = &nobody;
+        m->sticky = NULL;
     }
-    return m->lb->group_init == NULL ? WR_OK : m->lb->group_init(m, &m->lb_state);
+    if (m->lb->group_init != NULL && m->lb->group_init(m, &m->lb_state) != WR_OK) {
+        return WR_ENOMEM;
+    }
+    return m->sticky == NULL ? WR_OK : m->sticky->init(m, &m->sticky_state);
 }
 
 void wr_members_unseal(struct wr_members *m)
@@ -742,6 +821,8 @@ static enum wr_status build_group(struct wr_conf *cf, struct group_def *d)
         m->keepalive_requests = gc->keepalive_requests;
         m->keepalive_time_ms = gc->keepalive_time_ms;
         m->keepalive_timeout_ms = gc->keepalive_timeout_ms;
+        m->queue_max = gc->queue_max;
+        m->queue_timeout_ms = gc->queue_timeout_ms;
         if (lines.cnt == 0) {
             return WR_OK; /* was reported where it stands */
         }
@@ -775,7 +856,18 @@ static enum wr_status build_groups(struct wr_conf *cf)
             return WR_ENOMEM;
         }
     }
+    if (wr_idle_group_get(cf->opts->fixtures, cf->gen, WR_STR("(named by requests)"), &g->named) !=
+        WR_OK) {
+        return wr_conf_nomem(cf);
+    }
     return WR_OK;
+}
+
+struct wr_group *wr_group_named(const struct wr_gen *g)
+{
+    const struct groups *gs = wr_scope_get(g->root, &wr_group_conf, WR_KIND_MAIN);
+
+    return gs->named;
 }
 
 const struct wr_members *wr_group_find(const struct wr_gen *g, struct wr_str host, uint16_t port,
@@ -833,7 +925,7 @@ static const struct wr_dir group_dirs[] = {
      .flags = WR_DIR_REPEAT,
      WR_DIR_CONF(GROUP),
      .set = set_server,
-     .doc = "A peer and its weight, max_conns, max_fails, fail_timeout, backup, down, resolve, service."},
+     .doc = "A peer and its weight, max_conns, max_fails, fail_timeout, slow_start, backup, down, drain, route, resolve, service."},
     {.name = "resolver",
      .contexts = WR_CTX_UPSTREAM,
      .min = 1,
@@ -848,6 +940,13 @@ static const struct wr_dir group_dirs[] = {
      WR_DIR_FIELD(GROUP, struct group_conf, resolver_timeout_ms),
      .set = set_resolver_timeout,
      .doc = "How long a request waits for the first answer of a name server."},
+    {.name = "queue",
+     .contexts = WR_CTX_UPSTREAM,
+     .min = 1,
+     .max = 2,
+     WR_DIR_CONF(GROUP),
+     .set = set_queue,
+     .doc = "Requests that may wait for a peer that has room, and timeout= of that, 60s."},
     {.name = "zone",
      .contexts = WR_CTX_UPSTREAM,
      .min = 1,

@@ -25,7 +25,8 @@
 #include "event/timer.h"
 #include "up/shelf.h"
 
-#define BUCKETS 64
+#define BUCKETS_MIN 64
+#define BUCKETS_MAX 16384
 
 /* Threads with a loop, as main said before they started. */
 static wr_atomic_u32 loop_threads;
@@ -33,13 +34,14 @@ static wr_atomic_u32 loop_threads;
 struct wr_stash {
     struct wr_group *group;
     struct wr_list lru;
-    struct wr_list buckets[BUCKETS];
     struct wr_list all; /* in the thread's list of stashes */
     uint32_t cnt;
+    uint32_t bucket_mask;
     uint32_t thread_no;
     uint32_t shelf_max; /* as of the last put; 0: `local`, or nobody to share with */
     struct wr_task task;
     struct wr_timer timer;
+    struct wr_list buckets[]; /* about one for each connection that it may hold */
 };
 
 struct idle_entry {
@@ -76,6 +78,7 @@ enum wr_status wr_idle_group_get(struct wr_fixtures *r, struct wr_gen *g, struct
     if (f == NULL) {
         gr = wr_mem_alloc(sizeof(*gr));
         wr_mutex_init(&gr->lock, WR_RANK_GROUP);
+        wr_list_init(&gr->queue.waiters);
         if (r == NULL) {
             st = wr_arena_on_fini(&g->arena, wr_mem_free, gr);
         } else {
@@ -102,7 +105,7 @@ enum wr_status wr_idle_group_get(struct wr_fixtures *r, struct wr_gen *g, struct
 
 static struct wr_list *bucket_of(struct wr_stash *s, uint64_t peer_id, uint64_t identity)
 {
-    return &s->buckets[(peer_id ^ identity) % BUCKETS];
+    return &s->buckets[(peer_id ^ identity) & s->bucket_mask];
 }
 
 static void forget(struct idle_entry *e)
@@ -219,19 +222,23 @@ static struct wr_stash *get_stash(const struct wr_members *m)
 {
     uint32_t no = WR_MIN(wr_local_get()->thread_no, WR_THREADS_MAX - 1u);
     struct wr_stash *s = m->group->stashes[no];
-    int i;
+    uint32_t buckets = BUCKETS_MIN, i;
 
     if (s != NULL) {
         return s;
     }
-    s = wr_run_zalloc(sizeof(*s));
+    while (buckets < m->keepalive && buckets < BUCKETS_MAX) {
+        buckets *= 2;
+    }
+    s = wr_run_zalloc(sizeof(*s) + buckets * sizeof(s->buckets[0]));
     if (s == NULL) {
         return NULL;
     }
+    s->bucket_mask = buckets - 1;
     s->group = m->group;
     s->thread_no = no;
     wr_list_init(&s->lru);
-    for (i = 0; i < BUCKETS; i++) {
+    for (i = 0; i < buckets; i++) {
         wr_list_init(&s->buckets[i]);
     }
     if (thread_stashes.next == NULL) {
@@ -316,6 +323,29 @@ static uint32_t shelf_max(const struct wr_members *m)
     return (uint32_t)WR_MIN(m->keepalive * threads, (uint64_t)WR_SHELF_MAX);
 }
 
+/* Of one thread. */
+static uint32_t stash_max(const struct wr_members *m)
+{
+    uint32_t threads = m->keepalive_each == 0 ? 1 : WR_MAX(wr_load_rlx(&loop_threads), 1u);
+
+    return WR_MAX(m->keepalive / threads, 1u);
+}
+
+/* Newest first in a bucket: those behind the first `most` of this peer end. */
+static void drop_more_than(struct wr_list *bucket, uint64_t peer_id, uint32_t most)
+{
+    struct wr_list *n, *next;
+    uint32_t cnt = 0;
+
+    WR_LIST_FOREACH_SAFE (n, next, bucket) {
+        struct idle_entry *e = wr_container_of(n, struct idle_entry, bucket);
+
+        if (e->peer_id == peer_id && ++cnt > most) {
+            drop(e);
+        }
+    }
+}
+
 void wr_idle_put(const struct wr_members *m, const struct wr_member *member, uint64_t identity,
                  struct wr_pconn *pc)
 {
@@ -340,8 +370,12 @@ void wr_idle_put(const struct wr_members *m, const struct wr_member *member, uin
         pc->codec->close(pc, WR_REASON_NOMEM);
         return;
     }
-    while (s->cnt >= m->keepalive) {
+    while (s->cnt >= stash_max(m)) {
         drop(coldest(s));
+    }
+    if (m->keepalive_each != 0) {
+        drop_more_than(bucket_of(s, member->peer->id, identity), member->peer->id,
+                       m->keepalive_each - 1);
     }
     s->shelf_max = shelf_max(m);
     e->stash = s;

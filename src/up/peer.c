@@ -16,6 +16,11 @@
 #define PROBE_BIT   (UINT64_C(1) << 47)
 #define SINCE_MASK  (PROBE_BIT - 1)
 
+/* The moving mean of response times. */
+#define MEAN_WEIGHT  8u /* a new value counts an eighth */
+#define MEAN_HALF_MS 10000u
+#define MEAN_MAX_MS  UINT64_C(10000000)
+
 static void free_peer(struct wr_fixture *f)
 {
     wr_mem_free(wr_container_of(f, struct wr_peer, fixture));
@@ -128,7 +133,8 @@ enum wr_status wr_peer_get(struct wr_fixtures *r, struct wr_gen *g, struct wr_st
 
 bool wr_peer_is_healthy(const struct wr_member *m, uint64_t now_ms)
 {
-    uint64_t w = wr_load_acq(&m->peer->health);
+    /* In one order with what a request that begins to wait does (up/queue.c). */
+    uint64_t w = wr_load_seq(&m->peer->health);
 
     if (m->max_fails == 0 || fails_of(w) < m->max_fails) {
         return true;
@@ -136,11 +142,21 @@ bool wr_peer_is_healthy(const struct wr_member *m, uint64_t now_ms)
     return age_of(w, now_ms) >= m->fail_timeout_ms;
 }
 
-/* WR_OUT peers whose time is over are taken by one prober. False: another one was faster. */
-static bool claim_probe(const struct wr_member *m, uint64_t now_ms, bool *ret_probe)
+uint64_t wr_peer_due_ms(const struct wr_member *m)
 {
     uint64_t w = wr_load_acq(&m->peer->health);
 
+    return m->max_fails == 0 || fails_of(w) < m->max_fails ? 0 : since_of(w) + m->fail_timeout_ms;
+}
+
+bool wr_peer_claim(const struct wr_member *m, uint64_t now_ms, bool *ret_probe)
+{
+    uint64_t w = wr_load_acq(&m->peer->health);
+
+    if (m->max_fails == 0) {
+        *ret_probe = false;
+        return true;
+    }
     do {
         if (fails_of(w) < m->max_fails) {
             *ret_probe = false;
@@ -171,8 +187,8 @@ bool wr_peer_acquire(const struct wr_member *m, uint64_t now_ms, bool has_accoun
         /* Read by least_conn and by status; no order is needed. */
         wr_add_rlx(&m->peer->active, 1);
     }
-    if (has_accounting && m->max_fails != 0 && !claim_probe(m, now_ms, &is_probe)) {
-        wr_sub_seq(&m->peer->active, 1);
+    if (has_accounting && !wr_peer_claim(m, now_ms, &is_probe)) {
+        wr_peer_leave(m);
         return false;
     }
     wr_add_rlx(&m->peer->requests, 1);
@@ -180,75 +196,106 @@ bool wr_peer_acquire(const struct wr_member *m, uint64_t now_ms, bool has_accoun
     return true;
 }
 
-static void count_failure(const struct wr_member *m, uint64_t now_ms)
+static uint64_t count_failure(const struct wr_health_in *in)
 {
-    uint64_t w = wr_load_acq(&m->peer->health), next;
-    unsigned fails;
-    uint32_t e, cut;
+    uint64_t w = in->word;
+    /* A peer that is out stays out: only a success clears it (U2.2). */
+    bool is_first = age_of(w, in->now_ms) > in->fail_timeout_ms && fails_of(w) < in->max_fails;
+    unsigned fails = is_first ? 1 : fails_of(w) + 1;
 
-    do {
-        /* A peer that is out stays out: only a success clears it (U2.2). */
-        fails = age_of(w, now_ms) > m->fail_timeout_ms && fails_of(w) < m->max_fails
-                    ? 1
-                    : fails_of(w) + 1;
-        next = make_word(WR_MIN(fails, 0xffffu), false, WR_MAX(now_ms, since_of(w)));
-    } while (!wr_cas_acqrel(&m->peer->health, &w, next));
-    wr_add_rlx(&m->peer->failures, 1);
-    /* U2.1: a failure costs weight / max_fails; a pick gives one back (lb/rr.c). */
-    cut = m->weight / m->max_fails;
-    e = wr_load_rlx(m->effective);
+    return make_word(WR_MIN(fails, 0xffffu), false, WR_MAX(in->now_ms, since_of(w)));
+}
+
+/* The prober learned nothing: the next request may probe at once. */
+static uint64_t make_due(const struct wr_health_in *in)
+{
+    uint64_t since = since_of(in->word);
+
+    return make_word(fails_of(in->word), false,
+                     since > in->fail_timeout_ms ? since - in->fail_timeout_ms : 0);
+}
+
+struct wr_health_out wr_health_after(const struct wr_health_in *in)
+{
+    struct wr_health_out out = {.word = in->word, .change = WR_HEALTH_SAME};
+    uint64_t w = in->word;
+
+    switch (in->how) {
+    case WR_OUTCOME_OK:
+        if (fails_of(w) != 0 && in->began_ms >= in->failed_at_ms) {
+            out.word = 0;
+            out.change = fails_of(w) >= in->max_fails ? WR_HEALTH_BACK : WR_HEALTH_CLEARED;
+        }
+        break;
+    case WR_OUTCOME_FAILED:
+        out.word = count_failure(in);
+        out.change = WR_HEALTH_WORSE;
+        break;
+    case WR_OUTCOME_BROKE:
+    case WR_OUTCOME_NEUTRAL:
+        /* Unless a later probe has begun. */
+        if (in->was_probe && (w & PROBE_BIT) != 0 && since_of(w) == (in->began_ms & SINCE_MASK)) {
+            out.word = make_due(in);
+            out.change = WR_HEALTH_DUE;
+        }
+        break;
+    }
+    return out;
+}
+
+static void note_failure_time(struct wr_peer *p, uint64_t now_ms)
+{
+    uint64_t t = wr_load_acq(&p->failed_at);
+
+    while (t < now_ms && !wr_cas_acqrel(&p->failed_at, &t, now_ms)) {
+    }
+}
+
+/* U2.1: a failure costs weight / max_fails; a pick gives one back (lb/rr.c). */
+static void cut_weight(const struct wr_member *m)
+{
+    uint32_t cut = m->weight / m->max_fails, e = wr_load_rlx(m->effective);
+
     while (!wr_cas_acqrel(m->effective, &e, e > cut ? e - cut : 0)) {
     }
 }
 
-static void clear_failures(const struct wr_member *m, uint64_t began_ms, bool was_probe)
+enum wr_health_change wr_peer_account(const struct wr_member *m, enum wr_outcome how,
+                                      uint64_t began_ms, uint64_t now_ms, bool was_probe)
 {
-    uint64_t w = wr_load_acq(&m->peer->health);
+    struct wr_peer *p = m->peer;
+    struct wr_health_in in = {.how = how,
+                              .was_probe = was_probe,
+                              .max_fails = m->max_fails,
+                              .fail_timeout_ms = m->fail_timeout_ms,
+                              .began_ms = began_ms,
+                              .now_ms = now_ms};
+    struct wr_health_out out;
 
-    /*
-     * Only failures that are older than this attempt's start (U2.2). While PROBE_BIT is on `since`
-     * is when the latest probe began, and no failure came behind it: then any probe clears.
-     */
-    while (fails_of(w) != 0 && (began_ms >= since_of(w) || (was_probe && (w & PROBE_BIT) != 0))) {
-        if (wr_cas_acqrel(&m->peer->health, &w, 0)) {
-            return;
-        }
+    if (m->max_fails == 0) {
+        return WR_HEALTH_SAME;
     }
+    if (how == WR_OUTCOME_FAILED) {
+        /* Before the word: who reads the word of this failure sees its time. */
+        note_failure_time(p, now_ms);
+    }
+    in.word = wr_load_acq(&p->health);
+    do {
+        in.failed_at_ms = wr_load_acq(&p->failed_at);
+        out = wr_health_after(&in);
+    } while (out.change != WR_HEALTH_SAME && !wr_cas_seq(&p->health, &in.word, out.word));
+    if (out.change == WR_HEALTH_WORSE) {
+        wr_add_rlx(&p->failures, 1);
+        cut_weight(m);
+    } else if (out.change == WR_HEALTH_BACK && m->slow_start_ms != 0) {
+        wr_store_rel(&p->slow_since, now_ms);
+    }
+    return out.change;
 }
 
-/* The prober learned nothing: the next request may probe at once, unless a later probe has begun.
- */
-static void give_up_probe(const struct wr_member *m, uint64_t began_ms)
+void wr_peer_leave(const struct wr_member *m)
 {
-    uint64_t w = wr_load_acq(&m->peer->health), since;
-
-    while ((w & PROBE_BIT) != 0 && since_of(w) == (began_ms & SINCE_MASK)) {
-        since = since_of(w) > m->fail_timeout_ms ? since_of(w) - m->fail_timeout_ms : 0;
-        if (wr_cas_acqrel(&m->peer->health, &w, make_word(fails_of(w), false, since))) {
-            return;
-        }
-    }
-}
-
-void wr_peer_release(const struct wr_member *m, enum wr_outcome how, uint64_t began_ms,
-                     uint64_t now_ms, bool has_accounting, bool was_probe)
-{
-    if (has_accounting && m->max_fails != 0) {
-        switch (how) {
-        case WR_OUTCOME_OK:
-            clear_failures(m, began_ms, was_probe);
-            break;
-        case WR_OUTCOME_FAILED:
-            count_failure(m, now_ms);
-            break;
-        case WR_OUTCOME_BROKE:
-        case WR_OUTCOME_NEUTRAL:
-            if (was_probe) {
-                give_up_probe(m, began_ms);
-            }
-            break;
-        }
-    }
+    /* In one order with what a request that begins to wait does (up/queue.c). */
     wr_sub_seq(&m->peer->active, 1);
 }
 
@@ -268,4 +315,40 @@ void wr_peer_look(const struct wr_member *m, bool has_accounting, uint64_t now_m
     if (age_of(w, now_ms) < m->fail_timeout_ms) {
         ret->for_ms = m->fail_timeout_ms - age_of(w, now_ms);
     }
+}
+
+unsigned wr_peer_ramp(const struct wr_member *m, uint64_t now_ms)
+{
+    uint64_t since, age;
+
+    if (m->slow_start_ms == 0) {
+        return 256;
+    }
+    since = wr_load_acq(&m->peer->slow_since);
+    age = now_ms > since ? now_ms - since : 0;
+    return since == 0 || age >= m->slow_start_ms ? 256 : (unsigned)(age * 256 / m->slow_start_ms);
+}
+
+/* The word of a mean: value 32 bits | low 32 bits of the time of its last change. */
+static uint64_t mean_of(uint64_t w, uint64_t now_ms)
+{
+    uint32_t age = (uint32_t)now_ms - (uint32_t)w;
+
+    /* A clock of another thread may be a turn ahead of this one's. */
+    return age > INT32_MAX ? w >> 32 : (w >> 32) >> WR_MIN(age / MEAN_HALF_MS, 31u);
+}
+
+uint64_t wr_peer_mean_time(const struct wr_peer *p, enum wr_time_kind kind, uint64_t now_ms)
+{
+    /* A measure; nothing is ordered by it. */
+    return mean_of(wr_load_rlx(&p->times[kind]), now_ms);
+}
+
+void wr_peer_note_time(struct wr_peer *p, enum wr_time_kind kind, uint64_t took_ms, uint64_t now_ms)
+{
+    uint64_t w = wr_load_rlx(&p->times[kind]), took = WR_MIN(took_ms, MEAN_MAX_MS) * 256, mean;
+
+    do {
+        mean = w == 0 ? took : (mean_of(w, now_ms) * (MEAN_WEIGHT - 1) + took) / MEAN_WEIGHT;
+    } while (!wr_cas_acqrel(&p->times[kind], &w, (mean << 32) | (uint32_t)now_ms));
 }

@@ -116,9 +116,22 @@ void wr_up_report_tunnel(struct wr_up *u)
     }
 }
 
-void wr_up_report_no_live(struct wr_up *u)
+void wr_up_report_no_live(struct wr_up *u, enum wr_up_no_peer why)
 {
-    wr_log(&u->req->log, WR_LOG_ERROR, "no live upstreams while connecting to upstream");
+    switch (why) {
+    case WR_UP_NO_LIVE:
+        wr_log(&u->req->log, WR_LOG_ERROR, "no live upstreams while connecting to upstream");
+        return;
+    case WR_UP_QUEUE_FULL:
+        wr_log(&u->req->log, WR_LOG_ERROR,
+               "no live upstreams and the queue is full while connecting to upstream");
+        return;
+    case WR_UP_QUEUE_TIMEOUT:
+        wr_log(&u->req->log, WR_LOG_ERROR,
+               "no live upstreams within the time of the queue while connecting to upstream");
+        return;
+    }
+    WR_UNREACHABLE();
 }
 
 void wr_up_report_disabled(struct wr_up *u)

@@ -14,7 +14,15 @@ struct wr_up;
 void wr_up_report(struct wr_up *u, enum wr_cause cause);
 /* What cut a tunnel (U9): an idle limit or a reset, of which side. */
 void wr_up_report_tunnel(struct wr_up *u);
-void wr_up_report_no_live(struct wr_up *u);
+
+enum wr_up_no_peer {
+    WR_UP_NO_LIVE,
+    WR_UP_QUEUE_FULL,
+    WR_UP_QUEUE_TIMEOUT
+};
+
+/* No peer can be had (U2.4), nor waited for (U2.3). */
+void wr_up_report_no_live(struct wr_up *u, enum wr_up_no_peer why);
 /* The peer has reached max_fails and is left out for fail_timeout. */
 void wr_up_report_disabled(struct wr_up *u);
 /* "an upstream response is buffered to a temporary file", once, at the first spill (U6.3). */

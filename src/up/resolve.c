@@ -22,12 +22,15 @@ static void tell(struct wr_up *u, unsigned why)
 
 static enum wr_status use_answer(struct wr_up *u, const struct wr_dns_answer *a)
 {
+    struct wr_named_addrs addrs;
+
     if (a->why != WR_DNS_FOUND) {
         tell(u, a->why);
         return WR_EOF;
     }
-    return wr_group_of_addrs(u->req->arena, u->start.host_text, a->addrs, a->addr_cnt,
-                             u->start.port, &u->start.members);
+    addrs = (struct wr_named_addrs){a->addrs, a->addr_cnt, u->start.port};
+    return wr_group_of_addrs(u->req->gen, u->req->arena, u->start.host_text, &addrs,
+                             &u->start.members);
 }
 
 static enum wr_status begin(struct wr_up *u)

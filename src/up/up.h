@@ -6,7 +6,8 @@
  *
  *   START    target, request body                     -> RESOLVE PICK FAIL
  *   RESOLVE  the addresses of a name; a moving group   -> PICK FAIL
- *   PICK     eligibility, balancer, slot              -> TRY FAIL
+ *   PICK     eligibility, balancer, slot              -> QUEUE TRY FAIL
+ *   QUEUE    no peer has room: until one has          -> TRY FAIL
  *   TRY      the attempt until its head is accepted   -> RELAY TUNNEL RETRY FAIL ABORT DONE
  *   RETRY    account the failure, ask the policy      -> PICK TRY FAIL
  *   RELAY    bytes flow                               -> DONE ABORT
@@ -32,11 +33,14 @@
 
 #define WR_UP_MAGIC 0x75707570u
 
+struct wr_wait;
+
 /* One try as $upstream_* and the log tell it (U7.5). Times in ms; UINT32_MAX: not reached. */
 struct wr_up_try {
     struct wr_str addr;
     uint16_t status; /* 0: none yet */
     uint32_t connect_ms, header_ms, response_ms;
+    uint32_t queue_ms; /* waited for a peer before it */
     uint64_t bytes_sent, bytes_received, response_length;
     bool after_redirect; /* " : " stands before it */
     struct wr_up_try *next;
@@ -90,6 +94,8 @@ struct wr_up {
     uint64_t resolve_until_ms;
     uint32_t tries; /* begun, stale connections not counted */
     uint64_t first_pick_ms;
+    struct wr_wait *wait;    /* in the group's queue; NULL: not */
+    uint64_t queue_began_ms; /* 0: not waiting */
     struct wr_connect_opts opts;
     struct wr_addr bind;
     struct wr_pipe

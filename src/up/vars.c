@@ -20,6 +20,7 @@ enum try_field {
     TRY_SENT,
     TRY_RECEIVED,
     TRY_LENGTH,
+    TRY_QUEUE,
 };
 
 struct wr_up_log *wr_up_log_get(struct wr_req *r)
@@ -66,6 +67,9 @@ static void add_field(struct wr_strbuf *b, const struct wr_up_try *t, enum try_f
         break;
     case TRY_RESPONSE:
         add_ms(b, t->response_ms);
+        break;
+    case TRY_QUEUE:
+        add_ms(b, t->queue_ms);
         break;
     case TRY_SENT:
         wr_strbuf_add_u64(b, t->bytes_sent);
@@ -178,6 +182,7 @@ const struct wr_var wr_up_vars[] = {
     {"upstream_bytes_sent",      get_tries,   TRY_SENT,     WR_VAR_NOCACHE                },
     {"upstream_bytes_received",  get_tries,   TRY_RECEIVED, WR_VAR_NOCACHE                },
     {"upstream_response_length", get_tries,   TRY_LENGTH,   WR_VAR_NOCACHE                },
+    {"upstream_queue_time",      get_tries,   TRY_QUEUE,    WR_VAR_NOCACHE                },
     {"upstream_http_",           get_http,    0,            WR_VAR_PREFIX | WR_VAR_NOCACHE},
     {"upstream_trailer_",        get_trailer, 0,            WR_VAR_PREFIX | WR_VAR_NOCACHE},
     {"upstream_cookie_",         get_cookie,  0,            WR_VAR_PREFIX | WR_VAR_NOCACHE},

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Choosing a peer: weights, failures, backup, down, max_conns."""
+import bisect
+import struct
 import threading
+import time
+import zlib
 
 import pytest
 
@@ -198,6 +202,16 @@ def test_group_by_variable(weir, origin):  # U1.5
     assert server.get("/?g=one").text + server.get("/?g=TWO").text + server.get(f"/?g={up['a']}").text == "aba"
 
 
+@pytest.mark.weir_only("idle connections to addresses out of variables")
+def test_address_by_variable_keeps_connections(weir, origin):
+    """At most two idle connections to each of them (U1.5, U10)."""
+    up = {n: origin(lambda conn: [conn.reply(b"x") for _ in conn.requests()]) for n in "ab"}
+    server = weir("location / { proxy_pass http://$arg_g; }", workers=1)
+    for _ in range(5):
+        assert server.get(f"/?g={up['a']}").text == server.get(f"/?g={up['b']}").text == "x"
+    assert up["a"].connections == up["b"].connections == 1
+
+
 def test_name_by_variable_without_resolver(weir):
     server = weir("location / { proxy_pass http://$arg_g; }")
     assert server.get("/?g=unknown.example").status == 502
@@ -214,3 +228,220 @@ def test_several_addresses_of_localhost(weir, origin):  # U1.1
     up = origin(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na")
     server = weir("location / { proxy_pass http://g; }", http="upstream g { server localhost:{uport}; }", uport=up.port)
     assert sequence(server, 4) == "aaaa"
+
+
+# --- methods (U2.7) ---
+
+
+def crc(key, start=0):
+    return zlib.crc32(key, start)
+
+
+def ask(server, keys):
+    client = server.client()
+    return "".join(client.get(f"/?k={k}").text for k in keys)
+
+
+KEYS = [f"key{i}" for i in range(200)]
+
+
+def memcached(key, weights):
+    """Cache::Memcached: upper half of the CRC, modulo the sum of weights; peers in the order in which they are asked."""
+    table = [i for i, w in enumerate(weights) for _ in range(w)]
+    order, h = [], 0
+    for number in range(20):
+        h += (crc((str(number) if number else "").encode() + key.encode()) >> 16) & 0x7fff
+        if table[h % len(table)] not in order:
+            order.append(table[h % len(table)])
+    return order
+
+
+def ketama(servers, weights):
+    """Cache::Memcached::Fast with ketama_points 160: sorted points of all servers."""
+    points = []
+    for i, (name, weight) in enumerate(zip(servers, weights)):
+        host, _, port = name.rpartition(":")
+        point = 0
+        for _ in range(160 * weight):
+            point = crc(struct.pack("<I", point), crc(f"{host}\0{port}".encode()))
+            points.append((point, i))
+    return sorted(points, key=lambda p: p[0])
+
+
+def on_ring(points, key):
+    at = bisect.bisect_left([p[0] for p in points], crc(key.encode()))
+    order = []
+    for i in range(len(points)):
+        peer = points[(at + i) % len(points)][1]
+        if peer not in order:
+            order.append(peer)
+    return order
+
+
+WEIGHTS = [(1, 1, 1, 1), (1, 5, 2, 3)]
+
+
+def weighted(names, weights, params=""):
+    return [f"{{{n}}} weight={w}{params}" for n, w in zip(names, weights)]
+
+
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_hash(weir, origin, weights):
+    server = start(weir, weighted("abcd", weights), peers(origin, "abcd"), more=" hash $arg_k;")
+    assert ask(server, KEYS) == "".join("abcd"[memcached(k, weights)[0]] for k in KEYS)
+
+
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_hash_consistent(weir, origin, weights):
+    up = peers(origin, "abcd")
+    points = ketama([str(up[n]) for n in "abcd"], weights)
+    server = start(weir, weighted("abcd", weights), up, more=" hash $arg_k consistent;")
+    assert ask(server, KEYS) == "".join("abcd"[on_ring(points, k)[0]] for k in KEYS)
+
+
+@pytest.mark.parametrize("how", ["", " consistent"])
+def test_hash_of_a_peer_that_is_down(weir, origin, how):
+    """The keys of the others stay where they are."""
+    up = peers(origin, "acd")
+    servers = ["{a}", "127.0.0.1:{port_x} down", "{c}", "{d}"]
+    server = start(weir, servers, up, more=f" hash $arg_k{how};")
+    names = [str(up["a"]), f"127.0.0.1:{server.names['port_x']}", str(up["c"]), str(up["d"])]
+    points = ketama(names, (1, 1, 1, 1))
+    got = ask(server, KEYS)
+    for key, peer in zip(KEYS, got):
+        order = [p for p in (on_ring(points, key) if how else memcached(key, (1, 1, 1, 1))) if p != 1]
+        if order:
+            assert peer == "axcd"[order[0]], key
+
+
+@pytest.mark.parametrize("how", ["", " consistent"])
+def test_hash_without_a_key_goes_in_turn(weir, origin, how):
+    server = start(weir, ["{a}", "{b}", "{c}"], peers(origin, "abc"), more=f" hash $arg_k{how};")
+    assert sequence(server, 6) == "abcabc"
+
+
+@pytest.mark.parametrize("how", ["", " consistent"])
+def test_hash_goes_on_when_the_peer_fails(weir, origin, how):
+    up = peers(origin, "abc")
+    server = start(weir, ["127.0.0.1:{port_x} max_fails=0", "{a}", "{b}", "{c}"], up, more=f" hash $arg_k{how};")
+    assert set(ask(server, KEYS)) == set("abc")
+    lines = server.access(len(KEYS))
+    assert any("," in line for line in lines)
+    for line in lines:
+        tried = line.split(" ", 1)[1].split(", ")
+        assert len(tried) == len(set(tried))
+
+
+def test_ip_hash_keeps_a_client(weir, origin):
+    server = start(weir, ["{a}", "{b}", "{c}"], peers(origin, "abc"), more=" ip_hash;")
+    got = sequence(server, 10) + "".join(server.get("/").text for _ in range(5))
+    assert len(set(got)) == 1
+
+
+def test_ip_hash_goes_on_when_the_peer_is_down(weir, origin):
+    server = start(weir, ["{a}", "127.0.0.1:{port_x} max_fails=0", "127.0.0.1:{port_y} max_fails=0"], peers(origin, "a"),
+                   more=" ip_hash;")
+    assert sequence(server, 3) == "aaa"
+
+
+@pytest.mark.parametrize("weights,expect", [((5, 1, 1), "aabacaa"), ((1, 1, 1), "abcabc"), ((2, 1), "abaaba")])
+def test_least_conn_of_idle_peers_goes_in_turn(weir, origin, weights, expect):
+    names = "abc"[:len(weights)]
+    server = start(weir, weighted(names, weights), peers(origin, names), more=" least_conn;")
+    assert sequence(server, 2 * len(expect)) == 2 * expect
+
+
+def hold(origin, go, name):
+    def slow(conn):
+        for _ in conn.requests():
+            conn.wait(go)
+            conn.reply(name)
+    return origin(slow)
+
+
+@pytest.mark.parametrize("method", ["least_conn", "random two least_conn", "random two"])
+def test_busy_peers_get_less(weir, origin, method):
+    go = threading.Event()
+    up = {"s": hold(origin, go, b"s"), **peers(origin, "b")}
+    server = start(weir, ["{s}", "{b}"], up, more=f" {method};")
+    held = []
+    while not held or not up["s"].requests:
+        held.append(server.client())
+        held[-1].send(build_request("GET", "/"))
+        wait_for(lambda: len(up["s"].requests) + len(up["b"].requests) == len(held), "the request at a peer")
+    assert sequence(server, 6) == "bbbbbb"
+    go.set()
+    assert held[-1].read_response().text == "s"
+
+
+def test_least_conn_counts_by_weight(weir, origin):
+    go = threading.Event()
+    up = {n: hold(origin, go, n.encode()) for n in "ab"}
+    server = start(weir, ["{a} weight=3", "{b}"], up, more=" least_conn;")
+    held = []
+    for count in range(8):
+        held.append(server.client())
+        held[-1].send(build_request("GET", "/"))
+        wait_for(lambda: len(up["a"].requests) + len(up["b"].requests) == count + 1, "the request at a peer")
+    assert len(up["a"].requests) == 6
+    go.set()
+    for client in held:
+        client.read_response()
+
+
+def test_least_conn_has_backups(weir, origin):
+    server = start(weir, ["127.0.0.1:{port_x}", "{b} backup", "{c} backup"], peers(origin, "bc"), more=" least_conn;")
+    assert sequence(server, 4) == "bcbc"
+
+
+@pytest.mark.parametrize("method", ["random", "random two"])
+def test_random_reaches_all(weir, origin, method):
+    server = start(weir, ["{a}", "{b}", "{c}", "127.0.0.1:{port_x} down"], peers(origin, "abc"), more=f" {method};")
+    got = sequence(server, 120)
+    assert all(got.count(n) >= 10 for n in "abc")
+
+
+@pytest.mark.weir_only("commercial in nginx")
+@pytest.mark.parametrize("method", ["least_time header", "least_time last_byte", "least_time last_byte inflight",
+                                    "random two least_time=header"])
+def test_least_time_prefers_the_fast(weir, origin, method):
+    def slow(conn):
+        for _ in conn.requests():
+            time.sleep(0.3)  # the subject
+            conn.reply(b"s")
+    up = {"s": origin(slow), **peers(origin, "b")}
+    server = start(weir, ["{s}", "{b}"], up, more=f" {method};")
+    wait_for(lambda: server.get("/").text == "s" or up["s"].requests, "the slow one to be known")
+    assert sequence(server, 10).count("b") >= 9
+
+
+@pytest.mark.parametrize("method", ["hash $arg_k", "hash $arg_k consistent", "ip_hash", "random", "least_conn"])
+def test_all_down_with_any_method(weir, origin, method):
+    server = start(weir, ["{a} down", "{b} down"], peers(origin, "ab"), more=f" {method};")
+    assert server.get("/?k=a").status == 502
+    server.wait_log("no live upstreams while connecting to upstream")
+
+
+@pytest.mark.parametrize("method", ["hash $arg_k", "hash $arg_k consistent", "ip_hash", "random", "random two", "least_conn"])
+def test_no_peer_is_tried_twice_by_any_method(weir, method):  # U2.4
+    server = weir(GROUP, http=FMT + "upstream g { " + method +
+                  "; server 127.0.0.1:{port_w}; server 127.0.0.1:{port_x}; server 127.0.0.1:{port_y} max_fails=0; }")
+    assert server.get("/?k=a").status == 502
+    tried = server.access(1)[0].split(" ", 1)[1].split(", ")
+    assert len(tried) == 3 and len(set(tried)) == 3
+
+
+@pytest.mark.weir_only("commercial in nginx")
+@pytest.mark.parametrize("method", ["", " least_conn;", " random;"])
+def test_drain_gets_nothing_new(weir, origin, method):  # U1.2
+    server = start(weir, ["{a} drain", "{b}", "{c}"], peers(origin, "abc"), more=method)
+    assert "a" not in sequence(server, 20)
+
+
+@pytest.mark.weir_only("commercial in nginx")
+def test_slow_start_comes_back_slowly(weir, origin):  # U1.2
+    flaky = origin([failing, b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na"])
+    server = start(weir, ["{flaky} fail_timeout=1s slow_start=1000s", "{b}"], peers(origin, "b"), flaky=flaky)
+    assert server.get("/").text == "b"
+    wait_for(lambda: server.get("/").text == "a", "the peer to come back")
+    assert sequence(server, 60).count("a") <= 5

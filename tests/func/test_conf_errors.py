@@ -237,7 +237,6 @@ def test_known_but_missing(command, text, code, word):
     assert "_module" in result.stderr
 
 
-@pytest.mark.later("drain, slow_start, route")
 @pytest.mark.weir_only("U1.2: drain, slow_start and kin are ours; nginx 1.22 without the commercial modules refuses them")
 def test_more_server_parameters(command):
     server = command(text=expand("%U%\nserver 127.0.0.1:2 drain; server 127.0.0.1:3 slow_start=5s; server 127.0.0.1:4 route=a;\n"))

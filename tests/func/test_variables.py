@@ -34,6 +34,8 @@ def ask(weir, variable, target="/", headers=(), **more):
     ("$query_string", "/?a=1", {}, "a=1"), ("$is_args", "/?a", {}, "?"), ("$is_args", "/", {}, ""),
                                                             ("$is_args", "/?", {}, ""),
     ("$content_length", "/", {}, ""), ("$content_type", "/", {"Content-Type": "a/b; c"}, "a/b; c"),
+    ("$cookie_a", "/", {"Cookie": "xa=1;  a = 4;a=5"}, "4"), ("$cookie_a", "/", {"Cookie": "A=9; a=8"}, "9"),
+    ("$cookie_a", "/", {"Cookie": "ba=1; a=\"q\""}, '"q"'), ("$cookie_a", "/", {"Cookie": "b=a=1;a="}, ""),
     ("$cookie_a", "/", {"Cookie": "a=1; b=2"}, "1"), ("$cookie_b", "/", {"Cookie": "a=1; b=2"}, "2"),
     ("$cookie_b", "/", {"Cookie": "ab=1;b=2"}, "2"), ("$cookie_c", "/", {"Cookie": "a=1"}, ""),
     ("$cookie_a", "/", [("Cookie", "x=1"), ("Cookie", "a=2")], "2"), ("$host", "/", {"Host": "Some.Name:81"},

@@ -28,6 +28,7 @@
     "upstream e { server 10.0.0.7:80 max_fails=1; server 10.0.0.8:80 backup; }\n"                  \
     "upstream v { server 10.0.0.4:80; }\n"                                                         \
     "upstream k { server 10.0.0.2:80; keepalive 4; }\n"                                            \
+    "upstream q { server 10.0.0.2:80 max_conns=1; queue 2 timeout=3s; }\n"                         \
     "server { listen 10.0.0.1:80;\n"                                                               \
     "location / { proxy_pass http://u; }\n"                                                        \
     "location /st { proxy_pass http://u; proxy_next_upstream error http_503 http_404; }\n"         \
@@ -46,6 +47,7 @@
     "location /err { proxy_pass http://u; proxy_intercept_errors on; error_page 404 /v/404;"       \
     " error_page 401 /v/401; }\n"                                                                  \
     "location /k { proxy_pass http://k; }\n"                                                       \
+    "location /q { proxy_pass http://q; }\n"                                                       \
     "location /stream { proxy_request_buffering off; proxy_pass http://u; }\n"                     \
     "location /deaf { proxy_request_buffering off; client_max_body_size 1m;"                       \
     " proxy_pass http://u; }\n"                                                                    \
@@ -736,6 +738,67 @@ static void no_disk(void **state)
     assert_int_equal(count(p.log, "the temporary file of an upstream response cannot be made"), 1);
 }
 
+/* --- waiting for a slot (U2.3): the second client has it, the first one waits --- */
+
+static const struct sim_step q_holder[] = {SIM_SEND(GET("/q/held")), SIM_DRAIN, SIM_CLOSE};
+static const struct sim_step q_waiter[] = {SIM_WAIT(100), SIM_SEND(GET("/q/late")), SIM_DRAIN,
+                                           SIM_CLOSE};
+static const struct sim_step q_leaver[] = {SIM_WAIT(100), SIM_SEND(GET("/q/late")), SIM_WAIT(100),
+                                           SIM_RESET};
+static const struct sim_step after_1s[] = {SIM_UNTIL("\r\n\r\n"), SIM_WAIT(1000),
+                                           SIM_SEND(OK("4", "held")), SIM_LOOP};
+static const struct sim_step after_4s[] = {SIM_UNTIL("\r\n\r\n"), SIM_WAIT(4000),
+                                           SIM_SEND(OK("4", "held")), SIM_LOOP};
+static const struct sim_step breaks_off[] = {SIM_UNTIL("\r\n\r\n"), SIM_WAIT(1000), SIM_RESET};
+
+static void queue_row(const char *name, const struct sim_step *client, const struct sim_step *peer,
+                      unsigned status, const char *log)
+{
+    static struct play p;
+
+    p = (struct play){.client = client,
+                      .client2 = q_holder,
+                      .peers = {{.host = 2, .steps = peer, .then = ok_two}}};
+    run_play(&p);
+    if ((status == 0 ? p.got[0] != '\0' : !is_status(&p, status)) ||
+        (log != NULL && strstr(p.log, log) == NULL) || strstr(p.at[0], "/q/held") == NULL ||
+        (strstr(p.at[0], "/q/late") != NULL) != (status == 200)) {
+        show(&p, name);
+        fail();
+    }
+}
+
+static void waiting_in_the_queue(void **state)
+{
+    (void)state;
+    queue_row("served when the slot is free", q_waiter, after_1s, 200, NULL);
+    queue_row("served when the one before it failed", q_waiter, breaks_off, 200, NULL);
+    queue_row("the time is over", q_waiter, after_4s, 502,
+              "no live upstreams within the time of the queue while connecting to upstream");
+    queue_row("leaves", q_leaver, after_1s, 0, "so upstream connection is closed too");
+}
+
+static void run_queue(void *data)
+{
+    struct play *p = data;
+
+    run_play(p);
+    /* An answer, an error, or nothing: whoever waits is not forgotten (run_play counts them). */
+    assert_true(p->got[0] == '\0' || strncmp(p->got, "HTTP/1.1 ", 9) == 0);
+}
+
+/* Every allocation fails in turn while one has the slot and another waits for it. */
+static void waiting_without_memory(void **state)
+{
+    static struct play p;
+
+    (void)state;
+    p = (struct play){.client = q_waiter,
+                      .client2 = q_holder,
+                      .peers = {{.host = 2, .steps = after_1s, .then = ok_two}}};
+    assert_true(sim_torture(run_queue, &p) > 10);
+}
+
 /* --- tunnels (U9) --- */
 
 #define ASK_WS "GET /ws HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
@@ -909,6 +972,8 @@ int main(void)
         cmocka_unit_test(deaf_peer),
         cmocka_unit_test(no_disk),
         cmocka_unit_test(tunnels),
+        cmocka_unit_test(waiting_in_the_queue),
+        cmocka_unit_test(waiting_without_memory),
         cmocka_unit_test(tunnels_cut_at_every_byte),
         cmocka_unit_test(tunnels_idle),
         cmocka_unit_test(tunnels_half_idle),

@@ -84,7 +84,7 @@ static void test_hex_percent(void **state)
 static void expect(char *out, size_t size, unsigned c, enum wr_escape how)
 {
     bool ctl = c < 32 || c == 127;
-    const char *set[] = {[WR_ESCAPE_URI] = " \"%?#", [WR_ESCAPE_ARGS] = " \"#%&+"};
+    const char *set[] = {[WR_ESCAPE_URI] = " \"%?#", [WR_ESCAPE_ARGS] = " \"#%&+;?"};
 
     (void)snprintf(out, size, "%c", (int)c);
     if (how == WR_ESCAPE_URI || how == WR_ESCAPE_ARGS) {

@@ -59,11 +59,36 @@ static void test_stable(void **state)
     assert_true(wr_hash_fnv(WR_HASH_FNV_INIT, "foobar", 6) == 0x85944171f73967e8ull);
 }
 
+/* Values that nginx 1.22 has shown by the shares of split_clients, and of a second implementation.
+ */
+static void test_murmur2(void **state)
+{
+    static const struct {
+        const char *text;
+        uint32_t hash;
+    } cases[] = {
+        {"",        0x00000000},
+        {"ulti9c2", 0xffffffff},
+        {"04tavt2", 0xfffffffe},
+        {"r4tf8i6", 0xfffffffd},
+        {"a",       0x92685f5e},
+        {"ab",      0x1aa14063},
+        {"abc",     0x13577c9b},
+        {"abcd",    0x26873021},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < WR_ARRAY_LEN(cases); i++) {
+        assert_int_equal(wr_hash_murmur2(cases[i].text, strlen(cases[i].text)), cases[i].hash);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sip_vector),
         cmocka_unit_test(test_lower),
+        cmocka_unit_test(test_murmur2),
         cmocka_unit_test(test_stable),
     };
 

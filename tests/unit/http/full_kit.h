@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * full_kit.h: the server of req_kit.h with all modules that answer by themselves: variables,
+ * full_kit.h: the server of req_kit.h with all modules that answer by themselves: variables, maps,
  * ranges, files, return, the access log. full_start opens the logs as main/ does; files of a test
  * lie in kit_dir.
  */
@@ -14,13 +14,24 @@
 
 #include "http/range.h"
 #include "http/vars_core.h"
+#include "mod/geo.h"
+#include "mod/map.h"
 #include "mod/rewrite.h"
+#include "mod/split_clients.h"
 #include "mod/static.h"
 #include "observe/access_log.h"
 
+/* A test's own modules, each with a comma behind it. */
+#ifndef FULL_KIT_MORE
+#    define FULL_KIT_MORE
+#endif
+
 static const struct wr_module *const full_modules[] = {
-    &kit_core,          &wr_vars_core_module,  &wr_range_module, &wr_static_module,
-    &wr_rewrite_module, &wr_access_log_module, &kit_say};
+    FULL_KIT_MORE & kit_core, &wr_vars_core_module,
+    &wr_map_module,           &wr_geo_module,
+    &wr_split_clients_module, &wr_range_module,
+    &wr_static_module,        &wr_rewrite_module,
+    &wr_access_log_module,    &kit_say};
 
 static void full_boot(void)
 {

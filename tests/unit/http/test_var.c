@@ -58,14 +58,15 @@ static enum wr_status get_other(struct wr_req *r, const struct wr_var *v, struct
 }
 
 static const struct wr_var table[] = {
-    {"v_self",  get_other,  0,                 0                             }, /* number 0 in every test */
-    {"v_a",     get_const,  (uintptr_t) "A",   0                             },
-    {"v_nc",    get_const,  (uintptr_t) "N",   WR_VAR_NOCACHE                },
-    {"v_late",  get_const,  (uintptr_t) "L",   WR_VAR_LATE                   },
-    {"v_none",  get_absent, 0,                 0                             },
-    {"v_nomem", get_nomem,  0,                 0                             },
-    {"v_pre_",  get_rest,   0,                 WR_VAR_PREFIX                 },
-    {"v_",      get_const,  (uintptr_t) "any", WR_VAR_PREFIX | WR_VAR_NOCACHE},
+    {"v_self",   get_other,  0,                 0                             }, /* number 0 in every test */
+    {"v_a",      get_const,  (uintptr_t) "A",   0                             },
+    {"v_nc",     get_const,  (uintptr_t) "N",   WR_VAR_NOCACHE                },
+    {"v_late",   get_const,  (uintptr_t) "L",   WR_VAR_LATE                   },
+    {"v_none",   get_absent, 0,                 0                             },
+    {"v_nomem",  get_nomem,  0,                 0                             },
+    {"v_change", get_const,  (uintptr_t) "C",   WR_VAR_CHANGEABLE             },
+    {"v_pre_",   get_rest,   0,                 WR_VAR_PREFIX                 },
+    {"v_",       get_const,  (uintptr_t) "any", WR_VAR_PREFIX | WR_VAR_NOCACHE},
 };
 
 struct fixture {
@@ -203,6 +204,46 @@ static void rows_cannot_be_defined(void **state)
     assert_int_equal(wr_vars_number(f.vars, WR_STR("v_pre_x"), &no), WR_OK);
     assert_int_equal(no, used);
     check_value(no, "", false);
+}
+
+static void the_configuration_defines(void **state)
+{
+    static const struct wr_var one = {"own", get_const, (uintptr_t) "1", 0};
+    static const struct wr_var two = {"own", get_const, (uintptr_t) "2", 0};
+    static const struct wr_var weak = {"own", get_const, (uintptr_t) "w", WR_VAR_WEAK};
+    uint32_t own = UINT32_MAX, no = UINT32_MAX;
+
+    (void)state;
+    assert_int_equal(wr_vars_define(f.vars, &one, WR_STR("v_a"), &no), WR_ECONFIG);
+    assert_int_equal(no, UINT32_MAX);
+    /* What is weak holds until something else is defined, and hides a prefix. */
+    assert_int_equal(wr_vars_define(f.vars, &weak, WR_STR("Own"), &own), WR_OK);
+    check_value(own, "w", true);
+    f.r.vars = NULL;
+    assert_int_equal(wr_vars_define(f.vars, &one, WR_STR("own"), &no), WR_OK);
+    assert_int_equal(no, own);
+    assert_int_equal(wr_vars_define(f.vars, &weak, WR_STR("own"), &no), WR_OK);
+    check_value(own, "1", true);
+    f.r.vars = NULL;
+    /* The later one holds. */
+    assert_int_equal(wr_vars_define(f.vars, &two, WR_STR("own"), &no), WR_OK);
+    check_value(own, "2", true);
+    f.r.vars = NULL;
+    /* A capture of that name is set over it. */
+    assert_int_equal(wr_vars_number(f.vars, WR_STR("own"), &no), WR_OK);
+    check_value(own, "2", true);
+    assert_int_equal(wr_var_set(&f.r, own, WR_STR("set")), WR_OK);
+    check_value(own, "set", true);
+    f.r.vars = NULL;
+    assert_int_equal(wr_vars_define(f.vars, &weak, WR_STR("v_pre_z"), &no), WR_OK);
+    check_value(no, "w", true);
+    f.r.vars = NULL;
+    assert_int_equal(wr_vars_define(f.vars, &one, WR_STR("v_pre_z"), &no), WR_OK);
+    check_value(no, "1", true);
+    f.r.vars = NULL;
+    assert_int_equal(wr_vars_define(f.vars, &one, WR_STR("v_change"), &no), WR_OK);
+    check_value(no, "1", true);
+    assert_int_equal(wr_vars_check(f.vars, NULL), WR_OK);
 }
 
 static void there_is_a_limit(void **state)
@@ -390,6 +431,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(prefixes_take_the_longest, set_up, tear_down),
         cmocka_unit_test_setup_teardown(undefined_names_are_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(rows_cannot_be_defined, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_configuration_defines, set_up, tear_down),
         cmocka_unit_test_setup_teardown(there_is_a_limit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(values_are_kept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(values_can_be_set, set_up, tear_down),

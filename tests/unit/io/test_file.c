@@ -121,13 +121,37 @@ static void test_temp_fails(void **state)
     wr_mem_fault_set(0);
 }
 
+static void test_traits(void **state)
+{
+    struct wr_temp_path where = {wr_str_z(dir), {0}};
+    struct wr_file *f;
+    char name[600];
+    unsigned traits = 0;
+    int err = 0;
+
+    (void)state;
+    assert_int_equal(wr_file_traits("/nonexistent", &traits, &err), WR_ESYS);
+    assert_int_equal(err, ENOENT);
+    assert_int_equal(wr_file_traits("/dev/null", &traits, &err), WR_OK);
+    assert_int_equal(traits, 0);
+    assert_int_equal(wr_file_traits(dir, &traits, &err), WR_OK);
+    assert_int_equal(traits, WR_FILE_DIR | WR_FILE_EXECUTABLE);
+    assert_int_equal(wr_file_temp(&where, WR_TEMP_KEEP, name, &f, &err), WR_OK);
+    assert_int_equal(wr_file_traits(name, &traits, &err), WR_OK);
+    assert_int_equal(traits, WR_FILE_REGULAR);
+    assert_int_equal(chmod(name, 0700), 0);
+    assert_int_equal(wr_file_traits(name, &traits, &err), WR_OK);
+    assert_int_equal(traits, WR_FILE_REGULAR | WR_FILE_EXECUTABLE);
+    wr_file_unref(f);
+    assert_int_equal(unlink(name), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_open),
-        cmocka_unit_test(test_temp_read_write),
-        cmocka_unit_test(test_temp_names),
-        cmocka_unit_test(test_temp_fails),
+        cmocka_unit_test(test_open),       cmocka_unit_test(test_temp_read_write),
+        cmocka_unit_test(test_temp_names), cmocka_unit_test(test_temp_fails),
+        cmocka_unit_test(test_traits),
     };
     /* The folder must be empty at the end: teardown removes it. */
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_rewrite.c: `return`; watched at nginx 1.22. */
+/*
+ * test_rewrite.c: `return`, watched at nginx 1.22, and all operations without memory. What rewrite,
+ * if and set do is in tests/func/test_rewrite.py and test_if.py, which nginx passes too.
+ */
 #include "../http/full_kit.h"
+
+#include "base/mem.h"
 
 static struct kit k;
 
@@ -171,12 +176,44 @@ static void errors(void **state)
     assert_non_null(strstr(out, "\"return\" directive is not allowed here"));
 }
 
+static void without_memory(void **state)
+{
+    static const char text[] =
+        "http { access_log off; server { listen 127.0.0.1:1; set $a $arg_x$uri; if ($a ~ ^(x)) { set $b $1; } "
+        "rewrite ^/a/(.*)$ /b/$1?x=$1; location / { if (-f /none$uri) { break; } "
+        "if ($arg_x = $a) { return 403; } rewrite ^/c(.*)$ http://o$1; set $args $a; "
+        "return 200 $uri$args; } } }";
+    char out[4096];
+    unsigned n;
+
+    (void)state;
+    for (n = 1; n < 5000; n++) {
+        struct wr_gen *g;
+
+        wr_mem_fault_set(n);
+        g = kit_load(text, out, sizeof(out));
+        wr_mem_fault_set(0);
+        if (g) {
+            wr_gen_unref(g);
+            break;
+        }
+        assert_non_null(strstr(out, "[emerg]"));
+    }
+    assert_in_range(n, 50, 4999);
+    full_start(&k, "access_log off; server { listen 127.0.0.1:1; location / { return 200; } }");
+    kit_adopt(&k, text);
+    assert_string_equal(kit_body(kit_get(&k, "/a/1?x=y")), "/b/1y/a/1");
+    assert_string_equal(full_field(kit_get(&k, "/c/1?x=y"), "Location"), "http://o/1?x=y");
+    full_stop(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(answers),       cmocka_unit_test(blocks),
-        cmocka_unit_test(of_the_server), cmocka_unit_test(absolute_redirects),
-        cmocka_unit_test(silent),        cmocka_unit_test(errors),
+        cmocka_unit_test(answers),        cmocka_unit_test(blocks),
+        cmocka_unit_test(of_the_server),  cmocka_unit_test(absolute_redirects),
+        cmocka_unit_test(silent),         cmocka_unit_test(errors),
+        cmocka_unit_test(without_memory),
     };
     int rc;
 

@@ -24,6 +24,7 @@ struct world {
     struct wr_peer *peers;
     wr_atomic_u32 *effective;
     void *atomics[2]; /* their memory */
+    wr_atomic_u32 changes;
 };
 
 /* cnt peers of weight 1, max_fails 1, fail_timeout 10 s, round robin, with accounting. */
@@ -40,8 +41,10 @@ static inline struct world *world_new(uint32_t cnt)
     w->m.cnt = w->m.primary_cnt = w->m.up_cnt = cnt;
     w->m.has_accounting = cnt > 1;
     w->m.group = &w->group;
+    w->m.changes = &w->changes;
     w->m.lb = &wr_lb_rr;
     wr_mutex_init(&w->group.lock, WR_RANK_GROUP);
+    wr_list_init(&w->group.queue.waiters);
     for (uint32_t i = 0; i < cnt; i++) {
         w->peers[i].id = i + 1;
         w->m.at[i] = (struct wr_member){.peer = &w->peers[i],

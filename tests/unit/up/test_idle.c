@@ -135,6 +135,31 @@ static void the_cap_drops_the_oldest(void **state)
 }
 
 /* U10.4: the same peer, the same identity. */
+/* Peers that requests name: few to each, and what all may have is shared by the threads. */
+static void few_for_each_named_peer(void **state)
+{
+    struct env *e = begin();
+
+    (void)state;
+    e->w->m.keepalive = 12;
+    e->w->m.keepalive_each = 2;
+    wr_idle_set_threads(4);
+    put(e, 0, 0, 0);
+    put(e, 1, 0, 7);
+    put(e, 2, 0, 0);
+    assert_int_equal(e->at[0].closed + e->at[1].closed + e->at[2].closed, 0);
+    put(e, 3, 0, 0); /* identities differ, and so do their buckets: each has its two */
+    assert_int_equal(e->at[0].closed, 1);
+    put(e, 4, 1, 0); /* 12 / 4 */
+    assert_int_equal(e->at[1].closed, 1);
+    assert_int_equal(wr_idle_thread_cnt(), 3);
+    assert_int_equal(take(e, 0, 0), 3);
+    assert_int_equal(take(e, 0, 0), 2);
+    assert_int_equal(take(e, 1, 0), 4);
+    wr_idle_set_threads(1);
+    finish(e);
+}
+
 static void only_the_same_is_reused(void **state)
 {
     struct env *e = begin();
@@ -337,6 +362,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(last_in_first_out),
         cmocka_unit_test(the_cap_drops_the_oldest),
+        cmocka_unit_test(few_for_each_named_peer),
         cmocka_unit_test(only_the_same_is_reused),
         cmocka_unit_test(time_ends_them),
         cmocka_unit_test(what_is_not_kept),

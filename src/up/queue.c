@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * queue.c: the waiting requests of a group (up/queue.h).
+ *
+ *   group.queue.waiters -- wait -- wait -- wait     in the order in which they came; group lock
+ *
+ * No wake is lost: a waiter enters, which counts it (A), and then tries to pick (B). Who frees a
+ * slot frees it (C), and then looks at the count (D). All four are sequentially consistent, so that
+ * either B sees the free slot or D sees the waiter. The slot is then taken for the waiter under the
+ * lock: a request that comes later cannot have it, and a waiter that leaves gives it on.
+ *
+ * A wait belongs to its request's thread. While a mail to that thread is under way (is_posted) the
+ * mail owns its memory. Mails are posted under the lock: who left knows that the mail is in the
+ * box, so that his loop, when it ends, still finds it.
+ */
+#include "up/queue.h"
+
+#include <string.h>
+
+#include "base/local.h"
+#include "base/slab.h"
+#include "event/mailbox.h"
+
+struct wr_wait {
+    struct wr_mail mail;
+    struct wr_list node;      /* in the queue, or alone; group lock */
+    struct wr_picker look;    /* what it looks for; constant while it is in the queue */
+    struct wr_peer_slot slot; /* handed over; group lock */
+    bool is_posted;           /* group lock */
+    const struct wr_local *owner;
+    struct wr_mailbox *mailbox;
+    struct wr_task *user; /* owner only; NULL: it left */
+};
+
+static struct wr_group *group_of(const struct wr_wait *w)
+{
+    return w->look.members->group;
+}
+
+static void get_mail(struct wr_mail *mail)
+{
+    struct wr_wait *w = wr_container_of(mail, struct wr_wait, mail);
+
+    if (w->user == NULL) {
+        wr_slab_free(w, sizeof(*w));
+        return;
+    }
+    wr_mutex_lock(&group_of(w)->lock);
+    w->is_posted = false;
+    wr_mutex_unlock(&group_of(w)->lock);
+    wr_task_wake(w->user);
+}
+
+/* Lock held. */
+static void wake(struct wr_wait *w)
+{
+    if (w->owner == wr_local_get()) {
+        wr_task_wake(w->user);
+    } else if (!w->is_posted) {
+        w->is_posted = true;
+        wr_mailbox_post(w->mailbox, &w->mail);
+    }
+}
+
+/* Lock held. */
+static void unlink_wait(struct wr_wait *w)
+{
+    wr_list_remove(&w->node);
+    wr_sub_seq(&group_of(w)->queue.cnt, 1);
+}
+
+/* What others read while the request goes on picking by itself: a copy. */
+static enum wr_status copy_look(struct wr_picker *to, const struct wr_picker *p)
+{
+    size_t size = ((size_t)p->members->cnt + 63) / 64 * sizeof(*p->tried);
+
+    *to = *p;
+    if (p->tried == &p->inline_tried) {
+        to->tried = &to->inline_tried;
+    } else if (p->tried != NULL) {
+        to->tried = wr_arena_alloc(p->arena, size);
+        if (to->tried == NULL) {
+            return WR_ENOMEM;
+        }
+        memcpy(to->tried, p->tried, size);
+    }
+    return WR_OK;
+}
+
+enum wr_status wr_queue_join(const struct wr_picker *p, struct wr_task *user, struct wr_wait **ret)
+{
+    struct wr_group *g = p->members->group;
+    struct wr_wait *w = wr_slab_alloc(sizeof(*w));
+    bool has_room;
+
+    if (w == NULL || copy_look(&w->look, p) != WR_OK) {
+        wr_slab_free(w, sizeof(*w));
+        return WR_ENOMEM;
+    }
+    w->mail.run = get_mail;
+    w->owner = wr_local_get();
+    w->mailbox = wr_mailbox_of_loop();
+    w->user = user;
+    wr_list_init(&w->node);
+    wr_mutex_lock(&g->lock);
+    has_room = wr_load_rlx(&g->queue.cnt) < p->members->queue_max;
+    if (has_room) {
+        wr_list_push(&g->queue.waiters, &w->node);
+        wr_add_seq(&g->queue.cnt, 1);
+    }
+    wr_mutex_unlock(&g->lock);
+    if (!has_room) {
+        wr_slab_free(w, sizeof(*w));
+        return WR_ELIMIT;
+    }
+    *ret = w;
+    return WR_OK;
+}
+
+/* It is in no queue any more. */
+static void end_wait(struct wr_wait *w, bool is_posted)
+{
+    if (is_posted) {
+        w->user = NULL; /* the mail frees it */
+    } else {
+        wr_slab_free(w, sizeof(*w));
+    }
+}
+
+bool wr_queue_take(struct wr_wait **pw, struct wr_peer_slot *ret)
+{
+    struct wr_wait *w = *pw;
+    struct wr_peer_slot slot;
+    bool is_posted;
+
+    wr_mutex_lock(&group_of(w)->lock);
+    slot = w->slot;
+    is_posted = w->is_posted;
+    wr_mutex_unlock(&group_of(w)->lock);
+    if (slot.member == NULL) {
+        return false;
+    }
+    *pw = NULL;
+    end_wait(w, is_posted);
+    *ret = slot;
+    return true;
+}
+
+void wr_queue_leave(struct wr_wait **pw, uint64_t now_ms)
+{
+    struct wr_wait *w = *pw;
+    struct wr_peer_slot slot;
+    bool is_posted;
+
+    if (w == NULL) {
+        return;
+    }
+    *pw = NULL;
+    wr_mutex_lock(&group_of(w)->lock);
+    if (!wr_list_is_empty(&w->node)) {
+        unlink_wait(w);
+    }
+    slot = w->slot;
+    is_posted = w->is_posted;
+    wr_mutex_unlock(&group_of(w)->lock);
+    end_wait(w, is_posted);
+    wr_peer_slot_release(&slot, WR_OUTCOME_NEUTRAL, now_ms);
+}
+
+/* Which member of the waiter's list is this peer? A list of another generation has its own order.
+ */
+static uint32_t index_for(const struct wr_wait *w, const struct wr_members *m, uint32_t i)
+{
+    const struct wr_members *own = w->look.members;
+    uint32_t k;
+
+    if (own == m) {
+        return i;
+    }
+    for (k = 0; k < own->cnt && own->at[k].peer != m->at[i].peer; k++) {
+    }
+    return k < own->cnt ? k : UINT32_MAX;
+}
+
+void wr_queue_hand(const struct wr_members *m, uint32_t i, uint64_t now_ms)
+{
+    struct wr_group *g = m->group;
+    struct wr_list *n, *next;
+    uint32_t k;
+
+    if (g == NULL || wr_load_seq(&g->queue.cnt) == 0) {
+        return;
+    }
+    wr_mutex_lock(&g->lock);
+    WR_LIST_FOREACH_SAFE (n, next, &g->queue.waiters) {
+        struct wr_wait *w = wr_container_of(n, struct wr_wait, node);
+
+        k = index_for(w, m, i);
+        if (k == UINT32_MAX || !wr_picker_accepts(&w->look, k)) {
+            continue;
+        }
+        if (wr_pick_member(w->look.members, k, now_ms, &w->slot)) {
+            unlink_wait(w);
+            wake(w);
+            break;
+        }
+        if (w->look.members == m) {
+            break; /* nobody else of this generation gets it either */
+        }
+    }
+    wr_mutex_unlock(&g->lock);
+}
+
+void wr_queue_wake(struct wr_group *g)
+{
+    struct wr_list *n;
+
+    if (g == NULL || wr_load_seq(&g->queue.cnt) == 0) {
+        return;
+    }
+    wr_mutex_lock(&g->lock);
+    WR_LIST_FOREACH (n, &g->queue.waiters) {
+        wake(wr_container_of(n, struct wr_wait, node));
+    }
+    wr_mutex_unlock(&g->lock);
+}

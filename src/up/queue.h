@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * queue.h: requests that found no peer wait for one (`queue`, U2.3): one queue a group, over all
+ * threads and over a reload. A slot that becomes free is handed to the first who can use it; it is
+ * held for him from that moment. Joined, asked and left on the request's thread.
+ *
+ *   join -> wr_pick again (what became free before) -> { take | wr_pick | leave } at each wake
+ */
+#ifndef WR_UP_QUEUE_H
+#define WR_UP_QUEUE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "base/status.h"
+#include "event/task.h"
+#include "up/pick.h"
+
+struct wr_wait;
+
+/*
+ * To the end of the queue; `user` is woken when it shall look again. The picker stays as it is
+ * until it left. WR_ELIMIT: the queue is full. WR_ENOMEM.
+ */
+enum wr_status wr_queue_join(const struct wr_picker *p, struct wr_task *user,
+                             struct wr_wait **ret) WR_MUST_CHECK;
+/* Was a slot handed to it? Then it has left: *w is NULL. */
+bool wr_queue_take(struct wr_wait **w, struct wr_peer_slot *ret);
+/* Accepts *w NULL, and clears it. A slot handed over meanwhile goes to the next. */
+void wr_queue_leave(struct wr_wait **w, uint64_t now_ms);
+
+/* --- from whoever changes what waiters look at; any thread, no lock held --- */
+
+/* A slot of member i is free, or it may be probed. Behind that change. */
+void wr_queue_hand(const struct wr_members *m, uint32_t i, uint64_t now_ms);
+/* All shall look again: a peer is back. Accepts NULL. Behind that change. */
+void wr_queue_wake(struct wr_group *g);
+
+#endif
