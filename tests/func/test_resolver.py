@@ -209,6 +209,17 @@ def test_addresses_share(start, ns, origin):
     assert {client.get("/?h=app.test").text for _ in range(40)} == {"a", "b"}
 
 
+@pytest.mark.weir_only("nginx keeps none to peers out of variables")
+def test_connections_are_kept(start, ns, origin):  # U10
+    up = origin(letter("a"))
+    ns.set("app.test", a=["127.0.0.1"])
+    ns.set("b.test", a=["127.0.0.1"])
+    server = start(up=up, workers=1)
+    client = server.client()
+    assert [client.get(f"/?h={n}.test").status for n in ("app", "app", "b")] == [200] * 3
+    assert up.connections == 1
+
+
 def test_ipv6_off(start, ns):
     ns.set("app.test", a=["127.0.0.1"])
     server = start(more="ipv6=off")
