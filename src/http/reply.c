@@ -191,6 +191,7 @@ void wr_reply_redirect(struct wr_req *r, unsigned status, struct wr_str location
         wr_req_cancel(r, WR_REASON_NOMEM);
         return;
     }
+    r->err_status = 0; /* also where an error page leads elsewhere */
     wr_reply_page(r, status);
 }
 
@@ -320,13 +321,15 @@ static enum wr_replied send_error_page(struct wr_req *r, const struct wr_error_p
     struct wr_str uri = WR_STR_NULL, args = WR_STR_NULL;
     size_t q;
 
+    /* Known to $status in the URI. */
+    r->err_status = (uint16_t)(ep->overwrite < 0 ? shown_status(status) : (unsigned)ep->overwrite);
     if (wr_template_eval(r, ep->uri, &uri) != WR_OK) {
+        r->err_status = 0;
         wr_reply_page(r, 500);
         return WR_REPLIED;
     }
     r->is_error_page = true;
     wr_reqx_of(r)->is_last_page = !wr_core_loc_of(r)->recursive_error_pages;
-    r->err_status = (uint16_t)(ep->overwrite < 0 ? shown_status(status) : (unsigned)ep->overwrite);
     if (uri.len == 0 || (uri.ptr[0] != '/' && uri.ptr[0] != '@')) {
         return redirect_client(r, ep, uri);
     }

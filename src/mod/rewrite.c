@@ -65,6 +65,60 @@ enum wr_status wr_rewrite_match(struct wr_rewrite_run *run, const struct wr_rege
     return st;
 }
 
+enum wr_status wr_rewrite_append(struct wr_req *r, const struct wr_template *t,
+                                 const enum wr_escape *how, struct wr_strbuf *b)
+{
+    if (!how || wr_template_is_const(t)) {
+        return wr_template_append(r, t, b);
+    }
+    for (uint32_t i = 0; i < t->part_cnt; i++) {
+        const struct wr_part *p = &t->parts[i];
+        const struct wr_template one = {.source = t->source, .parts = p, .part_cnt = 1};
+        enum wr_status st;
+
+        if (p->kind == WR_PART_CAPTURE) {
+            if (p->index < r->captures_cnt) {
+                wr_codec_escape(b, r->captures[p->index], *how);
+            }
+            continue;
+        }
+        st = wr_template_append(r, &one, b);
+        if (st != WR_OK) {
+            return st;
+        }
+    }
+    return b->status;
+}
+
+bool wr_rewrite_is_escaped(const struct wr_req *r)
+{
+    struct wr_str path = wr_str_sub(r->client_uri.raw, 0, wr_str_find(r->client_uri.raw, '?'));
+
+    return wr_str_find(path, '%') < path.len || wr_str_find(path, '+') < path.len;
+}
+
+enum wr_status wr_rewrite_eval(struct wr_rewrite_run *run, const struct wr_template *t,
+                               struct wr_str *ret)
+{
+    static const enum wr_escape how = WR_ESCAPE_ARGS;
+    struct wr_strbuf b;
+    enum wr_status st;
+
+    if (t->capture_max == 0 || run->is_rewritten || !wr_rewrite_is_escaped(run->r)) {
+        return wr_template_eval(run->r, t, ret);
+    }
+    wr_strbuf_init_arena(&b, run->r->arena, WR_VAR_TEXT_MAX);
+    st = wr_rewrite_append(run->r, t, &how, &b);
+    if (st == WR_ELIMIT) {
+        wr_log(&run->r->log, WR_LOG_ERROR, "the text of \"%.*s\" is longer than %u bytes",
+               WR_STR_ARG(t->source), (unsigned)WR_VAR_TEXT_MAX);
+    }
+    if (st == WR_OK) {
+        *ret = wr_strbuf_str(&b);
+    }
+    return st;
+}
+
 static enum wr_phase_result run_server(struct wr_req *r)
 {
     struct wr_rewrite_run run = {
@@ -242,7 +296,7 @@ static enum wr_rewrite_next run_set(struct wr_rewrite_run *run, const struct wr_
 {
     const struct op_set *set = (const struct op_set *)(const void *)op;
     struct wr_str value = WR_STR_NULL;
-    enum wr_status st = wr_template_eval(run->r, &set->value, &value);
+    enum wr_status st = wr_rewrite_eval(run, &set->value, &value);
 
     if (st == WR_OK) {
         st = set->store ? set->store(run->r, value) : wr_var_set(run->r, set->no, value);

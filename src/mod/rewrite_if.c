@@ -82,7 +82,7 @@ static enum wr_status test_text(struct wr_rewrite_run *run, const struct op_if *
         *ret = a.len > 0 && !wr_str_eq(a, WR_STR("0"));
         return WR_OK;
     case TEST_EQUAL:
-        st = wr_template_eval(run->r, &op->b, &b);
+        st = wr_rewrite_eval(run, &op->b, &b);
         *ret = wr_str_eq(a, b);
         return st;
     case TEST_REGEX:

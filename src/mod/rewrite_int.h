@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/codec.h"
 #include "conf/dirs.h"
 #include "conf/template.h"
 #include "http/module.h"
@@ -55,6 +56,7 @@ struct wr_rewrite_run {
     struct wr_req *r;
     const struct wr_rewrite_loc *conf; /* of the block whose operations run */
     bool is_moved;                     /* the URI changed, and no break came behind */
+    bool is_rewritten;                 /* a `rewrite` of this run has matched */
 };
 
 extern struct wr_conf_module wr_rewrite_conf;
@@ -68,6 +70,18 @@ enum wr_rewrite_next wr_rewrite_fail(struct wr_rewrite_run *run);
 /* Sends the client to this URL, or answers 400 when it would break the head. */
 enum wr_rewrite_next wr_rewrite_redirect(struct wr_rewrite_run *run, unsigned status,
                                          struct wr_str url);
+
+/* The text behind b's; captures in it escaped when `how` is not NULL. */
+enum wr_status wr_rewrite_append(struct wr_req *r, const struct wr_template *t,
+                                 const enum wr_escape *how, struct wr_strbuf *b) WR_MUST_CHECK;
+/* Did the client escape anything in its path? Then what looks like a separator may be data. */
+bool wr_rewrite_is_escaped(const struct wr_req *r);
+/*
+ * A text of `set` or `if`: its captures are escaped when the client escaped anything and no
+ * `rewrite` has matched before, as in nginx, so that they can go on into URLs.
+ */
+enum wr_status wr_rewrite_eval(struct wr_rewrite_run *run, const struct wr_template *t,
+                               struct wr_str *ret) WR_MUST_CHECK;
 
 struct wr_regex;
 /*

@@ -35,56 +35,22 @@ struct op_rewrite {
 
 /* ---- run ------------------------------------------------------------------------------------- */
 
-/* The text; captures in it escaped when `how` is not NULL. */
-static enum wr_status append(struct wr_req *r, const struct wr_template *t,
-                             const enum wr_escape *how, struct wr_strbuf *b)
-{
-    if (!how || wr_template_is_const(t)) {
-        return wr_template_append(r, t, b);
-    }
-    for (uint32_t i = 0; i < t->part_cnt; i++) {
-        const struct wr_part *p = &t->parts[i];
-        const struct wr_template one = {.source = t->source, .parts = p, .part_cnt = 1};
-        enum wr_status st;
-
-        if (p->kind == WR_PART_CAPTURE) {
-            if (p->index < r->captures_cnt) {
-                wr_codec_escape(b, r->captures[p->index], *how);
-            }
-            continue;
-        }
-        st = wr_template_append(r, &one, b);
-        if (st != WR_OK) {
-            return st;
-        }
-    }
-    return b->status;
-}
-
-/* Did the client escape anything in its path? Then what looks like a separator may be data. */
-static bool is_escaped(const struct wr_req *r)
-{
-    struct wr_str path = wr_str_sub(r->client_uri.raw, 0, wr_str_find(r->client_uri.raw, '?'));
-
-    return wr_str_find(path, '%') < path.len || wr_str_find(path, '+') < path.len;
-}
-
 /* New arguments, and those of the request. */
 static enum wr_status append_args(struct wr_req *r, const struct op_rewrite *op,
                                   struct wr_strbuf *b)
 {
     static const enum wr_escape how = WR_ESCAPE_ARGS;
-    size_t from = b->len;
 
     if (op->has_args) {
-        enum wr_status st = append(r, &op->args, is_escaped(r) ? &how : NULL, b);
+        enum wr_status st =
+            wr_rewrite_append(r, &op->args, wr_rewrite_is_escaped(r) ? &how : NULL, b);
 
         if (st != WR_OK) {
             return st;
         }
     }
     if (!op->drops_args && r->uri.args.len > 0) {
-        if (b->len > from) {
+        if (op->has_args) {
             wr_strbuf_add_char(b, '&');
         }
         wr_strbuf_add_str(b, r->uri.args);
@@ -100,7 +66,7 @@ static enum wr_status make_url(struct wr_req *r, const struct op_rewrite *op, st
     size_t mark;
 
     wr_strbuf_init_arena(&b, r->arena, WR_VAR_TEXT_MAX);
-    st = append(r, &op->path, &how, &b);
+    st = wr_rewrite_append(r, &op->path, &how, &b);
     mark = b.len;
     wr_strbuf_add_char(&b, '?');
     if (st == WR_OK) {
@@ -108,7 +74,9 @@ static enum wr_status make_url(struct wr_req *r, const struct op_rewrite *op, st
     }
     if (st == WR_OK) {
         *ret = wr_strbuf_str(&b);
-        ret->len = ret->len == mark + 1 ? mark : ret->len;
+        if (ret->len == mark + 1 && !op->has_args) {
+            ret->len = mark;
+        }
     }
     return st;
 }
@@ -180,7 +148,7 @@ static enum wr_status change_uri(struct wr_rewrite_run *run, const struct op_rew
     r->uri.has_args = r->uri.args.len > 0;
     r->uri.is_plain = false;
     r->uri_changed = r->uri_in_place = r->is_internal = true;
-    run->is_moved = true;
+    run->is_moved = run->is_rewritten = true;
     if (run->conf->log) {
         wr_log(&r->log, WR_LOG_NOTICE, "rewritten data: \"%.*s\", args: \"%.*s\"", WR_STR_ARG(path),
                WR_STR_ARG(r->uri.args));

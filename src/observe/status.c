@@ -170,7 +170,7 @@ static const char *state_of(const struct wr_member *m, const struct wr_peer_fact
     }
     switch (f->health) {
     case WR_PEER_UP:
-        return "up";
+        return m->is_draining ? "drains" : "up";
     case WR_PEER_PROBED:
         return "probed";
     case WR_PEER_OUT:
@@ -215,6 +215,8 @@ static void write_group(void *data, const struct wr_members *m)
     wr_json_str(o->j, "method", wr_str_z(m->lb->name));
     wr_json_num(o->j, "idle", find_idle(o, m->group));
     wr_json_num(o->j, "shelf", wr_group_shelf_cnt(m->group));
+    /* A measure; nothing is ordered by it. */
+    wr_json_num(o->j, "waiting", wr_load_rlx(&m->group->queue.cnt));
     wr_json_array(o->j, "peers");
     for (uint32_t i = 0; i < m->cnt; i++) {
         write_peer(o, m, &m->at[i]);

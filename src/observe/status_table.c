@@ -304,7 +304,12 @@ static void write_group(const json_t *g, struct wr_strbuf *b)
     write_num(g, "idle", b);
     wr_strbuf_add_z(b, " with threads, ");
     write_num(g, "shelf", b);
-    wr_strbuf_add_z(b, " shared\n");
+    wr_strbuf_add_z(b, " shared");
+    if (num_of(g, "waiting") != 0) {
+        wr_strbuf_add_z(b, ", in the queue: ");
+        write_num(g, "waiting", b);
+    }
+    wr_strbuf_add_char(b, '\n');
     write_table(json_object_get(g, "peers"), cols, WR_ARRAY_LEN(cols), b);
 }
 

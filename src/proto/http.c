@@ -63,10 +63,10 @@ static enum wr_status target_uri(struct wr_req *r, const struct proxy_pass *p, s
 }
 
 /* A group's name, an address; WR_EOF: a name that only a resolver could tell. */
-static enum wr_status find_members(struct wr_req *r, const struct wr_hostport *hp,
+static enum wr_status find_members(struct wr_req *r, const struct wr_hostport *hp, uint16_t usual,
                                    struct wr_str host, const struct wr_members **ret)
 {
-    uint16_t port = hp->has_port ? hp->port : 80;
+    uint16_t port = hp->has_port ? hp->port : usual;
     const struct wr_members *m = wr_group_find(r->gen, hp->host, port, hp->has_port);
     struct wr_addr addr;
 
@@ -87,6 +87,7 @@ static enum wr_status eval_pass(struct wr_req *r, const struct proxy_pass *p, st
 {
     struct wr_str url, rest, host;
     struct wr_hostport hp;
+    const struct proxy_scheme *sc;
     const char *err = NULL;
     enum wr_status st;
     size_t n;
@@ -95,11 +96,12 @@ static enum wr_status eval_pass(struct wr_req *r, const struct proxy_pass *p, st
     if (wr_template_eval(r, p->t, &url) != WR_OK) {
         return WR_ENOMEM;
     }
-    if (!wr_str_has_iprefix(url, WR_STR("http://"))) {
+    sc = px->scheme = wr_proxy_scheme_of(url);
+    if (!sc) {
         wr_log(&r->log, WR_LOG_ERROR, "invalid URL prefix in \"%.*s\"", WR_STR_ARG(url));
         return WR_EPROTO;
     }
-    rest = wr_str_sub(url, 7, url.len);
+    rest = wr_str_sub(url, sc->prefix.len, url.len);
     n = WR_MIN(wr_str_find(rest, '/'), wr_str_find(rest, '?'));
     host = wr_str_sub(rest, 0, n);
     rest = wr_str_sub(rest, n, rest.len);
@@ -108,17 +110,18 @@ static enum wr_status eval_pass(struct wr_req *r, const struct proxy_pass *p, st
                WR_STR_ARG(host));
         return WR_EPROTO;
     }
-    st = find_members(r, &hp, host, &start->members);
+    st = find_members(r, &hp, sc->port, host, &start->members);
     if (st != WR_OK && st != WR_EOF) {
         return st;
     }
     if (st == WR_EOF) {
         start->host = hp.host;
         start->host_text = host;
-        start->port = hp.has_port ? hp.port : 80;
+        start->port = hp.has_port ? hp.port : sc->port;
     }
-    px->host = hp.has_port && hp.port == 80 ? hp.host : host;
-    px->port = hp.has_port ? wr_str_sub(host, wr_str_rfind(host, ':') + 1, host.len) : WR_STR("80");
+    px->host = hp.has_port && hp.port == sc->port ? hp.host : host;
+    px->port =
+        hp.has_port ? wr_str_sub(host, wr_str_rfind(host, ':') + 1, host.len) : sc->port_text;
     px->uri = rest; /* used as it is */
     return rest.len != 0 ? WR_OK : whole_uri(r, &px->uri);
 }
@@ -159,8 +162,19 @@ static enum wr_status set_bind(struct wr_up *u)
     }
     u->opts.bind = &u->bind;
     u->opts.is_transparent = c->bind.is_transparent;
-    u->start.identity = wr_hash_fnv(WR_HASH_FNV_INIT, text.ptr, text.len);
+    u->start.identity = wr_hash_sip(text.ptr, text.len);
     return WR_OK;
+}
+
+/* Behind set_bind, whose identity goes into this one. */
+static enum wr_status set_tls(struct wr_up *u)
+{
+    const struct wr_proxy_loc *lc = u->start.proto_conf;
+    const struct proxy_ctx *px = u->ctx;
+
+    return px->scheme->is_tls ? wr_up_tls_start(u->req, &lc->tls, lc->made_tls, px->host,
+                                                &u->start.identity, &u->start.tls)
+                              : WR_OK;
 }
 
 enum wr_status wr_proxy_start(struct wr_req *r, void *conf, struct wr_content **ret)
@@ -191,7 +205,7 @@ enum wr_status wr_proxy_start(struct wr_req *r, void *conf, struct wr_content **
             return st;
         }
     }
-    start.url_prefix = WR_STR("http://");
+    start.url_prefix = px->scheme->prefix;
     start.uri = px->uri;
     start.gather_body = px->has_body || !lc->up.pass_request_body ||
                         (lc->http_version == 10 && r->head->framing == WR_FRAMING_CHUNKED);
@@ -201,6 +215,9 @@ enum wr_status wr_proxy_start(struct wr_req *r, void *conf, struct wr_content **
     }
     u->ctx = px;
     st = set_bind(u);
+    if (st == WR_OK) {
+        st = set_tls(u);
+    }
     *ret = &u->content;
     return st;
 }

@@ -18,6 +18,9 @@ static const char *phase_of(const struct wr_up *u)
     if (a->is_accepted) {
         return "reading upstream";
     }
+    if (a->cause == WR_CAUSE_TLS || a->is_shaking) {
+        return "SSL handshaking to upstream";
+    }
     return a->sent ? "reading response header from upstream" : "connecting to upstream";
 }
 
@@ -48,11 +51,12 @@ void wr_up_report(struct wr_up *u, enum wr_cause cause)
         report_refused(u);
         return;
     case WR_CAUSE_TLS:
-        wr_log(log, WR_LOG_ERROR, "SSL handshake failed while SSL handshaking to upstream");
+        wr_log(log, WR_LOG_ERROR, "%.*s while SSL handshaking to upstream",
+               WR_STR_ARG(wr_strbuf_str(&a->why)));
         return;
     case WR_CAUSE_CONNECT_TIMEOUT:
-        wr_log(log, WR_LOG_ERROR, "upstream timed out (%d: %s) while connecting to upstream",
-               ETIMEDOUT, wr_log_errno_text(ETIMEDOUT));
+        wr_log(log, WR_LOG_ERROR, "upstream timed out (%d: %s) while %s", ETIMEDOUT,
+               wr_log_errno_text(ETIMEDOUT), phase_of(u));
         return;
     case WR_CAUSE_READ_TIMEOUT:
         wr_log(log, WR_LOG_ERROR, "upstream timed out (%d: %s) while %s", ETIMEDOUT,
@@ -64,7 +68,10 @@ void wr_up_report(struct wr_up *u, enum wr_cause cause)
         return;
     case WR_CAUSE_CLOSED:
     case WR_CAUSE_TRUNCATED:
-        if (a->err != 0) {
+        if (a->tls_error.len > 0) {
+            wr_log(log, WR_LOG_ERROR, "SSL_read() failed%.*s while %s", WR_STR_ARG(a->tls_error),
+                   phase_of(u));
+        } else if (a->err != 0) {
             wr_log(log, WR_LOG_ERROR, "recv() failed (%d: %s) while %s", a->err,
                    wr_log_errno_text(a->err), phase_of(u));
         } else {

@@ -24,6 +24,7 @@
 
 #include "http/req.h"
 #include "http/var.h"
+#include "tls/tls.h"
 #include "up/attempt.h"
 #include "up/conf.h"
 #include "up/group.h"
@@ -64,11 +65,12 @@ struct wr_up_start {
     struct wr_str host;               /* name, without port */
     struct wr_str host_text;          /* as written, with its port: the group's name in logs */
     uint16_t port;
-    struct wr_str url_prefix; /* "http://": for logs */
-    struct wr_str uri;        /* behind the peer's address in logs: "/path?x" */
-    uint64_t identity;        /* of connections (U10.4): transport, TLS, bind */
-    bool gather_body;         /* buffer the body whatever request_buffering says */
-    bool drop_body;           /* the client's body is not sent */
+    struct wr_str url_prefix;        /* "http://": for logs */
+    struct wr_str uri;               /* behind the peer's address in logs: "/path?x" */
+    uint64_t identity;               /* of connections (U10.4): transport, TLS, bind */
+    const struct wr_tls_target *tls; /* NULL: none; peer and identity are filled in by attempts */
+    bool gather_body;                /* buffer the body whatever request_buffering says */
+    bool drop_body;                  /* the client's body is not sent */
 };
 
 struct wr_up {
@@ -97,6 +99,8 @@ struct wr_up {
     struct wr_wait *wait;    /* in the group's queue; NULL: not */
     uint64_t queue_began_ms; /* 0: not waiting */
     struct wr_connect_opts opts;
+    struct wr_dial dial; /* of the attempt */
+    struct wr_tls_target target;
     struct wr_addr bind;
     struct wr_pipe
         *body_src; /* consumer end of a streamed request body; NULL: gathered, none, or over */

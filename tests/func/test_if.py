@@ -112,6 +112,12 @@ def test_relative_names(weir):
     assert [server.get(target).text for target in ("/", "/b?p=html/file", "/b?p=html/none", "/b?p=")] == ["yes", "yes", "no", "no"]
 
 
+@pytest.mark.weir_only("nginx looks for an escaped name")
+def test_file_of_a_capture(weir):
+    server = weir("location ~ ^/(.*)$ { if (-f {dir}/$1) { return 200 yes; } return 200 no; }", files={"q r": b"x"})
+    assert server.get("/q%20r").text == "yes"
+
+
 @pytest.mark.weir_only("nginx knows no captures in a condition")
 def test_capture_as_condition(weir):
     server = weir("location ~ ^/(a*)(0*) { if ($2) { return 200 yes; } if ($1 = aa) { return 200 two; } return 200 no; }")

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from test_balance import FMT, failing, hold, peers
+from test_status import group, table
 from weirtest.client import build_request
 from weirtest.timing import wait_for
 
@@ -77,6 +78,22 @@ def test_full_queue_is_502_at_once(weir, origin):
     go.set()
     assert [c.read_response().text for c in held] == ["s"] * 3
     assert server.get("/").text == "s"
+
+
+def test_status_shows_who_waits(weir, origin):
+    go = threading.Event()
+    up = hold(origin, go, b"s")
+    server = start(weir, ["{s} max_conns=1", "{a} drain"], {"s": up, **peers(origin, "a")}, "queue 10;")
+    clients = [ask(server)]
+    up.wait_requests(1)
+    clients += [ask(server), ask(server)]
+    wait_for(lambda: group(server, "g")["waiting"] == 2, "two to wait")
+    assert [p["state"] for p in group(server, "g")["peers"]] == ["up", "drains"]
+    assert "shared, in the queue: 2\n" in table(server)
+    go.set()
+    for client in clients:
+        client.read_response()
+    assert group(server, "g")["waiting"] == 0 and "queue" not in table(server)
 
 
 def test_time_ends_the_wait(weir, origin):

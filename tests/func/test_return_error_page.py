@@ -161,3 +161,10 @@ def test_error_page_of_413(weir):
     server = weir("client_max_body_size 1; error_page 413 /big; location / { return 200 x; } location = /big { return 200 big; }")
     resp = server.request("POST", "/x", body=b"abc")
     assert (resp.status, resp.text) == (413, "big")
+
+
+@pytest.mark.parametrize("rules,target,text", [
+    ("error_page 404 /p?$status; location / { return 404; }", "/x", "404"), ("error_page 404 =503 /p?$status; location / { return 404; }", "/x", "503"),
+    ("recursive_error_pages on; error_page 403 =302 @n; error_page 404 /p?$status; location / { return 403; } location @n { return 404; }", "/x", "404")])
+def test_status_in_the_uri_of_an_error_page(weir, rules, target, text):
+    assert weir(rules + " location = /p { return 200 $args; }").get(target).text == text

@@ -28,6 +28,7 @@ def shown(weir, directives, target, headers=(), **more):
     ("(?i)^/A /b", "/a/x", "/b", ""), ("'^/a{2}$' /b", "/aa", "/b", ""), ("^ /b#frag", "/a", "/b#frag", ""),
     ("^ /b$is_args$args", "/a?x=1", "/b?x=1", "x=1"), ("^ /b$is_args$args?", "/a?x=1", "/b?x=1", ""),
     ("^(.*)$ /b$1", "/a%0ab", "/a\nb", ""), ("(?s)^(.*)$ /b$1", "/a%0ab", "/b/a\nb", ""), ("^/a/(x)(y)? /b/$1/$2/$3/", "/a/x", "/b/x///", ""),
+    ("^ /b?$arg_none", "/a?z", "/b", "&z"), ("^ /b?$arg_none", "/a", "/b", ""), ("^ /b??x", "/a?z", "/b", "?x&z"), ("^ /b??", "/a?z", "/b", ""),
     ("^/a/(.*)/(.*)/(.*)$ /$3/$2/$1/$0", "/a/1/2/3", None, None)])
 def test_uri(weir, command, rule, target, path, args):
     if path is None:
@@ -65,13 +66,27 @@ def test_empty_uri_is_an_error(weir):
     ("^/a/(.*)$ $scheme://o.com/$1 permanent", "/a/x?q=1", 301, "http://o.com/x?q=1"),
     ("^/a/(.*)$ http://o/b?u=$1&v=$arg_v", "/a/x?v=%20", 302, "http://o/b?u=x&v=%20&v=%20"),
     ("^/a/(.*)$ foo redirect", "/a/x?q=1", 302, "foo?q=1"), ("^/b$ ?x redirect", "/b?q", 302, "?x&q"),
-    ("^/a/(.*)$ '/b/%20$1' redirect", "/a/x", 302, "{base}/b/%20x")])
+    ("^/a/(.*)$ '/b/%20$1' redirect", "/a/x", 302, "{base}/b/%20x"), ("^ http://o/p?$arg_none", "/a", 302, "http://o/p?"),
+    ("^ http://o/p?$arg_none", "/a?z", 302, "http://o/p?&z")])
 def test_redirect(weir, rule, target, status, location):
     server = weir(f"rewrite {rule}; " + SHOW)
     resp = server.get(target, {"Host": "h"})
     assert (resp.status, resp.headers["Location"]) == (status, location.replace("{base}", f"http://h:{server.port}"))
     assert server.request("HEAD", target).status == status
     assert server.request("POST", target, body=b"x").status == status
+
+
+@pytest.mark.parametrize("rule,status", [("rewrite ^ http://o/ redirect;", 302), ("rewrite ^ http://o/ permanent;", 301),
+                                         ("return 302 http://o/;", 302), ("return 308 http://o/;", 308)])
+def test_redirect_of_an_error_page(weir, rule, status):
+    resp = weir("error_page 404 /p; location / { return 404; } location = /p { " + rule + " }").get("/x")
+    assert (resp.status, resp.headers["Location"]) == (status, "http://o/")
+
+
+@pytest.mark.weir_only("nginx takes escapes out of what variables hold")
+def test_redirect_keeps_what_variables_hold(weir):
+    server = weir("rewrite ^ http://o$request_uri? redirect;")
+    assert server.get("/a%26%3f?b").headers["Location"] == "http://o/a%26%3f?b"
 
 
 @pytest.mark.weir_only("a question mark of a capture does not begin the arguments; nginx writes it as it is")
@@ -190,6 +205,19 @@ def test_uris_are_bounded(weir):
     ("location /a { set $v 1; rewrite ^ /b last; } location /b { return 200 [$v]; }", "/a", "[1]"),
     ("location /a { set $v 2; error_page 404 =200 /b; return 404; } location /b { return 200 [$v]; }", "/a", "[2]")])
 def test_set(weir, server, target, text):
+    assert weir(server).get(target).text == text
+
+
+@pytest.mark.parametrize("server,target,text", [
+    ("location ~ ^/(.*)$ { set $v $1; return 200 '$v $1'; }", "/x%26", "x%26 x&"), ("location ~ ^/(.*)$ { set $v -$1; return 200 '$v $1'; }", "/x&", "-x& x&"),
+    ("location ~ ^/(?<n>.*)$ { set $v $n; return 200 $v; }", "/x%26", "x&"), ("location ~ ^/(.*)$ { set $args p=$1; return 200 $args; }", "/x%26+", "p=x%26%2B"),
+    ("location / { rewrite ^/(.*)$ /q$1; if ($uri ~ ^/q(.*)$) { set $v $1; } return 200 $v; }", "/x%26", "x&"),
+    ("rewrite ^/(.*)$ /k/$1; location ~ ^/k/(.*)$ { set $v $1; return 200 $v; }", "/x%26", "x%26"),
+    ("location / { set $v $arg_x; if ($v ~ (.*)) { set $w $1; } return 200 $w; }", "/%20?x=a+b", "a%2Bb"),
+    ("location / { set $v $arg_x; if ($v ~ (.*)) { set $w $1; } return 200 $w; }", "/?x=a+b", "a+b"),
+    ("location ~ ^/(.*)$ { if ($arg_q = $1) { return 200 same; } return 200 $1; }", "/x%26?q=x%26", "same"),
+    ("location ~ ^/(.*)$ { if ($arg_q = $1) { return 200 same; } return 200 $1; }", "/x%26?q=x&", "x&")])
+def test_captures_in_values(weir, server, target, text):
     assert weir(server).get(target).text == text
 
 

@@ -123,7 +123,7 @@ def test_winch_and_back(weir, upgrade):
 
 @pytest.mark.weir_only("the old workers come back when the new binary dies; nginx waits for a signal")
 def test_old_one_comes_back_when_the_new_one_dies(weir, upgrade):
-    server = weir(PID, allow=[r"\[alert\].*new binary process \d+ exited", r"supervisor is gone"])
+    server = weir(PID, allow=[r"\[alert\].*new binary process \d+ exited", r"supervisor (is gone|does not listen)"])
     up = upgrade(server)
     os.kill(up.old, signal.SIGWINCH)
     server.wait_log("gracefully shutting down")
