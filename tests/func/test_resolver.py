@@ -9,6 +9,7 @@ from weirtest import dns
 from weirtest.dns import NameServer
 from weirtest.server import IS_NGINX
 from weirtest.timing import wait_for
+from weirtest.tls import server_context
 
 CONF = """resolver {ns} valid={valid} {more}; resolver_timeout {timeout};
 location / { proxy_pass http://$arg_h:{up_port}; } access_log {dir}/access.log t;"""
@@ -218,6 +219,16 @@ def test_connections_are_kept(start, ns, origin):  # U10
     client = server.client()
     assert [client.get(f"/?h={n}.test").status for n in ("app", "app", "b")] == [200] * 3
     assert up.connections == 1
+
+
+def test_https(weir, origin, pki, ns):
+    """A name out of a variable, TLS to it: its name is what the peer is asked for."""
+    up = origin(letter("a"), tls=server_context(pki.server))
+    ns.set("localhost", a=["127.0.0.1"])
+    server = weir("resolver {ns}; location / { proxy_ssl_server_name on; proxy_ssl_verify on; "
+                  f"proxy_ssl_trusted_certificate {pki.ca}; proxy_pass https://$arg_h:{up.port}; }}", ns=ns)
+    assert server.get("/?h=localhost").status == 200
+    assert up.names == ["localhost"]
 
 
 def test_ipv6_off(start, ns):
