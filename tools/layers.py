@@ -59,7 +59,7 @@ CONF_HEADERS = ["fcntl.h", "unistd.h", "dirent.h", "glob.h", "netdb.h", "sys/sta
 # Foreign libraries: each in one pair of files, so that it can be exchanged.
 LIBRARIES = [
     ("pcre2.h", ["http/regex.*"]),
-    ("ares*.h", ["net/dns.*"]),
+    ("ares*.h", ["net/dns*"]),
     ("nghttp2/*", ["http/h2_*"]),
     ("openssl/*", ["tls/*", "base/digest.*"]),
     ("stdatomic.h", ["base/sync.*"]),

@@ -232,7 +232,7 @@ enum wr_status wr_fixtures_add(struct wr_fixtures *r, struct wr_fixture *f,
     return WR_OK;
 }
 
-size_t wr_fixtures_sweep(struct wr_fixtures *r)
+static size_t sweep_once(struct wr_fixtures *r)
 {
     struct wr_list *n, *t;
     size_t freed = 0;
@@ -246,6 +246,18 @@ size_t wr_fixtures_sweep(struct wr_fixtures *r)
             freed++;
         }
     }
+    return freed;
+}
+
+size_t wr_fixtures_sweep(struct wr_fixtures *r)
+{
+    size_t freed = 0, n;
+
+    /* One that went may have named others. */
+    do {
+        n = sweep_once(r);
+        freed += n;
+    } while (n > 0);
     return freed;
 }
 

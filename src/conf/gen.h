@@ -111,7 +111,8 @@ struct wr_fixture *wr_fixtures_get(struct wr_fixtures *r, const struct wr_fixtur
 enum wr_status wr_fixtures_add(struct wr_fixtures *r, struct wr_fixture *f,
                                const struct wr_fixture_ops *ops, struct wr_str name,
                                uint64_t shape) WR_MUST_CHECK;
-/* Frees those that nothing but the registry names; value: how many. Control thread. */
+/* Frees those that nothing but the registry names, and what only those named; value: how many.
+ * Control thread. */
 size_t wr_fixtures_sweep(struct wr_fixtures *r);
 
 /* Any thread that already holds one (or the control thread). */

@@ -46,6 +46,22 @@ void wr_watch_detach(struct wr_watch *w, int fd)
     (void)WR_WARN_ON(epoll_ctl(w->fd, EPOLL_CTL_DEL, fd, NULL) == -1);
 }
 
+enum wr_status wr_watch_want(struct wr_watch *w, int fd, uint64_t no, unsigned want)
+{
+    struct epoll_event ev = {.data = {.u64 = no}};
+
+    ev.events |= (want & WR_WATCH_IN) != 0 ? (uint32_t)EPOLLIN : 0;
+    ev.events |= (want & WR_WATCH_OUT) != 0 ? (uint32_t)EPOLLOUT : 0;
+    if (want == WR_WATCH_NOTHING) {
+        (void)epoll_ctl(w->fd, EPOLL_CTL_DEL, fd, NULL); /* it may never have been there */
+        return WR_OK;
+    }
+    if (epoll_ctl(w->fd, EPOLL_CTL_MOD, fd, &ev) == 0) {
+        return WR_OK;
+    }
+    return epoll_ctl(w->fd, EPOLL_CTL_ADD, fd, &ev) == -1 ? WR_ESYS : WR_OK;
+}
+
 size_t wr_watch_get(struct wr_watch *w, uint64_t *ret_no, size_t max)
 {
     struct epoll_event ev[WATCH_BATCH];

@@ -32,9 +32,22 @@ void wr_watch_close(struct wr_watch *w);
 enum wr_status wr_watch_attach(struct wr_watch *w, int fd, uint64_t no) WR_MUST_CHECK;
 /* fd was attached and is open. */
 void wr_watch_detach(struct wr_watch *w, int fd);
+
+enum wr_watch_want {
+    WR_WATCH_NOTHING = 0,
+    WR_WATCH_IN = 1,
+    WR_WATCH_OUT = 2,
+};
+
+/*
+ * For a descriptor that somebody else makes calls on (a library): it is told again and again while
+ * it has what is wanted; enum wr_watch_want or-ed. Attaches it at the first call; with NOTHING it
+ * leaves the set, if it was there. WR_ESYS.
+ */
+enum wr_status wr_watch_want(struct wr_watch *w, int fd, uint64_t no, unsigned want) WR_MUST_CHECK;
 /*
  * Numbers of those that had an event, at most max; value: how many. Never waits. What was told
- * stays in the set and is not told again.
+ * stays in the set and, attached by wr_watch_attach, is not told again.
  */
 size_t wr_watch_get(struct wr_watch *w, uint64_t *ret_no, size_t max);
 

@@ -13,6 +13,7 @@
 #include "base/num.h"
 #include "conf/gen.h"
 #include "http/location.h"
+#include "http/resolver.h"
 #include "http/server.h"
 #include "http/syslog_conf.h"
 #include "http/var.h"
@@ -922,8 +923,8 @@ static const struct wr_dir core_dirs[] = {
     LOC_ROW("open_file_cache_valid", open_file_cache_valid, wr_set_sec, NULL, "60s", "Accepted without effect, as open_file_cache."),
     LOC_ROW("open_file_cache_min_uses", open_file_cache_min_uses, wr_set_num, NULL, "1", "Accepted without effect, as open_file_cache."),
     LOC_ROW("open_file_cache_errors", open_file_cache_errors, wr_set_flag, NULL, "off", "Accepted without effect, as open_file_cache."),
-    {.name = "resolver", .contexts = ALL, .min = 1, .max = WR_ARGS_ANY, .set = wr_set_strs,
-     WR_DIR_FIELD(LOC, struct wr_core_loc, resolvers), .doc = "Name servers for names known only at run time."},
+    {.name = "resolver", .contexts = ALL, .min = 1, .max = WR_ARGS_ANY, .set = wr_set_resolver,
+     WR_DIR_FIELD(LOC, struct wr_core_loc, resolver), .doc = "Name servers for names known only at run time."},
     LOC_ROW("resolver_timeout", resolver_timeout_ms, set_long_msec, NULL, "30s", "Time for an answer of a name server."),
 
     NUM_ROW("variables_hash_max_size", WR_CTX_HTTP, LOC, "1024", "Accepted, not needed."),

@@ -30,6 +30,7 @@
 
 struct wr_location;
 struct wr_regex;
+struct wr_resolver;
 
 extern struct wr_conf_module wr_core_conf;
 
@@ -215,7 +216,7 @@ struct wr_core_loc {
     uint32_t lingering_time_ms, lingering_timeout_ms;
     /* logs, names */
     const struct wr_error_log *sinks; /* NULL: the process's */
-    struct wr_strs resolvers;         /* resolver ...: addresses as written and parameters */
+    struct wr_resolver *resolver;     /* http/resolver.h; NULL: none */
     uint32_t resolver_timeout_ms;
     /* open_file_cache*: accepted */
     uint64_t open_file_cache_valid, open_file_cache_min_uses;

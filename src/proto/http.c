@@ -114,9 +114,9 @@ static enum wr_status eval_pass(struct wr_req *r, const struct proxy_pass *p, st
         return st;
     }
     if (st == WR_EOF) {
-        wr_log(&r->log, WR_LOG_ERROR, "no resolver defined to resolve %.*s", WR_STR_ARG(hp.host));
-        *ret_status = 502;
-        return WR_EPROTO;
+        start->host = hp.host;
+        start->host_text = host;
+        start->port = hp.has_port ? hp.port : sc->port;
     }
     px->host = hp.has_port && hp.port == sc->port ? hp.host : host;
     px->port =

@@ -21,6 +21,7 @@
 #include "up/ntlm.h"
 #include "up/queue.h"
 #include "up/report.h"
+#include "up/resolve.h"
 #include "up/send.h"
 #include "up/tunnel.h"
 #include "up/up.h"
@@ -28,11 +29,13 @@
 #define B(s) (1u << WR_UP_##s)
 
 /*
- * state, step, deadline, may go to. Deadlines: START the client's body (codec); QUEUE the timeout
- * of `queue`; TRY the attempt's own; RELAY, TUNNEL the two codecs'.
+ * state, step, deadline, may go to. Deadlines: START the client's body (codec); RESOLVE
+ * resolver_timeout (up/resolve.c); QUEUE the timeout of `queue`; TRY the attempt's own; RELAY,
+ * TUNNEL the two codecs'.
  */
 #define WR_UP_STATES(X)                                                                            \
-    X(START, start, NONE, B(PICK) | B(FAIL) | B(DONE))                                             \
+    X(START, start, NONE, B(RESOLVE) | B(PICK) | B(FAIL) | B(DONE))                                \
+    X(RESOLVE, resolve, NONE, B(PICK) | B(FAIL) | B(DONE))                                         \
     X(PICK, pick, NONE, B(QUEUE) | B(TRY) | B(FAIL) | B(DONE))                                     \
     X(QUEUE, queue, NONE, B(TRY) | B(FAIL) | B(DONE))                                              \
     X(TRY, try, NONE, B(RELAY) | B(TUNNEL) | B(RETRY) | B(FAIL) | B(ABORT) | B(DONE))              \
@@ -96,6 +99,18 @@ static bool wants_gathered(const struct wr_up *u)
     return u->start.conf->request_buffering || u->start.gather_body;
 }
 
+static enum wr_up_state begin_picking(struct wr_up *u)
+{
+    if (wr_picker_init(&u->picker, u->start.members, u->req->arena, u->req) != WR_OK) {
+        return fail_with(u, 500);
+    }
+    if (wr_up_bind_eval(u) != WR_OK) {
+        return fail_with(u, 500);
+    }
+    u->first_pick_ms = wr_now_ms();
+    return WR_UP_PICK;
+}
+
 static enum wr_up_state step_start(struct wr_up *u)
 {
     struct wr_req *r = u->req;
@@ -122,14 +137,27 @@ static enum wr_up_state step_start(struct wr_up *u)
             return fail_with(u, st == WR_EPROTO && r->body_status != 0 ? r->body_status : 500);
         }
     }
-    if (wr_picker_init(&u->picker, u->start.members, r->arena, r) != WR_OK) {
-        return fail_with(u, 500);
+    if (u->start.members == NULL || u->start.members->moving != NULL) {
+        return WR_UP_RESOLVE;
     }
-    if (wr_up_bind_eval(u) != WR_OK) {
-        return fail_with(u, 500);
+    return begin_picking(u);
+}
+
+static enum wr_up_state step_resolve(struct wr_up *u)
+{
+    enum wr_status st;
+
+    if (is_client_gone(u)) {
+        return fail_with(u, 499);
     }
-    u->first_pick_ms = wr_now_ms();
-    return WR_UP_PICK;
+    st = wr_up_resolve(u);
+    if (st == WR_AGAIN) {
+        return WR_UP_WAIT;
+    }
+    if (st != WR_OK) {
+        return fail_with(u, st == WR_EOF ? 502 : 500);
+    }
+    return begin_picking(u);
 }
 
 /* --- PICK --- */
@@ -729,6 +757,7 @@ static void close_up(struct wr_content *c)
     struct wr_up *u = wr_container_of(c, struct wr_up, content);
 
     wr_obj_check(u, WR_UP_MAGIC);
+    wr_up_resolve_end(u);
     wr_timer_fini(&u->timer);
     wr_queue_leave(&u->wait, wr_now_ms());
     wr_up_stage_end(u);

@@ -20,15 +20,23 @@
 #include "base/vec.h"
 #include "conf/scope.h"
 #include "conf/types.h"
+#include "http/core_conf.h"
 #include "http/module.h"
+#include "http/resolver.h"
+#include "up/group_int.h"
 #include "up/idle.h"
+#include "up/moving.h"
 #include "up/shelf.h"
+
+#define RESOLVER_TIMEOUT_MS 30000
 
 struct server_line {
     struct wr_str text; /* as configured */
     struct wr_hostport hp;
     uint32_t weight, max_conns, max_fails, fail_timeout_ms, slow_start_ms;
     bool is_backup, is_down, is_draining;
+    bool is_moving;        /* resolve */
+    struct wr_str service; /* service=, or empty */
     struct wr_str route;
     unsigned params; /* enum wr_lb_params that were given */
     const struct wr_node *node;
@@ -49,6 +57,9 @@ struct group_conf {
     bool has_keepalive, keepalive_local, has_ntlm;
     uint32_t keepalive_requests;
     uint64_t keepalive_time_ms, keepalive_timeout_ms;
+    struct wr_resolver *resolver; /* NULL: that of http{} */
+    uint64_t resolver_timeout_ms;
+    bool has_resolver_timeout;
     uint32_t queue_max; /* 0: no queue */
     uint64_t queue_timeout_ms;
 };
@@ -95,15 +106,7 @@ static enum wr_status created(struct wr_conf *cf, struct wr_scope *s, enum wr_co
 
 static void end_members(void *data)
 {
-    struct wr_members *m = data;
-    unsigned i;
-
-    if (m->lb != NULL && m->lb->group_fini != NULL) {
-        m->lb->group_fini(m);
-    }
-    for (i = 0; m->thread_state != NULL && i < WR_THREADS_MAX; i++) {
-        wr_mem_free(wr_load_acq(&m->thread_state[i]));
-    }
+    wr_members_unseal(data);
 }
 
 static enum wr_status add_group(struct wr_conf *cf, struct wr_str name, const struct wr_node *node,
@@ -250,8 +253,31 @@ static enum wr_status set_param(struct wr_conf *cf, const struct wr_node *node, 
     } else if (wr_str_eq(a, WR_STR("down"))) {
         sl->is_down = true;
         sl->params |= WR_LB_DOWN;
+    } else if (wr_str_eq(a, WR_STR("resolve"))) {
+        sl->is_moving = true;
+    } else if (wr_arg_has_key(node, i, "service", &v) && v.len != 0) {
+        sl->service = v;
     } else {
         return wr_arg_invalid(cf, node, i);
+    }
+    return WR_OK;
+}
+
+/* `resolve` means nothing to an address. */
+static enum wr_status check_moving(struct wr_conf *cf, struct server_line *sl)
+{
+    struct wr_addr a;
+
+    if (sl->service.len != 0 && !sl->is_moving) {
+        return wr_conf_err(cf, sl->node, "parameter \"service\" needs \"resolve\" beside it");
+    }
+    if (sl->hp.is_unix || wr_addr_parse_ip(sl->hp.host, 0, &a) == WR_OK) {
+        sl->is_moving = false;
+    }
+    if (sl->service.len != 0 && (!sl->is_moving || sl->hp.has_port)) {
+        return wr_conf_err(cf, sl->node,
+                           "parameter \"service\" needs a name without a port, not \"%.*s\"",
+                           WR_STR_ARG(sl->text));
     }
     return WR_OK;
 }
@@ -282,7 +308,7 @@ static enum wr_status set_server(struct wr_conf *cf, const struct wr_dir *dir,
             return WR_ECONFIG;
         }
     }
-    return WR_OK;
+    return check_moving(cf, sl);
 }
 
 static enum wr_status set_keepalive(struct wr_conf *cf, const struct wr_dir *dir,
@@ -305,6 +331,15 @@ static enum wr_status set_keepalive(struct wr_conf *cf, const struct wr_dir *dir
     gc->keepalive = (uint32_t)n;
     gc->has_keepalive = true;
     return WR_OK;
+}
+
+static enum wr_status set_resolver_timeout(struct wr_conf *cf, const struct wr_dir *dir,
+                                           const struct wr_node *node, void *conf)
+{
+    struct group_conf *gc = conf;
+
+    gc->has_resolver_timeout = true;
+    return wr_set_msec(cf, dir, node, conf);
 }
 
 static enum wr_status set_queue(struct wr_conf *cf, const struct wr_dir *dir,
@@ -504,9 +539,30 @@ static enum wr_status resolve_line(struct wr_conf *cf, const struct server_line 
 }
 
 typedef WR_VEC(struct wr_member) wr_member_vec;
+typedef WR_VEC(struct wr_moving_line) wr_moving_line_vec;
+
+/* What the members of a group are made of. */
+struct parts {
+    wr_member_vec members;
+    wr_moving_line_vec lines;
+};
+
+static struct wr_member make_member(const struct server_line *sl)
+{
+    return (struct wr_member){.server = sl->text,
+                              .weight = sl->weight,
+                              .max_conns = sl->max_conns,
+                              .max_fails = sl->max_fails,
+                              .fail_timeout_ms = sl->fail_timeout_ms,
+                              .slow_start_ms = sl->slow_start_ms,
+                              .is_backup = sl->is_backup,
+                              .is_down = sl->is_down,
+                              .is_draining = sl->is_draining,
+                              .route = sl->route};
+}
 
 static enum wr_status add_members(struct wr_conf *cf, struct wr_members *m,
-                                  const struct server_line *sl, wr_member_vec *v)
+                                  const struct server_line *sl, struct parts *p)
 {
     struct wr_addr *addrs = NULL;
     size_t cnt = 0, i;
@@ -516,26 +572,49 @@ static enum wr_status add_members(struct wr_conf *cf, struct wr_members *m,
         return WR_ECONFIG;
     }
     for (i = 0; i < cnt; i++) {
-        e = wr_vec_push(v);
-        e->server = sl->text;
-        e->weight = sl->weight;
-        e->max_conns = sl->max_conns;
-        e->max_fails = sl->max_fails;
-        e->fail_timeout_ms = sl->fail_timeout_ms;
-        e->is_backup = sl->is_backup;
-        e->is_down = sl->is_down;
-        e->is_draining = sl->is_draining;
-        e->route = sl->route;
-        e->slow_start_ms = sl->slow_start_ms;
+        e = wr_vec_push(&p->members);
+        *e = make_member(sl);
         if (wr_peer_get(cf->opts->fixtures, cf->gen, m->name, &addrs[i], &e->peer) != WR_OK) {
             return wr_conf_nomem(cf);
         }
-        if (e->slow_start_ms != 0) {
-            m->weight_shift = WR_RAMP_SHIFT;
+    }
+    return WR_OK;
+}
+
+/* "_http._tcp.app.test" of app.test and http; of a service with a dot only the two joined. */
+static enum wr_status name_service(struct wr_conf *cf, const struct server_line *sl,
+                                   struct wr_str *ret)
+{
+    bool is_whole = wr_str_find(sl->service, '.') != sl->service.len;
+
+    if (wr_arena_printf(cf->arena, ret, is_whole ? "%.*s.%.*s" : "_%.*s._tcp.%.*s",
+                        WR_STR_ARG(sl->service), WR_STR_ARG(sl->hp.host)) != WR_OK) {
+        return wr_conf_nomem(cf);
+    }
+    return WR_OK;
+}
+
+static enum wr_status add_moving_line(struct wr_conf *cf, const struct wr_members *m,
+                                      const struct server_line *sl, struct parts *p)
+{
+    struct wr_moving_line *l = wr_vec_push(&p->lines);
+
+    *l = (struct wr_moving_line){.like = make_member(sl),
+                                 .name = sl->hp.host,
+                                 .kind = WR_DNS_ADDRS,
+                                 .before = (uint32_t)p->members.cnt,
+                                 .port = sl->hp.has_port ? sl->hp.port : 80,
+                                 .has_weight = (sl->params & WR_LB_WEIGHT) != 0,
+                                 .has_backups = (m->lb->params & WR_LB_BACKUP) != 0};
+    if (sl->service.len != 0) {
+        l->kind = WR_DNS_SERVICES;
+        if (name_service(cf, sl, &l->name) != WR_OK) {
+            return WR_ENOMEM;
         }
-        m->primary_cnt += !e->is_backup;
-        m->backup_cnt += e->is_backup;
-        m->up_cnt += !e->is_down;
+    }
+    if (l->name.len > WR_DNS_NAME_MAX) {
+        return wr_conf_err(cf, sl->node, "too long name in upstream \"%.*s\"",
+                           WR_STR_ARG(sl->text));
     }
     return WR_OK;
 }
@@ -581,12 +660,53 @@ static const char *unsupported_param(unsigned params)
     return "?";
 }
 
-/* What is made of the members once they are known: their weights, the tables of the method and of
- * the sessions, in arena a. */
-static enum wr_status seal_members(struct wr_members *m, struct wr_arena *a)
+static enum wr_status read_lines(struct wr_conf *cf, struct wr_members *m,
+                                 const struct server_lines *lines, struct parts *p)
 {
-    wr_atomic_u32 *effective = wr_arena_zalloc(a, m->cnt * sizeof(*effective));
+    const struct server_line *sl;
     enum wr_status st = WR_OK;
+    uint32_t i;
+
+    for (i = 0; i < lines->cnt && st == WR_OK; i++) {
+        sl = &lines->at[i];
+        if ((sl->params & ~m->lb->params) != 0) {
+            st = wr_conf_err(cf, sl->node, "balancing method does not support parameter \"%s\"",
+                             unsupported_param(sl->params & ~m->lb->params));
+        } else {
+            st = sl->is_moving ? add_moving_line(cf, m, sl, p) : add_members(cf, m, sl, p);
+        }
+    }
+    return st;
+}
+
+static void count_members(struct wr_members *m)
+{
+    uint32_t i;
+
+    m->primary_cnt = m->backup_cnt = m->up_cnt = 0;
+    m->weight_shift = 0;
+    for (i = 0; i < m->cnt; i++) {
+        m->primary_cnt += !m->at[i].is_backup;
+        m->backup_cnt += m->at[i].is_backup;
+        m->up_cnt += !m->at[i].is_down;
+        if (m->at[i].slow_start_ms != 0) {
+            m->weight_shift = WR_RAMP_SHIFT;
+        }
+    }
+    m->has_accounting = m->cnt > 1;
+}
+
+static enum wr_status pick_nobody(struct wr_lb_ctx *ctx, uint32_t *ret_i)
+{
+    (void)ctx, (void)ret_i; /* there is none */
+    return WR_EOF;
+}
+
+static const struct wr_lb nobody = {.name = "none", .params = WR_LB_ALL, .pick = pick_nobody};
+
+enum wr_status wr_members_seal(struct wr_members *m, struct wr_arena *a)
+{
+    wr_atomic_u32 *effective = wr_arena_zalloc(a, (m->cnt + 1) * sizeof(*effective));
     uint32_t i;
 
     m->arena = a;
@@ -599,44 +719,98 @@ static enum wr_status seal_members(struct wr_members *m, struct wr_arena *a)
         m->at[i].effective = &effective[i];
         wr_store_rlx(&effective[i], m->at[i].weight);
     }
-    m->has_accounting = m->cnt > 1;
-    if (m->lb->group_init != NULL) {
-        st = m->lb->group_init(m, &m->lb_state);
+    count_members(m);
+    if (m->cnt == 0) {
+        m->lb = &nobody;
+        m->sticky = NULL;
     }
-    if (st == WR_OK && m->sticky != NULL) {
-        st = m->sticky->init(m, &m->sticky_state);
+    if (m->lb->group_init != NULL && m->lb->group_init(m, &m->lb_state) != WR_OK) {
+        return WR_ENOMEM;
     }
-    return st;
+    return m->sticky == NULL ? WR_OK : m->sticky->init(m, &m->sticky_state);
 }
 
-static enum wr_status fill_members(struct wr_conf *cf, struct wr_members *m,
-                                   const struct server_lines *lines)
+void wr_members_unseal(struct wr_members *m)
 {
-    wr_member_vec v = {0};
-    enum wr_status st = WR_OK;
-    uint32_t i;
+    unsigned i;
 
-    for (i = 0; i < lines->cnt && st == WR_OK; i++) {
-        if ((lines->at[i].params & ~m->lb->params) != 0) {
-            st = wr_conf_err(cf, lines->at[i].node,
-                             "balancing method does not support parameter \"%s\"",
-                             unsupported_param(lines->at[i].params & ~m->lb->params));
-        } else {
-            st = add_members(cf, m, &lines->at[i], &v);
-        }
+    if (m->thread_state == NULL) {
+        return;
     }
-    if (st == WR_OK) {
-        WR_ASSERT(v.cnt > 0); /* a line has an address at least */
-        m->cnt = (uint32_t)v.cnt;
-        m->at = wr_arena_alloc(cf->arena, v.cnt * sizeof(*v.at));
-        if (m->at == NULL) {
-            st = wr_conf_nomem(cf);
-        } else {
-            memcpy(m->at, v.at, v.cnt * sizeof(*v.at));
-        }
+    if (m->lb->group_fini != NULL) {
+        m->lb->group_fini(m);
     }
-    wr_vec_fini(&v);
-    return st;
+    for (i = 0; i < WR_THREADS_MAX; i++) {
+        wr_mem_free(wr_load_acq(&m->thread_state[i]));
+    }
+}
+
+/* The members that stay, in memory of the generation. */
+static enum wr_status fill_members(struct wr_conf *cf, struct wr_members *m, const struct parts *p)
+{
+    m->cnt = (uint32_t)p->members.cnt;
+    m->at = wr_arena_alloc(cf->arena, (m->cnt + 1) * sizeof(*m->at));
+    if (m->at == NULL) {
+        return wr_conf_nomem(cf);
+    }
+    if (m->cnt > 0) {
+        memcpy(m->at, p->members.at, m->cnt * sizeof(*m->at));
+    }
+    count_members(m);
+    return WR_OK;
+}
+
+static bool has_primaries(const struct wr_members *m, const struct parts *p)
+{
+    bool has = m->primary_cnt > 0;
+    size_t i;
+
+    for (i = 0; i < p->lines.cnt; i++) {
+        has |= !p->lines.at[i].like.is_backup;
+    }
+    return has;
+}
+
+/* A group with names that are looked up: the plan, which lives as long as the generation. */
+static enum wr_status plan_moving(struct wr_conf *cf, const struct group_def *d,
+                                  const struct parts *p)
+{
+    struct wr_members *m = d->members;
+    const struct group_conf *gc = wr_scope_get(d->scope, &wr_group_conf, WR_KIND_GROUP);
+    struct wr_scope *http = wr_scope_up(d->scope, WR_CTX_HTTP);
+    const struct wr_core_loc *lc =
+        http == NULL ? NULL : wr_scope_get(http, &wr_core_conf, WR_KIND_LOC);
+    struct wr_moving_plan *plan = wr_arena_zalloc(cf->arena, sizeof(*plan));
+    struct wr_moving_line *lines = wr_arena_alloc(cf->arena, p->lines.cnt * sizeof(*lines));
+
+    if (!m->has_zone) {
+        return wr_conf_err(cf, m->node,
+                           "resolving names at run time requires upstream \"%.*s\" "
+                           "in shared memory",
+                           WR_STR_ARG(m->name));
+    }
+    if (plan == NULL || lines == NULL) {
+        return wr_conf_nomem(cf);
+    }
+    plan->members = m;
+    plan->lines = lines;
+    plan->line_cnt = (uint32_t)p->lines.cnt;
+    memcpy(lines, p->lines.at, p->lines.cnt * sizeof(*lines));
+    plan->resolver = gc->resolver != NULL || lc == NULL ? gc->resolver : lc->resolver;
+    plan->timeout_ms = lc == NULL ? RESOLVER_TIMEOUT_MS : lc->resolver_timeout_ms;
+    if (gc->has_resolver_timeout) {
+        plan->timeout_ms = (uint32_t)WR_MIN(gc->resolver_timeout_ms, (uint64_t)UINT32_MAX);
+    }
+    if (plan->resolver == NULL) {
+        return wr_conf_err(cf, m->node,
+                           "no resolver defined to resolve names at run time in "
+                           "upstream \"%.*s\"",
+                           WR_STR_ARG(m->name));
+    }
+    if (cf->opts->fixtures == NULL || plan->resolver->dns == NULL) {
+        return wr_members_seal(m, cf->arena); /* a dry run */
+    }
+    return wr_moving_new(cf, plan, &m->moving) == WR_OK ? WR_OK : wr_conf_nomem(cf);
 }
 
 /* proxy_pass http://a:80 beside upstream a {}: neither the group nor a host is meant for sure. */
@@ -651,6 +825,23 @@ static bool is_group_with_port(struct wr_conf *cf, const struct group_def *d)
     return named != NULL && named->scope != NULL;
 }
 
+static enum wr_status finish_group(struct wr_conf *cf, const struct group_def *d,
+                                   const struct parts *p)
+{
+    struct wr_members *m = d->members;
+
+    if (!has_primaries(m, p)) {
+        return wr_conf_err(cf, m->node, "no servers in upstream \"%.*s\"", WR_STR_ARG(m->name));
+    }
+    if (wr_idle_group_get(cf->opts->fixtures, cf->gen, m->name, &m->group) != WR_OK) {
+        return wr_conf_nomem(cf);
+    }
+    if (p->lines.cnt > 0) {
+        return plan_moving(cf, d, p);
+    }
+    return wr_members_seal(m, cf->arena) == WR_OK ? WR_OK : wr_conf_nomem(cf);
+}
+
 static enum wr_status build_group(struct wr_conf *cf, struct group_def *d)
 {
     struct wr_members *m = d->members;
@@ -661,7 +852,9 @@ static enum wr_status build_group(struct wr_conf *cf, struct group_def *d)
                               .fail_timeout_ms = 10000,
                               .node = m->node};
     struct server_lines lines = {.at = &one, .cnt = 1};
+    struct parts p = {0};
     struct group_conf *gc;
+    enum wr_status st;
 
     if (is_group_with_port(cf, d)) {
         return wr_conf_err(cf, m->node, "upstream \"%.*s\" may not have port %u",
@@ -691,17 +884,16 @@ static enum wr_status build_group(struct wr_conf *cf, struct group_def *d)
                                WR_STR_ARG(m->name));
         }
     }
-    if (fill_members(cf, m, &lines) != WR_OK) {
-        return WR_ECONFIG;
+    st = read_lines(cf, m, &lines, &p);
+    if (st == WR_OK) {
+        st = fill_members(cf, m, &p);
     }
-    if (m->primary_cnt == 0) {
-        return wr_conf_err(cf, m->node, "no servers in upstream \"%.*s\"", WR_STR_ARG(m->name));
+    if (st == WR_OK) {
+        st = finish_group(cf, d, &p);
     }
-    if (wr_idle_group_get(cf->opts->fixtures, cf->gen, m->name, &m->group) != WR_OK ||
-        seal_members(m, cf->arena) != WR_OK) {
-        return wr_conf_nomem(cf);
-    }
-    return WR_OK;
+    wr_vec_fini(&p.members);
+    wr_vec_fini(&p.lines);
+    return st;
 }
 
 static enum wr_status build_groups(struct wr_conf *cf)
@@ -749,7 +941,15 @@ void wr_group_each(const struct wr_gen *g, wr_group_fn *fn, void *data)
     const struct groups *gs = wr_scope_get(g->root, &wr_group_conf, WR_KIND_MAIN);
 
     for (const struct group_def *d = gs->first; d != NULL; d = d->next) {
-        fn(data, d->members);
+        const struct wr_members *m = d->members;
+
+        if (m->moving == NULL) {
+            fn(data, m);
+            continue;
+        }
+        m = wr_moving_list_ref(m->moving);
+        fn(data, m);
+        wr_moving_list_unref(m);
     }
 }
 
@@ -783,7 +983,21 @@ static const struct wr_dir group_dirs[] = {
      .flags = WR_DIR_REPEAT,
      WR_DIR_CONF(GROUP),
      .set = set_server,
-     .doc = "A peer and its weight, max_conns, max_fails, fail_timeout, slow_start, backup, down, drain, route."},
+     .doc = "A peer and its weight, max_conns, max_fails, fail_timeout, slow_start, backup, down, drain, route, resolve, service."},
+    {.name = "resolver",
+     .contexts = WR_CTX_UPSTREAM,
+     .min = 1,
+     .max = WR_ARGS_ANY,
+     WR_DIR_FIELD(GROUP, struct group_conf, resolver),
+     .set = wr_set_resolver,
+     .doc = "Name servers for servers of the group with resolve; else those of http."},
+    {.name = "resolver_timeout",
+     .contexts = WR_CTX_UPSTREAM,
+     .min = 1,
+     .max = 1,
+     WR_DIR_FIELD(GROUP, struct group_conf, resolver_timeout_ms),
+     .set = set_resolver_timeout,
+     .doc = "How long a request waits for the first answer of a name server."},
     {.name = "queue",
      .contexts = WR_CTX_UPSTREAM,
      .min = 1,

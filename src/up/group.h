@@ -22,6 +22,7 @@
 
 #define WR_THREADS_MAX 128
 
+struct wr_moving;
 struct wr_stash; /* up/idle.c: one thread's idle connections of this group */
 
 /* Requests that wait for a slot (up/queue.c), in the order in which they came. */
@@ -40,7 +41,10 @@ struct wr_group {
     struct wr_lives lives;                    /* up/life.h: how long peers let connections idle */
 };
 
-/* What an upstream{} block says; also of implicit groups. Immutable, in the generation's arena. */
+/*
+ * What an upstream{} block says; also of implicit groups. Immutable, in the generation's arena.
+ * With `moving` requests take lists of moving.h; `at` has only the members that stay then.
+ */
 struct wr_members {
     struct wr_arena *arena; /* for group_init */
     struct wr_str name;     /* "backend", or "host:port" of an implicit group */
@@ -72,6 +76,7 @@ struct wr_members {
     uint32_t queue_max; /* requests that may wait for a slot; 0: none */
     uint64_t queue_timeout_ms;
     const struct wr_node *node;
+    struct wr_moving *moving; /* up/moving.h: lists are made of this; NULL: this is the list */
 };
 
 /* conf module of upstream{}: rows upstream, server, zone, keepalive*, and the method's own rows
@@ -102,6 +107,18 @@ struct wr_group *wr_group_named(const struct wr_gen *g);
 enum wr_status wr_group_literal(const struct wr_gen *g, struct wr_arena *a, struct wr_str name,
                                 const struct wr_addr *addr,
                                 const struct wr_members **ret) WR_MUST_CHECK;
+
+/* Addresses that a name stands for. */
+struct wr_named_addrs {
+    const struct wr_addr *at;
+    uint32_t cnt;  /* > 0 */
+    uint16_t port; /* 0: as the addresses say */
+};
+
+/* The same of all addresses of a name, one peer each. */
+enum wr_status wr_group_of_addrs(const struct wr_gen *g, struct wr_arena *a, struct wr_str name,
+                                 const struct wr_named_addrs *addrs,
+                                 const struct wr_members **ret) WR_MUST_CHECK;
 /* For directives of balancing methods: sets the method of the upstream{} being built (once; before
  * keepalive). */
 enum wr_status wr_group_set_lb(struct wr_conf *cf, const struct wr_node *node,
@@ -110,7 +127,8 @@ enum wr_status wr_group_set_lb(struct wr_conf *cf, const struct wr_node *node,
 void wr_group_set_sticky(struct wr_conf *cf, const struct wr_sticky *sticky,
                          const void *sticky_conf);
 
-/* Each group of the generation, implicit ones included, in the order of the file. */
+/* Each group of the generation, implicit ones included, in the order of the file; of one whose
+ * peers come and go the list of the moment. */
 typedef void wr_group_fn(void *data, const struct wr_members *m);
 void wr_group_each(const struct wr_gen *g, wr_group_fn *fn, void *data);
 /* Idle connections on the group's shelf, about. Any thread. */

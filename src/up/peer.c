@@ -49,38 +49,48 @@ static uint64_t make_word(unsigned fails, bool is_probing, uint64_t since)
     return ((uint64_t)fails << FAILS_SHIFT) | (is_probing ? PROBE_BIT : 0) | (since & SINCE_MASK);
 }
 
-enum wr_status wr_peer_get(struct wr_fixtures *r, struct wr_gen *g, struct wr_str group,
-                           const struct wr_addr *addr, struct wr_peer **ret)
+#define KEY_MAX 512
+
+/* "GROUP ADDRESS". A group's name longer than the buffer is cut: then two groups may share facts,
+ * which harms nobody. */
+static struct wr_str write_key(char key[KEY_MAX], struct wr_str group, const struct wr_addr *addr)
 {
-    char text[WR_ADDR_TEXT_MAX], name[512];
+    char text[WR_ADDR_TEXT_MAX];
     size_t text_len = wr_addr_write(addr, text);
-    size_t n = WR_MIN(group.len, sizeof(name) - 1 - text_len);
-    struct wr_str key = {name, n + 1 + text_len};
-    struct wr_fixture *f;
+    size_t n = WR_MIN(group.len, KEY_MAX - 1 - text_len);
+
+    memcpy(key, group.ptr, n);
+    key[n] = ' ';
+    memcpy(key + n + 1, text, text_len);
+    return wr_str(key, n + 1 + text_len);
+}
+
+/* NULL without memory. */
+static struct wr_peer *make_peer(const struct wr_addr *addr)
+{
+    struct wr_peer *p = wr_run_zalloc(sizeof(*p));
+
+    if (p != NULL) {
+        p->id = wr_rng_u64();
+        p->addr = *addr;
+        p->text_len = (uint16_t)wr_addr_write(addr, p->text);
+    }
+    return p;
+}
+
+enum wr_status wr_peer_find(struct wr_fixtures *r, struct wr_str group, const struct wr_addr *addr,
+                            struct wr_peer **ret)
+{
+    char room[KEY_MAX];
+    struct wr_str key = write_key(room, group, addr);
+    struct wr_fixture *f = wr_fixtures_get(r, &peer_ops, key, 0);
     struct wr_peer *p;
     enum wr_status st;
 
-    /* A group's name longer than the buffer is cut: then two groups may share facts, which harms
-     * nobody. */
-    memcpy(name, group.ptr, n);
-    name[n] = ' ';
-    memcpy(name + n + 1, text, text_len);
-    f = r == NULL ? NULL : wr_fixtures_get(r, &peer_ops, key, 0);
     if (f == NULL) {
-        p = wr_mem_alloc(sizeof(*p));
-        p->id = wr_rng_u64();
-        p->addr = *addr;
-        memcpy(p->text, text, text_len);
-        p->text_len = (uint16_t)text_len;
-        if (r == NULL) {
-            /* A dry run: nothing is kept, the generation's arena ends it. */
-            st = wr_arena_on_fini(&g->arena, wr_mem_free, p);
-            if (st != WR_OK) {
-                wr_mem_free(p);
-                return st;
-            }
-            *ret = p;
-            return WR_OK;
+        p = make_peer(addr);
+        if (p == NULL) {
+            return WR_ENOMEM;
         }
         st = wr_fixtures_add(r, &p->fixture, &peer_ops, key, 0);
         if (st != WR_OK) {
@@ -89,9 +99,34 @@ enum wr_status wr_peer_get(struct wr_fixtures *r, struct wr_gen *g, struct wr_st
         }
         f = &p->fixture;
     }
-    st = wr_gen_use(g, f);
+    *ret = wr_container_of(f, struct wr_peer, fixture);
+    return WR_OK;
+}
+
+enum wr_status wr_peer_get(struct wr_fixtures *r, struct wr_gen *g, struct wr_str group,
+                           const struct wr_addr *addr, struct wr_peer **ret)
+{
+    struct wr_peer *p = NULL;
+    enum wr_status st;
+
+    if (r != NULL) {
+        st = wr_peer_find(r, group, addr, &p);
+        if (st == WR_OK) {
+            st = wr_gen_use(g, &p->fixture);
+        }
+    } else {
+        /* A dry run: nothing is kept, the generation's arena ends it. */
+        p = make_peer(addr);
+        if (p == NULL) {
+            return WR_ENOMEM;
+        }
+        st = wr_arena_on_fini(&g->arena, wr_mem_free, p);
+        if (st != WR_OK) {
+            wr_mem_free(p);
+        }
+    }
     if (st == WR_OK) {
-        *ret = wr_container_of(f, struct wr_peer, fixture);
+        *ret = p;
     }
     return st;
 }

@@ -72,6 +72,10 @@ enum wr_outcome {
 enum wr_status wr_peer_get(struct wr_fixtures *r, struct wr_gen *g, struct wr_str group,
                            const struct wr_addr *addr, struct wr_peer **ret) WR_MUST_CHECK;
 
+/* The same without a generation: the caller takes a reference before the next sweep. */
+enum wr_status wr_peer_find(struct wr_fixtures *r, struct wr_str group, const struct wr_addr *addr,
+                            struct wr_peer **ret) WR_MUST_CHECK;
+
 /* Health of a member for picking: is it free of failures, or is a probe due? */
 bool wr_peer_is_healthy(const struct wr_member *m, uint64_t now_ms);
 /* When a peer that is out may be probed; 0: it is not out. */

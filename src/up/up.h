@@ -4,7 +4,8 @@
  * whose state table is below; one attempt at a time (up/attempt.h). Lives in the request's arena,
  * runs in the request's task.
  *
- *   START    target, request body                     -> PICK FAIL
+ *   START    target, request body                     -> RESOLVE PICK FAIL
+ *   RESOLVE  the addresses of a name; a moving group   -> PICK FAIL
  *   PICK     eligibility, balancer, slot              -> QUEUE TRY FAIL
  *   QUEUE    no peer has room: until one has          -> TRY FAIL
  *   TRY      the attempt until its head is accepted   -> RELAY TUNNEL RETRY FAIL ABORT DONE
@@ -64,7 +65,10 @@ struct wr_up_start {
     const struct wr_up_conf *conf;
     const struct wr_proto *proto;
     void *proto_conf;
-    const struct wr_members *members;
+    const struct wr_members *members; /* NULL: the addresses of `host` are asked for (U1.5) */
+    struct wr_str host;               /* name, without port */
+    struct wr_str host_text;          /* as written, with its port: the group's name in logs */
+    uint16_t port;
     struct wr_str url_prefix;        /* "http://": for logs */
     struct wr_str uri;               /* behind the peer's address in logs: "/path?x" */
     uint64_t identity;               /* of connections (U10.4): transport, TLS, bind */
@@ -90,8 +94,11 @@ struct wr_up {
     struct wr_picker picker;
     struct wr_peer_slot slot;
     struct wr_attempt attempt;
-    struct wr_timer timer; /* connect deadline; task: the request's */
-    uint32_t tries;        /* begun, stale connections not counted */
+    struct wr_timer timer;            /* deadline of resolving, connecting; task: the request's */
+    struct wr_dns_ask *ask;           /* RESOLVE */
+    struct wr_moving_wait *list_wait; /* RESOLVE, of a group */
+    uint64_t resolve_until_ms;
+    uint32_t tries; /* begun, stale connections not counted */
     uint64_t first_pick_ms;
     struct wr_wait *wait;    /* in the group's queue; NULL: not */
     uint64_t queue_began_ms; /* 0: not waiting */

@@ -79,7 +79,7 @@ class Origin:
     """Listens and plays scripts. str() is its address as a configuration writes it. tls: an ssl.SSLContext; names: what
     clients asked for, one a handshake; refused: handshakes that failed, which is no failure of the test."""
 
-    def __init__(self, script, path=None, host="127.0.0.1", backlog=64, tls=None):
+    def __init__(self, script, path=None, host="127.0.0.1", backlog=64, port=0, tls=None):
         self.tls = tls
         self.names = []
         self.refused = []
@@ -101,7 +101,7 @@ class Origin:
         else:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             self.sock = socket.socket(family, socket.SOCK_STREAM)
-            self.sock.bind((host, 0))
+            self.sock.bind((host, port))
             self.port = self.sock.getsockname()[1]
             self.name = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
         self.sock.listen(backlog)
