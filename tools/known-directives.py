@@ -46,8 +46,7 @@ SPEED = [
     r"working_directory", r"worker_rlimit_core",
     # Settings of a protocol mean nothing without its *_pass, and that is MEANING.
     r"(?:fastcgi|uwsgi|scgi|grpc|memcached)_(?!pass\Z).*",
-    # The same with TLS: `listen ... ssl` and `ssl on` are refused.
-    r"ssl_(?!preread\Z).*",
+    r"ssl_certificate_compression", r"ssl_ech_file", r"(?:.*_)?ssl_key_log", r"ssl_object_cache_inheritable",
 ]
 SPEED_RE = re.compile("(?:" + "|".join(SPEED) + r")\Z")
 

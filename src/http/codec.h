@@ -6,6 +6,8 @@
  *
  *   dial -> CONNECTING -> READY <-> BUSY -> CLOSED      (READY: a stream can be opened)
  *
+ * CONNECTING has the TLS handshake in it (wr_pconn_shake, the same for all codecs).
+ *
  * `user` is woken when the state changes: the attempt that dials, or the idle entry of a parked
  * one.
  */
@@ -17,6 +19,7 @@
 
 #include "base/addr.h"
 #include "base/arena.h"
+#include "base/compiler.h"
 #include "base/list.h"
 #include "base/reason.h"
 #include "base/status.h"
@@ -32,10 +35,23 @@ enum wr_pconn_state {
 };
 
 struct wr_codec;
+struct wr_conn;
+struct wr_strbuf;
+struct wr_tls;
+struct wr_tls_target;
+
+/* All of it stays until the pconn left CONNECTING. */
+struct wr_dial {
+    const struct wr_addr *to;
+    const struct wr_connect_opts *opts;
+    const struct wr_tls_target *tls; /* NULL: no TLS */
+    struct wr_strbuf *why;           /* with tls: gets the reason of a handshake that failed */
+};
 
 /* A connection between two threads: what is left of a pconn that was detached. */
 struct wr_pconn_seed {
     int fd;
+    struct wr_tls *tls; /* NULL: no TLS */
     uint32_t served;
     uint32_t idle_said_ms;
     uint64_t since_ms;
@@ -46,23 +62,23 @@ struct wr_pconn_seed {
 /* First member of a codec's client-role connection object. */
 struct wr_pconn {
     const struct wr_codec *codec;
-    struct wr_conn *conn;  /* NULL when CLOSED */
-    struct wr_task *user;  /* NULL: nobody */
-    uint8_t state;         /* enum wr_pconn_state; written by the codec only */
-    uint8_t reason;        /* enum wr_reason behind CLOSED */
-    int err;               /* errno behind CLOSED while connecting */
-    uint32_t served;       /* exchanges ended well */
-    uint32_t idle_said_ms; /* how long the peer said that it keeps it idle; 0: it did not */
-    uint64_t since_ms;     /* connected at */
-    uint64_t idle_ms;      /* parked at; the stash writes it */
+    struct wr_conn *conn;       /* NULL when CLOSED */
+    struct wr_task *user;       /* NULL: nobody */
+    uint8_t state;              /* enum wr_pconn_state; written by the codec only */
+    uint8_t reason;             /* enum wr_reason behind CLOSED */
+    int err;                    /* errno behind CLOSED while connecting */
+    const struct wr_dial *dial; /* CONNECTING, until the handshake is over; then NULL */
+    uint32_t served;            /* exchanges ended well */
+    uint32_t idle_said_ms;      /* how long the peer said that it keeps it idle; 0: it did not */
+    uint64_t since_ms;          /* connected at */
+    uint64_t idle_ms;           /* parked at; the stash writes it */
 };
 
 struct wr_codec {
     const char *name;
     /* As wr_conn_dial; a pconn in CONNECTING (or READY at once) whose user is `user`. */
-    enum wr_status (*dial)(const struct wr_codec *codec, const struct wr_addr *to,
-                           const struct wr_connect_opts *opts, struct wr_task *user,
-                           struct wr_pconn **ret, int *ret_errno);
+    enum wr_status (*dial)(const struct wr_codec *codec, const struct wr_dial *d,
+                           struct wr_task *user, struct wr_pconn **ret, int *ret_errno);
     /* READY only: a stream whose heads live in `a`; the pconn is BUSY until it ended. */
     enum wr_status (*open)(struct wr_pconn *pc, struct wr_arena *a, struct wr_task *user,
                            struct wr_stream **ret);
@@ -79,5 +95,23 @@ struct wr_codec {
     enum wr_status (*adopt)(const struct wr_codec *codec, const struct wr_pconn_seed *seed,
                             const struct wr_addr *to, struct wr_task *user, struct wr_pconn **ret);
 };
+
+/*
+ * For codecs, on a pconn that is CONNECTING: looks where it is. WR_OK: connected, and the handshake
+ * is over; WR_AGAIN: its task will run; else over: WR_ESYS the connection failed (conn->io.err),
+ * WR_EPROTO the handshake did, whose reason is told.
+ */
+enum wr_status wr_pconn_shake(struct wr_pconn *pc) WR_MUST_CHECK;
+/*
+ * For a codec's detach, last: what is above the socket goes into the seed. WR_AGAIN: it cannot
+ * leave, nothing has changed.
+ */
+enum wr_status wr_pconn_take_tls(struct wr_pconn *pc, struct wr_pconn_seed *seed) WR_MUST_CHECK;
+/* For a codec's adopt, on the connection of the seed's descriptor. */
+void wr_pconn_give_tls(struct wr_conn *c, const struct wr_pconn_seed *seed);
+/* A connection that nobody has ends. Any thread. */
+void wr_pconn_drop_seed(struct wr_pconn_seed *seed);
+/* Connected, but not through with the handshake. */
+bool wr_pconn_is_shaking(const struct wr_pconn *pc);
 
 #endif

@@ -23,6 +23,7 @@
 #include "base/strbuf.h"
 #include "http/h1_int.h"
 #include "http/h1_write.h"
+#include "tls/tls.h"
 
 #define H1_INTERIM_MAX      32
 #define H1_HEAD_MAX_DEFAULT (16u * 1024)
@@ -103,7 +104,7 @@ static void want_in(struct h1_client *c, bool on)
 {
     if (c->is_in_on != on && !c->is_eof && !c->is_broken) {
         c->is_in_on = on;
-        wr_io_want_in(&c->pc.conn->io, on);
+        wr_conn_want_in(c->pc.conn, on);
     }
 }
 
@@ -174,6 +175,9 @@ static void fail_client(struct h1_client *c, enum wr_reason why, int err)
     if (c->ans) {
         h1_rx_fail(&c->ans->x, why, err);
     }
+    if (c->pc.conn) {
+        c->pc.conn->is_failed = true; /* U3.4 */
+    }
     end_client(c, why, err, WR_IO_CLOSE_FIN);
 }
 
@@ -182,10 +186,10 @@ static void end_exchange(struct h1_client *c)
 {
     struct h1_answer *a = c->ans;
     struct wr_io *io = &c->pc.conn->io;
-    bool is_extra = c->rest.len > 0 || io->rx != NULL;
+    enum wr_conn_quiet quiet = wr_conn_look(c->pc.conn);
+    bool is_extra = c->rest.len > 0 || quiet == WR_CONN_SPOKE;
     bool is_fine = a->is_kept && !a->is_closing && !a->x.is_switch && !is_extra && !c->is_eof &&
-                   !c->is_broken &&
-                   (io->facts & (WR_IO_EOF | WR_IO_ERR | WR_IO_RDHUP | WR_IO_HUP)) == 0;
+                   !c->is_broken && quiet == WR_CONN_QUIET;
 
     c->pc.served++;
     if (!is_fine) {
@@ -418,6 +422,18 @@ static bool is_end_put_off(struct h1_client *c, int err)
     return false;
 }
 
+static void note_tls_error(struct h1_client *c)
+{
+    struct wr_tls *t = wr_tls_of_link(c->pc.conn->link);
+    struct wr_stream *s = &c->ans->x.s;
+    const char *text = t ? wr_tls_error(t) : NULL;
+
+    /* Without memory it is told as a mere end. */
+    if (text && wr_arena_dup(s->arena, wr_str_z(text), &s->tls_error) != WR_OK) {
+        s->tls_error = WR_STR_NULL;
+    }
+}
+
 /* Nothing more comes, and all that came was used. False: the exchange is gone. */
 static bool see_end(struct h1_client *c, enum wr_status st)
 {
@@ -429,6 +445,9 @@ static bool see_end(struct h1_client *c, enum wr_status st)
         c->is_eof = true;
     } else {
         c->is_broken = true;
+    }
+    if (st == WR_EPROTO) {
+        note_tls_error(c);
     }
     if (s->rx == WR_HALF_WAIT) {
         return is_end_put_off(c, err);
@@ -559,9 +578,7 @@ static bool pump_in(struct h1_client *c, bool *ret_wants)
 /* The connection is no good any more before anything was sent on it. */
 static bool is_stale(struct h1_client *c)
 {
-    const struct wr_io *io = &c->pc.conn->io;
-
-    return io->rx != NULL || (io->facts & (WR_IO_EOF | WR_IO_ERR | WR_IO_RDHUP | WR_IO_HUP)) != 0;
+    return wr_conn_look(c->pc.conn) != WR_CONN_QUIET;
 }
 
 /* ---- sending -------------------------------------------------------------------------------- */
@@ -758,14 +775,15 @@ static void step_busy(struct h1_client *c)
 
 static void step_connecting(struct h1_client *c)
 {
-    struct wr_conn *conn = c->pc.conn;
+    enum wr_status st = wr_pconn_shake(&c->pc);
 
-    if (wr_conn_is_connected(conn)) {
+    if (st == WR_OK) {
         c->pc.since_ms = wr_now_ms();
         set_state(c, WR_PCONN_READY);
         wake_user(c);
-    } else if ((conn->io.facts & WR_IO_ERR) != 0) {
-        end_client(c, WR_REASON_CLOSED, conn->io.err, WR_IO_CLOSE_FIN);
+    } else if (st != WR_AGAIN) {
+        end_client(c, st == WR_ESYS ? WR_REASON_CLOSED : WR_REASON_TLS, c->pc.conn->io.err,
+                   WR_IO_CLOSE_FIN);
     }
 }
 
@@ -918,9 +936,8 @@ static void init_client(struct h1_client *c, const struct wr_codec *codec, struc
     c->is_in_on = true; /* from the start, poll.h */
 }
 
-static enum wr_status dial(const struct wr_codec *codec, const struct wr_addr *to,
-                           const struct wr_connect_opts *opts, struct wr_task *user,
-                           struct wr_pconn **ret, int *ret_errno)
+static enum wr_status dial(const struct wr_codec *codec, const struct wr_dial *d,
+                           struct wr_task *user, struct wr_pconn **ret, int *ret_errno)
 {
     static const struct wr_conn_owner owner = {sizeof(struct h1_link), run_client, "h1 client"};
     struct h1_client *c = wr_slab_alloc(sizeof(*c));
@@ -930,13 +947,17 @@ static enum wr_status dial(const struct wr_codec *codec, const struct wr_addr *t
     if (!c) {
         return WR_ENOMEM;
     }
-    st = wr_conn_dial(to, opts, &owner, &conn, ret_errno);
+    st = wr_conn_dial(d->to, d->opts, &owner, &conn, ret_errno);
     if (st != WR_OK && st != WR_AGAIN) {
         wr_slab_free(c, sizeof(*c));
         return st;
     }
     init_client(c, codec, conn, user);
-    if (st == WR_OK) {
+    c->pc.dial = d->tls ? d : NULL;
+    if (st == WR_OK && d->tls) {
+        wr_task_wake(&conn->task); /* to begin the handshake */
+        st = WR_AGAIN;
+    } else if (st == WR_OK) {
         c->pc.since_ms = wr_now_ms();
         set_state(c, WR_PCONN_READY);
     }
@@ -992,15 +1013,16 @@ static enum wr_status detach_client(struct wr_pconn *pc, struct wr_pconn_seed *r
 {
     struct h1_client *c = client_of(pc);
 
+    struct wr_pconn_seed seed = {.served = pc->served, .since_ms = pc->since_ms};
+
     if (pc->state != WR_PCONN_READY || is_stale(c) || c->rest.len > 0 || c->is_eof ||
-        c->is_broken || pc->conn->link != &pc->conn->sock_link) {
+        c->is_broken || wr_pconn_take_tls(pc, &seed) != WR_OK) {
         return WR_AGAIN;
     }
-    *ret = (struct wr_pconn_seed){.served = pc->served,
-                                  .idle_said_ms = pc->idle_said_ms,
-                                  .since_ms = pc->since_ms,
-                                  .idle_ms = pc->idle_ms,
-                                  .tx_total = pc->conn->io.tx_total};
+    seed.idle_said_ms = pc->idle_said_ms;
+    seed.idle_ms = pc->idle_ms;
+    seed.tx_total = pc->conn->io.tx_total;
+    *ret = seed;
     pc->user = NULL;
     set_state(c, WR_PCONN_CLOSED);
     pc->reason = WR_REASON_DONE;
@@ -1020,8 +1042,10 @@ static enum wr_status adopt_client(const struct wr_codec *codec, const struct wr
 
     st = wr_conn_open(seed->fd, to, sizeof(struct h1_link), run_client, "h1 client", &conn);
     if (st != WR_OK) {
+        wr_tls_unref(seed->tls);
         return st;
     }
+    wr_pconn_give_tls(conn, seed);
     c = wr_slab_alloc(sizeof(*c));
     if (!c) {
         wr_conn_close(conn, WR_IO_CLOSE_FIN);

@@ -62,6 +62,12 @@ struct wr_h1_sink {
  */
 enum wr_status wr_h1_serve(int fd, const struct wr_addr *peer, struct wr_h1_sink *sink,
                            struct wr_h1_server **ret) WR_MUST_CHECK;
+/*
+ * The same for a connection of wr_h1_conn_size bytes, those behind struct wr_conn zeroed, which is
+ * some other owner's no more. Bytes may have been received already: then the caller wakes its task.
+ */
+struct wr_h1_server *wr_h1_take(struct wr_conn *conn, struct wr_h1_sink *sink);
+size_t wr_h1_conn_size(void);
 /* For the sink's list of connections. */
 struct wr_list *wr_h1_server_node(struct wr_h1_server *c);
 struct wr_h1_server *wr_h1_server_of_node(struct wr_list *n);

@@ -145,7 +145,7 @@ static void want_in(struct wr_h1_server *c, bool on)
 {
     if (c->is_in_on != on && !c->is_eof && !c->is_broken) {
         c->is_in_on = on;
-        wr_io_want_in(&c->conn.io, on);
+        wr_conn_want_in(&c->conn, on);
     }
 }
 
@@ -243,7 +243,7 @@ static bool want_lingering(const struct wr_h1_server *c)
     if (c->want_reset || c->is_eof || c->is_broken || mode == 0) {
         return false;
     }
-    return mode == 2 || c->was_bad || c->rest.len > 0 || c->conn.io.rx != NULL;
+    return mode == 2 || c->was_bad || c->rest.len > 0 || wr_conn_is_sent_to(&c->conn);
 }
 
 static void enter_linger(struct wr_h1_server *c)
@@ -993,7 +993,7 @@ static enum wr_status want_body_op(struct wr_stream *s, size_t high)
     }
     /* RFC 9110 10.1.1; not when the client did not wait. */
     if ((s->head_in->flags & WR_MSG_EXPECT) != 0 && s->version >= 11 && !s->is_started &&
-        c->rest.len == 0 && c->conn.io.rx == NULL &&
+        c->rest.len == 0 && !wr_conn_has_bytes(&c->conn) &&
         h1_tx_add_bytes(x, WR_STR("HTTP/1.1 100 Continue\r\n\r\n")) != WR_OK) {
         wr_pipe_leave_producer(p);
         wr_pipe_leave_consumer(p);
@@ -1084,18 +1084,16 @@ static const struct wr_stream_ops server_ops = {
 
 /* ---- for the sink --------------------------------------------------------------------------- */
 
-enum wr_status wr_h1_serve(int fd, const struct wr_addr *peer, struct wr_h1_sink *sink,
-                           struct wr_h1_server **ret)
+size_t wr_h1_conn_size(void)
 {
-    struct wr_h1_server *c;
-    struct wr_conn *conn;
-    enum wr_status st;
+    return sizeof(struct wr_h1_server);
+}
 
-    st = wr_conn_open(fd, peer, sizeof(*c), run_server, "h1 server", &conn);
-    if (st != WR_OK) {
-        return st;
-    }
-    c = server_of_conn(conn);
+struct wr_h1_server *wr_h1_take(struct wr_conn *conn, struct wr_h1_sink *sink)
+{
+    struct wr_h1_server *c = server_of_conn(conn);
+
+    wr_conn_set_run(conn, run_server, "h1 server");
     c->sink = sink;
     c->state = H1_SERVER_IDLE;
     c->is_in_on = true; /* from the start, poll.h */
@@ -1104,8 +1102,7 @@ enum wr_status wr_h1_serve(int fd, const struct wr_addr *peer, struct wr_h1_sink
     if (opts_of(c)->first_timeout_ms > 0) {
         set_deadline(c, c->idle_at_ms + opts_of(c)->first_timeout_ms);
     }
-    *ret = c;
-    return WR_OK;
+    return c;
 }
 
 struct wr_list *wr_h1_server_node(struct wr_h1_server *c)
@@ -1187,5 +1184,5 @@ bool wr_h1_server_is_pipelined(const struct wr_h1_server *c)
 {
     bool is_body = c->req && c->req->x.s.rx == WR_HALF_BODY;
 
-    return !is_body && (c->rest.len > 0 || c->conn.io.rx != NULL);
+    return !is_body && (c->rest.len > 0 || wr_conn_has_bytes(&c->conn));
 }

@@ -28,6 +28,7 @@
 #include "http/reply.h"
 #include "http/req_int.h"
 #include "net/conn.h"
+#include "tls/tls.h"
 
 #define B(s) (1u << WR_REQ_##s)
 
@@ -603,6 +604,14 @@ static enum req_state refuse_head(struct wr_reqx *x)
     return refuse(x, r->stream->bad);
 }
 
+/* The one that the client named in its TLS handshake, until its Host field is known. */
+static const struct wr_server *first_server(struct wr_req *r, const struct wr_port *p)
+{
+    struct wr_str found, name = r->tls ? wr_tls_server_name(r->tls) : WR_STR_NULL;
+
+    return name.len > 0 ? wr_port_find(p, name, NULL, &found) : p->deflt;
+}
+
 /* Server by name; is there a body? */
 static void choose_server(struct wr_req *r, const struct wr_port *p)
 {
@@ -624,8 +633,8 @@ static enum req_state step_start(struct wr_reqx *x)
     const struct wr_port *p = wr_server_port(r);
     enum wr_status st;
 
-    wr_req_use_server(r, p->deflt);
-    r->server_name = p->deflt->name;
+    wr_req_use_server(r, first_server(r, p));
+    r->server_name = r->server->name;
     if (r->cancel != 0 || is_stream_dead(r)) {
         return WR_REQ_LOG;
     }
@@ -841,6 +850,7 @@ static enum req_state step_closing(struct wr_reqx *x)
                          : x->is_silent ? WR_REASON_DONE
                                         : WR_REASON_CANCELED);
     }
+    wr_tls_unref(wr_take(&r->tls));
     wr_server_leave(x);
     wr_obj_kill(r);
     s->ops->release(s); /* the memory of all this goes with it, at the grave */
@@ -940,6 +950,10 @@ void wr_req_open(struct wr_stream *s, struct wr_listen_ctx *lc)
     }
     r->log = (struct wr_log){
         .conn_no = s->conn->no, .is_debug = s->conn->is_debug, .context = write_context, .data = r};
+    r->tls = wr_tls_of_link(s->conn->link);
+    if (r->tls) {
+        (void)wr_tls_ref(r->tls); /* until the request ends */
+    }
     wr_server_enter(x, lc);
     wr_stat_inc(WR_CNT_REQ_STARTED);
     s->user = &r->task;

@@ -46,6 +46,7 @@ struct wr_content;
 struct wr_req;
 struct wr_value;
 struct wr_template;
+struct wr_tls;
 
 /*
  * What produces the response. step: from the request's task, whenever anything changed; acts until
@@ -106,6 +107,7 @@ struct wr_req {
         *location; /* never NULL after FIND_LOCATION; before: the server's own level */
     const struct wr_scope *scope; /* of the location, else of the server: where confs are found */
     struct wr_listen_ctx *listen;
+    struct wr_tls *tls;     /* of the client's connection; one reference; NULL: plain */
     struct wr_addr peer;    /* client's address when the request began; unix: family only */
     uint32_t conn_requests; /* $connection_requests when it began */
     struct wr_log log;

@@ -23,6 +23,7 @@
 #include "http/module.h"
 #include "http/regex.h"
 #include "http/req_int.h"
+#include "http/shake.h"
 #include "net/conn.h"
 #include "net/listen.h"
 
@@ -35,12 +36,14 @@
 
 struct wr_listen_ctx {
     struct wr_h1_sink sink; /* first */
+    struct wr_shake_sink shake_sink;
     struct wr_listener listener;
     struct wr_task task;
     struct wr_timer full_timer; /* the thread is full: look again */
     struct wr_grave grave;
     struct wr_list node; /* in the thread's list */
     struct wr_list conns;
+    struct wr_list shakes; /* connections before their protocol is known */
     uint32_t conn_cnt, req_cnt;
     struct wr_gen_slot *slot; /* pinned: port is in it */
     const struct wr_port *port;
@@ -172,16 +175,20 @@ void wr_server_leave(struct wr_reqx *x)
     bury_if_done(lc);
 }
 
-const struct wr_port *wr_server_port(struct wr_req *r)
+static const struct wr_port *port_of_conn(const struct wr_listen_ctx *lc, struct wr_conn *c)
 {
-    const struct wr_port *p = r->listen->port;
     struct wr_addr local;
 
-    if (!p->is_wildcard_of || !r->stream->conn) {
-        return p;
+    if (!lc->port->is_wildcard_of || !c) {
+        return lc->port;
     }
-    wr_conn_local_addr(r->stream->conn, &local);
-    return wr_port_of_local(p, &local);
+    wr_conn_local_addr(c, &local);
+    return wr_port_of_local(lc->port, &local);
+}
+
+const struct wr_port *wr_server_port(struct wr_req *r)
+{
+    return port_of_conn(r->listen, r->stream->conn);
 }
 
 uint32_t wr_http_conn_cnt(void)
@@ -271,13 +278,8 @@ static void log_closed(struct wr_listen_ctx *lc, struct wr_h1_server *c)
                  (unsigned)wr_h1_server_requests(c));
 }
 
-static void sink_closed(struct wr_h1_sink *k, struct wr_h1_server *c)
+static void count_closed(struct wr_listen_ctx *lc)
 {
-    struct wr_listen_ctx *lc = ctx_of_sink(k);
-
-    if (wr_log_may_debug()) {
-        log_closed(lc, c);
-    }
     lc->conn_cnt--;
     thread.conn_cnt--;
     wr_stat_inc(WR_CNT_CONN_CLOSED);
@@ -288,6 +290,55 @@ static void sink_closed(struct wr_h1_sink *k, struct wr_h1_server *c)
     }
     bury_if_done(lc);
 }
+
+static void sink_closed(struct wr_h1_sink *k, struct wr_h1_server *c)
+{
+    struct wr_listen_ctx *lc = ctx_of_sink(k);
+
+    if (wr_log_may_debug()) {
+        log_closed(lc, c);
+    }
+    count_closed(lc);
+}
+
+/* ---- connections whose protocol is not known yet ----------------------------------------------
+ */
+
+static struct wr_listen_ctx *ctx_of_shake(struct wr_shake_sink *k)
+{
+    return wr_container_of(k, struct wr_listen_ctx, shake_sink);
+}
+
+static const struct wr_port *shake_port(struct wr_shake_sink *k, struct wr_conn *c)
+{
+    return port_of_conn(ctx_of_shake(k), c);
+}
+
+static struct wr_log shake_log(struct wr_shake_sink *k, struct wr_conn *c)
+{
+    return conn_log(ctx_of_shake(k), c);
+}
+
+static void shake_ready(struct wr_shake_sink *k, struct wr_conn *conn)
+{
+    struct wr_listen_ctx *lc = ctx_of_shake(k);
+    struct wr_h1_server *c = wr_h1_take(conn, &lc->sink);
+
+    wr_list_push(&lc->conns, wr_h1_server_node(c));
+    if (!lc->is_open) {
+        wr_h1_server_quit(c, REMOVED_GRACE_MS);
+    }
+    wr_task_wake(&conn->task); /* bytes of the first request may be here */
+}
+
+static void shake_closed(struct wr_shake_sink *k, struct wr_conn *conn)
+{
+    (void)conn;
+    count_closed(ctx_of_shake(k));
+}
+
+static const struct wr_shake_sink shake_sink = {
+    .port = shake_port, .log = shake_log, .ready = shake_ready, .closed = shake_closed};
 
 /* ---- accepting ------------------------------------------------------------------------------ */
 
@@ -306,15 +357,38 @@ static bool is_expendable(const struct wr_h1_server *c)
                                        wr_now_ms() - wr_h1_server_idle_since_ms(c) >= SILENT_MS);
 }
 
+static unsigned close_silent(struct wr_listen_ctx *lc, unsigned *scan)
+{
+    unsigned closed = 0, max = reuse_max();
+    struct wr_list *n, *t;
+
+    WR_LIST_FOREACH_SAFE (n, t, &lc->shakes) {
+        struct wr_shake *s = wr_shake_of_node(n);
+
+        /* In the order in which they came. */
+        if (*scan == 0 || closed >= max || !wr_shake_is_silent(s, SILENT_MS)) {
+            break;
+        }
+        (*scan)--;
+        closed++;
+        wr_shake_close(s);
+    }
+    return closed;
+}
+
 /* Closes idle connections of one address, those that were looked at longest ago first. */
 static unsigned close_idle(struct wr_listen_ctx *lc, unsigned *scan)
 {
-    unsigned closed = 0, max = reuse_max();
+    unsigned closed = close_silent(lc, scan), max = reuse_max();
 
     for (uint32_t left = lc->conn_cnt; left > 0 && *scan > 0 && closed < max; left--) {
         struct wr_list *n = lc->conns.next;
-        struct wr_h1_server *c = wr_h1_server_of_node(n);
+        struct wr_h1_server *c;
 
+        if (n == &lc->conns) {
+            break;
+        }
+        c = wr_h1_server_of_node(n);
         (*scan)--;
         wr_list_remove(n);
         wr_list_push(&lc->conns, n);
@@ -398,21 +472,58 @@ static void log_accepted(struct wr_listen_ctx *lc, struct wr_conn *conn, int fd)
                  len > 0 ? text : "unix:", WR_STR_ARG(lc->port->text), fd);
 }
 
-static void serve(struct wr_listen_ctx *lc, int fd, const struct wr_addr *peer)
+/* Is TLS spoken where this connection came in? */
+static bool is_tls(const struct wr_listen_ctx *lc, int fd)
+{
+    struct wr_addr local;
+
+    if (!lc->port->is_wildcard_of || !lc->port->any_tls) {
+        return lc->port->is_tls;
+    }
+    if (wr_sock_local(fd, &local) != WR_OK) {
+        return lc->port->is_tls; /* it is gone already */
+    }
+    return wr_port_of_local(lc->port, &local)->is_tls;
+}
+
+/* The connection has one of the two owners. */
+static enum wr_status open_conn(struct wr_listen_ctx *lc, int fd, const struct wr_addr *peer,
+                                struct wr_conn **ret)
 {
     struct wr_h1_server *c = NULL;
+    struct wr_shake *s = NULL;
+    enum wr_status st;
+
+    if (is_tls(lc, fd)) {
+        st = wr_shake_open(fd, peer, &lc->shake_sink, &s);
+        if (st == WR_OK) {
+            wr_list_push(&lc->shakes, wr_shake_node(s));
+            *ret = wr_shake_conn(s);
+        }
+        return st;
+    }
+    st = wr_h1_serve(fd, peer, &lc->sink, &c);
+    if (st == WR_OK) {
+        wr_list_push(&lc->conns, wr_h1_server_node(c));
+        *ret = wr_h1_server_conn(c);
+    }
+    return st;
+}
+
+static void serve(struct wr_listen_ctx *lc, int fd, const struct wr_addr *peer)
+{
+    struct wr_conn *c = NULL;
 
     wr_stat_inc(WR_CNT_CONN_ACCEPTED);
-    if (wr_h1_serve(fd, peer, &lc->sink, &c) != WR_OK) {
+    if (open_conn(lc, fd, peer, &c) != WR_OK) {
         wr_stat_inc(WR_CNT_CONN_CLOSED);
         return; /* memory: the descriptor is closed */
     }
-    wr_list_push(&lc->conns, wr_h1_server_node(c));
     lc->conn_cnt++;
     thread.conn_cnt++;
     if (wr_log_may_debug()) {
-        wr_h1_server_conn(c)->is_debug = is_debug_client(peer);
-        log_accepted(lc, wr_h1_server_conn(c), fd);
+        c->is_debug = is_debug_client(peer);
+        log_accepted(lc, c, fd);
     }
 }
 
@@ -484,11 +595,13 @@ static enum wr_status open_port(struct wr_gen_slot *slot, const struct wr_port *
         return WR_ENOMEM;
     }
     lc->sink = (struct wr_h1_sink){.opts = sink_opts, .open = sink_open, .closed = sink_closed};
+    lc->shake_sink = shake_sink;
     lc->port = p;
     lc->slot = slot;
     lc->source_fd = source_fd;
     lc->is_open = lc->is_kept = true;
     wr_list_init(&lc->conns);
+    wr_list_init(&lc->shakes);
     wr_list_init(&lc->node);
     wr_task_init(&lc->task, run_listen, "listen");
     wr_timer_init(&lc->full_timer, &lc->task);
@@ -530,6 +643,9 @@ static void close_ctx(struct wr_listen_ctx *lc, uint32_t grace_ms)
         lc->is_open = false;
         wr_listener_close(&lc->listener);
         wr_task_cancel(&lc->task);
+    }
+    WR_LIST_FOREACH_SAFE (n, t, &lc->shakes) {
+        wr_shake_quit(wr_shake_of_node(n), grace_ms);
     }
     WR_LIST_FOREACH_SAFE (n, t, &lc->conns) {
         wr_h1_server_quit(wr_h1_server_of_node(n), grace_ms);
@@ -639,9 +755,25 @@ static bool is_old(const struct wr_gen_slot *slot, uint64_t no)
     return slot && slot != thread.cur && slot->gen->no <= no;
 }
 
+/* The address, which does not accept any more, ends with the last of them. */
+static void close_all(struct wr_listen_ctx *lc)
+{
+    struct wr_list *n, *t;
+
+    lc->req_cnt++; /* until the lists are empty */
+    WR_LIST_FOREACH_SAFE (n, t, &lc->shakes) {
+        wr_shake_close(wr_shake_of_node(n));
+    }
+    WR_LIST_FOREACH_SAFE (n, t, &lc->conns) {
+        wr_h1_server_close(wr_h1_server_of_node(n), WR_REASON_SHUTDOWN);
+    }
+    lc->req_cnt--;
+    bury_if_done(lc);
+}
+
 unsigned wr_http_end_old(uint64_t no)
 {
-    struct wr_list *n, *t, *m, *u;
+    struct wr_list *n, *t;
     unsigned cnt = 0;
 
     prepare_thread();
@@ -660,10 +792,8 @@ unsigned wr_http_end_old(uint64_t no)
         if (lc->is_open || !is_old(lc->slot, no)) {
             continue;
         }
-        WR_LIST_FOREACH_SAFE (m, u, &lc->conns) {
-            wr_h1_server_close(wr_h1_server_of_node(m), WR_REASON_SHUTDOWN);
-            cnt++;
-        }
+        cnt += lc->conn_cnt;
+        close_all(lc);
     }
     return cnt;
 }
@@ -676,17 +806,13 @@ void wr_http_stop(void)
     prepare_thread();
     WR_LIST_FOREACH_SAFE (n, t, &thread.listens) {
         struct wr_listen_ctx *lc = wr_container_of(n, struct wr_listen_ctx, node);
-        struct wr_list *m, *u;
 
         if (lc->is_open) {
             lc->is_open = false;
             wr_listener_close(&lc->listener);
             wr_task_cancel(&lc->task);
         }
-        WR_LIST_FOREACH_SAFE (m, u, &lc->conns) {
-            wr_h1_server_close(wr_h1_server_of_node(m), WR_REASON_SHUTDOWN);
-        }
-        bury_if_done(lc);
+        close_all(lc);
     }
     cur = wr_take(&thread.cur);
     if (cur) {

@@ -54,6 +54,8 @@ struct wr_port {
         *virtuals; /* is_wildcard_of: those addresses, which have no socket of their own */
     size_t virtual_cnt;
     struct wr_map by_local; /* is_wildcard_of: bytes of the local address -> one of virtuals */
+    bool is_tls;            /* listen ... ssl */
+    bool any_tls;           /* is_tls, here or of one of virtuals */
     struct wr_server *deflt;
     struct wr_map exact;     /* lower-case name -> wr_server */
     struct wr_trie leading;  /* "*.example.org" and ".example.org" as reversed suffix */

@@ -117,6 +117,7 @@ struct wr_stream {
                         ...);   client role: enum wr_h1_bad for the log */
     uint8_t bad_why; /* server role: enum wr_h1_bad behind `bad`; 408: where it was waited */
     int err;         /* errno behind the reason, 0: none */
+    struct wr_str tls_error; /* " (SSL: error:...)" behind RESET; empty: TLS was not it */
     const struct wr_stream_ops *ops;
     void *codec;          /* the codec's; NULL once it left */
     struct wr_conn *conn; /* for addresses and logs; NULL once the codec left */

@@ -142,10 +142,10 @@ GETTER(get_text)
         *ret = r->server->name;
         return WR_OK;
     case TEXT_SCHEME:
-        *ret = WR_STR("http");
+        *ret = r->tls ? WR_STR("https") : WR_STR("http");
         return WR_OK;
     case TEXT_HTTPS:
-        *ret = WR_STR("");
+        *ret = r->tls ? WR_STR("on") : WR_STR("");
         return WR_OK;
     case TEXT_VERSION:
         *ret = WR_STR(WR_VERSION);

@@ -173,9 +173,14 @@ void wr_conn_close(struct wr_conn *c, enum wr_io_close_how how)
         return;
     }
     c->is_closed = true;
-    for (struct wr_link *l = c->link; l != NULL; l = l->next) {
-        l->ops->close(l);
+    while (c->link != &c->sock_link) {
+        struct wr_link *l = c->link;
+
+        /* It may be gone afterwards. */
+        c->link = l->next;
+        l->ops->close(l, how == WR_IO_CLOSE_FIN && !c->is_failed);
     }
+    c->link->ops->close(c->link, how == WR_IO_CLOSE_FIN && !c->is_failed);
     wr_io_close(&c->io, how);
     wr_task_cancel(&c->task);
     c->task.run = run_closed;
@@ -192,6 +197,64 @@ int wr_conn_detach(struct wr_conn *c)
     fd = wr_io_detach(&c->io);
     wr_conn_close(c, WR_IO_CLOSE_FIN);
     return fd;
+}
+
+void wr_conn_push(struct wr_conn *c, struct wr_link *l)
+{
+    wr_obj_check(c, WR_CONN_MAGIC);
+    WR_ASSERT(!c->is_closed && l->next == c->link);
+    c->link = l;
+}
+
+void wr_conn_pop(struct wr_conn *c)
+{
+    wr_obj_check(c, WR_CONN_MAGIC);
+    WR_ASSERT(!c->is_closed && c->link != &c->sock_link);
+    c->link = c->link->next;
+}
+
+static enum wr_link_pending pending(const struct wr_conn *c)
+{
+    return c->link->ops->pending ? c->link->ops->pending(c->link) : WR_LINK_NOTHING;
+}
+
+bool wr_conn_has_bytes(const struct wr_conn *c)
+{
+    return c->io.rx != NULL || pending(c) == WR_LINK_BYTES;
+}
+
+bool wr_conn_is_sent_to(const struct wr_conn *c)
+{
+    return wr_conn_has_bytes(c) || pending(c) == WR_LINK_MORE;
+}
+
+enum wr_conn_quiet wr_conn_look(struct wr_conn *c)
+{
+    if (c->link != &c->sock_link && (c->io.rx || pending(c) != WR_LINK_NOTHING)) {
+        struct wr_chunk *chunk = NULL;
+        uint32_t off = 0, len = 0;
+        enum wr_status st = wr_conn_recv(c, 1, &chunk, &off, &len);
+
+        wr_chunk_unref(chunk);
+        if (st != WR_AGAIN) {
+            return st == WR_OK ? WR_CONN_SPOKE : WR_CONN_OVER;
+        }
+    }
+    if (c->io.rx) {
+        return WR_CONN_SPOKE;
+    }
+    return (c->io.facts & (WR_IO_EOF | WR_IO_ERR | WR_IO_RDHUP | WR_IO_HUP)) != 0 ? WR_CONN_OVER
+                                                                                  : WR_CONN_QUIET;
+}
+
+void wr_conn_want_in(struct wr_conn *c, bool on)
+{
+    enum wr_link_pending what = pending(c);
+
+    wr_io_want_in(&c->io, on);
+    if (on && (what == WR_LINK_BYTES || what == WR_LINK_END)) {
+        wr_task_wake(&c->task);
+    }
 }
 
 void wr_conn_peer_addr(const struct wr_conn *c, struct wr_addr *ret)

@@ -36,8 +36,10 @@ struct wr_conn {
     uint32_t magic;
     uint32_t _size; /* of the whole allocation */
     bool is_closed;
-    bool is_debug; /* of a client that debug_connection names; set by who accepts */
-    uint64_t no;   /* serial number in the process: $connection, "*17" in logs */
+    bool is_failed; /* its end is none that the other side is told of by links */
+    bool is_tls;    /* accepted where TLS is spoken, whether the client does or not */
+    bool is_debug;  /* of a client that debug_connection names; set by who accepts */
+    uint64_t no;    /* serial number in the process: $connection, "*17" in logs */
     struct wr_io io;
     struct wr_link sock_link; /* bottom */
     struct wr_link *link;     /* top */
@@ -87,6 +89,28 @@ void wr_conn_close(struct wr_conn *c, enum wr_io_close_how how);
  * link.
  */
 int wr_conn_detach(struct wr_conn *c);
+/* l, whose next is the top, is the top from now on; the connection closes it. */
+void wr_conn_push(struct wr_conn *c, struct wr_link *l);
+/* The top, not the socket's, is the caller's from now on. */
+void wr_conn_pop(struct wr_conn *c);
+/* Are bytes here that were not taken? */
+bool wr_conn_has_bytes(const struct wr_conn *c);
+/* Are they, or will some come: would closing now destroy what is on its way to the other side? */
+bool wr_conn_is_sent_to(const struct wr_conn *c);
+
+/*
+ * Between two exchanges: has the other side said what nobody asked for, or ended? What it said to a
+ * link (TLS has messages of its own) is taken.
+ */
+enum wr_conn_quiet {
+    WR_CONN_QUIET,
+    WR_CONN_SPOKE,
+    WR_CONN_OVER
+};
+
+enum wr_conn_quiet wr_conn_look(struct wr_conn *c);
+/* wr_io_want_in, which knows of the io only. */
+void wr_conn_want_in(struct wr_conn *c, bool on);
 /* Full addresses; the local one costs one getsockname the first time. family 0 for unix. */
 void wr_conn_peer_addr(const struct wr_conn *c, struct wr_addr *ret);
 void wr_conn_local_addr(struct wr_conn *c, struct wr_addr *ret);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * link.h: a stackable transport. The bottom link is the socket (net/link_sock.c); TLS and PROXY
- * stack on it later. Bytes that arrive come as chunk slices, bytes to send are pieces that stay
+ * link.h: a stackable transport. The bottom link is the socket (net/link_sock.c), TLS stacks on it
+ * (tls/link_tls.c). Bytes that arrive come as chunk slices, bytes to send are pieces that stay
  * put. A link belongs to its connection and thread. Links never call up: they wake conn->io.task.
  */
 #ifndef WR_NET_LINK_H
@@ -19,6 +19,13 @@
 
 struct wr_link;
 
+enum wr_link_pending {
+    WR_LINK_NOTHING,
+    WR_LINK_BYTES, /* maybe */
+    WR_LINK_END,
+    WR_LINK_MORE /* nothing now, but the other side is about to send for sure */
+};
+
 struct wr_link_ops {
     const char *name;
     /* WR_OK: ready for data; WR_AGAIN; WR_EPROTO. */
@@ -34,7 +41,10 @@ struct wr_link_ops {
     enum wr_status (*send_pipe)(struct wr_link *l, struct wr_kpipe *k, size_t n, size_t *ret_n);
     /* No more bytes from us. */
     enum wr_status (*shutdown)(struct wr_link *l);
-    void (*close)(struct wr_link *l);
+    /* is_clean: the other side may be told that all was said. */
+    void (*close)(struct wr_link *l, bool is_clean);
+    /* What recv would give though no fact of the io tells of it; NULL: nothing, ever. */
+    enum wr_link_pending (*pending)(struct wr_link *l);
 };
 
 struct wr_link {

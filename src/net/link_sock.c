@@ -49,10 +49,10 @@ static enum wr_status shutdown_sock(struct wr_link *l)
     return wr_io_shutdown(io_of(l));
 }
 
-static void close_sock(struct wr_link *l)
+static void close_sock(struct wr_link *l, bool is_clean)
 {
     /* The connection closes the io itself: it knows how (FIN or RST). */
-    (void)l;
+    (void)l, (void)is_clean;
 }
 
 static const struct wr_link_ops sock_ops = {

@@ -62,10 +62,10 @@ static enum wr_status target_uri(struct wr_req *r, const struct proxy_pass *p, s
 }
 
 /* A group's name, an address; WR_EOF: a name that only a resolver could tell. */
-static enum wr_status find_members(struct wr_req *r, const struct wr_hostport *hp,
+static enum wr_status find_members(struct wr_req *r, const struct wr_hostport *hp, uint16_t usual,
                                    struct wr_str host, const struct wr_members **ret)
 {
-    uint16_t port = hp->has_port ? hp->port : 80;
+    uint16_t port = hp->has_port ? hp->port : usual;
     const struct wr_members *m = wr_group_find(r->gen, hp->host, port, hp->has_port);
     struct wr_addr addr;
 
@@ -86,6 +86,7 @@ static enum wr_status eval_pass(struct wr_req *r, const struct proxy_pass *p, st
 {
     struct wr_str url, rest, host;
     struct wr_hostport hp;
+    const struct proxy_scheme *sc;
     const char *err = NULL;
     enum wr_status st;
     size_t n;
@@ -94,11 +95,12 @@ static enum wr_status eval_pass(struct wr_req *r, const struct proxy_pass *p, st
     if (wr_template_eval(r, p->t, &url) != WR_OK) {
         return WR_ENOMEM;
     }
-    if (!wr_str_has_iprefix(url, WR_STR("http://"))) {
+    sc = px->scheme = wr_proxy_scheme_of(url);
+    if (!sc) {
         wr_log(&r->log, WR_LOG_ERROR, "invalid URL prefix in \"%.*s\"", WR_STR_ARG(url));
         return WR_EPROTO;
     }
-    rest = wr_str_sub(url, 7, url.len);
+    rest = wr_str_sub(url, sc->prefix.len, url.len);
     n = WR_MIN(wr_str_find(rest, '/'), wr_str_find(rest, '?'));
     host = wr_str_sub(rest, 0, n);
     rest = wr_str_sub(rest, n, rest.len);
@@ -107,7 +109,7 @@ static enum wr_status eval_pass(struct wr_req *r, const struct proxy_pass *p, st
                WR_STR_ARG(host));
         return WR_EPROTO;
     }
-    st = find_members(r, &hp, host, &start->members);
+    st = find_members(r, &hp, sc->port, host, &start->members);
     if (st != WR_OK && st != WR_EOF) {
         return st;
     }
@@ -116,8 +118,9 @@ static enum wr_status eval_pass(struct wr_req *r, const struct proxy_pass *p, st
         *ret_status = 502;
         return WR_EPROTO;
     }
-    px->host = hp.has_port && hp.port == 80 ? hp.host : host;
-    px->port = hp.has_port ? wr_str_sub(host, wr_str_rfind(host, ':') + 1, host.len) : WR_STR("80");
+    px->host = hp.has_port && hp.port == sc->port ? hp.host : host;
+    px->port =
+        hp.has_port ? wr_str_sub(host, wr_str_rfind(host, ':') + 1, host.len) : sc->port_text;
     px->uri = rest; /* used as it is */
     return rest.len != 0 ? WR_OK : whole_uri(r, &px->uri);
 }
@@ -136,6 +139,16 @@ static enum wr_status find_target(struct wr_req *r, const struct proxy_pass *p,
     px->host = p->host;
     px->port = p->port;
     return target_uri(r, p, &px->uri);
+}
+
+static enum wr_status set_tls(struct wr_up *u)
+{
+    const struct wr_proxy_loc *lc = u->start.proto_conf;
+    const struct proxy_ctx *px = u->ctx;
+
+    return px->scheme->is_tls ? wr_up_tls_start(u->req, &lc->tls, lc->made_tls, px->host,
+                                                &u->start.identity, &u->start.tls)
+                              : WR_OK;
 }
 
 enum wr_status wr_proxy_start(struct wr_req *r, void *conf, struct wr_content **ret)
@@ -166,7 +179,7 @@ enum wr_status wr_proxy_start(struct wr_req *r, void *conf, struct wr_content **
             return st;
         }
     }
-    start.url_prefix = WR_STR("http://");
+    start.url_prefix = px->scheme->prefix;
     start.uri = px->uri;
     start.gather_body = px->has_body || !lc->up.pass_request_body ||
                         (lc->http_version == 10 && r->head->framing == WR_FRAMING_CHUNKED);
@@ -175,6 +188,10 @@ enum wr_status wr_proxy_start(struct wr_req *r, void *conf, struct wr_content **
         return st;
     }
     u->ctx = px;
+    st = set_tls(u);
+    if (st != WR_OK) {
+        return st;
+    }
     *ret = &u->content;
     return WR_OK;
 }

@@ -6,20 +6,32 @@
  */
 #include "base/addr.h"
 #include "base/chars.h"
+#include "conf/gen.h"
 #include "conf/scope.h"
 #include "http/core_conf.h"
 #include "proto/http_int.h"
 
-static bool has_scheme(struct wr_str url, const char *scheme)
+const struct proxy_scheme *wr_proxy_scheme_of(struct wr_str url)
 {
-    return wr_str_has_iprefix(url, wr_str_z(scheme));
+    static const struct proxy_scheme known[] = {
+        {WR_STR_INIT("http://"),  WR_STR_INIT("http"),  WR_STR_INIT("80"),  80,  false},
+        {WR_STR_INIT("https://"), WR_STR_INIT("https"), WR_STR_INIT("443"), 443, true },
+    };
+
+    for (size_t i = 0; i < WR_ARRAY_LEN(known); i++) {
+        if (wr_str_has_iprefix(url, known[i].prefix)) {
+            return &known[i];
+        }
+    }
+    return NULL;
 }
 
 /* "http://HOST[:PORT][/uri]" or "http://unix:/path[:/uri]" into its parts. */
 static enum wr_status split_url(struct wr_conf *cf, const struct wr_node *node,
                                 struct proxy_pass *p)
 {
-    struct wr_str rest = wr_str_sub(p->url, 7, p->url.len), host;
+    struct wr_str rest = wr_str_sub(p->url, p->scheme->prefix.len, p->url.len), host;
+    struct wr_str usual = p->scheme->port_text;
     size_t n;
 
     if (wr_str_has_prefix(rest, WR_STR("unix:"))) {
@@ -36,8 +48,8 @@ static enum wr_status split_url(struct wr_conf *cf, const struct wr_node *node,
         p->host = host;
         n = wr_str_rfind(host, ':');
         p->port = n < host.len && host.ptr[host.len - 1] != ']' ? wr_str_sub(host, n + 1, host.len)
-                                                                : WR_STR("80");
-        if (wr_str_eq(p->port, WR_STR("80")) && n < host.len && host.ptr[host.len - 1] != ']') {
+                                                                : usual;
+        if (wr_str_eq(p->port, usual) && n < host.len && host.ptr[host.len - 1] != ']') {
             p->host = wr_str_sub(host, 0, n);
         }
     }
@@ -51,7 +63,7 @@ static enum wr_status split_url(struct wr_conf *cf, const struct wr_node *node,
             return wr_conf_nomem(cf);
         }
     }
-    return wr_group_refer(cf, node, host, 80, &p->members);
+    return wr_group_refer(cf, node, host, p->scheme->port, &p->members);
 }
 
 static enum wr_status check_place(struct wr_conf *cf, const struct wr_node *node,
@@ -85,7 +97,7 @@ static enum wr_status set_pass(struct wr_conf *cf, const struct wr_dir *dir,
         return wr_conf_nomem(cf);
     }
     p->url = wr_node_arg(node, 0);
-    p->scheme = WR_STR("http");
+    p->scheme = wr_proxy_scheme_of(p->url);
     if (wr_template_has_vars(p->url)) {
         p->t = wr_arena_zalloc(cf->arena, sizeof(*p->t));
         if (p->t == NULL) {
@@ -95,9 +107,7 @@ static enum wr_status set_pass(struct wr_conf *cf, const struct wr_dir *dir,
             check_place(cf, node, p) != WR_OK) {
             return WR_ECONFIG;
         }
-    } else if (has_scheme(p->url, "https://")) {
-        return wr_conf_err(cf, node, "https protocol requires SSL support, which weir has not yet");
-    } else if (!has_scheme(p->url, "http://")) {
+    } else if (!p->scheme) {
         return wr_conf_err(cf, node, "invalid URL prefix");
     } else if (split_url(cf, node, p) != WR_OK || check_place(cf, node, p) != WR_OK) {
         return WR_ECONFIG;
@@ -249,6 +259,14 @@ static enum wr_status merged(struct wr_conf *cf, struct wr_scope *s, enum wr_con
                           (struct wr_up_hidden){hidden, WR_ARRAY_LEN(hidden)}) != WR_OK) {
         return WR_ECONFIG;
     }
+    if (lc->pass != NULL && (lc->pass->t != NULL || lc->pass->scheme->is_tls)) {
+        struct wr_proxy_main *pm = wr_scope_get(cf->gen->root, &wr_proxy_conf, WR_KIND_MAIN);
+        enum wr_status st = wr_up_tls_make(cf, &lc->tls, &pm->made, "proxy", &lc->made_tls);
+
+        if (st != WR_OK) {
+            return st;
+        }
+    }
     return make_fields(cf, lc);
 }
 
@@ -266,8 +284,9 @@ static const struct wr_dir proxy_dirs[] = {
      .flags = WR_DIR_REPEAT, /* wr_core_set_content finds a second one, of any *_pass */
      WR_DIR_CONF(LOC),
      .set = set_pass,
-     .doc = "Passes requests to a group or an address: http://NAME[:PORT][/uri]."},
+     .doc = "Passes requests to a group or an address: http[s]://NAME[:PORT][/uri]."},
     WR_UP_DIRS("proxy", struct wr_proxy_loc, up),
+    WR_UP_TLS_DIRS("proxy", struct wr_proxy_loc, tls),
  /* clang-format off */
     PROXY_ROW("proxy_set_header", 2, 2, WR_DIR_REPEAT, set_headers, wr_set_kv, NULL,
               "A field of requests to peers; an empty value removes it."),
@@ -295,7 +314,10 @@ static const struct wr_dir proxy_dirs[] = {
     WR_DIR_END
 };
 
-struct wr_conf_module wr_proxy_conf = {.name = "proxy",
-                                       .dirs = proxy_dirs,
-                                       .size = {[WR_KIND_LOC] = sizeof(struct wr_proxy_loc)},
-                                       .merged = merged};
+struct wr_conf_module wr_proxy_conf = {
+    .name = "proxy",
+    .dirs = proxy_dirs,
+    .size = {[WR_KIND_MAIN] = sizeof(struct wr_proxy_main),
+             [WR_KIND_LOC] = sizeof(struct wr_proxy_loc)},
+    .merged = merged
+};

@@ -14,6 +14,7 @@
 #include "conf/types.h"
 #include "http/module.h"
 #include "proto/rewrite.h"
+#include "up/tls.h"
 #include "up/up.h"
 
 /* A proxy_set_header line, or a default one, ready for use. */
@@ -39,15 +40,24 @@ struct proxy_cookie_rules {
     bool is_off;
 };
 
+/* What the beginning of a URL says. */
+struct proxy_scheme {
+    struct wr_str prefix; /* "http://" */
+    struct wr_str name;   /* "http" */
+    struct wr_str port_text;
+    uint16_t port;
+    bool is_tls;
+};
+
 /* proxy_pass of a location. */
 struct proxy_pass {
     struct wr_str url;     /* as configured */
     struct wr_template *t; /* with variables; else NULL and the rest holds */
     struct wr_members *members;
-    struct wr_str scheme; /* "http" */
-    struct wr_str host;   /* $proxy_host: "backend", "app:8080", "localhost" */
-    struct wr_str port;   /* $proxy_port */
-    struct wr_str uri;    /* URI part; empty: none */
+    const struct proxy_scheme *scheme; /* NULL: out of variables */
+    struct wr_str host;                /* $proxy_host: "backend", "app:8080", "localhost" */
+    struct wr_str port;                /* $proxy_port */
+    struct wr_str uri;                 /* URI part; empty: none */
     bool has_uri;
     size_t location_len; /* bytes of the location's prefix that `uri` replaces */
 };
@@ -55,6 +65,7 @@ struct proxy_pass {
 struct wr_proxy_loc {
     struct wr_conf_head head;
     struct wr_up_conf up;
+    struct wr_up_tls_conf tls;
     struct wr_kvs set_headers;
     struct wr_template *method, *set_body;
     uint32_t http_version;        /* 10, 11 */
@@ -65,15 +76,23 @@ struct wr_proxy_loc {
     /* derived */
     struct proxy_field *fields;
     uint32_t field_cnt;
-    uint64_t own_ids;        /* bit id: the client's field is not passed */
-    struct wr_map own_names; /* likewise, names without id */
-    struct proxy_pass *pass; /* of this location; not inherited but into if{} */
+    uint64_t own_ids;                 /* bit id: the client's field is not passed */
+    struct wr_map own_names;          /* likewise, names without id */
+    const struct wr_up_tls *made_tls; /* NULL: nothing here goes to https */
+    struct proxy_pass *pass;          /* of this location; not inherited but into if{} */
+};
+
+/* While a generation is built. */
+struct wr_proxy_main {
+    struct wr_conf_head head;
+    struct wr_up_tls_made made;
 };
 
 /* Per request. */
 struct proxy_ctx {
-    struct wr_str host, port, scheme; /* $proxy_host, $proxy_port */
-    struct wr_str uri;                /* sent to the peer */
+    struct wr_str host, port; /* $proxy_host, $proxy_port */
+    const struct proxy_scheme *scheme;
+    struct wr_str uri; /* sent to the peer */
     const struct proxy_pass *pass;
     struct wr_str asked_upgrade; /* Upgrade that was sent; empty: none */
     struct wr_str body;          /* of proxy_set_body */
@@ -84,6 +103,8 @@ extern struct wr_conf_module wr_proxy_conf;
 extern const struct wr_module wr_proxy_module;
 extern const struct wr_proto wr_proxy_proto;
 
+/* In any case of letters; NULL: neither http nor https. */
+const struct proxy_scheme *wr_proxy_scheme_of(struct wr_str url);
 enum wr_status wr_proxy_start(struct wr_req *r, void *conf, struct wr_content **ret) WR_MUST_CHECK;
 enum wr_status wr_proxy_rewrite_redirect(struct wr_up *u, struct wr_str value,
                                          struct wr_str *ret) WR_MUST_CHECK;

@@ -55,7 +55,7 @@ static void want_in(struct simple_pconn *c, bool on)
 {
     if (c->is_in_on != on && !c->is_eof && !c->is_broken) {
         c->is_in_on = on;
-        wr_io_want_in(&c->pc.conn->io, on);
+        wr_conn_want_in(c->pc.conn, on);
     }
 }
 
@@ -118,21 +118,17 @@ void simple_end_rx(struct simple_pconn *c)
     wr_task_wake_opt(x->s.user);
 }
 
-static bool is_over_facts(const struct wr_io *io)
-{
-    return (io->facts & (WR_IO_EOF | WR_IO_ERR | WR_IO_RDHUP | WR_IO_HUP)) != 0;
-}
-
 /* Both halves are DONE. */
 static void end_exchange(struct simple_pconn *c)
 {
     struct simple_xchg *x = c->x;
     struct wr_io *io = &c->pc.conn->io;
-    bool is_extra = c->len > 0 || io->rx != NULL;
+    enum wr_conn_quiet quiet = wr_conn_look(c->pc.conn);
+    bool is_extra = c->len > 0 || quiet == WR_CONN_SPOKE;
 
     c->pc.served++;
     if (is_extra || !x->q->keep || !x->is_self_framed || c->is_eof || c->is_broken ||
-        is_over_facts(io)) {
+        quiet != WR_CONN_QUIET) {
         end_pconn(c, is_extra ? WR_REASON_EXTRA : WR_REASON_DONE, 0, WR_IO_CLOSE_FIN);
         return;
     }
@@ -216,7 +212,7 @@ static void step_busy(struct simple_pconn *c)
         (void)simple_fail(c, (enum wr_reason)s->reason, 0); /* always false */
         return;
     }
-    if (s->tx_bytes == 0 && !x->is_blocked && (io->rx != NULL || is_over_facts(io))) {
+    if (s->tx_bytes == 0 && !x->is_blocked && wr_conn_look(c->pc.conn) != WR_CONN_QUIET) {
         /* U3.3: before the first byte went out nothing is an answer. */
         (void)simple_fail(c, WR_REASON_CLOSED, io->err); /* always false */
         return;
@@ -237,14 +233,15 @@ static void step_busy(struct simple_pconn *c)
 
 static void step_connecting(struct simple_pconn *c)
 {
-    struct wr_conn *conn = c->pc.conn;
+    enum wr_status st = wr_pconn_shake(&c->pc);
 
-    if (wr_conn_is_connected(conn)) {
+    if (st == WR_OK) {
         c->pc.since_ms = wr_now_ms();
         set_state(c, WR_PCONN_READY);
         wr_task_wake_opt(c->pc.user);
-    } else if ((conn->io.facts & WR_IO_ERR) != 0) {
-        end_pconn(c, WR_REASON_CLOSED, conn->io.err, WR_IO_CLOSE_FIN);
+    } else if (st != WR_AGAIN) {
+        end_pconn(c, st == WR_ESYS ? WR_REASON_CLOSED : WR_REASON_TLS, c->pc.conn->io.err,
+                  WR_IO_CLOSE_FIN);
     }
 }
 
@@ -264,7 +261,7 @@ static void run_pconn(struct wr_task *t)
         step_connecting(c);
         return;
     case WR_PCONN_READY:
-        if (conn->io.rx != NULL || is_over_facts(&conn->io)) {
+        if (wr_conn_look(conn) != WR_CONN_QUIET) {
             end_pconn(c, WR_REASON_CLOSED, conn->io.err, WR_IO_CLOSE_FIN);
         }
         return;
@@ -368,9 +365,8 @@ static void free_pconn(struct wr_grave *g)
     wr_slab_free(c, sizeof(*c));
 }
 
-enum wr_status wr_simple_dial(const struct wr_codec *codec, const struct wr_addr *to,
-                              const struct wr_connect_opts *opts, struct wr_task *user,
-                              struct wr_pconn **ret, int *ret_errno)
+enum wr_status wr_simple_dial(const struct wr_codec *codec, const struct wr_dial *d,
+                              struct wr_task *user, struct wr_pconn **ret, int *ret_errno)
 {
     static const struct wr_conn_owner owner = {sizeof(struct simple_link), run_pconn,
                                                "simple peer"};
@@ -381,7 +377,7 @@ enum wr_status wr_simple_dial(const struct wr_codec *codec, const struct wr_addr
     if (c == NULL) {
         return WR_ENOMEM;
     }
-    st = wr_conn_dial(to, opts, &owner, &conn, ret_errno);
+    st = wr_conn_dial(d->to, d->opts, &owner, &conn, ret_errno);
     if (st != WR_OK && st != WR_AGAIN) {
         wr_slab_free(c, sizeof(*c));
         return st;
@@ -391,7 +387,11 @@ enum wr_status wr_simple_dial(const struct wr_codec *codec, const struct wr_addr
         (struct wr_pconn){.codec = codec, .conn = conn, .user = user, .state = WR_PCONN_CONNECTING};
     c->no = conn->no;
     c->is_in_on = true; /* from the start, poll.h */
-    if (st == WR_OK) {
+    c->pc.dial = d->tls ? d : NULL;
+    if (st == WR_OK && d->tls) {
+        wr_task_wake(&conn->task); /* to begin the handshake */
+        st = WR_AGAIN;
+    } else if (st == WR_OK) {
         c->pc.since_ms = wr_now_ms();
         set_state(c, WR_PCONN_READY);
     }

@@ -36,9 +36,9 @@ struct wr_simple_codec {
 struct wr_proto_req *wr_simple_req(struct wr_up *u);
 
 /* For the macros below only. */
-enum wr_status wr_simple_dial(const struct wr_codec *codec, const struct wr_addr *to,
-                              const struct wr_connect_opts *opts, struct wr_task *user,
-                              struct wr_pconn **ret, int *ret_errno) WR_MUST_CHECK;
+enum wr_status wr_simple_dial(const struct wr_codec *codec, const struct wr_dial *d,
+                              struct wr_task *user, struct wr_pconn **ret,
+                              int *ret_errno) WR_MUST_CHECK;
 enum wr_status wr_simple_open(struct wr_pconn *pc, struct wr_arena *a, struct wr_task *user,
                               struct wr_stream **ret) WR_MUST_CHECK;
 void wr_simple_close(struct wr_pconn *pc, enum wr_reason why);

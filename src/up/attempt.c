@@ -21,6 +21,8 @@
 #include "up/send.h"
 #include "up/up.h"
 
+#define WHY_MAX 1024
+
 #define B(s) (1u << WR_ATTEMPT_##s)
 
 /* state, may go to. Deadlines: CONNECT connect_timeout; ACTIVE the codec's two; the others wait for
@@ -131,6 +133,32 @@ static enum wr_status ask_allowed(struct wr_up *u, bool *ret_allowed)
     return WR_OK;
 }
 
+/* With TLS: who the peer must be; why it was not, for the log. */
+static void fill_dial(struct wr_up *u)
+{
+    struct wr_attempt *a = &u->attempt;
+    const struct wr_peer *peer = u->slot.member->peer;
+
+    u->dial = (struct wr_dial){.to = &peer->addr, .opts = &u->opts};
+    if (u->start.tls == NULL) {
+        return;
+    }
+    u->target = *u->start.tls;
+    u->target.peer_id = peer->id;
+    u->target.identity = u->start.identity;
+    u->dial.tls = &u->target;
+    u->dial.why = &a->why;
+    wr_strbuf_init_arena(&a->why, u->req->arena, WHY_MAX);
+}
+
+static enum wr_status dial(struct wr_up *u, int *ret_errno)
+{
+    const struct wr_codec *codec = u->start.proto->codec;
+
+    fill_dial(u);
+    return codec->dial(codec, &u->dial, &u->req->task, &u->attempt.pc, ret_errno);
+}
+
 void wr_attempt_begin(struct wr_up *u, enum wr_attempt_flags how)
 {
     struct wr_attempt *a = &u->attempt;
@@ -155,8 +183,7 @@ void wr_attempt_begin(struct wr_up *u, enum wr_attempt_flags how)
         go_active(u);
         return;
     }
-    st = u->start.proto->codec->dial(u->start.proto->codec, &m->peer->addr, &u->opts, &u->req->task,
-                                     &a->pc, &err);
+    st = dial(u, &err);
     if (st != WR_OK && st != WR_AGAIN) {
         a->pc = NULL;
         a->is_local = st == WR_ECONFIG;
@@ -200,19 +227,28 @@ static enum wr_cause cause_of(const struct wr_stream *s, bool is_accepted)
     case WR_REASON_PEER_FAILED:
     case WR_REASON_SHUTDOWN:
     case WR_REASON_REPLACED:
+    case WR_REASON_TLS:
     case WR_REASON_COUNT:
         break;
     }
     return is_accepted ? WR_CAUSE_TRUNCATED : WR_CAUSE_CLOSED;
 }
 
+static enum wr_cause cause_of_connect(const struct wr_pconn *pc)
+{
+    if (pc->reason == WR_REASON_TLS) {
+        return WR_CAUSE_TLS;
+    }
+    return pc->reason == WR_REASON_NOMEM ? WR_CAUSE_OURS : WR_CAUSE_REFUSED;
+}
+
 static void step_connect(struct wr_up *u)
 {
     struct wr_attempt *a = &u->attempt;
 
+    a->is_shaking = a->pc->state == WR_PCONN_CONNECTING && wr_pconn_is_shaking(a->pc);
     if (a->pc->state == WR_PCONN_CLOSED) {
-        wr_attempt_end(u, a->pc->reason == WR_REASON_NOMEM ? WR_CAUSE_OURS : WR_CAUSE_REFUSED,
-                       a->pc->err);
+        wr_attempt_end(u, cause_of_connect(a->pc), a->pc->err);
     } else if (a->pc->state == WR_PCONN_READY) {
         go_active(u);
     } else if (!wr_timer_is_armed(&u->timer)) {
@@ -243,6 +279,7 @@ void wr_attempt_step(struct wr_up *u)
     /* A head that is whole is looked at first, whatever came behind it (U6.5). */
     if (s->head_in == NULL ? wr_stream_is_reset(s) : a->is_accepted && s->rx == WR_HALF_RESET) {
         a->reason = s->reason;
+        a->tls_error = s->tls_error;
         wr_attempt_end(u, cause_of(s, a->is_accepted), s->err);
     }
 }

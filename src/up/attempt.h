@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/strbuf.h"
 #include "http/codec.h"
 #include "http/stream.h"
 #include "up/retry.h"
@@ -39,12 +40,15 @@ struct wr_attempt {
     bool is_unseen;     /* nobody can have read a byte of it: http/stream.h */
     bool is_accepted;   /* its head was accepted */
     bool is_local;      /* our own side of the connection could not be made: socket, bind */
+    bool is_shaking;    /* a deadline met it in the TLS handshake */
     uint8_t reason;     /* enum wr_reason of the stream, with RESULT: for the log */
     int err;
     uint32_t idle_ms; /* is_reused: how long it had been idle */
     uint64_t began_ms;
     struct wr_pconn *pc;      /* NULL: none */
     struct wr_stream *stream; /* NULL: none */
+    struct wr_str tls_error;  /* of the stream, with RESULT: for the log */
+    struct wr_strbuf why;     /* of a TLS handshake that failed */
 };
 
 /* Takes an idle connection or dials. flags: skip idle ones (a stale one was just met). */

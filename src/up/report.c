@@ -18,6 +18,9 @@ static const char *phase_of(const struct wr_up *u)
     if (a->is_accepted) {
         return "reading upstream";
     }
+    if (a->cause == WR_CAUSE_TLS || a->is_shaking) {
+        return "SSL handshaking to upstream";
+    }
     return a->sent ? "reading response header from upstream" : "connecting to upstream";
 }
 
@@ -51,7 +54,10 @@ static void report_closed(struct wr_up *u)
     const struct wr_log *log = &u->req->log;
     const struct wr_attempt *a = &u->attempt;
 
-    if (a->err != 0 && a->is_send_error) {
+    if (a->tls_error.len > 0) {
+        wr_log(log, WR_LOG_ERROR, "SSL_read() failed%.*s while %s", WR_STR_ARG(a->tls_error),
+               phase_of(u));
+    } else if (a->err != 0 && a->is_send_error) {
         wr_log(log, WR_LOG_ERROR, "send() failed (%d: %s) while sending request to upstream",
                a->err, wr_log_errno_text(a->err));
     } else if (a->err != 0) {
@@ -78,14 +84,15 @@ void wr_up_report(struct wr_up *u, enum wr_cause cause)
         report_refused(u);
         return;
     case WR_CAUSE_TLS:
-        wr_log(log, WR_LOG_ERROR, "SSL handshake failed while SSL handshaking to upstream");
+        wr_log(log, WR_LOG_ERROR, "%.*s while SSL handshaking to upstream",
+               WR_STR_ARG(wr_strbuf_str(&a->why)));
         return;
     case WR_CAUSE_DENIED:
         wr_log(log, WR_LOG_ERROR, "access to upstream denied while connecting to upstream");
         return;
     case WR_CAUSE_CONNECT_TIMEOUT:
-        wr_log(log, WR_LOG_ERROR, "upstream timed out (%d: %s) while connecting to upstream",
-               ETIMEDOUT, wr_log_errno_text(ETIMEDOUT));
+        wr_log(log, WR_LOG_ERROR, "upstream timed out (%d: %s) while %s", ETIMEDOUT,
+               wr_log_errno_text(ETIMEDOUT), phase_of(u));
         return;
     case WR_CAUSE_READ_TIMEOUT:
         wr_log(log, WR_LOG_ERROR, "upstream timed out (%d: %s) while %s", ETIMEDOUT,

@@ -25,7 +25,6 @@
 #include "event/poll.h"
 #include "event/task.h"
 #include "event/watch.h"
-#include "net/sock.h"
 
 #define SHELF_BUCKETS 1024
 #define SHELF_BATCH   64
@@ -117,7 +116,7 @@ static void bury(struct wr_list *dead)
     while ((n = wr_list_pop(dead)) != NULL) {
         struct shelf_entry *e = wr_container_of(n, struct shelf_entry, lru);
 
-        wr_sock_close(e->it.seed.fd);
+        wr_pconn_drop_seed(&e->it.seed);
         wr_slab_free(e, sizeof(*e));
     }
 }
@@ -269,7 +268,9 @@ void wr_shelf_put(struct wr_shelf *s, const struct wr_shelved *it, uint32_t max)
     int fd;
 
     if (!e) {
-        wr_sock_close(it->seed.fd);
+        struct wr_pconn_seed seed = it->seed;
+
+        wr_pconn_drop_seed(&seed);
         return;
     }
     e->it = *it;

@@ -23,6 +23,7 @@
 
 #include "http/req.h"
 #include "http/var.h"
+#include "tls/tls.h"
 #include "up/attempt.h"
 #include "up/conf.h"
 #include "up/group.h"
@@ -64,11 +65,12 @@ struct wr_up_start {
     const struct wr_proto *proto;
     void *proto_conf;
     const struct wr_members *members;
-    struct wr_str url_prefix; /* "http://": for logs */
-    struct wr_str uri;        /* behind the peer's address in logs: "/path?x" */
-    uint64_t identity;        /* of connections (U10.4): transport, TLS, bind */
-    bool gather_body;         /* buffer the body whatever request_buffering says */
-    bool drop_body;           /* the client's body is not sent */
+    struct wr_str url_prefix;        /* "http://": for logs */
+    struct wr_str uri;               /* behind the peer's address in logs: "/path?x" */
+    uint64_t identity;               /* of connections (U10.4): transport, TLS, bind */
+    const struct wr_tls_target *tls; /* NULL: none; peer and identity are filled in by attempts */
+    bool gather_body;                /* buffer the body whatever request_buffering says */
+    bool drop_body;                  /* the client's body is not sent */
 };
 
 struct wr_up {
@@ -94,6 +96,8 @@ struct wr_up {
     struct wr_wait *wait;    /* in the group's queue; NULL: not */
     uint64_t queue_began_ms; /* 0: not waiting */
     struct wr_connect_opts opts;
+    struct wr_dial dial; /* of the attempt */
+    struct wr_tls_target target;
     struct wr_addr bind;
     uint64_t identity; /* start.identity and the local address */
     uint64_t bound_no; /* client connection that the peer's connection belongs to; 0: none */

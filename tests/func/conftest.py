@@ -16,7 +16,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
 
-from weirtest import server as server_module  # noqa: E402
+from weirtest import server as server_module, tls  # noqa: E402
 from weirtest.peer import Origin  # noqa: E402
 from weirtest.server import Server  # noqa: E402
 
@@ -126,6 +126,24 @@ def command(bench):
     def make(server=None, **more):
         return bench.server(server, start=False, **more)
     return make
+
+
+@pytest.fixture(scope="session")
+def pki(tmp_path_factory):
+    """An authority and certificates that many tests use: server (localhost), rsa (localhost), other (other.example),
+    client, and a second authority that nobody trusts."""
+    if tls.OPENSSL is None:
+        pytest.skip("there is no openssl here (package openssl)")
+    made = tls.Pki(tmp_path_factory.mktemp("pki"))
+    os.chmod(made.folder, 0o755)
+    os.chmod(os.path.dirname(made.folder), 0o755)
+    made.server = made.issue("server", "localhost", names=["localhost", "a.example", "b.example"])
+    made.rsa = made.issue("rsa", "localhost", kind="rsa", names=["localhost", "a.example", "b.example"])
+    made.other = made.issue("other", "other.example")
+    made.client = made.issue("client", "/C=XX/O=Test, Org/CN=client")
+    made.foreign = tls.Pki(os.path.join(made.folder, "foreign"), name="Foreign CA")
+    made.stranger = made.foreign.issue("stranger", "stranger")
+    return made
 
 
 @pytest.fixture(scope="module")

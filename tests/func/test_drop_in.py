@@ -89,8 +89,7 @@ def test_the_file_is_good(stock):
     assert "test is successful" in result.stderr and "[emerg]" not in result.stderr
     if not IS_NGINX:
         warned = set(re.findall(r'\[warn\] the "(\w+)" directive of (\w+) is not supported yet, ignored', result.stderr))
-        known = {("gzip", "ngx_http_gzip_module"), ("ssl_protocols", "ngx_http_ssl_module"),
-                 ("ssl_prefer_server_ciphers", "ngx_http_ssl_module")}
+        known = {("gzip", "ngx_http_gzip_module")}
         assert warned <= known and result.stderr.count("[warn]") == len(warned)
 
 

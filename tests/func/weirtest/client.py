@@ -30,9 +30,9 @@ def build_request(method, target, headers=(), body=None, version="1.1", host="lo
 
 
 class Client(Stream):
-    """One connection to the server under test."""
+    """One connection to the server under test. tls: an ssl.SSLContext; name: what it asks for; session: to resume."""
 
-    def __init__(self, address, rcvbuf=None):
+    def __init__(self, address, rcvbuf=None, tls=None, name=None, session=None):
         family = socket.AF_UNIX if isinstance(address, str) else \
             (socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
         sock = socket.socket(family, socket.SOCK_STREAM)
@@ -42,6 +42,12 @@ class Client(Stream):
         sock.connect(address)
         if family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls is not None:
+            try:
+                sock = tls.wrap_socket(sock, server_hostname=name, session=session)
+            except BaseException:
+                sock.close()
+                raise
         super().__init__(sock)
 
     def send(self, *pieces):

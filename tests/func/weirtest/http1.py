@@ -5,6 +5,7 @@ Stream is fed from a socket. Responses and requests keep their raw head for byte
 import email.utils
 import re
 import socket
+import ssl
 import time
 
 from .timing import LIMIT
@@ -206,7 +207,7 @@ class Stream:
         self.sock.setblocking(False)
         try:
             data = self.sock.recv(1000)
-        except (BlockingIOError, InterruptedError):
+        except (BlockingIOError, InterruptedError, ssl.SSLWantReadError):
             return
         except ConnectionResetError:
             data = b"(reset)"

@@ -5,6 +5,7 @@ A script is a function that gets one PeerConn and plays one connection; it runs 
 A list of scripts serves one connection each, the last one all further ones. Instead of a script, bytes may be
 given: they answer every request. What a script raises fails the test when it ends (Origin.finish)."""
 import socket
+import ssl
 import threading
 import traceback
 
@@ -75,9 +76,15 @@ def responder(data):
 
 
 class Origin:
-    """Listens and plays scripts. str() is its address as a configuration writes it."""
+    """Listens and plays scripts. str() is its address as a configuration writes it. tls: an ssl.SSLContext; names: what
+    clients asked for, one a handshake; refused: handshakes that failed, which is no failure of the test."""
 
-    def __init__(self, script, path=None, host="127.0.0.1", backlog=64):
+    def __init__(self, script, path=None, host="127.0.0.1", backlog=64, tls=None):
+        self.tls = tls
+        self.names = []
+        self.refused = []
+        if tls is not None:
+            tls.sni_callback = lambda sock, name, context: self.names.append(name)
         scripts = script if isinstance(script, list) else [script]
         self.scripts = [responder(s) if isinstance(s, bytes) else s for s in scripts]
         self.requests = []
@@ -123,7 +130,8 @@ class Origin:
 
     def _play(self, script, conn):
         try:
-            script(conn)
+            if self.tls is None or self._shake(conn):
+                script(conn)
         except Exception as error:  # every failure of a script must reach the test
             if not self.stopping:
                 where = "".join(traceback.format_exception(error))
@@ -136,6 +144,16 @@ class Origin:
                 pass
             with self.lock:
                 self.ends[conn.number] = conn.ended or "closed"
+
+    def _shake(self, conn):
+        try:
+            conn.sock.settimeout(LIMIT)
+            conn.sock = self.tls.wrap_socket(conn.sock, server_side=True)
+            return True
+        except (ssl.SSLError, OSError) as error:
+            with self.lock:
+                self.refused.append(str(error))
+            return False
 
     def wait_requests(self, count):
         wait_for(lambda: len(self.requests) >= count, f"{count} requests at the peer")

@@ -34,7 +34,7 @@ static void test_find(void **state)
         {"proxy_pass",            WR_CTX_STREAM_SERVER, "ngx_stream_proxy_module",       WR_KNOWN_MEANING},
         {"http2",                 WR_CTX_HTTP,          "ngx_http_v2_module",            WR_KNOWN_SPEED  },
         {"http3",                 WR_CTX_HTTP,          "ngx_http_v3_module",            WR_KNOWN_SPEED  },
-        {"ssl_protocols",         WR_CTX_SERVER,        "ngx_http_ssl_module",           WR_KNOWN_SPEED  },
+        {"ssl_protocols",         WR_CTX_SERVER,        "ngx_http_ssl_module",           WR_KNOWN_MEANING},
         {"ssl",                   WR_CTX_SERVER,        "ngx_http_ssl_module",           WR_KNOWN_MEANING},
         {"ssl_preread",           WR_CTX_STREAM,        "ngx_stream_ssl_preread_module", WR_KNOWN_MEANING},
         {"quic_retry",            WR_CTX_SERVER,        "ngx_http_v3_module",            WR_KNOWN_SPEED  },

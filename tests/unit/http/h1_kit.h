@@ -698,7 +698,8 @@ static inline enum wr_status kit_cli_dial(struct kit_cli *u, const struct wr_add
 {
     static const struct wr_connect_opts opts = {.nodelay = true};
     int err = 0;
-    enum wr_status st = wr_h1_codec.dial(&wr_h1_codec, to, &opts, &u->task, &u->pc, &err);
+    struct wr_dial d = {.to = to, .opts = &opts};
+    enum wr_status st = wr_h1_codec.dial(&wr_h1_codec, &d, &u->task, &u->pc, &err);
 
     u->dial_err = err;
     if (st == WR_OK) {

@@ -217,8 +217,6 @@ static const struct {
     {"server { listen 127.0.0.1:83/x; }",
      "invalid host in \"127.0.0.1:83/x\" of the \"listen\" directive in "                                                                    },
     {"server { listen 81 fastopen=x; }",                                          "invalid fastopen \"fastopen=x\" in "                      },
-    {"server { listen 81 ssl; }",
-     "the \"ssl\" parameter of \"listen\" is not supported yet in "                                                                          },
     {"server { server_name ~(; }",
      "pcre2_compile() failed: missing closing parenthesis in \"(\" in "                                                                      },
     {"server { server_name ~; }",                                                 "empty regex in server name \"~\" in "                     },

@@ -209,7 +209,8 @@ static void dial(struct env *e)
 {
     const struct wr_codec *codec = e->u.has_lines ? &echo_lines_codec.codec : &echo_codec.codec;
     struct wr_connect_opts opts = {0};
-    enum wr_status st = codec->dial(codec, &e->addr, &opts, &e->u.task, &e->u.pc, &e->u.err);
+    struct wr_dial d = {.to = &e->addr, .opts = &opts};
+    enum wr_status st = codec->dial(codec, &d, &e->u.task, &e->u.pc, &e->u.err);
 
     if (st != WR_OK && st != WR_AGAIN) {
         e->u.pc = NULL;

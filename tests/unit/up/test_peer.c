@@ -84,8 +84,7 @@ static void it_is_looked_at_from_outside(void **state)
     wr_peer_look(m, true, t + 1000 + TIMEOUT, &f);
     assert_int_equal(f.health, WR_PEER_PROBED);
     assert_int_equal(f.active, 1);
-    (void)wr_peer_account(m, WR_OUTCOME_OK, t + 1000 + TIMEOUT, t + 1000 + TIMEOUT, is_probe);
-    wr_peer_leave(m);
+    release(m, WR_OUTCOME_OK, t + 1000 + TIMEOUT, t + 1000 + TIMEOUT, true, is_probe);
     wr_peer_look(m, true, t + 1000 + TIMEOUT, &f);
     assert_int_equal(f.health, WR_PEER_UP);
     assert_int_equal(f.fails + f.active, 0);

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ssl_files.h: what the directives of both sides of TLS have in common: fields that hold paths,
+ * texts and commands, their setters, and reading the files through the configuration's source.
+ * Control thread, while a generation is built.
+ */
+#ifndef WR_HTTP_SSL_FILES_H
+#define WR_HTTP_SSL_FILES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "base/status.h"
+#include "conf/dirs.h"
+#include "conf/types.h"
+#include "tls/tls.h"
+
+/* A path of a directive. */
+struct wr_ssl_path {
+    struct wr_str path; /* absolute; empty: none */
+    const struct wr_node *node;
+    bool has_name; /* the client's server name stands in it (WR_TLS_NAME_MARKER) */
+};
+
+struct wr_ssl_paths {
+    struct wr_ssl_path *at;
+    uint32_t cnt, _cap;
+};
+
+struct wr_ssl_command {
+    struct wr_tls_command cmd;
+    const struct wr_node *node;
+};
+
+struct wr_ssl_commands {
+    struct wr_ssl_command *at;
+    uint32_t cnt, _cap;
+};
+
+/* A text of a directive, with '\0' behind it. */
+struct wr_ssl_text {
+    struct wr_str text;
+    const struct wr_node *node;
+};
+
+/* For rows whose field is a wr_ssl_path, wr_ssl_paths, wr_ssl_text, wr_ssl_commands. */
+wr_dir_set_fn wr_ssl_set_path;
+wr_dir_set_fn wr_ssl_add_path;
+wr_dir_set_fn wr_ssl_set_text;
+wr_dir_set_fn wr_ssl_add_command;
+/* Words of ssl_protocols. */
+extern const struct wr_word wr_ssl_protocol_words[];
+/* Of ssl_verify_depth. */
+extern const struct wr_bounds wr_ssl_depth_bounds;
+
+/* A file that cannot be opened leaves ret->err; without a path ret is empty. */
+enum wr_status wr_ssl_read(struct wr_conf *cf, const struct wr_ssl_path *p,
+                           struct wr_tls_file *ret) WR_MUST_CHECK;
+/* The same for files whose absence nginx words in its plain way. */
+enum wr_status wr_ssl_must_read(struct wr_conf *cf, const struct wr_ssl_path *p,
+                                struct wr_tls_file *ret) WR_MUST_CHECK;
+/* Lines of a password file, into o. */
+enum wr_status wr_ssl_read_passwords(struct wr_conf *cf, const struct wr_ssl_path *p,
+                                     struct wr_tls_opts *o) WR_MUST_CHECK;
+/* Commands, into o. */
+enum wr_status wr_ssl_take_commands(struct wr_conf *cf, const struct wr_ssl_commands *cs,
+                                    struct wr_tls_opts *o) WR_MUST_CHECK;
+
+#endif
