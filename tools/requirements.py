@@ -19,8 +19,6 @@ import tokenize
 # Chapter -> how many numbers it has; 0: it is not numbered inside. U11 is the cache, U12 third parties, U13 subrequests.
 CHAPTERS = {1: 6, 2: 8, 3: 4, 4: 8, 5: 10, 6: 9, 7: 5, 8: 3, 9: 0, 10: 5, 14: 9}
 WAITING = {
-    "U1.6": "names at run time",
-    "U3.4": "TLS to peers",
 }
 NUMBER = re.compile(r"\bU([0-9]{1,2})(?:\.([0-9]{1,2}))?\b(?!\.[0-9])")
 

@@ -377,18 +377,6 @@ static bool parse_answer(struct h1_client *c)
 
 /* ---- receiving ------------------------------------------------------------------------------ */
 
-static void note_tls_error(struct h1_client *c)
-{
-    struct wr_tls *t = wr_tls_of_link(c->pc.conn->link);
-    struct wr_stream *s = &c->ans->x.s;
-    const char *text = t ? wr_tls_error(t) : NULL;
-
-    /* Without memory it is told as a mere end. */
-    if (text && wr_arena_dup(s->arena, wr_str_z(text), &s->tls_error) != WR_OK) {
-        s->tls_error = WR_STR_NULL;
-    }
-}
-
 /*
  * The peer ended a reused connection without an answer to a request that must not be sent twice.
  * Whether anybody may have read it is asked here and, while the peer's system has neither
@@ -432,6 +420,18 @@ static bool is_end_put_off(struct h1_client *c, int err)
     a->x.s.is_send_error = a->tx_err != 0;
     fail_client(c, err != 0 ? WR_REASON_RESET : WR_REASON_CLOSED, err);
     return false;
+}
+
+static void note_tls_error(struct h1_client *c)
+{
+    struct wr_tls *t = wr_tls_of_link(c->pc.conn->link);
+    struct wr_stream *s = &c->ans->x.s;
+    const char *text = t ? wr_tls_error(t) : NULL;
+
+    /* Without memory it is told as a mere end. */
+    if (text && wr_arena_dup(s->arena, wr_str_z(text), &s->tls_error) != WR_OK) {
+        s->tls_error = WR_STR_NULL;
+    }
 }
 
 /* Nothing more comes, and all that came was used. False: the exchange is gone. */
@@ -1013,16 +1013,15 @@ static enum wr_status detach_client(struct wr_pconn *pc, struct wr_pconn_seed *r
 {
     struct h1_client *c = client_of(pc);
 
-    struct wr_pconn_seed seed = {.served = pc->served,
-                                 .idle_said_ms = pc->idle_said_ms,
-                                 .since_ms = pc->since_ms,
-                                 .idle_ms = pc->idle_ms,
-                                 .tx_total = pc->conn->io.tx_total};
+    struct wr_pconn_seed seed = {.served = pc->served, .since_ms = pc->since_ms};
 
     if (pc->state != WR_PCONN_READY || is_stale(c) || c->rest.len > 0 || c->is_eof ||
         c->is_broken || wr_pconn_take_tls(pc, &seed) != WR_OK) {
         return WR_AGAIN;
     }
+    seed.idle_said_ms = pc->idle_said_ms;
+    seed.idle_ms = pc->idle_ms;
+    seed.tx_total = pc->conn->io.tx_total;
     *ret = seed;
     pc->user = NULL;
     set_state(c, WR_PCONN_CLOSED);

@@ -31,13 +31,13 @@ enum wr_status wr_up_bind_eval(struct wr_up *u)
     uint64_t parts[2];
 
     u->opts.bind = NULL;
+    u->identity = u->start.identity;
     if (c->bind.addr == NULL) {
         return WR_OK;
     }
     if (wr_template_eval(u->req, c->bind.addr, &text) != WR_OK) {
         return WR_ENOMEM;
     }
-    u->identity = u->start.identity;
     if (text.len == 0) {
         return WR_OK;
     }
