@@ -8,8 +8,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/addr.h"
@@ -30,6 +33,27 @@ struct demo {
     char conf[4200];
     char listen[WR_ADDR_TEXT_MAX]; /* "127.0.0.1:8080" */
 };
+
+/*
+ * Sockets that share their port do not tell that another demo has it, too: it begins in the same
+ * moment. The name lives as long as this process and those it starts.
+ */
+static bool claim_port(unsigned port)
+{
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    int n = snprintf(un.sun_path + 1, sizeof(un.sun_path) - 1, "weir demo %u", port);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd == -1) {
+        return true; /* then it is tried without */
+    }
+    if (bind(fd, (const struct sockaddr *)(const void *)&un,
+             (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n)) == 0) {
+        return true; /* stays open until the end */
+    }
+    (void)close(fd);
+    return false;
+}
 
 /* The address that was asked for, or 127.0.0.1 with the first free port from 8080 on. */
 static enum wr_status choose_address(const struct wr_cmdline *c, struct demo *d)
@@ -55,7 +79,7 @@ static enum wr_status choose_address(const struct wr_cmdline *c, struct demo *d)
         if (wr_addr_parse_ip(WR_STR("127.0.0.1"), (uint16_t)port, &o.addr) != WR_OK) {
             break;
         }
-        if (wr_sock_probe(&o, &err, &call) == WR_OK) {
+        if (wr_sock_probe(&o, &err, &call) == WR_OK && claim_port(port)) {
             d->listen[wr_addr_write(&o.addr, d->listen)] = '\0';
             return WR_OK;
         }

@@ -44,3 +44,17 @@ def test_printed_commands_work():
         process.communicate(timeout=20)
     assert process.returncode == 0
     assert not os.path.exists(folder)
+
+
+def test_demos_at_once_have_ports_of_their_own():
+    """Sockets that share a port would not tell."""
+    demos = [subprocess.Popen([server_module.BINARY, "demo"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+             for _ in range(5)]
+    try:
+        ports = {re.search(r"127\.0\.0\.1:(\d+)", read_intro(demo)).group(1) for demo in demos}
+        assert len(ports) == len(demos), ports
+    finally:
+        for demo in demos:
+            demo.send_signal(signal.SIGINT)
+        for demo in demos:
+            demo.communicate(timeout=20)
