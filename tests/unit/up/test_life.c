@@ -89,7 +89,7 @@ static void margins(void **state)
 
 static void a_table_per_group(void **state)
 {
-    struct wr_lives l = {0};
+    static struct wr_lives l;
     size_t mem = wr_mem_in_use();
 
     (void)state;

@@ -488,8 +488,10 @@ static void meet(struct meeting *m, uint32_t no)
 
 static void spin(uint64_t most)
 {
+    static wr_atomic_u32 word;
+
     for (uint64_t n = wr_rng_below(most); n > 0; n--) {
-        (void)wr_load_seq(&(wr_atomic_u32){0});
+        (void)wr_load_seq(&word);
     }
 }
 
