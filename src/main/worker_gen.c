@@ -232,6 +232,7 @@ static enum wr_status mark_live(struct wr_worker *w, struct wr_gen *g)
 
 void wr_worker_load(struct wr_worker *w, uint64_t no, int bundle_fd)
 {
+    struct wr_file_entry *e = wr_files_find(&w->logs, WR_STR(""), 0);
     struct wr_bundle b;
     enum wr_status st;
 
@@ -255,6 +256,8 @@ void wr_worker_load(struct wr_worker *w, uint64_t no, int bundle_fd)
     }
     w->adopted_cnt = 0;
     w->adopt_status = WR_OK;
+    /* Before threads start: what the generation began by itself (names) may tell something. */
+    wr_gen_install_sinks(w->coming, e != NULL ? e->fd : STDERR_FILENO);
     if (w->threads != NULL) {
         wr_worker_publish(w);
         return;
@@ -267,9 +270,6 @@ void wr_worker_load(struct wr_worker *w, uint64_t no, int bundle_fd)
 
 void wr_worker_publish(struct wr_worker *w)
 {
-    struct wr_file_entry *e = wr_files_find(&w->logs, WR_STR(""), 0);
-
-    wr_gen_install_sinks(w->coming, e != NULL ? e->fd : STDERR_FILENO);
     wr_worker_post_adopt(w, w->coming);
 }
 
