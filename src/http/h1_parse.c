@@ -5,15 +5,16 @@
  *   buf |empty lines|first line CRLF|field CRLF|field CRLF|fie...      |
  *       0                                      ^_line        ^_seen    ^len
  *
- * memchr looks for the LF of the line at _line, from _seen on, never behind the line's or the
- * head's limit. A first line that is not whole yet is checked as far as it goes, by the same
+ * The LF of the line at _line is looked for from _seen on, never behind the line's or the head's
+ * limit. A first line that is not whole yet is checked as far as it goes, by the same
  * left-to-right function that reads it when it is whole: what is wrong with it is told at the same
  * byte and with the same word however the bytes are cut. Fields are only read whole. When the empty
  * line is here, the few fields that decide framing and persistence are looked at once (RFC 9112 6,
  * 9).
  *
- * Control bytes are looked for in pieces of 16 over the whole line; a field's name costs a
- * word-wise search of the colon and one hash look-up, and is checked byte by byte only when it is
+ * A line's end is the first control byte of a good line: one search finds the end and that there
+ * is nothing else, but in a line that came in parts or is bad. A field's name costs a word-wise
+ * search of the colon and one hash look-up, and is checked byte by byte only when it is
  * not known. Takes memory for the field array only (and for "http://host?args", which has no "/" to
  * point at).
  */
@@ -24,6 +25,7 @@
 #include "base/assert.h"
 #include "base/chars.h"
 #include "base/num.h"
+#include "base/scan.h"
 #include "http/uri.h"
 
 enum {
@@ -38,12 +40,6 @@ enum {
     LENGTH_DIGITS_MAX = 19, /* of Content-Length: fits INT64_MAX */
     VERSION_LEN = 8,        /* "HTTP/1.1" */
     STATUS_END = 12,        /* "HTTP/1.1 200" */
-};
-
-/* A GNU C vector: one register on every machine we care for. */
-union bytes16 {
-    uint8_t v __attribute__((vector_size(16)));
-    uint64_t w[2];
 };
 
 #define EACH_BYTE(b) (UINT64_C(0x0101010101010101) * (b))
@@ -64,49 +60,10 @@ static inline uint64_t load64(const char *p)
     return w;
 }
 
-static bool has_other_than(const char *p, size_t n, unsigned cls)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (!wr_char_is((unsigned char)p[i], cls)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Bytes of *bad become non-zero where those at p are control bytes (but HTAB) or DEL. */
-static inline void mark_controls(union bytes16 *bad, const char *p)
-{
-    union bytes16 x;
-
-    memcpy(&x, p, sizeof(x));
-    bad->v |= (__typeof__(x.v))(((x.v < 0x20) & (x.v != '\t')) | (x.v == 0x7f));
-}
-
 /* Is there a byte that no field value may have: a control byte (but HTAB) or DEL? */
 static inline bool has_controls(const char *p, size_t n)
 {
-    if (n < 16) {
-        if (n >= 8) {
-            /* Exact for "none": then no byte is below 0x20 and none is 0x7f. */
-            uint64_t a = load64(p), b = load64(p + n - 8);
-            uint64_t x = ((a - EACH_BYTE(0x20)) & ~a) | ((b - EACH_BYTE(0x20)) & ~b);
-            uint64_t c = a ^ EACH_BYTE(0x7f), d = b ^ EACH_BYTE(0x7f);
-            x |= ((c - EACH_BYTE(1)) & ~c) | ((d - EACH_BYTE(1)) & ~d);
-            if ((x & EACH_BYTE(0x80)) == 0) {
-                return false;
-            }
-        }
-        return has_other_than(p, n, WR_CH_VALUE);
-    }
-    union bytes16 bad = {
-        .w = {0, 0}
-    };
-    mark_controls(&bad, p + n - 16);
-    for (size_t i = 0; i + 16 < n; i += 16) {
-        mark_controls(&bad, p + i);
-    }
-    return (bad.w[0] | bad.w[1]) != 0;
+    return wr_scan_control(p, n) != n;
 }
 
 /* Index of the first ':' in p[0..n), or n. */
@@ -438,10 +395,14 @@ static enum wr_h1_result refuse_field(struct wr_h1_parser *p, const char *line, 
     return refuse(p, WR_H1_BAD_FIELD);
 }
 
-/* DONE: the line was taken. line[0..n) is whole, without its end, n > 0. */
-static enum wr_h1_result take_field(struct wr_h1_parser *p, const char *line, size_t n)
+/*
+ * DONE: the line was taken. line[0..n) is whole, without its end, n > 0. is_clean: it is known to
+ * have no control bytes.
+ */
+static enum wr_h1_result take_field(struct wr_h1_parser *p, const char *line, size_t n,
+                                    bool is_clean)
 {
-    if (has_controls(line, n)) {
+    if (!is_clean && has_controls(line, n)) {
         return refuse_field(p, line, n);
     }
     size_t colon = find_colon(line, n);
@@ -650,7 +611,8 @@ static enum wr_h1_result finish_head(struct wr_h1_parser *p)
 }
 
 /* A whole line, without its end. MORE: go on with the next; DONE: the head is complete. */
-static enum wr_h1_result take_line(struct wr_h1_parser *p, const char *line, size_t n, size_t end)
+static enum wr_h1_result take_line(struct wr_h1_parser *p, const char *line, size_t n, size_t end,
+                                   bool is_clean)
 {
     enum wr_h1_result res;
 
@@ -658,7 +620,7 @@ static enum wr_h1_result take_line(struct wr_h1_parser *p, const char *line, siz
         if (n == 0) {
             return finish_head(p);
         }
-        res = take_field(p, line, n);
+        res = take_field(p, line, n, is_clean);
         return res == WR_H1_DONE ? WR_H1_MORE : res;
     }
     if (n == 0 && p->role == WR_H1_REQUEST) {
@@ -727,6 +689,30 @@ void wr_h1_parser_init(struct wr_h1_parser *p, enum wr_h1_role role,
     }
 }
 
+/*
+ * The LF of the line at _line, or NULL. *ret_is_clean: the line was looked at from its beginning,
+ * and nothing in it but its end is a control byte; else it may have some.
+ */
+static const char *find_line_end(const struct wr_h1_parser *p, const char *buf, size_t avail,
+                                 bool *ret_is_clean)
+{
+    const char *at = buf + p->_seen;
+    size_t n = p->_seen < avail ? avail - p->_seen : 0, i = wr_scan_control(at, n);
+
+    *ret_is_clean = false;
+    if (i == n) {
+        return NULL;
+    }
+    if (at[i] == '\r' && i + 1 < n) {
+        i++;
+    }
+    if (at[i] == '\n') {
+        *ret_is_clean = p->_seen == p->_line;
+        return at + i;
+    }
+    return memchr(at + i, '\n', n - i);
+}
+
 enum wr_h1_result wr_h1_parse(struct wr_h1_parser *p, const char *buf, size_t len)
 {
     WR_DEBUG_ASSERT(len >= p->_seen);
@@ -740,10 +726,8 @@ enum wr_h1_result wr_h1_parse(struct wr_h1_parser *p, const char *buf, size_t le
     for (;;) {
         size_t bound = WR_MIN(p->_line + p->limits.line_max, (size_t)p->limits.head_max);
         size_t avail = WR_MIN(len, bound);
-        const char *lf = NULL;
-        if (p->_seen < avail) {
-            lf = memchr(buf + p->_seen, '\n', avail - p->_seen);
-        }
+        bool is_clean;
+        const char *lf = find_line_end(p, buf, avail, &is_clean);
         if (lf == NULL) {
             p->_seen = avail;
             return take_part(p, buf, len, avail, bound);
@@ -753,7 +737,7 @@ enum wr_h1_result wr_h1_parse(struct wr_h1_parser *p, const char *buf, size_t le
         if (n > 0 && line[n - 1] == '\r') {
             n--;
         }
-        enum wr_h1_result res = take_line(p, line, n, end);
+        enum wr_h1_result res = take_line(p, line, n, end, is_clean);
         if (res == WR_H1_NOMEM) {
             return res;
         }

@@ -7,13 +7,15 @@
 #include "http/h1_write.h"
 
 #include "base/chars.h"
+#include "base/scan.h"
 
 static const struct wr_str colon_blank = WR_STR_INIT(": ");
 static const struct wr_str crlf = WR_STR_INIT("\r\n");
 
 bool wr_h1_value_is_safe(struct wr_str s)
 {
-    if (s.len == 0) {
+    /* Nearly all values have no control byte at all. */
+    if (WR_LIKELY(wr_scan_control(s.ptr, s.len) == s.len)) {
         return true;
     }
     return memchr(s.ptr, '\r', s.len) == NULL && memchr(s.ptr, '\n', s.len) == NULL &&
