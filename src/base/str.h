@@ -40,8 +40,15 @@ static inline bool wr_str_eq(struct wr_str a, struct wr_str b)
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
+/* For wr_str_ieq: n bytes of each. */
+bool wr_str_ieq_bytes(const char *a, const char *b, size_t n);
+
 /* ASCII case-insensitive. */
-bool wr_str_ieq(struct wr_str a, struct wr_str b);
+static inline bool wr_str_ieq(struct wr_str a, struct wr_str b)
+{
+    return a.len == b.len && wr_str_ieq_bytes(a.ptr, b.ptr, a.len);
+}
+
 bool wr_str_eq_z(struct wr_str a, const char *z);
 /* Order by bytes, then length: negative, 0, positive. */
 int wr_str_cmp(struct wr_str a, struct wr_str b);

@@ -66,6 +66,30 @@ static const struct reason_row reasons[] = {
     {507, WR_STR_INIT("Insufficient Storage")           },
 };
 
+bool wr_msg_connection_has(const struct wr_msg *m, struct wr_str name)
+{
+    const struct wr_hdr *c = wr_hdrs_get(&m->hdrs, WR_HDR_CONNECTION);
+
+    for (; c != NULL; c = wr_hdrs_next(&m->hdrs, c)) {
+        if (wr_str_list_has(c->value, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool wr_msg_connection_names(const struct wr_msg *m)
+{
+    const struct wr_hdr *c = wr_hdrs_get(&m->hdrs, WR_HDR_CONNECTION);
+
+    for (; c != NULL; c = wr_hdrs_next(&m->hdrs, c)) {
+        if (!wr_str_ieq(c->value, WR_STR("keep-alive"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void wr_msg_init(struct wr_msg *m, struct wr_arena *a, uint32_t max_fields)
 {
     *m = (struct wr_msg){0};

@@ -72,6 +72,10 @@ struct wr_str wr_status_reason(unsigned status);
 /* Has a response with this status, to this request method, no body whatever its fields say (RFC
  * 9110 6.4.1)? */
 bool wr_status_is_bodyless(unsigned status, enum wr_method request_method);
+/* Is this field named by Connection, so that it ends here (RFC 9110 7.6.1)? */
+bool wr_msg_connection_has(const struct wr_msg *m, struct wr_str name);
+/* May Connection name any field but Keep-Alive, which nobody passes on anyway? One look a head. */
+bool wr_msg_connection_names(const struct wr_msg *m);
 /* All slices that point into old[0..len) now point into new_base. */
 void wr_msg_rebase(struct wr_msg *m, const char *old, size_t len, const char *new_base);
 
