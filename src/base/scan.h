@@ -13,7 +13,6 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "base/chars.h"
 #include "base/compiler.h"
 
 union wr_scan_16 {
@@ -21,10 +20,10 @@ union wr_scan_16 {
     uint64_t w[2];
 };
 
-/* Bytes become non-zero where those of x are control bytes (but HTAB) or DEL, zero elsewhere. */
+/* Bytes become non-zero where those of x are control bytes, HTAB too, or DEL; zero elsewhere. */
 static inline void wr_scan_mark(union wr_scan_16 *x)
 {
-    x->v = (__typeof__(x->v))(((x->v < 0x20) & (x->v != '\t')) | (x->v == 0x7f));
+    x->v = (__typeof__(x->v))((x->v < 0x20) | (x->v == 0x7f));
 }
 
 /* w != 0 is eight bytes of memory: index of the first that is not zero. */
@@ -33,8 +32,8 @@ static inline size_t wr_scan_first(uint64_t w)
     return (unsigned)__builtin_ctzll(le64toh(w)) / 8;
 }
 
-/* Index of the first byte that no field value may have: a control byte (but HTAB) or DEL; or n. */
-static inline size_t wr_scan_control(const char *p, size_t n)
+/* As wr_scan_control, but HTAB counts as well. */
+static inline size_t wr_scan_control_or_tab(const char *p, size_t n)
 {
     union wr_scan_16 x;
     size_t i = 0, second = 8; /* where the second half of x is from, after i */
@@ -53,7 +52,7 @@ static inline size_t wr_scan_control(const char *p, size_t n)
     } else if (n >= 8) {
         second = n - 8;
     } else {
-        while (i < n && wr_char_is((unsigned char)p[i], WR_CH_VALUE)) {
+        while (i < n && (unsigned char)p[i] >= 0x20 && p[i] != 0x7f) {
             i++;
         }
         return i;
@@ -66,6 +65,18 @@ static inline size_t wr_scan_control(const char *p, size_t n)
     }
 found:
     return x.w[0] != 0 ? i + wr_scan_first(x.w[0]) : i + second + wr_scan_first(x.w[1]);
+}
+
+/* Index of the first byte that no field value may have: a control byte (but HTAB) or DEL; or n. */
+static inline size_t wr_scan_control(const char *p, size_t n)
+{
+    size_t i = wr_scan_control_or_tab(p, n);
+
+    while (WR_UNLIKELY(i < n && p[i] == '\t')) {
+        i++;
+        i += wr_scan_control_or_tab(p + i, n - i);
+    }
+    return i;
 }
 
 #endif

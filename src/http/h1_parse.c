@@ -395,6 +395,11 @@ static enum wr_h1_result refuse_field(struct wr_h1_parser *p, const char *line, 
     return refuse(p, WR_H1_BAD_FIELD);
 }
 
+static inline bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
 /*
  * DONE: the line was taken. line[0..n) is whole, without its end, n > 0. is_clean: it is known to
  * have no control bytes.
@@ -425,10 +430,11 @@ static enum wr_h1_result take_field(struct wr_h1_parser *p, const char *line, si
         }
     }
     const char *a = line + colon + 1, *e = line + n;
-    while (a < e && (*a == ' ' || *a == '\t')) {
+    a += a < e && *a == ' '; /* nearly always this one, and no other */
+    while (WR_UNLIKELY(a < e && is_blank(*a))) {
         a++;
     }
-    while (e > a && (e[-1] == ' ' || e[-1] == '\t')) {
+    while (WR_UNLIKELY(e > a && is_blank(e[-1]))) {
         e--;
     }
     enum wr_status st = wr_hdrs_push(&p->_msg->hdrs, name, wr_str(a, (size_t)(e - a)), id);
@@ -480,11 +486,8 @@ static void note_field(struct head_facts *f, const struct wr_hdr *h)
 }
 
 /* RFC 9112 3.2. An empty value is an authority only where the target brings its own. */
-static bool is_host_good(const struct wr_msg *m, const struct head_facts *f)
+static bool is_host_good(struct wr_msg *m, const struct head_facts *f)
 {
-    struct wr_str host;
-    uint16_t port;
-
     if (f->host_cnt == 0) {
         return m->version < 11;
     }
@@ -494,7 +497,12 @@ static bool is_host_good(const struct wr_msg *m, const struct head_facts *f)
     if (f->host->value.len == 0) {
         return m->authority.len > 0;
     }
-    return wr_uri_check_host(f->host->value, &host, &port) == WR_OK;
+    struct wr_str host;
+    if (wr_uri_check_host(f->host->value, &host, &m->host_port) != WR_OK) {
+        return false;
+    }
+    m->host_len = (uint32_t)host.len;
+    return true;
 }
 
 /* Both framings' fields, checked whether or not a body follows; BAD_NONE when they are sound. */

@@ -49,9 +49,9 @@ static size_t sum_fields(const struct wr_hdrs *h)
 {
     size_t total = crlf.len;
 
-    for (uint32_t i = 0; i < h->cnt; i++) {
-        if (!h->at[i].is_removed) {
-            total += h->at[i].name.len + h->at[i].value.len + colon_blank.len + crlf.len;
+    for (const struct wr_hdr *f = h->at, *end = f + h->cnt; f < end; f++) {
+        if (!f->is_removed) {
+            total += f->name.len + f->value.len + colon_blank.len + crlf.len;
         }
     }
     return total;
@@ -60,8 +60,7 @@ static size_t sum_fields(const struct wr_hdrs *h)
 /* NULL when a field must not be written. */
 static char *put_fields(char *out, const struct wr_hdrs *h)
 {
-    for (uint32_t i = 0; i < h->cnt; i++) {
-        const struct wr_hdr *f = &h->at[i];
+    for (const struct wr_hdr *f = h->at, *end = f + h->cnt; f < end; f++) {
         if (f->is_removed) {
             continue;
         }

@@ -80,7 +80,11 @@ static inline WR_MUST_CHECK enum wr_status wr_hdrs_push(struct wr_hdrs *h, struc
             return st;
         }
     }
-    h->at[h->cnt++] = (struct wr_hdr){.name = name, .value = value, .id = (uint8_t)id};
+    struct wr_hdr *f = &h->at[h->cnt++];
+    f->name = name;
+    f->value = value;
+    f->id = (uint8_t)id;
+    f->is_removed = false;
     h->have |= UINT64_C(1) << id;
     return WR_OK;
 }

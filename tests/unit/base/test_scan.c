@@ -5,6 +5,7 @@
  */
 #include "unit/base/t.h"
 
+#include "base/chars.h"
 #include "base/mem.h"
 #include "base/scan.h"
 
