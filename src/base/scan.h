@@ -51,6 +51,13 @@ static inline size_t wr_scan_control_or_tab(const char *p, size_t n)
         i = n - 16;
     } else if (n >= 8) {
         second = n - 8;
+    } else if (n >= 4) {
+        uint32_t h[4] = {0x20202020, 0x20202020, 0x20202020, 0x20202020};
+        memcpy(&h[0], p, 4);
+        memcpy(&h[2], p + n - 4, 4);
+        memcpy(&x, h, sizeof(x));
+        second = n - 4;
+        goto mark;
     } else {
         while (i < n && (unsigned char)p[i] >= 0x20 && p[i] != 0x7f) {
             i++;
@@ -59,6 +66,7 @@ static inline size_t wr_scan_control_or_tab(const char *p, size_t n)
     }
     memcpy(&x.w[0], p + i, 8);
     memcpy(&x.w[1], p + i + second, 8);
+mark:
     wr_scan_mark(&x);
     if ((x.w[0] | x.w[1]) == 0) {
         return n;

@@ -99,11 +99,6 @@ bool wr_str_has_prefix(struct wr_str s, struct wr_str prefix)
     return prefix.len == 0 || (s.len >= prefix.len && memcmp(s.ptr, prefix.ptr, prefix.len) == 0);
 }
 
-bool wr_str_has_iprefix(struct wr_str s, struct wr_str prefix)
-{
-    return s.len >= prefix.len && eq_lower(s.ptr, prefix.ptr, prefix.len);
-}
-
 bool wr_str_has_suffix(struct wr_str s, struct wr_str suffix)
 {
     return suffix.len == 0 || (s.len >= suffix.len &&

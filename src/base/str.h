@@ -69,7 +69,11 @@ static inline void wr_str_rebase(struct wr_str *s, uintptr_t old, size_t len, co
 int wr_str_cmp(struct wr_str a, struct wr_str b);
 int wr_str_icmp(struct wr_str a, struct wr_str b);
 bool wr_str_has_prefix(struct wr_str s, struct wr_str prefix);
-bool wr_str_has_iprefix(struct wr_str s, struct wr_str prefix);
+static inline bool wr_str_has_iprefix(struct wr_str s, struct wr_str prefix)
+{
+    return s.len >= prefix.len && wr_str_ieq_bytes(s.ptr, prefix.ptr, prefix.len);
+}
+
 bool wr_str_has_suffix(struct wr_str s, struct wr_str suffix);
 /* Index of the first c (of needle), or s.len when there is none. */
 size_t wr_str_find(struct wr_str s, char c);

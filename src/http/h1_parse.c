@@ -591,9 +591,9 @@ static enum wr_h1_result finish_head(struct wr_h1_parser *p)
     struct wr_msg *m = p->_msg;
     struct head_facts f = {0};
 
-    for (uint32_t i = 0; i < m->hdrs.cnt; i++) {
-        if ((ids >> m->hdrs.at[i].id & 1) != 0) {
-            note_field(&f, &m->hdrs.at[i]);
+    for (const struct wr_hdr *h = m->hdrs.at, *end = h + m->hdrs.cnt; h < end; h++) {
+        if ((ids >> h->id & 1) != 0) {
+            note_field(&f, h);
         }
     }
     if (p->role == WR_H1_REQUEST && !is_host_good(m, &f)) {

@@ -70,11 +70,13 @@ static bool is_event_stream(const struct wr_msg *head)
     size_t i;
 
     for (i = 0; i < WR_ARRAY_LEN(kinds); i++) {
-        rest = wr_str_sub(type, kinds[i].len, type.len);
+        if (!wr_str_has_iprefix(type, kinds[i])) {
+            continue;
+        }
         /* "application/grpc", "application/grpc+proto", "application/grpc-web"; not "grpcx" */
-        if (wr_str_has_iprefix(type, kinds[i]) &&
-            (rest.len == 0 || kinds[i].ptr[kinds[i].len - 1] == '+' ||
-             wr_str_find(WR_STR("+-; \t"), rest.ptr[0]) < 5)) {
+        rest = wr_str_sub(type, kinds[i].len, type.len);
+        if (rest.len == 0 || kinds[i].ptr[kinds[i].len - 1] == '+' ||
+            wr_str_find(WR_STR("+-; \t"), rest.ptr[0]) < 5) {
             return true;
         }
     }
