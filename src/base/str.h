@@ -51,6 +51,7 @@ static inline bool wr_str_ieq(struct wr_str a, struct wr_str b)
 }
 
 bool wr_str_eq_z(struct wr_str a, const char *z);
+
 /*
  * If s begins in the bytes that were at old[0..len) it is moved to new_base. Addresses are compared
  * as numbers: the old piece may be gone already. NULL never lies in one: its distance is beyond
@@ -69,6 +70,7 @@ static inline void wr_str_rebase(struct wr_str *s, uintptr_t old, size_t len, co
 int wr_str_cmp(struct wr_str a, struct wr_str b);
 int wr_str_icmp(struct wr_str a, struct wr_str b);
 bool wr_str_has_prefix(struct wr_str s, struct wr_str prefix);
+
 static inline bool wr_str_has_iprefix(struct wr_str s, struct wr_str prefix)
 {
     return s.len >= prefix.len && wr_str_ieq_bytes(s.ptr, prefix.ptr, prefix.len);

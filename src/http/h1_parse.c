@@ -456,6 +456,10 @@ static void note_connection(struct head_facts *f, struct wr_str list)
 {
     struct wr_str item;
 
+    if (wr_str_ieq(list, WR_STR("keep-alive"))) {
+        f->has_keep_alive = true; /* what most say */
+        return;
+    }
     while (wr_str_split(&list, ',', &item)) {
         item = wr_str_trim(item);
         if (item.len == 5) {

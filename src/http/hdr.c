@@ -197,11 +197,8 @@ static struct wr_hdr *find_id_from(const struct wr_hdrs *h, uint32_t i, enum wr_
     return NULL;
 }
 
-struct wr_hdr *wr_hdrs_get(const struct wr_hdrs *h, enum wr_hdr_id id)
+struct wr_hdr *wr_hdrs_first(const struct wr_hdrs *h, enum wr_hdr_id id)
 {
-    if ((h->have & (UINT64_C(1) << id)) == 0) {
-        return NULL;
-    }
     return find_id_from(h, 0, id);
 }
 
