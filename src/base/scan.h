@@ -59,7 +59,7 @@ static inline size_t wr_scan_some(const char *p, size_t n)
 }
 
 /* As wr_scan_control, but HTAB counts as well. */
-static inline size_t wr_scan_control_or_tab(const char *p, size_t n)
+static inline __attribute__((always_inline)) size_t wr_scan_control_or_tab(const char *p, size_t n)
 {
     union wr_scan_16 x;
     size_t i;
@@ -85,15 +85,17 @@ static inline size_t wr_scan_control_or_tab(const char *p, size_t n)
 }
 
 /* Index of the first byte that no field value may have: a control byte (but HTAB) or DEL; or n. */
-static inline size_t wr_scan_control(const char *p, size_t n)
+static inline __attribute__((always_inline)) size_t wr_scan_control(const char *p, size_t n)
 {
-    size_t i = wr_scan_control_or_tab(p, n);
+    size_t i = 0;
 
-    while (WR_UNLIKELY(i < n && p[i] == '\t')) {
-        i++;
+    for (;;) {
         i += wr_scan_control_or_tab(p + i, n - i);
+        if (WR_LIKELY(i == n || p[i] != '\t')) {
+            return i;
+        }
+        i++;
     }
-    return i;
 }
 
 #endif

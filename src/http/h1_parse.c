@@ -60,8 +60,11 @@ static inline uint64_t load64(const char *p)
     return w;
 }
 
-/* Is there a byte that no field value may have: a control byte (but HTAB) or DEL? */
-static inline bool has_controls(const char *p, size_t n)
+/*
+ * Is there a byte that no field value may have: a control byte (but HTAB) or DEL? Not inlined, so
+ * that the search of each line's end is.
+ */
+static __attribute__((noinline)) bool has_controls(const char *p, size_t n)
 {
     return wr_scan_control(p, n) != n;
 }
@@ -69,9 +72,19 @@ static inline bool has_controls(const char *p, size_t n)
 /* Index of the first ':' in p[0..n), or n. */
 static inline size_t find_colon(const char *p, size_t n)
 {
-    size_t i;
+    size_t i = 0;
 
-    for (i = 0; i + 8 <= n && i < 24; i += 8) {
+    if (n >= 16) {
+        /* Nearly all: a name of at most 15 bytes, or a line long enough to look further. */
+        union wr_scan_16 b;
+        memcpy(&b, p, sizeof(b));
+        b.v = (__typeof__(b.v))(b.v == ':');
+        if ((b.w[0] | b.w[1]) != 0) {
+            return wr_scan_where(&b, 0, 8);
+        }
+        i = 16;
+    }
+    for (; i + 8 <= n && i < 24; i += 8) {
         uint64_t x = le64toh(load64(p + i)) ^ EACH_BYTE(':');
         uint64_t hit = (x - EACH_BYTE(1)) & ~x & EACH_BYTE(0x80);
         if (hit != 0) {

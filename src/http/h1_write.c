@@ -39,12 +39,32 @@ static bool is_name_safe(const struct wr_hdr *f)
     return f->name.len > 0 && all != 0;
 }
 
+/* Most names and values are short: those in two pieces that overlap, without a call. */
 static inline char *copy(char *out, struct wr_str s)
 {
-    if (s.len > 0) {
-        memcpy(out, s.ptr, s.len);
+    size_t n = s.len;
+
+    if (n > 16) {
+        memcpy(out, s.ptr, n);
+    } else if (n >= 8) {
+        uint64_t a, b;
+        memcpy(&a, s.ptr, sizeof(a));
+        memcpy(&b, s.ptr + n - sizeof(b), sizeof(b));
+        memcpy(out, &a, sizeof(a));
+        memcpy(out + n - sizeof(b), &b, sizeof(b));
+    } else if (n >= 4) {
+        uint32_t a, b;
+        memcpy(&a, s.ptr, sizeof(a));
+        memcpy(&b, s.ptr + n - sizeof(b), sizeof(b));
+        memcpy(out, &a, sizeof(a));
+        memcpy(out + n - sizeof(b), &b, sizeof(b));
+    } else if (n > 0) {
+        char first = s.ptr[0], mid = s.ptr[n / 2], last = s.ptr[n - 1];
+        out[0] = first;
+        out[n / 2] = mid;
+        out[n - 1] = last;
     }
-    return out + s.len;
+    return out + n;
 }
 
 /* Length of the fields and the empty line. */
