@@ -463,6 +463,7 @@ struct head_facts {
     unsigned host_cnt, coding_cnt, length_cnt;
     bool do_lengths_differ;
     bool has_close, has_keep_alive, has_upgrade;
+    bool has_list; /* Connection says more than "keep-alive" */
 };
 
 static void note_connection(struct head_facts *f, struct wr_str list)
@@ -473,6 +474,7 @@ static void note_connection(struct head_facts *f, struct wr_str list)
         f->has_keep_alive = true; /* what most say */
         return;
     }
+    f->has_list = true;
     while (wr_str_split(&list, ',', &item)) {
         item = wr_str_trim(item);
         if (item.len == 5) {
@@ -623,6 +625,7 @@ static enum wr_h1_result finish_head(struct wr_h1_parser *p)
     if (!f.has_close && (m->version >= 11 || f.has_keep_alive)) {
         m->flags |= WR_MSG_KEEP_ALIVE;
     }
+    m->names_no_field = !f.has_list;
     if (f.has_upgrade && m->version >= 11 && (m->hdrs.have & BIT(UPGRADE)) != 0) {
         m->flags |= WR_MSG_UPGRADE;
     }

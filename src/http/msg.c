@@ -80,8 +80,11 @@ bool wr_msg_connection_has(const struct wr_msg *m, struct wr_str name)
 
 bool wr_msg_connection_names(const struct wr_msg *m)
 {
-    const struct wr_hdr *c = wr_hdrs_get(&m->hdrs, WR_HDR_CONNECTION);
+    const struct wr_hdr *c = NULL;
 
+    if (!m->names_no_field) {
+        c = wr_hdrs_get(&m->hdrs, WR_HDR_CONNECTION);
+    }
     for (; c != NULL; c = wr_hdrs_next(&m->hdrs, c)) {
         if (!wr_str_ieq(c->value, WR_STR("keep-alive"))) {
             return true;

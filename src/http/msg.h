@@ -54,8 +54,9 @@ struct wr_msg {
                                    was refused; for the log */
     enum wr_framing framing;
     uint64_t content_length; /* for WR_FRAMING_LENGTH; UINT64_MAX: none announced */
-    uint32_t host_len;  /* request: of Host's value so many bytes are the host; 0: not looked at */
-    uint16_t host_port; /* then: its port, 0: none */
+    uint32_t host_len;   /* request: of Host's value so many bytes are the host; 0: not looked at */
+    uint16_t host_port;  /* then: its port, 0: none */
+    bool names_no_field; /* Connection was looked at: it is not there or just "keep-alive" */
     struct wr_hdrs hdrs;
 };
 
