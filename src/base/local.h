@@ -46,7 +46,11 @@ struct wr_local {
     uint32_t _held_cnt;
 };
 
-extern _Thread_local struct wr_local *wr_local_ptr;
+/*
+ * local-exec: read by one instruction, some hundred times a request. For that this must be part of
+ * a program, not of a shared library.
+ */
+extern _Thread_local __attribute__((tls_model("local-exec"))) struct wr_local *wr_local_ptr;
 
 /* For wr_local_get. */
 WR_COLD struct wr_local *wr_local_make(void);

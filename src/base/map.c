@@ -60,6 +60,11 @@ static size_t find_slot(const struct wr_map *m, struct wr_str key, uint64_t hash
     return i;
 }
 
+static inline uint64_t len_bit(struct wr_str key)
+{
+    return UINT64_C(1) << WR_MIN(key.len, (size_t)63);
+}
+
 static void resize(struct wr_map *m, size_t cap)
 {
     struct wr_map_slot *old = m->_slots;
@@ -95,7 +100,7 @@ void wr_map_reserve(struct wr_map *m, size_t n)
 
 void *wr_map_get(const struct wr_map *m, struct wr_str key)
 {
-    if (m->cnt == 0) {
+    if (m->cnt == 0 || (m->_lens & len_bit(key)) == 0) {
         return NULL;
     }
     return m->_slots[find_slot(m, key, hash_of(m, key))].value;
@@ -112,6 +117,7 @@ void *wr_map_put(struct wr_map *m, struct wr_str key, void *value)
     s = &m->_slots[find_slot(m, key, hash)];
     before = s->value;
     m->cnt += before == NULL;
+    m->_lens |= len_bit(key);
     *s = (struct wr_map_slot){hash, key, value};
     return before;
 }

@@ -3,6 +3,7 @@
  * map.h: string-keyed open-addressing table, siphash with a process-wide random key (keys may come
  * from outside). Keys are not copied: the caller keeps them alive. Built at boot or under one
  * owner; growth aborts when memory is out, so run-time users pre-size it or use bounded tables.
+ * A key of a length that no key has is absent without a hash: most look-ups of a request are.
  * A map of an arena has its table there, and ends with it: for the many small ones of a
  * configuration.
  */
@@ -21,7 +22,8 @@ struct wr_map {
     struct wr_map_slot *_slots;
     size_t cnt;
     size_t _cap;
-    bool icase; /* keys compare ASCII case-insensitively */
+    uint64_t _lens; /* bit of each length that a key has or had; 63: and longer */
+    bool icase;     /* keys compare ASCII case-insensitively */
     struct wr_arena *_arena;
 };
 

@@ -5,6 +5,8 @@
  */
 #include "base/str.h"
 
+#include <stdint.h>
+
 #include "base/chars.h"
 
 /* Longest text that wr_str_distance compares in full: directive and variable names. */
@@ -25,9 +27,39 @@ static bool eq_lower(const char *a, const char *b, size_t n)
     return true;
 }
 
-bool wr_str_ieq(struct wr_str a, struct wr_str b)
+/* Eight bytes of each: do they differ in more than the case of letters? */
+static inline bool differ8(const char *a, const char *b)
 {
-    return a.len == b.len && eq_lower(a.ptr, b.ptr, a.len);
+    const uint64_t ones = 0x0101010101010101ull;
+    uint64_t x, y, low7, letters;
+
+    memcpy(&x, a, sizeof(x));
+    memcpy(&y, b, sizeof(y));
+    y ^= x;
+    if (y == 0) {
+        return false;
+    }
+    if ((y & ~(0x20 * ones)) != 0) {
+        return true;
+    }
+    /* The bytes with bit 5 set are small letters where they are letters: no sum leaves its byte. */
+    x |= 0x20 * ones;
+    low7 = x & (0x7f * ones);
+    letters = (low7 + (0x80 - 'a') * ones) & ~(low7 + (0x80 - 'z' - 1) * ones) & ~x;
+    return (y & ~(letters >> 2)) != 0;
+}
+
+bool wr_str_ieq_bytes(const char *a, const char *b, size_t n)
+{
+    if (n < 8) {
+        return eq_lower(a, b, n);
+    }
+    for (size_t i = 0; i + 8 < n; i += 8) {
+        if (differ8(a + i, b + i)) {
+            return false;
+        }
+    }
+    return !differ8(a + n - 8, b + n - 8);
 }
 
 bool wr_str_eq_z(struct wr_str a, const char *z)
@@ -65,11 +97,6 @@ int wr_str_icmp(struct wr_str a, struct wr_str b)
 bool wr_str_has_prefix(struct wr_str s, struct wr_str prefix)
 {
     return prefix.len == 0 || (s.len >= prefix.len && memcmp(s.ptr, prefix.ptr, prefix.len) == 0);
-}
-
-bool wr_str_has_iprefix(struct wr_str s, struct wr_str prefix)
-{
-    return s.len >= prefix.len && eq_lower(s.ptr, prefix.ptr, prefix.len);
 }
 
 bool wr_str_has_suffix(struct wr_str s, struct wr_str suffix)

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "base/compiler.h"
@@ -40,14 +41,41 @@ static inline bool wr_str_eq(struct wr_str a, struct wr_str b)
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
+/* For wr_str_ieq: n bytes of each. */
+bool wr_str_ieq_bytes(const char *a, const char *b, size_t n);
+
 /* ASCII case-insensitive. */
-bool wr_str_ieq(struct wr_str a, struct wr_str b);
+static inline bool wr_str_ieq(struct wr_str a, struct wr_str b)
+{
+    return a.len == b.len && wr_str_ieq_bytes(a.ptr, b.ptr, a.len);
+}
+
 bool wr_str_eq_z(struct wr_str a, const char *z);
+
+/*
+ * If s begins in the bytes that were at old[0..len) it is moved to new_base. Addresses are compared
+ * as numbers: the old piece may be gone already. NULL never lies in one: its distance is beyond
+ * every length.
+ */
+static inline void wr_str_rebase(struct wr_str *s, uintptr_t old, size_t len, const char *new_base)
+{
+    uintptr_t off = (uintptr_t)s->ptr - old;
+
+    if (WR_LIKELY(off < len)) {
+        s->ptr = new_base + off;
+    }
+}
+
 /* Order by bytes, then length: negative, 0, positive. */
 int wr_str_cmp(struct wr_str a, struct wr_str b);
 int wr_str_icmp(struct wr_str a, struct wr_str b);
 bool wr_str_has_prefix(struct wr_str s, struct wr_str prefix);
-bool wr_str_has_iprefix(struct wr_str s, struct wr_str prefix);
+
+static inline bool wr_str_has_iprefix(struct wr_str s, struct wr_str prefix)
+{
+    return s.len >= prefix.len && wr_str_ieq_bytes(s.ptr, prefix.ptr, prefix.len);
+}
+
 bool wr_str_has_suffix(struct wr_str s, struct wr_str suffix);
 /* Index of the first c (of needle), or s.len when there is none. */
 size_t wr_str_find(struct wr_str s, char c);

@@ -119,11 +119,6 @@ void wr_strbuf_add_str(struct wr_strbuf *b, struct wr_str s)
     wr_strbuf_add(b, s.ptr, s.len);
 }
 
-void wr_strbuf_add_z(struct wr_strbuf *b, const char *z)
-{
-    wr_strbuf_add(b, z, strlen(z));
-}
-
 void wr_strbuf_add_char(struct wr_strbuf *b, char c)
 {
     wr_strbuf_add(b, &c, 1);

@@ -34,7 +34,13 @@ void wr_strbuf_reset(struct wr_strbuf *b);
 
 void wr_strbuf_add(struct wr_strbuf *b, const void *p, size_t n);
 void wr_strbuf_add_str(struct wr_strbuf *b, struct wr_str s);
-void wr_strbuf_add_z(struct wr_strbuf *b, const char *z);
+
+/* Inline, so that the length of a literal is known. */
+static inline void wr_strbuf_add_z(struct wr_strbuf *b, const char *z)
+{
+    wr_strbuf_add(b, z, strlen(z));
+}
+
 void wr_strbuf_add_char(struct wr_strbuf *b, char c);
 void wr_strbuf_add_u64(struct wr_strbuf *b, uint64_t v);
 /* With fixed storage these need one byte more than the text has. */

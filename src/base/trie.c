@@ -158,6 +158,9 @@ void *wr_trie_longest(const struct wr_trie *t, struct wr_str key, wr_trie_want_f
     const struct wr_trie_node *n = t->_root;
     void *best = NULL;
 
+    if (n->cnt == 0 && n->value == NULL) {
+        return NULL; /* empty, as most tries of server names are */
+    }
     while (match(t, n, key) == n->to) {
         struct wr_trie_node **kid;
 

@@ -35,6 +35,7 @@
 #include "event/event_int.h"
 #include "event/poll.h"
 #include "event/poll_int.h"
+#include "event/raw.h"
 
 #define EPOLL_EVENTS_MAX   512
 #define EPOLL_BATCH_EVENTS 32
@@ -304,7 +305,7 @@ static size_t receive_to_chunk(struct epoll_poll *ep, struct wr_io *io)
         room = io->rx_max;
     }
     do {
-        n = recv(io->fd, c->data + c->fill, room, MSG_DONTWAIT);
+        n = wr_raw_recv(io->fd, c->data + c->fill, room, MSG_DONTWAIT);
     } while (n == -1 && errno == EINTR);
     if (n <= 0) {
         note_nothing(io, n, errno);
@@ -523,7 +524,7 @@ static void epoll_wait_op(struct wr_poll *p, int timeout_ms)
             timeout_ms = EPOLL_STARVED_MS;
         }
     }
-    n = epoll_wait(ep->fd, ep->ev, EPOLL_EVENTS_MAX, timeout_ms);
+    n = wr_raw_epoll_wait(ep->fd, ep->ev, EPOLL_EVENTS_MAX, timeout_ms);
     WR_ASSERT(n >= 0 || errno == EINTR);
     ep->at = 0;
     ep->cnt = n < 0 ? 0 : n;
@@ -712,7 +713,7 @@ static enum wr_status epoll_send(struct wr_poll *p, struct wr_io *io, const stru
     }
     do {
         if (cnt == 1) {
-            n = send(io->fd, iov[0].iov_base, iov[0].iov_len, flags);
+            n = wr_raw_send(io->fd, iov[0].iov_base, iov[0].iov_len, flags);
         } else {
             union {
                 const struct iovec *in;
@@ -720,7 +721,7 @@ static enum wr_status epoll_send(struct wr_poll *p, struct wr_io *io, const stru
             } v = {.in = iov};
             struct msghdr m = {.msg_iov = v.out, .msg_iovlen = (size_t)cnt};
 
-            n = sendmsg(io->fd, &m, flags);
+            n = wr_raw_sendmsg(io->fd, &m, flags);
         }
     } while (n == -1 && errno == EINTR);
     if (n == -1) {

@@ -674,7 +674,10 @@ static bool pump_out(struct h1_client *c)
             (void)c->pc.conn->link->ops->shutdown(c->pc.conn->link);
         }
         wr_stream_set_tx(s, WR_HALF_DONE);
-        wr_task_wake_opt(s->user);
+        if (s->out || s->rx != WR_HALF_WAIT) {
+            /* Without a body the user has nothing to do before the answer wakes him. */
+            wr_task_wake_opt(s->user);
+        }
         return true;
     case H1_SENT_CUT:
         why = a->x.tx.out ? a->x.tx.out->reason : 0;

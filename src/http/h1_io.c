@@ -862,7 +862,13 @@ static enum wr_status send_once(struct h1_xchg *x, struct wr_conn *c, bool *ret_
         return st;
     }
     account(x, n);
-    return n < total ? WR_AGAIN : WR_OK;
+    if (n < total) {
+        return WR_AGAIN;
+    }
+    /* The usual end, at once: what was announced went out whole, so nothing is left to plan. */
+    *ret_is_idle = tx->is_written && !tx->is_holding && tx->framing <= WR_FRAMING_LENGTH &&
+                   tx->left == 0 && tx->end.len == 0;
+    return WR_OK;
 }
 
 /* All that was announced went out. */

@@ -5,15 +5,16 @@
  *   buf |empty lines|first line CRLF|field CRLF|field CRLF|fie...      |
  *       0                                      ^_line        ^_seen    ^len
  *
- * memchr looks for the LF of the line at _line, from _seen on, never behind the line's or the
- * head's limit. A first line that is not whole yet is checked as far as it goes, by the same
+ * The LF of the line at _line is looked for from _seen on, never behind the line's or the head's
+ * limit. A first line that is not whole yet is checked as far as it goes, by the same
  * left-to-right function that reads it when it is whole: what is wrong with it is told at the same
  * byte and with the same word however the bytes are cut. Fields are only read whole. When the empty
  * line is here, the few fields that decide framing and persistence are looked at once (RFC 9112 6,
  * 9).
  *
- * Control bytes are looked for in pieces of 16 over the whole line; a field's name costs a
- * word-wise search of the colon and one hash look-up, and is checked byte by byte only when it is
+ * A line's end is the first control byte of a good line: one search finds the end and that there
+ * is nothing else, but in a line that came in parts or is bad. A field's name costs a word-wise
+ * search of the colon and one hash look-up, and is checked byte by byte only when it is
  * not known. Takes memory for the field array only (and for "http://host?args", which has no "/" to
  * point at).
  */
@@ -24,6 +25,7 @@
 #include "base/assert.h"
 #include "base/chars.h"
 #include "base/num.h"
+#include "base/scan.h"
 #include "http/uri.h"
 
 enum {
@@ -38,12 +40,6 @@ enum {
     LENGTH_DIGITS_MAX = 19, /* of Content-Length: fits INT64_MAX */
     VERSION_LEN = 8,        /* "HTTP/1.1" */
     STATUS_END = 12,        /* "HTTP/1.1 200" */
-};
-
-/* A GNU C vector: one register on every machine we care for. */
-union bytes16 {
-    uint8_t v __attribute__((vector_size(16)));
-    uint64_t w[2];
 };
 
 #define EACH_BYTE(b) (UINT64_C(0x0101010101010101) * (b))
@@ -64,57 +60,31 @@ static inline uint64_t load64(const char *p)
     return w;
 }
 
-static bool has_other_than(const char *p, size_t n, unsigned cls)
+/*
+ * Is there a byte that no field value may have: a control byte (but HTAB) or DEL? Not inlined, so
+ * that the search of each line's end is.
+ */
+static __attribute__((noinline)) bool has_controls(const char *p, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (!wr_char_is((unsigned char)p[i], cls)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Bytes of *bad become non-zero where those at p are control bytes (but HTAB) or DEL. */
-static inline void mark_controls(union bytes16 *bad, const char *p)
-{
-    union bytes16 x;
-
-    memcpy(&x, p, sizeof(x));
-    bad->v |= (__typeof__(x.v))(((x.v < 0x20) & (x.v != '\t')) | (x.v == 0x7f));
-}
-
-/* Is there a byte that no field value may have: a control byte (but HTAB) or DEL? */
-static inline bool has_controls(const char *p, size_t n)
-{
-    if (n < 16) {
-        if (n >= 8) {
-            /* Exact for "none": then no byte is below 0x20 and none is 0x7f. */
-            uint64_t a = load64(p), b = load64(p + n - 8);
-            uint64_t x = ((a - EACH_BYTE(0x20)) & ~a) | ((b - EACH_BYTE(0x20)) & ~b);
-            uint64_t c = a ^ EACH_BYTE(0x7f), d = b ^ EACH_BYTE(0x7f);
-            x |= ((c - EACH_BYTE(1)) & ~c) | ((d - EACH_BYTE(1)) & ~d);
-            if ((x & EACH_BYTE(0x80)) == 0) {
-                return false;
-            }
-        }
-        return has_other_than(p, n, WR_CH_VALUE);
-    }
-    union bytes16 bad = {
-        .w = {0, 0}
-    };
-    mark_controls(&bad, p + n - 16);
-    for (size_t i = 0; i + 16 < n; i += 16) {
-        mark_controls(&bad, p + i);
-    }
-    return (bad.w[0] | bad.w[1]) != 0;
+    return wr_scan_control(p, n) != n;
 }
 
 /* Index of the first ':' in p[0..n), or n. */
 static inline size_t find_colon(const char *p, size_t n)
 {
-    size_t i;
+    size_t i = 0;
 
-    for (i = 0; i + 8 <= n && i < 24; i += 8) {
+    if (n >= 16) {
+        /* Nearly all: a name of at most 15 bytes, or a line long enough to look further. */
+        union wr_scan_16 b;
+        memcpy(&b, p, sizeof(b));
+        b.v = (__typeof__(b.v))(b.v == ':');
+        if ((b.w[0] | b.w[1]) != 0) {
+            return wr_scan_where(&b, 0, 8);
+        }
+        i = 16;
+    }
+    for (; i + 8 <= n && i < 24; i += 8) {
         uint64_t x = le64toh(load64(p + i)) ^ EACH_BYTE(':');
         uint64_t hit = (x - EACH_BYTE(1)) & ~x & EACH_BYTE(0x80);
         if (hit != 0) {
@@ -438,10 +408,19 @@ static enum wr_h1_result refuse_field(struct wr_h1_parser *p, const char *line, 
     return refuse(p, WR_H1_BAD_FIELD);
 }
 
-/* DONE: the line was taken. line[0..n) is whole, without its end, n > 0. */
-static enum wr_h1_result take_field(struct wr_h1_parser *p, const char *line, size_t n)
+static inline bool is_blank(char c)
 {
-    if (has_controls(line, n)) {
+    return c == ' ' || c == '\t';
+}
+
+/*
+ * DONE: the line was taken. line[0..n) is whole, without its end, n > 0. is_clean: it is known to
+ * have no control bytes.
+ */
+static enum wr_h1_result take_field(struct wr_h1_parser *p, const char *line, size_t n,
+                                    bool is_clean)
+{
+    if (!is_clean && has_controls(line, n)) {
         return refuse_field(p, line, n);
     }
     size_t colon = find_colon(line, n);
@@ -464,10 +443,11 @@ static enum wr_h1_result take_field(struct wr_h1_parser *p, const char *line, si
         }
     }
     const char *a = line + colon + 1, *e = line + n;
-    while (a < e && (*a == ' ' || *a == '\t')) {
+    a += a < e && *a == ' '; /* nearly always this one, and no other */
+    while (WR_UNLIKELY(a < e && is_blank(*a))) {
         a++;
     }
-    while (e > a && (e[-1] == ' ' || e[-1] == '\t')) {
+    while (WR_UNLIKELY(e > a && is_blank(e[-1]))) {
         e--;
     }
     enum wr_status st = wr_hdrs_push(&p->_msg->hdrs, name, wr_str(a, (size_t)(e - a)), id);
@@ -483,12 +463,18 @@ struct head_facts {
     unsigned host_cnt, coding_cnt, length_cnt;
     bool do_lengths_differ;
     bool has_close, has_keep_alive, has_upgrade;
+    bool has_list; /* Connection says more than "keep-alive" */
 };
 
 static void note_connection(struct head_facts *f, struct wr_str list)
 {
     struct wr_str item;
 
+    if (wr_str_ieq(list, WR_STR("keep-alive"))) {
+        f->has_keep_alive = true; /* what most say */
+        return;
+    }
+    f->has_list = true;
     while (wr_str_split(&list, ',', &item)) {
         item = wr_str_trim(item);
         if (item.len == 5) {
@@ -519,11 +505,8 @@ static void note_field(struct head_facts *f, const struct wr_hdr *h)
 }
 
 /* RFC 9112 3.2. An empty value is an authority only where the target brings its own. */
-static bool is_host_good(const struct wr_msg *m, const struct head_facts *f)
+static bool is_host_good(struct wr_msg *m, const struct head_facts *f)
 {
-    struct wr_str host;
-    uint16_t port;
-
     if (f->host_cnt == 0) {
         return m->version < 11;
     }
@@ -533,7 +516,12 @@ static bool is_host_good(const struct wr_msg *m, const struct head_facts *f)
     if (f->host->value.len == 0) {
         return m->authority.len > 0;
     }
-    return wr_uri_check_host(f->host->value, &host, &port) == WR_OK;
+    struct wr_str host;
+    if (wr_uri_check_host(f->host->value, &host, &m->host_port) != WR_OK) {
+        return false;
+    }
+    m->host_len = (uint32_t)host.len;
+    return true;
 }
 
 /* Both framings' fields, checked whether or not a body follows; BAD_NONE when they are sound. */
@@ -622,9 +610,9 @@ static enum wr_h1_result finish_head(struct wr_h1_parser *p)
     struct wr_msg *m = p->_msg;
     struct head_facts f = {0};
 
-    for (uint32_t i = 0; i < m->hdrs.cnt; i++) {
-        if ((ids >> m->hdrs.at[i].id & 1) != 0) {
-            note_field(&f, &m->hdrs.at[i]);
+    for (const struct wr_hdr *h = m->hdrs.at, *end = h + m->hdrs.cnt; h < end; h++) {
+        if ((ids >> h->id & 1) != 0) {
+            note_field(&f, h);
         }
     }
     if (p->role == WR_H1_REQUEST && !is_host_good(m, &f)) {
@@ -637,6 +625,7 @@ static enum wr_h1_result finish_head(struct wr_h1_parser *p)
     if (!f.has_close && (m->version >= 11 || f.has_keep_alive)) {
         m->flags |= WR_MSG_KEEP_ALIVE;
     }
+    m->names_no_field = !f.has_list;
     if (f.has_upgrade && m->version >= 11 && (m->hdrs.have & BIT(UPGRADE)) != 0) {
         m->flags |= WR_MSG_UPGRADE;
     }
@@ -650,7 +639,8 @@ static enum wr_h1_result finish_head(struct wr_h1_parser *p)
 }
 
 /* A whole line, without its end. MORE: go on with the next; DONE: the head is complete. */
-static enum wr_h1_result take_line(struct wr_h1_parser *p, const char *line, size_t n, size_t end)
+static enum wr_h1_result take_line(struct wr_h1_parser *p, const char *line, size_t n, size_t end,
+                                   bool is_clean)
 {
     enum wr_h1_result res;
 
@@ -658,7 +648,7 @@ static enum wr_h1_result take_line(struct wr_h1_parser *p, const char *line, siz
         if (n == 0) {
             return finish_head(p);
         }
-        res = take_field(p, line, n);
+        res = take_field(p, line, n, is_clean);
         return res == WR_H1_DONE ? WR_H1_MORE : res;
     }
     if (n == 0 && p->role == WR_H1_REQUEST) {
@@ -727,6 +717,30 @@ void wr_h1_parser_init(struct wr_h1_parser *p, enum wr_h1_role role,
     }
 }
 
+/*
+ * The LF of the line at _line, or NULL. *ret_is_clean: the line was looked at from its beginning,
+ * and nothing in it but its end is a control byte; else it may have some.
+ */
+static const char *find_line_end(const struct wr_h1_parser *p, const char *buf, size_t avail,
+                                 bool *ret_is_clean)
+{
+    const char *at = buf + p->_seen;
+    size_t n = p->_seen < avail ? avail - p->_seen : 0, i = wr_scan_control(at, n);
+
+    *ret_is_clean = false;
+    if (i == n) {
+        return NULL;
+    }
+    if (at[i] == '\r' && i + 1 < n) {
+        i++;
+    }
+    if (at[i] == '\n') {
+        *ret_is_clean = p->_seen == p->_line;
+        return at + i;
+    }
+    return memchr(at + i, '\n', n - i);
+}
+
 enum wr_h1_result wr_h1_parse(struct wr_h1_parser *p, const char *buf, size_t len)
 {
     WR_DEBUG_ASSERT(len >= p->_seen);
@@ -740,10 +754,8 @@ enum wr_h1_result wr_h1_parse(struct wr_h1_parser *p, const char *buf, size_t le
     for (;;) {
         size_t bound = WR_MIN(p->_line + p->limits.line_max, (size_t)p->limits.head_max);
         size_t avail = WR_MIN(len, bound);
-        const char *lf = NULL;
-        if (p->_seen < avail) {
-            lf = memchr(buf + p->_seen, '\n', avail - p->_seen);
-        }
+        bool is_clean;
+        const char *lf = find_line_end(p, buf, avail, &is_clean);
         if (lf == NULL) {
             p->_seen = avail;
             return take_part(p, buf, len, avail, bound);
@@ -753,7 +765,7 @@ enum wr_h1_result wr_h1_parse(struct wr_h1_parser *p, const char *buf, size_t le
         if (n > 0 && line[n - 1] == '\r') {
             n--;
         }
-        enum wr_h1_result res = take_line(p, line, n, end);
+        enum wr_h1_result res = take_line(p, line, n, end, is_clean);
         if (res == WR_H1_NOMEM) {
             return res;
         }

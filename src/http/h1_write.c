@@ -7,17 +7,22 @@
 #include "http/h1_write.h"
 
 #include "base/chars.h"
+#include "base/scan.h"
 
 static const struct wr_str colon_blank = WR_STR_INIT(": ");
 static const struct wr_str crlf = WR_STR_INIT("\r\n");
 
-bool wr_h1_value_is_safe(struct wr_str s)
+/* Not inlined, so that the usual way saves no registers. */
+static __attribute__((noinline)) bool has_no_line_end(struct wr_str s)
 {
-    if (s.len == 0) {
-        return true;
-    }
     return memchr(s.ptr, '\r', s.len) == NULL && memchr(s.ptr, '\n', s.len) == NULL &&
            memchr(s.ptr, '\0', s.len) == NULL;
+}
+
+bool wr_h1_value_is_safe(struct wr_str s)
+{
+    /* Nearly all values have no control byte at all. */
+    return WR_LIKELY(wr_scan_control_or_tab(s.ptr, s.len) == s.len) || has_no_line_end(s);
 }
 
 /* A name of no known id must be a token: a blank or colon in it would make another field of it. */
@@ -34,12 +39,32 @@ static bool is_name_safe(const struct wr_hdr *f)
     return f->name.len > 0 && all != 0;
 }
 
+/* Most names and values are short: those in two pieces that overlap, without a call. */
 static inline char *copy(char *out, struct wr_str s)
 {
-    if (s.len > 0) {
-        memcpy(out, s.ptr, s.len);
+    size_t n = s.len;
+
+    if (n > 16) {
+        memcpy(out, s.ptr, n);
+    } else if (n >= 8) {
+        uint64_t a, b;
+        memcpy(&a, s.ptr, sizeof(a));
+        memcpy(&b, s.ptr + n - sizeof(b), sizeof(b));
+        memcpy(out, &a, sizeof(a));
+        memcpy(out + n - sizeof(b), &b, sizeof(b));
+    } else if (n >= 4) {
+        uint32_t a, b;
+        memcpy(&a, s.ptr, sizeof(a));
+        memcpy(&b, s.ptr + n - sizeof(b), sizeof(b));
+        memcpy(out, &a, sizeof(a));
+        memcpy(out + n - sizeof(b), &b, sizeof(b));
+    } else if (n > 0) {
+        char first = s.ptr[0], mid = s.ptr[n / 2], last = s.ptr[n - 1];
+        out[0] = first;
+        out[n / 2] = mid;
+        out[n - 1] = last;
     }
-    return out + s.len;
+    return out + n;
 }
 
 /* Length of the fields and the empty line. */
@@ -47,9 +72,9 @@ static size_t sum_fields(const struct wr_hdrs *h)
 {
     size_t total = crlf.len;
 
-    for (uint32_t i = 0; i < h->cnt; i++) {
-        if (!h->at[i].is_removed) {
-            total += h->at[i].name.len + h->at[i].value.len + colon_blank.len + crlf.len;
+    for (const struct wr_hdr *f = h->at, *end = f + h->cnt; f < end; f++) {
+        if (!f->is_removed) {
+            total += f->name.len + f->value.len + colon_blank.len + crlf.len;
         }
     }
     return total;
@@ -58,8 +83,7 @@ static size_t sum_fields(const struct wr_hdrs *h)
 /* NULL when a field must not be written. */
 static char *put_fields(char *out, const struct wr_hdrs *h)
 {
-    for (uint32_t i = 0; i < h->cnt; i++) {
-        const struct wr_hdr *f = &h->at[i];
+    for (const struct wr_hdr *f = h->at, *end = f + h->cnt; f < end; f++) {
         if (f->is_removed) {
             continue;
         }

@@ -197,11 +197,8 @@ static struct wr_hdr *find_id_from(const struct wr_hdrs *h, uint32_t i, enum wr_
     return NULL;
 }
 
-struct wr_hdr *wr_hdrs_get(const struct wr_hdrs *h, enum wr_hdr_id id)
+struct wr_hdr *wr_hdrs_first(const struct wr_hdrs *h, enum wr_hdr_id id)
 {
-    if ((h->have & (UINT64_C(1) << id)) == 0) {
-        return NULL;
-    }
     return find_id_from(h, 0, id);
 }
 
@@ -287,20 +284,10 @@ enum wr_status wr_hdrs_join(const struct wr_hdrs *h, struct wr_str name, struct 
     return WR_OK;
 }
 
-/* Addresses are compared as numbers: the old piece may be gone already. */
-static inline void move_slice(struct wr_str *s, uintptr_t old, size_t len, const char *new_base)
-{
-    uintptr_t off = (uintptr_t)s->ptr - old;
-
-    if (s->ptr != NULL && off < len) {
-        s->ptr = new_base + off;
-    }
-}
-
 void wr_hdrs_rebase(struct wr_hdrs *h, const char *old, size_t len, const char *new_base)
 {
-    for (uint32_t i = 0; i < h->cnt; i++) {
-        move_slice(&h->at[i].name, (uintptr_t)old, len, new_base);
-        move_slice(&h->at[i].value, (uintptr_t)old, len, new_base);
+    for (struct wr_hdr *f = h->at, *end = f + h->cnt; f < end; f++) {
+        wr_str_rebase(&f->name, (uintptr_t)old, len, new_base);
+        wr_str_rebase(&f->value, (uintptr_t)old, len, new_base);
     }
 }

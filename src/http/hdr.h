@@ -50,8 +50,15 @@ enum wr_status wr_hdrs_add(struct wr_hdrs *h, struct wr_str name,
 /* Appends with the canonical name. */
 enum wr_status wr_hdrs_add_id(struct wr_hdrs *h, enum wr_hdr_id id,
                               struct wr_str value) WR_MUST_CHECK;
+/* For wr_hdrs_get. */
+struct wr_hdr *wr_hdrs_first(const struct wr_hdrs *h, enum wr_hdr_id id);
+
 /* First with this id, or NULL. */
-struct wr_hdr *wr_hdrs_get(const struct wr_hdrs *h, enum wr_hdr_id id);
+static inline struct wr_hdr *wr_hdrs_get(const struct wr_hdrs *h, enum wr_hdr_id id)
+{
+    return (h->have & (UINT64_C(1) << id)) == 0 ? NULL : wr_hdrs_first(h, id);
+}
+
 /* Next with the same id after `f`, or NULL. */
 struct wr_hdr *wr_hdrs_next(const struct wr_hdrs *h, const struct wr_hdr *f);
 /* By name (case-insensitive), after `after` or from the start (NULL). */
@@ -80,14 +87,18 @@ static inline WR_MUST_CHECK enum wr_status wr_hdrs_push(struct wr_hdrs *h, struc
             return st;
         }
     }
-    h->at[h->cnt++] = (struct wr_hdr){.name = name, .value = value, .id = (uint8_t)id};
+    struct wr_hdr *f = &h->at[h->cnt++];
+    f->name = name;
+    f->value = value;
+    f->id = (uint8_t)id;
+    f->is_removed = false;
     h->have |= UINT64_C(1) << id;
     return WR_OK;
 }
 
 static inline bool wr_hdrs_has(const struct wr_hdrs *h, enum wr_hdr_id id)
 {
-    return (h->have & (UINT64_C(1) << id)) != 0 && wr_hdrs_get(h, id) != NULL;
+    return wr_hdrs_get(h, id) != NULL;
 }
 
 #endif

@@ -14,6 +14,37 @@
 static const struct wr_module *const *all;
 static size_t all_cnt;
 
+/*
+ * Likewise: where a module stands in `all`, by its address; open addressing, SLOT_NONE is free. A
+ * request asks for contexts several times.
+ */
+enum {
+    SLOT_CNT = 256, /* a power of 2, more than twice the modules */
+    SLOT_NONE = 0xff
+};
+
+static uint8_t slots[SLOT_CNT];
+
+static size_t slot_of(const struct wr_module *m)
+{
+    uintptr_t a = (uintptr_t)m;
+    size_t i = (size_t)(a >> 4 ^ a >> 12) % SLOT_CNT;
+
+    while (slots[i] != SLOT_NONE && all[slots[i]] != m) {
+        i = (i + 1) % SLOT_CNT;
+    }
+    return i;
+}
+
+static void index_modules(void)
+{
+    WR_ASSERT(all_cnt < SLOT_CNT / 2);
+    memset(slots, SLOT_NONE, sizeof(slots));
+    for (size_t i = 0; i < all_cnt; i++) {
+        slots[slot_of(all[i])] = (uint8_t)i;
+    }
+}
+
 enum wr_status wr_modules_set(const struct wr_module *const *modules, size_t cnt,
                               const char **ret_err)
 {
@@ -32,6 +63,7 @@ enum wr_status wr_modules_set(const struct wr_module *const *modules, size_t cnt
     if (st == WR_OK) {
         all = modules;
         all_cnt = cnt;
+        index_modules();
     }
     return st;
 }
@@ -44,11 +76,8 @@ const struct wr_module *const *wr_modules_get(size_t *ret_cnt)
 
 void *wr_req_ctx(struct wr_req *r, const struct wr_module *m, size_t size)
 {
-    size_t no = 0;
+    size_t no = slots[slot_of(m)];
 
-    while (no < all_cnt && all[no] != m) {
-        no++;
-    }
     if (!WR_ASSERT_REQ(no < all_cnt)) {
         return NULL;
     }

@@ -66,6 +66,33 @@ static const struct reason_row reasons[] = {
     {507, WR_STR_INIT("Insufficient Storage")           },
 };
 
+bool wr_msg_connection_has(const struct wr_msg *m, struct wr_str name)
+{
+    const struct wr_hdr *c = wr_hdrs_get(&m->hdrs, WR_HDR_CONNECTION);
+
+    for (; c != NULL; c = wr_hdrs_next(&m->hdrs, c)) {
+        if (wr_str_list_has(c->value, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool wr_msg_connection_names(const struct wr_msg *m)
+{
+    const struct wr_hdr *c = NULL;
+
+    if (!m->names_no_field) {
+        c = wr_hdrs_get(&m->hdrs, WR_HDR_CONNECTION);
+    }
+    for (; c != NULL; c = wr_hdrs_next(&m->hdrs, c)) {
+        if (!wr_str_ieq(c->value, WR_STR("keep-alive"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void wr_msg_init(struct wr_msg *m, struct wr_arena *a, uint32_t max_fields)
 {
     *m = (struct wr_msg){0};
@@ -167,22 +194,16 @@ bool wr_status_is_bodyless(unsigned status, enum wr_method request_method)
     return request_method == WR_METHOD_CONNECT && status < 300;
 }
 
-static void move_slice(struct wr_str *s, uintptr_t old, size_t len, const char *new_base)
-{
-    uintptr_t off = (uintptr_t)s->ptr - old;
-
-    if (s->ptr != NULL && off < len) {
-        s->ptr = new_base + off;
-    }
-}
-
 void wr_msg_rebase(struct wr_msg *m, const char *old, size_t len, const char *new_base)
 {
-    struct wr_str *slices[] = {&m->method_name,  &m->target, &m->authority, &m->scheme,
-                               &m->request_line, &m->reason, &m->dropped};
+    uintptr_t from = (uintptr_t)old;
 
-    for (size_t i = 0; i < WR_ARRAY_LEN(slices); i++) {
-        move_slice(slices[i], (uintptr_t)old, len, new_base);
-    }
+    wr_str_rebase(&m->method_name, from, len, new_base);
+    wr_str_rebase(&m->target, from, len, new_base);
+    wr_str_rebase(&m->authority, from, len, new_base);
+    wr_str_rebase(&m->scheme, from, len, new_base);
+    wr_str_rebase(&m->request_line, from, len, new_base);
+    wr_str_rebase(&m->reason, from, len, new_base);
+    wr_str_rebase(&m->dropped, from, len, new_base);
     wr_hdrs_rebase(&m->hdrs, old, len, new_base);
 }

@@ -54,6 +54,9 @@ struct wr_msg {
                                    was refused; for the log */
     enum wr_framing framing;
     uint64_t content_length; /* for WR_FRAMING_LENGTH; UINT64_MAX: none announced */
+    uint32_t host_len;   /* request: of Host's value so many bytes are the host; 0: not looked at */
+    uint16_t host_port;  /* then: its port, 0: none */
+    bool names_no_field; /* Connection was looked at: it is not there or just "keep-alive" */
     struct wr_hdrs hdrs;
 };
 
@@ -72,6 +75,10 @@ struct wr_str wr_status_reason(unsigned status);
 /* Has a response with this status, to this request method, no body whatever its fields say (RFC
  * 9110 6.4.1)? */
 bool wr_status_is_bodyless(unsigned status, enum wr_method request_method);
+/* Is this field named by Connection, so that it ends here (RFC 9110 7.6.1)? */
+bool wr_msg_connection_has(const struct wr_msg *m, struct wr_str name);
+/* May Connection name any field but Keep-Alive, which nobody passes on anyway? One look a head. */
+bool wr_msg_connection_names(const struct wr_msg *m);
 /* All slices that point into old[0..len) now point into new_base. */
 void wr_msg_rebase(struct wr_msg *m, const char *old, size_t len, const char *new_base);
 

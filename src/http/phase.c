@@ -19,6 +19,9 @@ struct phase_list {
 /* Rule zero: written once at boot by wr_phases_build, then only read. */
 static struct phase_list phases[WR_PHASE_COUNT];
 
+/* Likewise: the first phase that has something to do, from this one on; most have nothing. */
+static uint8_t busy_from[WR_PHASE_COUNT];
+
 /* ---- at boot -------------------------------------------------------------------------------- */
 
 static void collect(enum wr_phase phase, const struct wr_module *const *modules, size_t cnt,
@@ -44,6 +47,13 @@ static void collect(enum wr_phase phase, const struct wr_module *const *modules,
         }
     }
     *ret_cnt = n;
+}
+
+/* The engine's own phases are, and the last is where the run ends. */
+static bool is_busy(enum wr_phase p)
+{
+    return phases[p].cnt > 0 || p == WR_PHASE_FIND_LOCATION || p == WR_PHASE_POST_REWRITE ||
+           p == WR_PHASE_CONTENT || p == WR_PHASE_LOG;
 }
 
 enum wr_status wr_phases_build(const struct wr_module *const *modules, size_t cnt,
@@ -74,6 +84,9 @@ enum wr_status wr_phases_build(const struct wr_module *const *modules, size_t cn
         }
     }
     wr_mem_free(rows);
+    for (unsigned p = WR_PHASE_COUNT; p-- > 0;) {
+        busy_from[p] = (uint8_t)(is_busy((enum wr_phase)p) ? p : busy_from[p + 1]);
+    }
     return WR_OK;
 }
 
@@ -204,6 +217,9 @@ static enum wr_phase_result run_rows(struct wr_req *r)
 enum wr_phase_result wr_phases_run(struct wr_req *r)
 {
     while (r->phase < WR_PHASE_LOG) {
+        if (r->phase_next == 0) {
+            r->phase = busy_from[r->phase];
+        }
         enum wr_phase_result res = WR_PHASE_NEXT;
 
         if (r->phase == WR_PHASE_FIND_LOCATION) {

@@ -469,7 +469,7 @@ static enum wr_status apply_range(struct wr_req *r)
 {
     const struct wr_core_loc *lc = wr_core_loc_of(r);
     const struct wr_hdr *h = wr_hdrs_get(&r->head->hdrs, WR_HDR_RANGE);
-    uint64_t len = r->out.content_length, from, to;
+    uint64_t len = r->out.content_length, from = 0, to = 0;
 
     if (!r->can_range || r->out.status != 200 || len == WR_LENGTH_UNKNOWN || lc->max_ranges == 0 ||
         r->head->version < 10) {

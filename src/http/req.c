@@ -556,6 +556,9 @@ static enum wr_status read_host(struct wr_req *r)
 
     if (r->head->authority.len > 0) {
         s = r->head->authority;
+    } else if (r->head->host_len > 0 && s.len >= r->head->host_len) {
+        r->host_port = r->head->host_port;
+        return wr_uri_lower_host(r->arena, wr_str(s.ptr, r->head->host_len), &r->host);
     }
     if (s.len == 0) {
         return WR_OK;

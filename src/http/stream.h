@@ -10,8 +10,9 @@
  *   client role  writes head_out, `out`; reads head_in, fills `in`   wr_attempt
  *
  * Facts live here, changes of facts made by the codec wake `user` once: head_in complete, rx or tx
- * half changed, reset. Body bytes do not wake the user: they wake the pipe's own ends. The user
- * acts through the down-calls of ops, none of which calls back.
+ * half changed, reset (not: a request without a body is out, its answer will wake). Body bytes do
+ * not wake the user: they wake the pipe's own ends. The user acts through the down-calls of ops,
+ * none of which calls back.
  */
 #ifndef WR_HTTP_STREAM_H
 #define WR_HTTP_STREAM_H

@@ -209,22 +209,21 @@ static bool parse_port(struct wr_str s, uint16_t *ret_port)
  */
 static size_t scan_reg_name(struct wr_str s)
 {
+    unsigned char before = '.';
     size_t i;
 
     for (i = 0; i < s.len; i++) {
         unsigned char c = (unsigned char)s.ptr[i];
-        if (WR_LIKELY(c != '.' && wr_char_is(c, WR_CH_UNRESERVED))) {
-            continue;
-        }
-        if (c == ':') {
+        if (WR_LIKELY(wr_char_is(c, WR_CH_UNRESERVED))) {
+            if (c == '.' && before == '.') {
+                return 0; /* an empty label; the dot of a root may be the last byte */
+            }
+        } else if (c == ':') {
             break;
-        }
-        if (!wr_char_is(c, WR_CH_HOST) || c == '[' || c == ']' || c == '@') {
+        } else if (!wr_char_is(c, WR_CH_HOST) || c == '[' || c == ']' || c == '@') {
             return 0;
         }
-        if (c == '.' && (i == 0 || s.ptr[i - 1] == '.')) {
-            return 0;
-        }
+        before = c;
     }
     return i;
 }
@@ -270,17 +269,10 @@ enum wr_status wr_uri_check_host(struct wr_str s, struct wr_str *ret_host, uint1
     return WR_OK;
 }
 
-enum wr_status wr_uri_parse_host(struct wr_arena *a, struct wr_str s, struct wr_str *ret_host,
-                                 uint16_t *ret_port)
+enum wr_status wr_uri_lower_host(struct wr_arena *a, struct wr_str host, struct wr_str *ret_host)
 {
-    struct wr_str host;
-    uint16_t port;
     size_t i;
-    enum wr_status st = wr_uri_check_host(s, &host, &port);
 
-    if (st != WR_OK) {
-        return st;
-    }
     for (i = 0; i < host.len; i++) {
         if ((unsigned)(unsigned char)host.ptr[i] - 'A' < 26) {
             break;
@@ -297,8 +289,23 @@ enum wr_status wr_uri_parse_host(struct wr_arena *a, struct wr_str s, struct wr_
         host.ptr = low;
     }
     *ret_host = host;
-    *ret_port = port;
     return WR_OK;
+}
+
+enum wr_status wr_uri_parse_host(struct wr_arena *a, struct wr_str s, struct wr_str *ret_host,
+                                 uint16_t *ret_port)
+{
+    struct wr_str host;
+    uint16_t port;
+    enum wr_status st = wr_uri_check_host(s, &host, &port);
+
+    if (st == WR_OK) {
+        st = wr_uri_lower_host(a, host, ret_host);
+    }
+    if (st == WR_OK) {
+        *ret_port = port;
+    }
+    return st;
 }
 
 bool wr_uri_arg(struct wr_str args, struct wr_str name, struct wr_str *ret_value)

@@ -37,6 +37,9 @@ enum wr_status wr_uri_parse(struct wr_arena *a, struct wr_str raw, unsigned flag
  */
 enum wr_status wr_uri_parse_host(struct wr_arena *a, struct wr_str s, struct wr_str *ret_host,
                                  uint16_t *ret_port) WR_MUST_CHECK;
+/* The second half of it: host, of wr_uri_check_host, in lower case. WR_ENOMEM. */
+enum wr_status wr_uri_lower_host(struct wr_arena *a, struct wr_str host,
+                                 struct wr_str *ret_host) WR_MUST_CHECK;
 /*
  * The same check without a copy: *ret_host is a slice of s as received, IP literals in brackets,
  * without port and without a trailing dot.

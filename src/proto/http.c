@@ -306,23 +306,11 @@ static enum wr_status add_own_fields(struct wr_up *u, const struct wr_proxy_loc 
     return WR_OK;
 }
 
-static bool is_named_by_connection(const struct wr_msg *head, const struct wr_hdr *h)
-{
-    const struct wr_hdr *c = wr_hdrs_get(&head->hdrs, WR_HDR_CONNECTION);
-
-    for (; c != NULL; c = wr_hdrs_next(&head->hdrs, c)) {
-        if (wr_str_list_has(c->value, h->name)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static enum wr_status add_client_fields(struct wr_up *u, const struct wr_proxy_loc *lc,
                                         struct wr_msg *m)
 {
     const struct wr_msg *head = u->req->head;
-    bool has_connection = wr_hdrs_has(&head->hdrs, WR_HDR_CONNECTION);
+    bool do_look = wr_msg_connection_names(head);
     const struct wr_hdr *h;
     enum wr_status st;
 
@@ -334,7 +322,7 @@ static enum wr_status add_client_fields(struct wr_up *u, const struct wr_proxy_l
             wr_map_get(&lc->own_names, h->name) != NULL) {
             continue;
         }
-        if (has_connection && is_named_by_connection(head, h)) {
+        if (do_look && wr_msg_connection_has(head, h->name)) {
             continue;
         }
         st = wr_hdrs_push(&m->hdrs, h->name, h->value, (enum wr_hdr_id)h->id);

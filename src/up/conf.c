@@ -119,6 +119,12 @@ static void make_hidden(struct wr_conf *cf, struct wr_up_conf *c, const struct w
     for (i = 0; i < c->pass_headers.cnt; i++) {
         wr_map_remove(&c->hidden, c->pass_headers.at[i]);
     }
+    c->hidden_ids = 0;
+    for (i = WR_HDR_OTHER + 1; i < WR_HDR_ID_COUNT; i++) {
+        if (wr_map_get(&c->hidden, wr_hdr_name((enum wr_hdr_id)i)) != NULL) {
+            c->hidden_ids |= UINT64_C(1) << i;
+        }
+    }
 }
 
 enum wr_status wr_up_conf_merged(struct wr_conf *cf, struct wr_scope *s, struct wr_up_conf *c,

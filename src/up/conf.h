@@ -90,7 +90,8 @@ struct wr_up_conf {
     uint64_t send_lowat;       /* checked, no effect (U3.2) */
     struct wr_rate limit_rate; /* from the peer, buffered responses only (U6.6) */
     struct wr_strs hide_headers, pass_headers;
-    struct wr_map hidden;    /* derived: lower-case names */
+    struct wr_map hidden;    /* derived: names that are not passed */
+    uint64_t hidden_ids;     /* likewise, those with an id: bit id */
     uint32_t ignore_headers; /* enum wr_up_ignore */
 };
 

@@ -70,11 +70,13 @@ static bool is_event_stream(const struct wr_msg *head)
     size_t i;
 
     for (i = 0; i < WR_ARRAY_LEN(kinds); i++) {
-        rest = wr_str_sub(type, kinds[i].len, type.len);
+        if (!wr_str_has_iprefix(type, kinds[i])) {
+            continue;
+        }
         /* "application/grpc", "application/grpc+proto", "application/grpc-web"; not "grpcx" */
-        if (wr_str_has_iprefix(type, kinds[i]) &&
-            (rest.len == 0 || kinds[i].ptr[kinds[i].len - 1] == '+' ||
-             wr_str_find(WR_STR("+-; \t"), rest.ptr[0]) < 5)) {
+        rest = wr_str_sub(type, kinds[i].len, type.len);
+        if (rest.len == 0 || kinds[i].ptr[kinds[i].len - 1] == '+' ||
+            wr_str_find(WR_STR("+-; \t"), rest.ptr[0]) < 5) {
             return true;
         }
     }
@@ -136,19 +138,17 @@ static enum wr_status rewrite(struct wr_up *u, enum field_rule rule, struct wr_s
     return rule == RULE_REFRESH ? rewrite_refresh(u, v, ret) : p->rewrite_redirect(u, v, ret);
 }
 
-static bool is_named_by_connection(const struct wr_msg *head, const struct wr_hdr *h)
+static bool is_hidden(const struct wr_up_conf *c, const struct wr_hdr *h)
 {
-    const struct wr_hdr *c = wr_hdrs_get(&head->hdrs, WR_HDR_CONNECTION);
-
-    for (; c != NULL; c = wr_hdrs_next(&head->hdrs, c)) {
-        if (wr_str_list_has(c->value, h->name)) {
-            return true;
-        }
+    if (h->id != WR_HDR_OTHER) {
+        return (c->hidden_ids >> h->id & 1) != 0;
     }
-    return false;
+    return wr_map_get(&c->hidden, h->name) != NULL;
 }
 
-static bool is_passed(const struct wr_up *u, const struct wr_msg *head, const struct wr_hdr *h)
+/* do_look: Connection names fields. */
+static bool is_passed(const struct wr_up *u, const struct wr_msg *head, const struct wr_hdr *h,
+                      bool do_look)
 {
     enum field_rule rule = rules[h->id];
 
@@ -159,20 +159,20 @@ static bool is_passed(const struct wr_up *u, const struct wr_msg *head, const st
         !(u->start.conf->pass_trailers && head->framing == WR_FRAMING_CHUNKED)) {
         return false;
     }
-    if (wr_map_get(&u->start.conf->hidden, h->name) != NULL) {
+    if (is_hidden(u->start.conf, h)) {
         return false;
     }
-    return rule != RULE_PASS || !wr_hdrs_has(&head->hdrs, WR_HDR_CONNECTION) ||
-           !is_named_by_connection(head, h);
+    return rule != RULE_PASS || !do_look || !wr_msg_connection_has(head, h->name);
 }
 
-static enum wr_status copy_field(struct wr_up *u, const struct wr_msg *head, const struct wr_hdr *h)
+static enum wr_status copy_field(struct wr_up *u, const struct wr_msg *head, const struct wr_hdr *h,
+                                 bool do_look)
 {
     enum field_rule rule = rules[h->id];
     struct wr_str v = h->value;
     enum wr_status st;
 
-    if (!is_passed(u, head, h)) {
+    if (!is_passed(u, head, h, do_look)) {
         return WR_OK;
     }
     if (rule >= RULE_REDIRECT && rule <= RULE_COOKIE) {
@@ -194,6 +194,7 @@ enum wr_status wr_up_head_copy(struct wr_up *u, const struct wr_msg *head)
 {
     struct wr_req *r = u->req;
     const struct wr_up_conf *c = u->start.conf;
+    bool do_look = wr_msg_connection_names(head);
     uint32_t i;
     enum wr_status st;
     int64_t t;
@@ -211,7 +212,7 @@ enum wr_status wr_up_head_copy(struct wr_up *u, const struct wr_msg *head)
         if (head->hdrs.at[i].is_removed) {
             continue;
         }
-        st = copy_field(u, head, &head->hdrs.at[i]);
+        st = copy_field(u, head, &head->hdrs.at[i], do_look);
         if (st != WR_OK) {
             return st;
         }
@@ -226,8 +227,8 @@ enum wr_status wr_up_head_copy(struct wr_up *u, const struct wr_msg *head)
         }
     }
     /* *_pass_header Server (Date): what the peer sent, nothing if it sent none (U5.7). */
-    r->no_server = wr_map_get(&c->hidden, WR_STR("Server")) == NULL;
-    r->no_date = wr_map_get(&c->hidden, WR_STR("Date")) == NULL;
+    r->no_server = (c->hidden_ids >> WR_HDR_SERVER & 1) == 0;
+    r->no_date = (c->hidden_ids >> WR_HDR_DATE & 1) == 0;
     if (wr_hdrs_has(&head->hdrs, WR_HDR_LAST_MODIFIED) &&
         wr_clock_parse_http_date(value_of(head, WR_HDR_LAST_MODIFIED), &t) == WR_OK) {
         r->out_mtime = t;
@@ -247,9 +248,8 @@ void wr_up_head_interim(struct wr_up *u, const struct wr_msg *head)
     m.status = head->status;
     m.reason = head->reason;
     for (h = head->hdrs.at; h < head->hdrs.at + head->hdrs.cnt; h++) {
-        if (h->is_removed || rules[h->id] != RULE_PASS ||
-            wr_map_get(&u->start.conf->hidden, h->name) != NULL ||
-            (wr_hdrs_has(&head->hdrs, WR_HDR_CONNECTION) && is_named_by_connection(head, h))) {
+        if (h->is_removed || rules[h->id] != RULE_PASS || is_hidden(u->start.conf, h) ||
+            wr_msg_connection_has(head, h->name)) {
             continue;
         }
         if (wr_hdrs_push(&m.hdrs, h->name, h->value, (enum wr_hdr_id)h->id) != WR_OK) {

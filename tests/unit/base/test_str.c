@@ -4,6 +4,8 @@
  */
 #include "unit/base/t.h"
 
+#include "base/chars.h"
+
 static void test_compare(void **state)
 {
     (void)state;
@@ -108,12 +110,37 @@ static void test_distance(void **state)
     assert_int_equal(wr_str_distance(wr_str(longer, 64), wr_str(longer, 64), 2), 0);
 }
 
+/* As a loop over bytes says, for each pair of bytes at each place; the others differ in case. */
+static void test_ieq(void **state)
+{
+    static const size_t lens[] = {1, 7, 8, 9, 16, 21};
+
+    (void)state;
+    for (size_t k = 0; k < WR_ARRAY_LEN(lens); k++) {
+        char a[21], b[21];
+
+        for (size_t at = 0; at < lens[k]; at++) {
+            memset(a, 'q', sizeof(a));
+            memset(b, 'Q', sizeof(b));
+            for (int x = 0; x < 256; x++) {
+                for (int y = 0; y < 256; y++) {
+                    a[at] = (char)x;
+                    b[at] = (char)y;
+                    assert_int_equal(wr_str_ieq(wr_str(a, lens[k]), wr_str(b, lens[k])),
+                                     wr_char_lower[x] == wr_char_lower[y]);
+                }
+            }
+        }
+    }
+    assert_true(wr_str_ieq(WR_STR_NULL, WR_STR("")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_compare),  cmocka_unit_test(test_find),
         cmocka_unit_test(test_split),    cmocka_unit_test(test_list),
-        cmocka_unit_test(test_distance),
+        cmocka_unit_test(test_distance), cmocka_unit_test(test_ieq),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,7 @@
 
 #include "base/slab.h"
 #include "base/stat.h"
+#include "event/raw.h"
 
 static struct {
     unsigned ctl, recv, wait, events;
@@ -25,7 +26,7 @@ static int count_epoll_ctl(int ep, int op, int fd, struct epoll_event *ev)
 
 static int count_epoll_wait(int ep, struct epoll_event *ev, int max, int timeout)
 {
-    int n = epoll_wait(ep, ev, max, timeout);
+    int n = wr_raw_epoll_wait(ep, ev, max, timeout);
 
     calls.wait++;
     calls.events += n > 0 ? (unsigned)n : 0;
@@ -35,16 +36,16 @@ static int count_epoll_wait(int ep, struct epoll_event *ev, int max, int timeout
 static ssize_t count_recv(int fd, void *buf, size_t n, int flags)
 {
     calls.recv++;
-    return recv(fd, buf, n, flags);
+    return wr_raw_recv(fd, buf, n, flags);
 }
 
-#define epoll_ctl  count_epoll_ctl
-#define epoll_wait count_epoll_wait
-#define recv       count_recv
+#define epoll_ctl         count_epoll_ctl
+#define wr_raw_epoll_wait count_epoll_wait
+#define wr_raw_recv       count_recv
 #include "event/poll_epoll.c"
 #undef epoll_ctl
-#undef epoll_wait
-#undef recv
+#undef wr_raw_epoll_wait
+#undef wr_raw_recv
 
 #define CHECK_CALLS(c, r)                                                                          \
     do {                                                                                           \

@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "http/h1_parse.h"
 #include "http/h1_write.h"
+#include "http/uri.h"
 
 enum {
     ARENA_CAP = 1 << 20,
@@ -406,12 +407,31 @@ static void add_z(char *out, size_t *n, const char *z)
     add_text(out, n, z, strlen(z));
 }
 
+/* What the parser noted of Connection and Host is what another look says. */
+static void check_notes(const struct wr_msg *m)
+{
+    const struct wr_hdr *h = wr_hdrs_get(&m->hdrs, WR_HDR_HOST);
+    struct wr_msg again = *m;
+    struct wr_str host;
+    uint16_t port;
+
+    again.names_no_field = false;
+    assert_int_equal(wr_msg_connection_names(m), wr_msg_connection_names(&again));
+    if (m->host_len > 0) {
+        assert_non_null(h);
+        assert_int_equal(wr_uri_check_host(h->value, &host, &port), WR_OK);
+        assert_int_equal(host.len, m->host_len);
+        assert_int_equal(port, m->host_port);
+    }
+}
+
 static void render(const struct wr_msg *m, enum wr_h1_role role, char *out)
 {
     static const char *const framings[] = {"none", "length", "chunked", "close"};
     char num[64];
     size_t n = 0;
 
+    check_notes(m);
     if (role == WR_H1_REQUEST) {
         assert_true(wr_method_of(m->method_name) == m->method);
         add_text(out, &n, m->method_name.ptr, m->method_name.len);

@@ -133,12 +133,48 @@ static void test_rebase(void **state)
     wr_arena_fini(&a);
 }
 
+static void test_connection(void **state)
+{
+    static const struct {
+        const char *a, *b; /* values of Connection; NULL: no such field */
+        bool names, has;   /* the second: x-one */
+    } rows[] = {
+        {NULL,           NULL,           false, false},
+        {"keep-alive",   NULL,           false, false},
+        {"Keep-Alive",   "KEEP-ALIVE",   false, false},
+        {"close",        NULL,           true,  false},
+        {"close, X-One", NULL,           true,  true },
+        {"keep-alive",   "y,\tx-ONE ,z", true,  true },
+        {"",             NULL,           true,  false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < WR_ARRAY_LEN(rows); i++) {
+        struct wr_arena a;
+        struct wr_msg m;
+
+        wr_arena_init(&a, 65536);
+        wr_msg_init(&m, &a, 8);
+        if (rows[i].a != NULL) {
+            assert_int_equal(wr_hdrs_add_id(&m.hdrs, WR_HDR_CONNECTION, wr_str_z(rows[i].a)),
+                             WR_OK);
+        }
+        if (rows[i].b != NULL) {
+            assert_int_equal(wr_hdrs_add_id(&m.hdrs, WR_HDR_CONNECTION, wr_str_z(rows[i].b)),
+                             WR_OK);
+        }
+        assert_int_equal(wr_msg_connection_names(&m), rows[i].names);
+        assert_int_equal(wr_msg_connection_has(&m, WR_STR("x-one")), rows[i].has);
+        wr_arena_fini(&a);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_methods), cmocka_unit_test(test_idempotent),
         cmocka_unit_test(test_reasons), cmocka_unit_test(test_bodyless),
-        cmocka_unit_test(test_rebase),
+        cmocka_unit_test(test_rebase),  cmocka_unit_test(test_connection),
     };
 
     return cmocka_run_group_tests_name("msg", tests, NULL, NULL);

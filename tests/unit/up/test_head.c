@@ -53,6 +53,8 @@ static struct env *begin(unsigned status, const struct wr_proto *proto, const ch
     wr_map_put(&e->conf.hidden, WR_STR("Server"), e);
     wr_map_put(&e->conf.hidden, WR_STR("X-Accel-Redirect"), e);
     wr_map_put(&e->conf.hidden, WR_STR("X-Hide"), e);
+    e->conf.hidden_ids = UINT64_C(1) << WR_HDR_DATE | UINT64_C(1) << WR_HDR_SERVER |
+                         UINT64_C(1) << WR_HDR_X_ACCEL_REDIRECT;
     e->req.arena = &e->arena;
     e->req.out_mtime = -1;
     wr_msg_init(&e->req.out, &e->arena, 100);
@@ -179,6 +181,7 @@ static void server_and_date(void **state)
     e = begin(200, &plain, "Server: theirs");
     wr_map_remove(&e->conf.hidden, WR_STR("server"));
     wr_map_remove(&e->conf.hidden, WR_STR("date"));
+    e->conf.hidden_ids &= ~(UINT64_C(1) << WR_HDR_SERVER | UINT64_C(1) << WR_HDR_DATE);
     assert_int_equal(wr_up_head_copy(&e->up, &e->head), WR_OK);
     assert_string_equal(out_of(e), "Server: theirs\n");
     assert_true(e->req.no_server);
