@@ -32,8 +32,8 @@ DESTDIR    ?=
 # What a person may set on the command line.
 VARIANT      ?=
 FUZZ_SECONDS ?= 30
-# LTO=1: the program is optimised as a whole. A tenth less instructions a request, a third longer to
-# build. Tests and the library are as without.
+# LTO=1 (gcc): the program is optimised as a whole. Some 6 % fewer instructions a request, nearly twice
+# the time to build. Tests and the library are as without.
 LTO          ?=
 # Only test programs whose path contains this: make unit T=base/test_str
 T            ?=

@@ -646,6 +646,23 @@ static bool survive_send_failure(struct h1_client *c)
     return pump_in(c, &wants);
 }
 
+/* The request is out, whole. */
+static void end_tx(struct h1_client *c)
+{
+    struct wr_stream *s = &c->ans->x.s;
+
+    h1_tx_leave_pipe(&c->ans->x);
+    if (s->is_tunnel) {
+        /* If it fails the connection is broken and the next receive tells. */
+        (void)c->pc.conn->link->ops->shutdown(c->pc.conn->link);
+    }
+    wr_stream_set_tx(s, WR_HALF_DONE);
+    if (s->out || s->rx != WR_HALF_WAIT) {
+        /* Without a body the user has nothing to do before the answer wakes him. */
+        wr_task_wake_opt(s->user);
+    }
+}
+
 static bool pump_out(struct h1_client *c)
 {
     struct h1_answer *a = c->ans;
@@ -668,16 +685,7 @@ static bool pump_out(struct h1_client *c)
     case H1_SENT_BLOCKED:
         return true;
     case H1_SENT_DONE:
-        h1_tx_leave_pipe(&a->x);
-        if (s->is_tunnel) {
-            /* If it fails the connection is broken and the next receive tells. */
-            (void)c->pc.conn->link->ops->shutdown(c->pc.conn->link);
-        }
-        wr_stream_set_tx(s, WR_HALF_DONE);
-        if (s->out || s->rx != WR_HALF_WAIT) {
-            /* Without a body the user has nothing to do before the answer wakes him. */
-            wr_task_wake_opt(s->user);
-        }
+        end_tx(c);
         return true;
     case H1_SENT_CUT:
         why = a->x.tx.out ? a->x.tx.out->reason : 0;
