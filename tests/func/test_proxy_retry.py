@@ -15,7 +15,8 @@ FMT = "log_format t '$status|$upstream_addr|$upstream_status';"
 
 
 def group(*servers, more=""):
-    return "upstream g { " + " ".join(f"server {s};" for s in servers) + more + " }"
+    """With a zone, so that the order is exact also over several threads (U2.1)."""
+    return "upstream g { zone g 64k; " + " ".join(f"server {s};" for s in servers) + more + " }"
 
 
 def start(weir, servers, conf="", more="", **names):
