@@ -11,6 +11,7 @@
 #include "event/mailbox.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -21,7 +22,8 @@
 #include "event/loop.h"
 
 struct wr_mailbox {
-    wr_atomic_ptr head; /* struct wr_mail, newest first */
+    wr_atomic_ptr head;    /* struct wr_mail, newest first */
+    wr_atomic_u32 posting; /* calls of post that go on: the owner may have read their mail */
     struct wr_io io;    /* the eventfd, mode NOTIFY */
     int fd;
     struct wr_task task;
@@ -66,6 +68,9 @@ struct wr_mailbox *wr_mailbox_new(void)
 void wr_mailbox_free(struct wr_mailbox *mb)
 {
     if (mb) {
+        while (wr_load_acq(&mb->posting) != 0) {
+            (void)sched_yield();
+        }
         wr_task_cancel(&mb->task);
         wr_io_close(&mb->io, WR_IO_CLOSE_FIN);
         wr_mem_free(mb);
@@ -86,17 +91,16 @@ void wr_mailbox_post(struct wr_mailbox *mb, struct wr_mail *m)
     void *old = wr_load_rlx(&mb->head);
     bool was_empty;
 
+    wr_add_acqrel(&mb->posting, 1);
     /* Release: what the sender wrote into the mail is seen by whoever takes it. */
     do {
         m->_next = old;
         was_empty = old == NULL;
     } while (!wr_cas_acqrel(&mb->head, &old, m));
-    if (!was_empty) {
-        return;
-    }
-    while (write(mb->fd, &one, sizeof(one)) == -1 && errno == EINTR) {
+    while (was_empty && write(mb->fd, &one, sizeof(one)) == -1 && errno == EINTR) {
         continue;
     }
+    wr_sub_acqrel(&mb->posting, 1);
 }
 
 bool wr_mailbox_has_mail(struct wr_mailbox *mb)

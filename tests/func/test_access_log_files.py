@@ -405,9 +405,12 @@ def test_full_disk_plain(weir, small_disk):
     with open(os.path.join(small_disk, "a.log"), encoding="ascii") as file:
         lines = file.read().split("\n")
     assert lines[-31:] == later + [""]
-    assert len([line for line in lines[:-31] if line not in names]) <= 1  # the half line
+    halves = len([line for line in lines[:-31] if line not in names])
+    assert halves <= 1
     lost = sum(int(n) for n in re.findall(r"(\d+) lines (?:lost: .*a\.log|of \".*a\.log\" were)", server.log()))
-    assert lost == len(names) - len([line for line in lines if line in names])
+    missing = len(names) - len([line for line in lines if line in names])
+    # All of the half line but its end may have found room.
+    assert lost == missing or (halves == 0 and lost == missing + 1)
 
 
 @pytest.mark.weir_only("half a gzip member is taken back; nginx leaves it, and zcat stops there")

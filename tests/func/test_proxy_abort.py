@@ -97,7 +97,7 @@ def test_client_leaves_during_retries(weir, origin):
         conn.read_request()
         conn.wait(go)
     bad, good = origin(fail_late), origin()
-    server = weir(LOG + "location / { proxy_pass http://g; }", http=FMT + "upstream g { server {bad}; server {good}; }",
+    server = weir(LOG + "location / { proxy_pass http://g; }", http=FMT + "upstream g { zone g 64k; server {bad}; server {good}; }",
                   bad=bad, good=good)
     client = server.client()
     client.send(build_request("GET", "/"))
@@ -211,7 +211,7 @@ def test_bad_chunk_of_the_client_while_sending(weir, origin):  # U4.4
     up = origin(script)
     other = origin()
     server = weir(LOG + "lingering_timeout 200ms; location / { proxy_http_version 1.1; proxy_request_buffering off; proxy_pass http://g; }",
-                  http=FMT + "upstream g { server {up}; server {other}; }", up=up, other=other)
+                  http=FMT + "upstream g { zone g 64k; server {up}; server {other}; }", up=up, other=other)
     client = server.client()
     client.send(build_request("POST", "/", {"Transfer-Encoding": "chunked"}), b"3\r\nabc\r\n")
     up.wait_requests(1)

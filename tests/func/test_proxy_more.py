@@ -189,7 +189,7 @@ def test_zone_order_is_exact_over_workers(weir, origin):  # U2.8
 def test_failures_are_seen_by_all_workers(weir, origin):
     bad, good = origin(lambda c: (c.read_request(), None)), origin(GOOD)
     server = weir("location / { proxy_pass http://g; }", workers=4,
-                  http="upstream g { server {bad} fail_timeout=1h; server {good}; }",
+                  http="upstream g { zone g 64k; server {bad} fail_timeout=1h; server {good}; }",
                   bad=bad, good=good)
     for _ in range(30):
         assert server.get("/").text == "ok"
@@ -241,7 +241,7 @@ class TestAllowUpstream:
             "location /next { proxy_allow_upstream $arg_a; proxy_next_upstream denied; proxy_pass http://g; } "
             "location /any { proxy_allow_upstream 1 $upstream_last_addr; proxy_pass http://g; }")
     HTTP = ("log_format a '$status|$upstream_status|$upstream_why'; "
-            "upstream g { server {one} max_fails=1; server {two} max_fails=1; }")
+            "upstream g { zone g 64k; server {one} max_fails=1; server {two} max_fails=1; }")
 
     @pytest.mark.parametrize("query, status", [
         ("?a=1&b=yes", 200), ("?a=1&b=00", 200), ("?a=0&b=1", 502), ("?a=1&b=0", 502), ("?a=1&b=", 502), ("", 502)])

@@ -224,7 +224,7 @@ def test_bind_with_a_port(weir, origin):  # U3.2
 def test_bind_that_fails_is_our_fault(weir, origin):  # U7.4: 500, no other peer, nobody charged
     up = origin(GOOD)
     server = weir("location / { proxy_bind $arg_a; proxy_pass http://g; }", up=up, other=origin(GOOD), allow=[r"bind\("],
-                  http="upstream g { server {up}; server {other}; }")
+                  http="upstream g { zone g 64k; server {up}; server {other}; }")
     assert server.get("/?a=192.0.2.1").status == 500
     server.wait_log(r"\[crit\] .*bind\(192\.0\.2\.1\) failed \(99: Cannot assign requested address\) while connecting to upstream, "
                     r"client: .*, upstream: \"http://127\.0\.0\.1:")
@@ -249,7 +249,7 @@ def test_bind_for_each_try(weir, origin, how, address):
         conn.read_request()
         conn.reply(status="200 OK" if len(seen) > 1 else "500 Own", headers=[("X-N", "7")])
     server = weir("location / { proxy_bind_dynamic " + how + "; proxy_bind 127.0.0.$upstream_http_x_n; proxy_next_upstream http_500;"
-                  "proxy_pass http://g; }", up=origin(script), other=origin(script), http="upstream g { server {up}; server {other}; }")
+                  "proxy_pass http://g; }", up=origin(script), other=origin(script), http="upstream g { zone g 64k; server {up}; server {other}; }")
     assert server.get("/").text == "ok" and seen == ["127.0.0.1", address]
 
 
