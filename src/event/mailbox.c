@@ -24,7 +24,7 @@
 struct wr_mailbox {
     wr_atomic_ptr head;    /* struct wr_mail, newest first */
     wr_atomic_u32 posting; /* calls of post that go on: the owner may have read their mail */
-    struct wr_io io;    /* the eventfd, mode NOTIFY */
+    struct wr_io io;       /* the eventfd, mode NOTIFY */
     int fd;
     struct wr_task task;
 };
