@@ -35,21 +35,27 @@
 /* ---- kills by the kernel ----------------------------------------------------------------------
  */
 
+/* The beginning of a file, in text; empty when it cannot be read. */
+static struct wr_str read_start(const char *path, char *text, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n;
+
+    if (fd == -1) {
+        return WR_STR_NULL;
+    }
+    n = read(fd, text, size);
+    (void)close(fd);
+    return wr_str(text, n > 0 ? (size_t)n : 0);
+}
+
 /* The number behind "oom_kill " in a small file; 0: unknown. */
 static uint64_t read_oom_kills(const char *path)
 {
     char text[FILE_MAX];
-    struct wr_str rest, line;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct wr_str rest = read_start(path, text, sizeof(text)), line;
     uint64_t v = 0;
-    ssize_t n;
 
-    if (fd == -1) {
-        return 0;
-    }
-    n = read(fd, text, sizeof(text));
-    (void)close(fd);
-    rest = wr_str(text, n > 0 ? (size_t)n : 0);
     while (wr_str_split(&rest, '\n', &line)) {
         if (wr_str_has_prefix(line, WR_STR("oom_kill ")) &&
             wr_num_parse_u64(wr_str_sub(line, 9, line.len), UINT64_MAX, &v) == WR_OK) {
@@ -63,16 +69,9 @@ static uint64_t read_oom_kills(const char *path)
 static uint64_t read_group_kills(void)
 {
     char text[1024], path[1200];
-    struct wr_str rest, line;
-    int fd = open("/proc/self/cgroup", O_RDONLY | O_CLOEXEC), len;
-    ssize_t n;
+    struct wr_str rest = read_start("/proc/self/cgroup", text, sizeof(text)), line;
+    int len;
 
-    if (fd == -1) {
-        return 0;
-    }
-    n = read(fd, text, sizeof(text));
-    (void)close(fd);
-    rest = wr_str(text, n > 0 ? (size_t)n : 0);
     while (wr_str_split(&rest, '\n', &line)) {
         if (wr_str_has_prefix(line, WR_STR("0::/"))) {
             line = wr_str_sub(line, 3, line.len);

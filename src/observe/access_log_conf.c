@@ -282,11 +282,23 @@ static enum wr_status find_named_format(struct wr_conf *cf, const struct wr_node
     return WR_OK;
 }
 
+static enum wr_status add_log(struct wr_conf *cf, struct wr_access_logs *logs,
+                              const struct wr_access_log *l)
+{
+    struct wr_access_log *to = wr_array_push(cf->arena, logs);
+
+    if (!to) {
+        return wr_conf_nomem(cf);
+    }
+    *to = *l;
+    return WR_OK;
+}
+
 static enum wr_status set_access_log(struct wr_conf *cf, const struct wr_dir *dir,
                                      const struct wr_node *node, void *conf)
 {
     struct wr_access_logs *logs = &((struct wr_access_log_loc *)conf)->logs;
-    struct wr_access_log l = {.file = NULL}, *to;
+    struct wr_access_log l = {.file = NULL};
     struct log_params p = {.has_flush = false};
     enum wr_status st;
 
@@ -305,15 +317,7 @@ static enum wr_status set_access_log(struct wr_conf *cf, const struct wr_dir *di
     if (st == WR_OK) {
         st = set_buffer(cf, node, &l, &p);
     }
-    if (st != WR_OK) {
-        return st;
-    }
-    to = wr_array_push(cf->arena, logs);
-    if (!to) {
-        return wr_conf_nomem(cf);
-    }
-    *to = l;
-    return WR_OK;
+    return st == WR_OK ? add_log(cf, logs, &l) : st;
 }
 
 /* ---- open_log_file_cache -------------------------------------------------------------------- */
@@ -373,7 +377,7 @@ static enum wr_status merge_log(struct wr_conf *cf, struct wr_scope *s, enum wr_
                                 const void *parent, void *conf)
 {
     struct wr_access_logs *logs = &((struct wr_access_log_loc *)conf)->logs;
-    struct wr_access_log l = {.file = NULL}, *to;
+    struct wr_access_log l = {.file = NULL};
     enum wr_status st;
 
     (void)s;
@@ -384,15 +388,7 @@ static enum wr_status merge_log(struct wr_conf *cf, struct wr_scope *s, enum wr_
     if (st == WR_OK) {
         st = get_combined(cf, wr_access_log_main_of(cf->gen), &l.format);
     }
-    if (st != WR_OK) {
-        return st;
-    }
-    to = wr_array_push(cf->arena, logs);
-    if (!to) {
-        return wr_conf_nomem(cf);
-    }
-    *to = l;
-    return WR_OK;
+    return st == WR_OK ? add_log(cf, logs, &l) : st;
 }
 
 /* clang-format off */

@@ -187,40 +187,32 @@ static enum wr_status make_pem(X509 *x, BIO *bio, struct wr_str *ret)
     return WR_OK;
 }
 
-static enum wr_status add_raw_cert(X509 *x, BIO *bio, struct wr_strbuf *b)
+static enum wr_status add_cert(X509 *x, BIO *bio, struct wr_strbuf *b,
+                               void (*add)(struct wr_strbuf *b, struct wr_str pem))
 {
     struct wr_str pem;
     enum wr_status st = make_pem(x, bio, &pem);
 
     if (st == WR_OK) {
-        wr_strbuf_add_str(b, pem);
+        add(b, pem);
         st = b->status;
     }
     return st;
+}
+
+static enum wr_status add_raw_cert(X509 *x, BIO *bio, struct wr_strbuf *b)
+{
+    return add_cert(x, bio, b, wr_strbuf_add_str);
 }
 
 static enum wr_status add_folded_cert(X509 *x, BIO *bio, struct wr_strbuf *b)
 {
-    struct wr_str pem;
-    enum wr_status st = make_pem(x, bio, &pem);
-
-    if (st == WR_OK) {
-        add_folded(b, pem);
-        st = b->status;
-    }
-    return st;
+    return add_cert(x, bio, b, add_folded);
 }
 
 static enum wr_status add_escaped_cert(X509 *x, BIO *bio, struct wr_strbuf *b)
 {
-    struct wr_str pem;
-    enum wr_status st = make_pem(x, bio, &pem);
-
-    if (st == WR_OK) {
-        add_escaped(b, pem);
-        st = b->status;
-    }
-    return st;
+    return add_cert(x, bio, b, add_escaped);
 }
 
 static enum wr_status add_name(const X509_NAME *name, BIO *bio, struct wr_strbuf *b)
