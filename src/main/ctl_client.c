@@ -30,7 +30,6 @@
 #define LOOK_MS     50
 #define BIRTH_MS    500u /* a supervisor holds its pid file, and makes its socket */
 #define ANSWER_MAX  ((size_t)65 << 20)
-#define PATHS_MAX   ((size_t)64 << 20)
 
 static uint64_t now_ms(void)
 {
@@ -287,7 +286,7 @@ static int run(const struct wr_cmdline *c, const struct wr_start *s, struct wr_s
     enum wr_status st;
     int code = 1;
 
-    wr_arena_init(&f.a, PATHS_MAX);
+    wr_arena_init(&f.a, WR_PID_ARENA_MAX);
     wr_strbuf_init(&a.b, ANSWER_MAX);
     find_socket(&f, c, s);
     if (f.fd != -1) {
@@ -430,7 +429,7 @@ int wr_ctl_reload(const struct wr_start *s)
     pid_t pid;
 
     wr_say_least(WR_LOG_ERROR);
-    wr_arena_init(&a, PATHS_MAX);
+    wr_arena_init(&a, WR_PID_ARENA_MAX);
     if (wr_load_pid(s, WR_PID_SAY, &a, &path) == WR_OK) {
         st = wr_pidfile_find(path.ptr, &pid, &fault);
         if (st == WR_OK) {

@@ -144,13 +144,15 @@ enum wr_status wr_load_pid(const struct wr_start *s, enum wr_pid_flags how, stru
     if (st == WR_OK) {
         st = wr_tree_parse_file(&t, s->conf);
     }
-    if (st != WR_OK) {
+    if (t.root != NULL) {
+        n = wr_node_find(t.root, WR_STR("pid"));
+    }
+    if (st != WR_OK && n == NULL) {
         if (how == WR_PID_SAY) {
             wr_say_diags(&diags);
         }
         return st;
     }
-    n = wr_node_find(t.root, WR_STR("pid"));
     if (n != NULL && n->arg_cnt > 0 && n->args[0].text.len > 0) {
         pid = n->args[0].text;
     }

@@ -49,9 +49,12 @@ enum wr_status wr_load_disk_aside(const struct wr_start *s, uint64_t no,
                                   struct wr_loaded *ret) WR_MUST_CHECK;
 
 /*
- * Only the name of the pid file, whatever else is wrong with the configuration; memory from a, a
- * '\0' behind it. WR_ECONFIG: the main file cannot be read, which is said when asked for.
+ * Only the name of the pid file, whatever else is wrong with the configuration; memory from a (of
+ * WR_PID_ARENA_MAX: the text of all files), a '\0' behind it. WR_ECONFIG: the files cannot be read
+ * up to that line, which is said when asked for.
  */
+#define WR_PID_ARENA_MAX ((size_t)64 << 20)
+
 enum wr_pid_flags {
     WR_PID_SAY,
     WR_PID_QUIET

@@ -470,24 +470,24 @@ int wr_supervisor_test(const struct wr_start *start, bool is_dump, bool is_quiet
 
 int wr_supervisor_signal(const struct wr_start *start, int signo)
 {
-    struct wr_loaded l = {NULL, -1};
     struct wr_pidfile_fault f = {NULL, 0};
+    struct wr_arena a;
     enum wr_status st;
     struct wr_str path;
     pid_t pid = 0;
 
     wr_say_least(WR_LOG_ERROR); /* the running one has said its warnings */
-    if (wr_load_disk(start, 1, false, &l) != WR_OK) {
-        return 1;
+    wr_arena_init(&a, WR_PID_ARENA_MAX);
+    st = wr_load_pid(start, WR_PID_SAY, &a, &path);
+    if (st == WR_OK) {
+        st = wr_pidfile_find(path.ptr, &pid, &f);
+        if (st != WR_OK) {
+            wr_pidfile_say(path, st, &f);
+        } else if (kill(pid, signo) == -1) {
+            wr_say(WR_LOG_ALERT, errno, "kill(%d, %d) failed", (int)pid, signo);
+            st = WR_ESYS;
+        }
     }
-    path = wr_main_conf_of(l.gen)->pid;
-    st = wr_pidfile_find(path.ptr, &pid, &f);
-    if (st != WR_OK) {
-        wr_pidfile_say(path, st, &f);
-    } else if (kill(pid, signo) == -1) {
-        wr_say(WR_LOG_ALERT, errno, "kill(%d, %d) failed", (int)pid, signo);
-        st = WR_ESYS;
-    }
-    wr_loaded_end(&l);
+    wr_arena_fini(&a);
     return st == WR_OK ? 0 : 1;
 }

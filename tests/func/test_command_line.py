@@ -157,6 +157,27 @@ def test_signal_stop_and_quit(weir, word):
     assert server.wait_exit() == 0
 
 
+@pytest.mark.weir_only("nginx ends nothing while its configuration is broken")
+@pytest.mark.parametrize("broken", ["no_such_directive x;", "location / { return", "} server {", "ssl_certificate missing.pem;",
+                                    "include /nonexistent/x.conf;"])
+def test_signal_needs_only_the_pid_file(weir, broken):
+    server = weir("location / { return 200 x; }")
+    server.write_conf(server.compose(broken))
+    result = server.command("-s", "quit")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    assert server.wait_exit() == 0
+
+
+def test_signal_without_a_configuration(weir):
+    server = weir("location / { return 200 x; }")
+    text = server.read("nginx.conf")
+    os.remove(server.path("nginx.conf"))
+    result = server.command("-s", "quit")
+    server.write_conf(text)
+    assert result.returncode == 1 and 'open() "' in result.stderr and "No such file or directory" in result.stderr
+    assert server.get("/").status == 200
+
+
 def test_signal_reload(weir):
     server = weir("location / { return 200 one; }")
     server.write_conf(server.compose("location / { return 200 two; }"))
