@@ -18,6 +18,7 @@
 #include "up/bind.h"
 #include "up/head.h"
 #include "up/idle.h"
+#include "up/moving.h"
 #include "up/ntlm.h"
 #include "up/queue.h"
 #include "up/report.h"
@@ -261,6 +262,25 @@ static enum wr_up_state wait_in_queue(struct wr_up *u)
     return WR_UP_WAIT;
 }
 
+/* Peers have come or gone while it waited. WR_EOF: none of them is one to wait for. */
+static enum wr_status follow_list(struct wr_up *u)
+{
+    enum wr_status st;
+    uint64_t due;
+
+    if (!wr_moving_has_next(u->start.members)) {
+        return WR_OK;
+    }
+    st = wr_up_resolve_again(u);
+    if (st == WR_OK) {
+        st = wr_picker_follow(&u->picker, u->start.members);
+    }
+    if (st == WR_OK) {
+        st = wr_queue_follow(u->wait, &u->picker);
+    }
+    return st != WR_OK || wr_picker_can_wait(&u->picker, wr_now_ms(), &due) ? st : WR_EOF;
+}
+
 static enum wr_up_state step_queue(struct wr_up *u)
 {
     enum wr_status st = WR_OK;
@@ -278,7 +298,15 @@ static enum wr_up_state step_queue(struct wr_up *u)
         wr_picker_adopt(&u->picker, &u->slot);
         st = WR_OK;
     } else {
-        st = wr_pick(&u->picker, wr_now_ms(), wr_local_get()->thread_no, &u->slot);
+        st = follow_list(u);
+        if (st == WR_EOF) {
+            wr_queue_leave(&u->wait, wr_now_ms());
+            wr_timer_disarm(&u->timer);
+            return give_up_picking(u, WR_UP_NO_LIVE);
+        }
+        if (st == WR_OK) {
+            st = wr_pick(&u->picker, wr_now_ms(), wr_local_get()->thread_no, &u->slot);
+        }
     }
     if (st == WR_EOF) {
         return wait_in_queue(u);

@@ -76,7 +76,8 @@ struct wr_members {
     uint32_t queue_max; /* requests that may wait for a slot; 0: none */
     uint64_t queue_timeout_ms;
     const struct wr_node *node;
-    struct wr_moving *moving; /* up/moving.h: lists are made of this; NULL: this is the list */
+    struct wr_moving *moving;  /* up/moving.h: lists are made of this; NULL: this is the list */
+    struct wr_moving *list_of; /* this list is one of them; NULL: it is the generation's */
 };
 
 /* conf module of upstream{}: rows upstream, server, zone, keepalive*, and the method's own rows

@@ -25,6 +25,7 @@
 #include "event/timer.h"
 #include "http/resolver.h"
 #include "up/group_int.h"
+#include "up/queue.h"
 
 #define LIST_CAP ((size_t)1 << 28)
 #define SWEEP_MS 10000 /* after a change: until then most requests have let the old list go */
@@ -214,6 +215,7 @@ static struct list *make_list(struct wr_moving *mv, const struct wr_moving_plan 
     wr_arena_init(&l->arena, LIST_CAP);
     *m = *p->members;
     m->moving = NULL;
+    m->list_of = mv;
     m->cnt = 0;
     m->at = wr_arena_zalloc(&l->arena, (count_most(mv, p) + 1) * sizeof(*m->at));
     if (m->at == NULL || fill_list(mv, p, l) != WR_OK || wr_members_seal(m, &l->arena) != WR_OK) {
@@ -295,6 +297,9 @@ static void publish(struct wr_moving *mv, struct list *l)
         }
     }
     wr_mutex_unlock(&mv->lock);
+    if (old != NULL) {
+        wr_queue_wake(old->members.group); /* those that queue may like a peer that is new */
+    }
     unref_list(old);
     while (woken != NULL) {
         w = woken;
@@ -520,6 +525,20 @@ enum wr_status wr_moving_get(struct wr_moving *mv, struct wr_arena *a, struct wr
     }
     *ret = &l->members;
     return WR_OK;
+}
+
+bool wr_moving_has_next(const struct wr_members *m)
+{
+    struct wr_moving *mv = m->list_of;
+    bool has_next;
+
+    if (mv == NULL) {
+        return false;
+    }
+    wr_mutex_lock(&mv->lock);
+    has_next = &mv->current->members != m;
+    wr_mutex_unlock(&mv->lock);
+    return has_next;
 }
 
 const struct wr_members *wr_moving_list_ref(struct wr_moving *mv)

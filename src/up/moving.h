@@ -63,6 +63,8 @@ enum wr_status wr_moving_get(struct wr_moving *mv, struct wr_arena *a, struct wr
 bool wr_moving_wait_is_over(const struct wr_moving_wait *w);
 /* Accepts NULL pointers. The thread that waits. */
 void wr_moving_wait_end(struct wr_moving_wait **w);
+/* Has this list been followed by another? Whoever has the generation; any list. */
+bool wr_moving_has_next(const struct wr_members *m);
 /* The list of the moment with a reference. Whoever has the generation. */
 const struct wr_members *wr_moving_list_ref(struct wr_moving *mv);
 void wr_moving_list_unref(const struct wr_members *m);

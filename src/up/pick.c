@@ -299,9 +299,49 @@ bool wr_picker_can_wait(const struct wr_picker *p, uint64_t now_ms, uint64_t *re
     return can;
 }
 
+/* UINT32_MAX: it is not in the list. */
+static uint32_t index_of_peer(const struct wr_members *m, const struct wr_peer *peer)
+{
+    uint32_t i;
+
+    for (i = 0; i < m->cnt; i++) {
+        if (m->at[i].peer == peer) {
+            return i;
+        }
+    }
+    return UINT32_MAX;
+}
+
+enum wr_status wr_picker_follow(struct wr_picker *p, const struct wr_members *m)
+{
+    struct wr_picker next;
+    uint32_t i, k;
+    enum wr_status st = wr_picker_init(&next, m, p->arena, p->req);
+
+    for (i = 0; i < p->members->cnt && st == WR_OK; i++) {
+        k = is_tried(p, i) ? index_of_peer(m, p->members->at[i].peer) : UINT32_MAX;
+        if (k != UINT32_MAX) {
+            mark_tried(&next, k);
+            st = make_tried(&next);
+        }
+    }
+    if (st == WR_OK) {
+        *p = next;
+        if (next.tried == &next.inline_tried) {
+            p->tried = &p->inline_tried;
+        }
+    }
+    return st;
+}
+
 void wr_picker_adopt(struct wr_picker *p, const struct wr_peer_slot *s)
 {
-    mark_tried(p, (uint32_t)(s->member - p->members->at));
+    uint32_t i = s->members == p->members ? (uint32_t)(s->member - p->members->at)
+                                          : index_of_peer(p->members, s->member->peer);
+
+    if (i != UINT32_MAX) {
+        mark_tried(p, i);
+    }
     p->tier = p->tier != 0 || s->member->is_backup;
 }
 

@@ -47,7 +47,12 @@ bool wr_picker_can_wait(const struct wr_picker *p, uint64_t now_ms, uint64_t *re
 /* Takes a slot of just this member, which is not marked as tried; false when it is full or out. */
 bool wr_pick_member(const struct wr_members *m, uint32_t i, uint64_t now_ms,
                     struct wr_peer_slot *ret) WR_MUST_CHECK;
-/* A slot that was taken for this request by wr_pick_member: its member counts as tried. */
+/* The list has changed: goes on with that one; peers that were tried stay tried. WR_ENOMEM. */
+enum wr_status wr_picker_follow(struct wr_picker *p, const struct wr_members *m) WR_MUST_CHECK;
+/*
+ * A slot that was taken for this request by wr_pick_member, of this list or one before it: its
+ * member counts as tried.
+ */
 void wr_picker_adopt(struct wr_picker *p, const struct wr_peer_slot *s);
 /* The slot is kept for another attempt (a stale idle connection, U2.6); false: the member is out by
  * now. */

@@ -117,6 +117,23 @@ enum wr_status wr_queue_join(const struct wr_picker *p, struct wr_task *user, st
     return WR_OK;
 }
 
+enum wr_status wr_queue_follow(struct wr_wait *w, const struct wr_picker *p)
+{
+    struct wr_picker look;
+    enum wr_status st = copy_look(&look, p);
+
+    if (st != WR_OK) {
+        return st;
+    }
+    wr_mutex_lock(&group_of(w)->lock);
+    w->look = look;
+    if (look.tried == &look.inline_tried) {
+        w->look.tried = &w->look.inline_tried;
+    }
+    wr_mutex_unlock(&group_of(w)->lock);
+    return WR_OK;
+}
+
 /* It is in no queue any more. */
 static void end_wait(struct wr_wait *w, bool is_posted)
 {

@@ -25,6 +25,8 @@ struct wr_wait;
  */
 enum wr_status wr_queue_join(const struct wr_picker *p, struct wr_task *user,
                              struct wr_wait **ret) WR_MUST_CHECK;
+/* p looks in another list of the group now (wr_picker_follow); its place stays. WR_ENOMEM. */
+enum wr_status wr_queue_follow(struct wr_wait *w, const struct wr_picker *p) WR_MUST_CHECK;
 /* Was a slot handed to it? Then it has left: *w is NULL. */
 bool wr_queue_take(struct wr_wait **w, struct wr_peer_slot *ret);
 /* Accepts *w NULL, and clears it. A slot handed over meanwhile goes to the next. */

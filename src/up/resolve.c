@@ -86,6 +86,12 @@ static enum wr_status take_list(struct wr_up *u)
     return st;
 }
 
+enum wr_status wr_up_resolve_again(struct wr_up *u)
+{
+    return wr_moving_get(u->start.members->list_of, u->req->arena, &u->req->task, &u->start.members,
+                         NULL);
+}
+
 enum wr_status wr_up_resolve(struct wr_up *u)
 {
     const struct wr_dns_answer *a;

@@ -17,6 +17,8 @@ struct wr_up;
  * WR_EOF: there are none, which is told. WR_ENOMEM.
  */
 enum wr_status wr_up_resolve(struct wr_up *u) WR_MUST_CHECK;
+/* QUEUE: the list of the moment becomes u->start.members when it is another. WR_ENOMEM. */
+enum wr_status wr_up_resolve_again(struct wr_up *u) WR_MUST_CHECK;
 /* Nobody waits any more. Idempotent. */
 void wr_up_resolve_end(struct wr_up *u);
 

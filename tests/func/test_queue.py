@@ -6,6 +6,7 @@ import time
 import pytest
 
 from test_balance import FMT, failing, hold, peers
+from test_resolve import addrs, ns, start as start_moving  # noqa: F401 (fixtures)
 from test_status import group, table
 from weirtest.client import build_request
 from weirtest.timing import wait_for
@@ -13,6 +14,7 @@ from weirtest.timing import wait_for
 pytestmark = pytest.mark.weir_only("commercial in nginx")
 
 LOG = "log_format q '$request_uri $status $upstream_addr $upstream_queue_time';"
+LETTER = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n"
 GROUP = "location / { proxy_pass http://g; } access_log {dir}/access.log q;"
 
 
@@ -254,3 +256,40 @@ def test_waits_over_a_reload(weir, origin):
 def test_errors(command, line, error):
     done = command(text="events {} http { upstream g { server 127.0.0.1:1; " + line + " } }").command("-t")
     assert done.returncode == 1 and error in done.stderr
+
+
+def test_peers_that_come_later_are_seen(start_moving, ns):  # noqa: F811  U1.6
+    """Requests that queue for a full peer go to one that an answer of the name server adds, in the order in which they came."""
+    go = threading.Event()
+    ns.set("app.test", a=addrs(1))
+    server = start_moving("server app.test:{up_port} resolve max_conns=1; queue 10;",
+                          ups=[lambda c: (c.read_request(), go.wait(30), c.send(LETTER + b"a")), LETTER + b"b"], workers=1)
+    held = ask(server, "/held")
+    server.peers[0].wait_requests(1)
+    rest = []
+    for n in range(4):
+        rest.append(ask(server, f"/{n}"))
+        wait_for(lambda n=n: group(server, "u")["waiting"] == n + 1, "it to wait")
+    ns.set("app.test", a=addrs(1, 2))
+    assert [client.read_response().text for client in rest] == ["b"] * 4
+    assert [r.target for r in server.peers[1].requests] == ["/0", "/1", "/2", "/3"]
+    assert group(server, "u")["waiting"] == 0
+    go.set()
+    assert held.read_response().text == "a"
+
+
+def test_the_peer_that_is_waited_for_goes(start_moving, ns):  # noqa: F811  U1.6
+    """The request in flight keeps its peer, the one that waits for it goes to the one that takes its place."""
+    go = threading.Event()
+    ns.set("app.test", a=addrs(1))
+    server = start_moving("server app.test:{up_port} resolve max_conns=1; queue 10;",
+                          ups=[lambda c: (c.read_request(), go.wait(30), c.send(LETTER + b"a")), LETTER + b"b", LETTER + b"c"])
+    held = ask(server, "/held")
+    server.peers[0].wait_requests(1)
+    waits = ask(server, "/waits")
+    wait_for(lambda: group(server, "u")["waiting"] == 1, "it to wait")
+    ns.set("app.test", a=addrs(3))
+    assert waits.read_response().text == "c"
+    go.set()
+    assert held.read_response().text == "a"
+    assert server.get("/").text == "c"

@@ -219,6 +219,63 @@ static enum wr_status stubborn(struct wr_lb_ctx *ctx, uint32_t *ret_i)
     return WR_OK;
 }
 
+/* A list of the same peers turned round, one of them gone, one new: what was tried stays tried. */
+static void another_list_is_followed(void **state)
+{
+    static const uint32_t counts[] = {2, 5, 64, 65, 200};
+    struct wr_arena a;
+
+    (void)state;
+    for (size_t k = 0; k < WR_ARRAY_LEN(counts); k++) {
+        for (uint32_t tried = 0; tried < 4 && tried < counts[k]; tried++) {
+            uint32_t cnt = counts[k], got = 0, i;
+            struct world *w = world_new(cnt), *next = world_new(cnt);
+            struct wr_peer_slot s;
+            struct wr_picker p;
+            bool was[256] = {false};
+
+            next->m.group = &w->group;
+            for (i = 1; i < cnt; i++) {
+                next->m.at[i].peer = &w->peers[cnt - i];
+            }
+            wr_arena_init(&a, 65536);
+            assert_int_equal(wr_picker_init(&p, &w->m, &a, NULL), WR_OK);
+            for (i = 0; i < tried; i++) {
+                assert_int_equal(wr_pick(&p, NOW, 0, &s), WR_OK);
+                was[s.member - w->m.at] = true;
+                wr_peer_slot_release(&s, WR_OUTCOME_NEUTRAL, NOW);
+            }
+            assert_int_equal(wr_picker_follow(&p, &next->m), WR_OK);
+            assert_true(wr_picker_accepts(&p, 0));
+            for (i = 1; i < cnt; i++) {
+                assert_int_equal(wr_picker_accepts(&p, i), !was[cnt - i]);
+            }
+            /* A slot that was handed over before the list changed counts in the new one. */
+            for (i = 1; i < cnt && was[i]; i++) {
+            }
+            if (i < cnt) {
+                assert_true(wr_pick_member(&w->m, i, NOW, &s));
+                wr_picker_adopt(&p, &s);
+                assert_false(wr_picker_accepts(&p, cnt - i));
+                wr_peer_slot_release(&s, WR_OUTCOME_NEUTRAL, NOW);
+                was[i] = true;
+            }
+            while (wr_pick(&p, NOW, 0, &s) == WR_OK) {
+                assert_int_equal(s.members == &next->m, true);
+                got++;
+                wr_peer_slot_release(&s, WR_OUTCOME_NEUTRAL, NOW);
+            }
+            for (i = 1; i < cnt; i++) {
+                got += was[i];
+            }
+            assert_int_equal(got, cnt);
+            wr_arena_fini(&a);
+            world_free(next);
+            world_free(w);
+        }
+    }
+}
+
 static void lost_races_end(void **state)
 {
     static const struct wr_lb lb = {.name = "stubborn", .params = WR_LB_ALL, .pick = stubborn};
@@ -270,6 +327,7 @@ int main(void)
         cmocka_unit_test(failed_peers_wait_and_are_probed_once),
         cmocka_unit_test(the_only_peer_is_exempt),
         cmocka_unit_test(more_than_64_members),
+        cmocka_unit_test(another_list_is_followed),
         cmocka_unit_test(lost_races_end),
         cmocka_unit_test(zones_make_one_order),
     };
