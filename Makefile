@@ -14,6 +14,11 @@ sysconfdir ?= $(prefix)/etc
 endif
 sbindir    ?= $(prefix)/sbin
 mandir     ?= $(prefix)/share/man
+# For who builds modules: headers in a folder weir/, and how to compile with them.
+includedir ?= $(prefix)/include
+pcdir      ?= $(prefix)/share/pkgconfig
+# Files of modules; modules/ in homedir leads there.
+modulesdir ?= $(prefix)/lib/weir/modules
 unitdir    ?= $(prefix)/lib/systemd/system
 sysusersdir ?= $(prefix)/lib/sysusers.d
 tmpfilesdir ?= $(prefix)/lib/tmpfiles.d
@@ -152,6 +157,9 @@ CFLAGS_    = -std=gnu11 $(OPT) -g $(WARN) -fno-common -fno-strict-aliasing -fwra
 LDFLAGS_  := -pie -pthread -Wl,-z,relro,-z,now $(V_LDFLAGS)
 LIBS_      = $(PKG_LIBS)
 
+# Modules that are loaded find the program's functions in it.
+LDFLAGS_  += -rdynamic
+
 # Objects have both forms; only the link of the program takes the one for the whole.
 ifneq ($(filter-out 0,$(LTO)),)
 LTO_OBJ   := $(if $(CC_IS_CLANG),$(error LTO=1 is for gcc),-flto=auto -ffat-lto-objects)
@@ -214,6 +222,16 @@ $(B)/.flags: FORCE
 
 .PHONY: FORCE
 FORCE:
+
+# What a module is built with: the version and the text of all public headers without their comments.
+PUBLIC_HDRS := $(sort $(filter-out %_int.h src/lb/% src/mod/% src/main/% src/observe/%,$(shell find src -name '*.h')))
+$(B)/interface.h: $(PUBLIC_HDRS)
+	@mkdir -p $(@D)
+	@sum=$$(cat $(PUBLIC_HDRS) | $(CC) -w -fpreprocessed -dD -E -P -x c - | sha256sum | cut -c1-16) && \
+	    printf '/* Made by make. */\n#define WR_INTERFACE "%s-%s"\n' '$(VERSION)' "$$sum" > $@
+
+$(B)/src/main/plugin.o: $(B)/interface.h
+$(B)/src/main/plugin.o: WARN_FILE := -include $(B)/interface.h
 
 $(CONV_OBJS): WARN_FILE := $(WARN_CONV)
 
@@ -476,7 +494,8 @@ lint-cppcheck:
 SUBST = sed -e 's|@VERSION@|$(VERSION)|g' -e 's|@SBINDIR@|$(sbindir)|g' -e 's|@CONFDIR@|$(confdir)|g' \
             -e 's|@LOGDIR@|$(logdir)|g' -e 's|@STATEDIR@|$(statedir)|g' -e 's|@PIDFILE@|$(pidfile)|g' \
             -e 's|@SOCKFILE@|$(if $(filter %.pid,$(pidfile)),$(pidfile:.pid=.sock),$(pidfile).sock)|g' \
-            -e 's|@HOMEDIR@|$(homedir)|g'
+            -e 's|@HOMEDIR@|$(homedir)|g' -e 's|@INCLUDEDIR@|$(includedir)/weir|g' \
+            -e 's|@MODULESDIR@|$(modulesdir)|g' -e 's|@VARIANTFLAGS@|$(filter -DWR_DEBUG,$(V_CFLAGS))|g'
 
 # Files that a configuration includes by their bare names.
 INCLUDES = $(addprefix dist/,mime.types proxy_params fastcgi_params fastcgi.conf scgi_params uwsgi_params \
@@ -511,6 +530,15 @@ install: all
 	    install -m 644 $(B)/weir.tmpfiles $(DESTDIR)$(tmpfilesdir)/weir.conf
 	install -m 644 dist/weir.bash $(DESTDIR)$(bashdir)/weir
 	install -m 644 dist/weir.zsh $(DESTDIR)$(zshdir)/_weir
+	install -d $(DESTDIR)$(modulesdir) $(DESTDIR)$(pcdir) $(sort $(dir $(PUBLIC_HDRS:src/%=$(DESTDIR)$(includedir)/weir/%)))
+	test -L $(DESTDIR)$(homedir)/modules || ln -s $(modulesdir) $(DESTDIR)$(homedir)/modules
+	for d in $(sort $(patsubst %/,%,$(dir $(PUBLIC_HDRS:src/%=%)))); do \
+	    for f in src/$$d/*.h; do \
+	        case $$f in *_int.h) ;; *) install -m 644 $$f $(DESTDIR)$(includedir)/weir/$$d/ || exit 1 ;; esac; \
+	    done; \
+	done
+	install -m 644 $(B)/interface.h $(DESTDIR)$(includedir)/weir/interface.h
+	$(SUBST) dist/weir.pc > $(B)/weir.pc && install -m 644 $(B)/weir.pc $(DESTDIR)$(pcdir)/weir.pc
 
 # The configuration and the logs stay: they are the user's.
 uninstall:
@@ -518,6 +546,7 @@ uninstall:
 	    $(DESTDIR)$(rotatedir)/weir $(DESTDIR)$(confdir)/weir.conf.default
 	rm -f $(DESTDIR)$(mandir)/man5/weir.conf.5 $(DESTDIR)$(sysusersdir)/weir.conf \
 	    $(DESTDIR)$(tmpfilesdir)/weir.conf $(DESTDIR)$(bashdir)/weir $(DESTDIR)$(zshdir)/_weir
+	rm -rf $(DESTDIR)$(includedir)/weir $(DESTDIR)$(pcdir)/weir.pc
 
 # build/weir_VERSION_ARCH.deb, and a trial of it in a Debian of its own (as root).
 .PHONY: deps-deb deb deb-test
