@@ -225,9 +225,16 @@ FORCE:
 
 # What a module is built with: the version and the text of all public headers without their comments.
 PUBLIC_HDRS := $(sort $(filter-out %_int.h src/lb/% src/mod/% src/main/% src/observe/%,$(shell find src -name '*.h')))
-$(B)/interface.h: $(PUBLIC_HDRS)
+STRIP_COMMENTS = awk '{ \
+    for (;;) { \
+        if (c) { i = index($$0, "*/"); if (!i) { $$0 = ""; break } $$0 = substr($$0, i + 2); c = 0 } \
+        i = index($$0, "/*"); if (!i) break; \
+        out = out substr($$0, 1, i - 1); $$0 = substr($$0, i + 2); c = 1 \
+    } \
+    $$0 = out $$0; out = ""; $$1 = $$1; if ($$0 != "") print }'
+$(B)/interface.h: $(PUBLIC_HDRS) Makefile
 	@mkdir -p $(@D)
-	@sum=$$(cat $(PUBLIC_HDRS) | $(CC) -w -fpreprocessed -dD -E -P -x c - | sha256sum | cut -c1-16) && \
+	@sum=$$(cat $(PUBLIC_HDRS) | $(STRIP_COMMENTS) | sha256sum | cut -c1-16) && \
 	    printf '/* Made by make. */\n#define WR_INTERFACE "%s-%s"\n' '$(VERSION)' "$$sum" > $@
 
 $(B)/src/main/plugin.o: $(B)/interface.h
@@ -419,7 +426,7 @@ bench: all
 
 # ---- checks ------------------------------------------------------------------------------------
 
-C_FILES := $(sort $(shell find src tests -name '*.[ch]' 2>/dev/null))
+C_FILES := $(sort $(shell find src tests examples -name '*.[ch]' 2>/dev/null))
 
 .PHONY: check
 check:
@@ -530,41 +537,20 @@ install: all
 	    install -m 644 $(B)/weir.tmpfiles $(DESTDIR)$(tmpfilesdir)/weir.conf
 	install -m 644 dist/weir.bash $(DESTDIR)$(bashdir)/weir
 	install -m 644 dist/weir.zsh $(DESTDIR)$(zshdir)/_weir
-	install -d $(DESTDIR)$(modulesdir) $(DESTDIR)$(pcdir) $(sort $(dir $(PUBLIC_HDRS:src/%=$(DESTDIR)$(includedir)/weir/%)))
+	@+$(MAKE) --no-print-directory install-headers
+	install -d $(DESTDIR)$(modulesdir)
 	test -L $(DESTDIR)$(homedir)/modules || ln -s $(modulesdir) $(DESTDIR)$(homedir)/modules
-	for d in $(sort $(patsubst %/,%,$(dir $(PUBLIC_HDRS:src/%=%)))); do \
-	    for f in src/$$d/*.h; do \
-	        case $$f in *_int.h) ;; *) install -m 644 $$f $(DESTDIR)$(includedir)/weir/$$d/ || exit 1 ;; esac; \
-	    done; \
+
+# What modules are built with (docs/modules.md).
+.PHONY: install-headers
+install-headers: $(B)/interface.h
+	install -d $(DESTDIR)$(pcdir) $(sort $(dir $(PUBLIC_HDRS:src/%=$(DESTDIR)$(includedir)/weir/%)))
+	for f in $(PUBLIC_HDRS:src/%=%); do \
+	    install -m 644 src/$$f $(DESTDIR)$(includedir)/weir/$$f || exit 1; \
 	done
 	install -m 644 $(B)/interface.h $(DESTDIR)$(includedir)/weir/interface.h
 	$(SUBST) dist/weir.pc > $(B)/weir.pc && install -m 644 $(B)/weir.pc $(DESTDIR)$(pcdir)/weir.pc
 
-# The configuration and the logs stay: they are the user's.
-uninstall:
-	rm -f $(DESTDIR)$(sbindir)/weir $(DESTDIR)$(mandir)/man8/weir.8 $(DESTDIR)$(unitdir)/weir.service \
-	    $(DESTDIR)$(rotatedir)/weir $(DESTDIR)$(confdir)/weir.conf.default
-	rm -f $(DESTDIR)$(mandir)/man5/weir.conf.5 $(DESTDIR)$(sysusersdir)/weir.conf \
-	    $(DESTDIR)$(tmpfilesdir)/weir.conf $(DESTDIR)$(bashdir)/weir $(DESTDIR)$(zshdir)/_weir
-	rm -rf $(DESTDIR)$(includedir)/weir $(DESTDIR)$(pcdir)/weir.pc
-
-# build/weir_VERSION_ARCH.deb, and a trial of it in a Debian of its own (as root).
-.PHONY: deps-deb deb deb-test
-deps-deb:
-	@sh tools/deps.sh build deb
-deb: deps-deb
-	@sh tools/deb-build.sh '$(MAKE)' $(VERSION) build
-deb-test: deb
-	@sh tools/deb-test.sh build/weir_$(VERSION)_*.deb
-
-# ---- the rest ----------------------------------------------------------------------------------
-
-.PHONY: clean
-clean:
-	rm -rf build
-
-# Installs into build/install and tries what came out.
-.PHONY: install-test
 install-test: all
 	@sh tools/install-test.sh '$(MAKE)' $(abspath build/install)
 
@@ -589,6 +575,7 @@ help:
 	@echo "make headers        each header compiles alone"
 	@echo "make format         rewrite the sources with $(CLANG_FORMAT)"
 	@echo "make install        DESTDIR= prefix=$(prefix)"
+	@echo "make install-headers  headers for modules (docs/modules.md); part of make install"
 	@echo "make uninstall      takes away what install brought, except the configuration"
 	@echo "make deb            build/weir_$(VERSION)_ARCH.deb; make deb-test tries it in a chroot"
 	@echo "make clean          remove build/"

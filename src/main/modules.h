@@ -35,8 +35,7 @@ enum wr_status wr_modules_use(const struct wr_modules_more *more,
  * A registry of the same: directives of hidden ones are not found. Lives until wr_modules_end.
  * WR_ECONFIG: *err has the reason.
  */
-enum wr_status wr_modules_extend(const struct wr_modules_more *more,
-                                 const struct wr_registry **ret,
+enum wr_status wr_modules_extend(const struct wr_modules_more *more, const struct wr_registry **ret,
                                  struct wr_strbuf *err) WR_MUST_CHECK;
 void wr_modules_end(void);
 

@@ -154,13 +154,23 @@ static bool has_text(struct wr_str bytes, const char *text)
     return memmem(bytes.ptr, bytes.len, text, strlen(text)) != NULL;
 }
 
+static enum wr_status say_foreign(const struct wanted *w)
+{
+    return refuse(w, "it is built for nginx; there has to be one for weir", "");
+}
+
+static bool is_foreign(const struct wanted *w)
+{
+    return has_text(w->bytes, "ngx_modules");
+}
+
 /* The linker's words begin with the path, too. */
 static enum wr_status say_open(const struct wanted *w)
 {
     const char *words = dlerror();
 
-    if (has_text(w->bytes, "ngx_module")) {
-        return refuse(w, "it is built for nginx; there has to be one for weir", "");
+    if (is_foreign(w)) {
+        return say_foreign(w);
     }
     if (words == NULL) {
         return refuse(w, "no copy of it could be made: ", wr_log_errno_text(errno));
@@ -176,6 +186,9 @@ static enum wr_status look(const struct wanted *w, void *h, const struct wr_modu
 {
     const struct wr_module_file *f = dlsym(h, WR_MODULE_FILE_SYMBOL);
 
+    if (f == NULL && is_foreign(w)) {
+        return say_foreign(w);
+    }
     if (f == NULL) {
         return refuse(w, "it has no symbol \"" WR_MODULE_FILE_SYMBOL "\", so it is no module", "");
     }

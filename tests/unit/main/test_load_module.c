@@ -118,8 +118,8 @@ static void test_messages(void **state)
          "for nginx by a third party in Debian's package libnginx-mod-http-ndk, whose directives "
          "are not supported yet in /t/weir.conf:1\n"                                     },
  /* Files of ours are main/plugin.c's. */
-        {"load_module modules/mine.so;", ""},
-        {"load_module a/mine.so;\nload_module b/mine.so;\n", ""},
+        {"load_module modules/mine.so;",                                               ""},
+        {"load_module a/mine.so;\nload_module b/mine.so;\n",                           ""},
         {"load_module a/mine.so;\nload_module a/mine.so;\n",
          "[emerg] module \"a/mine.so\" is already loaded in /t/weir.conf:2\n"            },
  /* As nginx. */
