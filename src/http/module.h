@@ -86,8 +86,9 @@ struct wr_module {
 };
 
 /*
- * All modules of the program, in the order of main/modules.def; before any configuration is read.
- * Sorts phases and filters, registers variables. WR_ECONFIG: *ret_err names a clash. Kept for the
+ * All modules of the program, in the order of main/modules.def, loaded ones behind them; before any
+ * configuration is read, and again while no thread serves. Sorts phases and filters, registers
+ * variables that are not. WR_ECONFIG: *ret_err names a clash, the list is as before. Kept for the
  * life of the process.
  */
 enum wr_status wr_modules_set(const struct wr_module *const *modules, size_t cnt,

@@ -430,9 +430,11 @@ static const struct wr_dir main_dirs[] = {
              .doc = "Connections and how they are waited for."),
     MAIN_ROW("thread_pool", 2, 3, .flags = WR_DIR_REPEAT, .kind = WR_KIND_NONE,
              .set = set_thread_pool, .doc = "Accepted; one pool does all blocking work."),
-    MAIN_ROW("load_module", 1, 1, .flags = WR_DIR_REPEAT, .kind = WR_KIND_NONE,
-             .set = wr_load_module_set,
-             .doc = "A module file of nginx: skipped where its directives are built in."),
+    MAIN_ROW(
+        "load_module", 1, 1, .flags = WR_DIR_REPEAT, .kind = WR_KIND_NONE,
+        .set = wr_load_module_set,
+        .doc =
+            "Loads a module for weir. A module file of nginx is skipped where its directives are built in."),
     MAIN_ROW("pcre_jit", 1, 1, ACCEPTED,
              .doc = "Accepted; regular expressions are always compiled."),
     MAIN_ROW("timer_resolution", 1, 1, ACCEPTED, .doc = "Accepted; the clock is read once a turn."),

@@ -14,6 +14,7 @@
 #include "base/status.h"
 #include "up/peer.h"
 
+struct wr_msg;
 struct wr_req;
 struct wr_members;
 
@@ -62,6 +63,9 @@ struct wr_lb {
     /* Member i was chosen without being asked for: the choice counts as its turn. May be NULL. With
      * a zone: group lock held. */
     void (*charge)(struct wr_lb_ctx *ctx, uint32_t i);
+    /* The head of member i's answer is accepted: what it says may change later choices. Any thread.
+     * May be NULL. */
+    void (*answered)(const struct wr_members *m, uint32_t i, const struct wr_msg *head);
     void (*group_fini)(struct wr_members *m);
 };
 
