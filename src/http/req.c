@@ -82,6 +82,9 @@ void wr_req_use_location(struct wr_req *r, const struct wr_location *l)
     const struct wr_core_loc *lc;
     struct wr_stream *s = r->stream;
 
+    if (l && l->limited && (l->methods >> r->method & 1) == 0) {
+        l = l->limited;
+    }
     r->location = l;
     r->scope = l ? l->scope : r->server->scope;
     lc = wr_core_loc_of(r);
@@ -716,6 +719,7 @@ static enum req_state step_phases(struct wr_reqx *x)
         }
         return next;
     case WR_PHASE_DONE:
+    case WR_PHASE_SKIP: /* never comes out of the run */
         break;
     }
     next = settle(x);
