@@ -27,6 +27,7 @@
 #include "http/phase.h"
 #include "http/reply.h"
 #include "http/req_int.h"
+#include "http/work.h"
 #include "net/conn.h"
 #include "tls/tls.h"
 
@@ -841,6 +842,7 @@ static enum req_state step_closing(struct wr_reqx *x)
     struct wr_stream *s = r->stream;
 
     wr_body_close(x);
+    wr_work_free_all(&x->works);
     if (x->drain) {
         wr_pipe_leave_consumer(wr_take(&x->drain));
     }
@@ -937,6 +939,7 @@ void wr_req_open(struct wr_stream *s, struct wr_listen_ctx *lc)
     wr_task_init(&r->task, run_req, "req");
     wr_timer_init(&r->timer, &r->task);
     wr_list_init(&r->node);
+    wr_list_init(&x->works);
     r->stream = s;
     r->arena = s->arena;
     r->head = s->head_in;

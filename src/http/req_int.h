@@ -57,6 +57,7 @@ struct wr_reqx {
     struct wr_req_limit limit;
     struct wr_pipe *drain; /* a body that nobody asked for: read and dropped; NULL: none */
     uint64_t drain_at_ms;  /* deadline of DRAIN */
+    struct wr_list works;  /* http/work.h */
     /* client_body_in_file_only (body.c) */
     struct wr_file *body_file;
     struct wr_str body_file_name;
