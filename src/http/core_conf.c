@@ -734,6 +734,12 @@ static enum wr_status set_open_file_cache(struct wr_conf *cf, const struct wr_di
 
 /* ---- rows ----------------------------------------------------------------------------------- */
 
+static const struct wr_word satisfy_words[] = {
+    {"all", WR_SATISFY_ALL},
+    {"any", WR_SATISFY_ANY},
+    WR_WORDS_END
+};
+
 static const struct wr_word lingering_words[] = {
     {"off",    WR_LINGERING_OFF   },
     {"on",     WR_LINGERING_ON    },
@@ -833,6 +839,11 @@ static const struct wr_dir core_dirs[] = {
     {.name = "error_page", .contexts = ALL_IF, .min = 2, .max = WR_ARGS_ANY, .flags = WR_DIR_REPEAT,
      .set = set_error_page, WR_DIR_FIELD(LOC, struct wr_core_loc, error_pages),
      .doc = "Where a response with one of these codes comes from."},
+    LOC_ROW("satisfy", satisfy, wr_set_enum, satisfy_words, "all", "Must all of the access rules, passwords and the like be content, or is any enough?"),
+    LOC_ROW("auth_delay", auth_delay_ms, set_long_msec, NULL, "0s", "How long a client waits for its 401."),
+    {.name = "limit_except", .contexts = WR_CTX_LOCATION, .min = 1, .max = WR_ARGS_ANY,
+     .flags = WR_DIR_BLOCK, .set = wr_location_set_limit, WR_DIR_CONF(LOC),
+     .doc = "Settings for all methods but these; GET names HEAD, too."},
     LOC_ROW("recursive_error_pages", recursive_error_pages, wr_set_flag, NULL, "off", "May an error page lead to another?"),
 
     {.name = "error_log", .contexts = WR_CTX_MAIN, .min = 1, .max = WR_ARGS_ANY,

@@ -134,6 +134,11 @@ enum wr_keepalive_disable {
     WR_KEEPALIVE_NO_SAFARI = 4
 };
 
+enum wr_satisfy {
+    WR_SATISFY_ALL,
+    WR_SATISFY_ANY
+};
+
 /* keepalive_timeout */
 struct wr_keepalive {
     uint32_t ms;         /* 0 closes */
@@ -183,6 +188,8 @@ struct wr_core_loc {
     uint64_t directio;           /* bytes; UINT64_MAX: off. Accepted */
     uint64_t directio_alignment, read_ahead;
     bool log_not_found, log_subrequest;
+    uint32_t satisfy; /* enum wr_satisfy */
+    uint32_t auth_delay_ms;
     /* request body */
     uint64_t body_max;         /* client_max_body_size; 0: no limit */
     uint64_t body_buffer_size; /* client_body_buffer_size */

@@ -35,6 +35,7 @@ enum wr_phase_result {
     WR_PHASE_NEXT,  /* go on with the next handler */
     WR_PHASE_AGAIN, /* waits; the same handler is called again when the task is woken */
     WR_PHASE_DONE,  /* the handler called wr_req_fail, _respond, _redirect or set r->content */
+    WR_PHASE_SKIP,  /* go on behind this phase; what wr_access_grant and _deny give */
 };
 
 typedef enum wr_phase_result wr_phase_fn(struct wr_req *r);
@@ -44,6 +45,15 @@ struct wr_phase_row {
     int order; /* within the phase, small first */
     wr_phase_fn *fn;
 };
+
+/*
+ * Answers of a handler of ACCESS, which it returns: the client may come in; it may not, for this
+ * reason (401, 403). `satisfy` decides what comes of several of them, `auth_delay` when a 401 is
+ * sent. A handler that has nothing against the client and nothing for it returns WR_PHASE_NEXT.
+ * With 401 the handler has set WWW-Authenticate in r->out.
+ */
+enum wr_phase_result wr_access_grant(struct wr_req *r);
+enum wr_phase_result wr_access_deny(struct wr_req *r, unsigned status);
 
 /* Header filters by slot; each edits r->out, may insert a body stage, never sends. */
 enum wr_filter_slot {

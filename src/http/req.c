@@ -27,6 +27,7 @@
 #include "http/phase.h"
 #include "http/reply.h"
 #include "http/req_int.h"
+#include "http/work.h"
 #include "net/conn.h"
 #include "tls/tls.h"
 
@@ -82,6 +83,9 @@ void wr_req_use_location(struct wr_req *r, const struct wr_location *l)
     const struct wr_core_loc *lc;
     struct wr_stream *s = r->stream;
 
+    if (l && l->limited && (l->methods >> r->method & 1) == 0) {
+        l = l->limited;
+    }
     r->location = l;
     r->scope = l ? l->scope : r->server->scope;
     lc = wr_core_loc_of(r);
@@ -716,6 +720,7 @@ static enum req_state step_phases(struct wr_reqx *x)
         }
         return next;
     case WR_PHASE_DONE:
+    case WR_PHASE_SKIP: /* never comes out of the run */
         break;
     }
     next = settle(x);
@@ -837,6 +842,7 @@ static enum req_state step_closing(struct wr_reqx *x)
     struct wr_stream *s = r->stream;
 
     wr_body_close(x);
+    wr_work_free_all(&x->works);
     if (x->drain) {
         wr_pipe_leave_consumer(wr_take(&x->drain));
     }
@@ -933,6 +939,7 @@ void wr_req_open(struct wr_stream *s, struct wr_listen_ctx *lc)
     wr_task_init(&r->task, run_req, "req");
     wr_timer_init(&r->timer, &r->task);
     wr_list_init(&r->node);
+    wr_list_init(&x->works);
     r->stream = s;
     r->arena = s->arena;
     r->head = s->head_in;

@@ -286,7 +286,8 @@ GETTER(get_cookie)
     return WR_EOF;
 }
 
-enum wr_status wr_req_remote_user(struct wr_req *r, struct wr_str *ret)
+enum wr_status wr_req_basic_auth(struct wr_req *r, struct wr_str *ret_user,
+                                 struct wr_str *ret_password)
 {
     const struct wr_hdr *h = wr_hdrs_get(&r->head->hdrs, WR_HDR_AUTHORIZATION);
     struct wr_str text;
@@ -303,7 +304,20 @@ enum wr_status wr_req_remote_user(struct wr_req *r, struct wr_str *ret)
     }
     text = wr_strbuf_str(&b);
     colon = wr_str_find(text, ':');
-    return colon == text.len ? WR_EOF : put_or_absent(wr_str_sub(text, 0, colon), ret);
+    if (colon == text.len) {
+        return WR_EOF;
+    }
+    *ret_user = wr_str_sub(text, 0, colon);
+    *ret_password = wr_str_sub(text, colon + 1, text.len);
+    return WR_OK;
+}
+
+enum wr_status wr_req_remote_user(struct wr_req *r, struct wr_str *ret)
+{
+    struct wr_str user, password;
+    enum wr_status st = wr_req_basic_auth(r, &user, &password);
+
+    return st == WR_OK ? put_or_absent(user, ret) : st;
 }
 
 GETTER(get_remote_user)

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "base/num.h"
 #include "base/obj.h"
 #include "base/slab.h"
@@ -301,4 +302,107 @@ enum wr_status wr_file_truncate(struct wr_file *f)
     }
     f->size = 0;
     return WR_OK;
+}
+
+/* ---- small files as a whole -------------------------------------------------------------------
+ */
+
+static struct wr_file_mark mark_of(const struct stat *st)
+{
+    const int64_t ns = 1000000000;
+
+    return (struct wr_file_mark){
+        .dev = st->st_dev,
+        .ino = st->st_ino,
+        .size = (uint64_t)st->st_size,
+        .mtime_ns = st->st_mtim.tv_sec * ns + st->st_mtim.tv_nsec,
+        .ctime_ns = st->st_ctim.tv_sec * ns + st->st_ctim.tv_nsec,
+    };
+}
+
+enum wr_status wr_file_mark(const char *path, struct wr_file_mark *ret, int *ret_errno)
+{
+    struct stat st;
+
+    if (stat(path, &st) == -1) {
+        *ret_errno = errno;
+        return WR_ESYS;
+    }
+    *ret = mark_of(&st);
+    return WR_OK;
+}
+
+/* At most n bytes; fewer when the file became shorter meanwhile. */
+static enum wr_status read_some(int fd, char *p, size_t n, size_t *ret_n, int *ret_errno)
+{
+    size_t have = 0;
+
+    while (have < n) {
+        ssize_t k = pread(fd, p + have, n - have, (off_t)have);
+
+        if (k == -1 && errno == EINTR) {
+            continue;
+        }
+        if (k == -1) {
+            *ret_errno = errno;
+            return WR_ESYS;
+        }
+        if (k == 0) {
+            break;
+        }
+        have += (size_t)k;
+    }
+    *ret_n = have;
+    return WR_OK;
+}
+
+static enum wr_status read_open(int fd, size_t max, struct wr_file_mark *ret_mark, char **ret,
+                                size_t *ret_len, int *ret_errno)
+{
+    enum wr_status status;
+    struct stat st;
+    char *p;
+
+    if (fstat(fd, &st) == -1) {
+        *ret_errno = errno;
+        return WR_ESYS;
+    }
+    if (!S_ISREG(st.st_mode)) {
+        *ret_errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
+        return WR_ESYS;
+    }
+    if ((uint64_t)st.st_size > max) {
+        return WR_ELIMIT;
+    }
+    p = wr_run_alloc((size_t)st.st_size + 1);
+    if (!p) {
+        return WR_ENOMEM;
+    }
+    status = read_some(fd, p, (size_t)st.st_size, ret_len, ret_errno);
+    if (status != WR_OK) {
+        wr_mem_free(p);
+        return status;
+    }
+    p[*ret_len] = '\0';
+    *ret_mark = mark_of(&st);
+    *ret = p;
+    return WR_OK;
+}
+
+enum wr_status wr_file_read_all(const char *path, size_t max, struct wr_file_mark *ret_mark,
+                                char **ret, size_t *ret_len, int *ret_errno)
+{
+    enum wr_status st;
+    int fd;
+
+    do {
+        fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    } while (fd == -1 && errno == EINTR);
+    if (fd == -1) {
+        *ret_errno = errno;
+        return WR_ESYS;
+    }
+    st = read_open(fd, max, ret_mark, ret, ret_len, ret_errno);
+    (void)close(fd);
+    return st;
 }

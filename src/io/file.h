@@ -68,6 +68,23 @@ enum wr_status wr_file_read(struct wr_file *f, uint64_t off, void *buf, size_t n
 enum wr_status wr_file_write(struct wr_file *f, uint64_t off, const void *buf, size_t n,
                              int *ret_errno) WR_MUST_CHECK;
 
+/* Tells a file from another one, and from itself before it was written to. */
+struct wr_file_mark {
+    uint64_t dev, ino, size;
+    int64_t mtime_ns, ctime_ns;
+};
+
+/* WR_ESYS with *ret_errno. */
+enum wr_status wr_file_mark(const char *path, struct wr_file_mark *ret,
+                            int *ret_errno) WR_MUST_CHECK;
+/*
+ * All of a small file, a '\0' behind it, as run-time memory that is the caller's (wr_mem_free), and
+ * its mark of before it was read. WR_ELIMIT: more than max bytes. WR_ESYS with *ret_errno,
+ * WR_ENOMEM.
+ */
+enum wr_status wr_file_read_all(const char *path, size_t max, struct wr_file_mark *ret_mark,
+                                char **ret, size_t *ret_len, int *ret_errno) WR_MUST_CHECK;
+
 /* To no bytes. What was sent by sendfile keeps its pages. WR_ESYS. */
 enum wr_status wr_file_truncate(struct wr_file *f) WR_MUST_CHECK;
 

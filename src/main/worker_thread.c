@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "event/loop.h"
 #include "http/server.h"
+#include "http/work.h"
 #include "io/kpipe.h"
 #include "observe/access_log.h"
 #include "up/idle.h"
@@ -143,6 +144,9 @@ static void run_thread(void *data)
     /* What closed in the last turn is freed; nothing new can come. */
     for (int i = 0; i < 4; i++) {
         wr_loop_turn(loop, 0);
+    }
+    while (wr_work_away_cnt() > 0) {
+        wr_loop_turn(loop, END_LOOK_MS); /* they come home to this loop's mailbox */
     }
     wr_access_log_flush();
     wr_kpipe_thread_end();
