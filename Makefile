@@ -143,7 +143,7 @@ WARN += -Werror
 endif
 WARN_CONV := -Wconversion -Wno-sign-conversion
 
-PKGS      := libpcre2-8 zlib jansson libssl libcrypto libcares libcrypt
+PKGS      := libpcre2-8 zlib libbrotlienc libzstd jansson libssl libcrypto libcares libcrypt
 PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PKGS) 2>/dev/null))$(PKG_CFLAGS)
 PKG_LIBS   = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PKGS) 2>/dev/null))$(PKG_LIBS)
 # cmocka is for tests only.

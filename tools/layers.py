@@ -65,6 +65,8 @@ LIBRARIES = [
     ("stdatomic.h", ["base/sync.*"]),
     ("crypt.h", ["mod/passwd.*"]),
     ("zlib.h", ["mod/zlib.*", "mod/gzip.*", "observe/log_gzip.*"]),
+    ("brotli/*", ["mod/brotli.*"]),
+    ("zstd.h", ["mod/zstd.*"]),
     ("jansson.h", ["observe/*", "conf/json.*"]),
 ]
 

@@ -13,6 +13,7 @@
 #include "conf/dirs.h"
 #include "conf/scope.h"
 #include "http/req.h"
+#include "http/stage.h"
 #include "http/var.h"
 
 /* In this order. FIND_LOCATION is the engine's own. */
@@ -55,13 +56,22 @@ struct wr_phase_row {
 enum wr_phase_result wr_access_grant(struct wr_req *r);
 enum wr_phase_result wr_access_deny(struct wr_req *r, unsigned status);
 
-/* Header filters by slot; each edits r->out, may insert a body stage, never sends. */
+/*
+ * Header filters by slot; each edits r->out, may add a body stage (http/stage.h), never sends. The
+ * order of the slots is the order of the stages.
+ */
 enum wr_filter_slot {
     WR_FILTER_NOT_MODIFIED = 100, /* conditionals */
-    WR_FILTER_RANGE = 200,
-    WR_FILTER_HEADERS = 300, /* add_header, expires */
-    WR_FILTER_COMPRESS = 400,
-    WR_FILTER_FINAL = 900, /* Server, Date, Content-Type, Last-Modified */
+    WR_FILTER_HEADERS = 200,      /* expires, add_header */
+    WR_FILTER_DECOMPRESS = 300,   /* for those behind, and for clients that cannot */
+    WR_FILTER_ADD = 350,          /* text in front and behind */
+    WR_FILTER_REPLACE = 400,      /* sub_filter */
+    WR_FILTER_CHARSET = 450,
+    WR_FILTER_INCLUDE = 500, /* server-side includes */
+    WR_FILTER_COMPRESS = 600,
+    WR_FILTER_RANGE = 700,   /* of what goes out: a body that a stage changed has none */
+    WR_FILTER_TRAILER = 800, /* what comes behind the body */
+    WR_FILTER_FINAL = 900,   /* Server, Date, Content-Type, Last-Modified */
 };
 
 /*
@@ -118,6 +128,8 @@ static inline void *wr_req_conf(const struct wr_req *r, const struct wr_conf_mod
  * headers that describe the body (length, type, ranges, encoding) are removed.
  */
 void wr_req_replace(struct wr_req *r, unsigned status);
+/* The media type of the response, parameters and all: ours, or what a peer said. May be empty. */
+struct wr_str wr_req_out_type(const struct wr_req *r);
 /* Module context of this request by the module's pointer: made zeroed (size) at the first call;
  * NULL without memory. */
 void *wr_req_ctx(struct wr_req *r, const struct wr_module *m, size_t size);

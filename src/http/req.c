@@ -27,6 +27,7 @@
 #include "http/phase.h"
 #include "http/reply.h"
 #include "http/req_int.h"
+#include "http/stage.h"
 #include "http/work.h"
 #include "net/conn.h"
 #include "tls/tls.h"
@@ -207,9 +208,11 @@ void wr_req_reset_out(struct wr_req *r)
     if (r->out_pipe && !wr_reqx_of(r)->is_out_given) {
         wr_pipe_leave_consumer(r->out_pipe);
     }
+    wr_stages_drop(r);
     r->out_pipe = NULL;
     r->out_type = WR_STR_NULL;
     r->out_mtime = -1;
+    r->is_streamed = false;
     r->can_range = r->is_proxied = r->no_server = r->no_date = false;
     wr_msg_init(&r->out, r->arena, WR_REQ_FIELDS_MAX);
     r->out.version = 11;
@@ -372,6 +375,7 @@ static enum wr_status prepare_response(struct wr_reqx *x)
     s->out = r->out_pipe;
     if (st == WR_OK && r->out_pipe) {
         st = insert_limit(x, lc);
+        wr_stages_start(r);
     }
     return st;
 }
@@ -393,6 +397,7 @@ enum wr_status wr_req_respond(struct wr_req *r)
         if (r->out_pipe) {
             wr_pipe_leave_consumer(wr_take(&r->out_pipe));
         }
+        wr_stages_drop(r);
         return WR_OK;
     }
     if (st != WR_OK) {
@@ -843,6 +848,7 @@ static enum req_state step_closing(struct wr_reqx *x)
 
     wr_body_close(x);
     wr_work_free_all(&x->works);
+    wr_stages_close(r);
     if (x->drain) {
         wr_pipe_leave_consumer(wr_take(&x->drain));
     }

@@ -130,7 +130,9 @@ struct wr_req {
     bool no_server, no_date; /* the FINAL filter adds no Server, no Date of ours */
     bool is_proxied;         /* the answer came from a peer: no 304/412 by our own checks (U5.10) */
     struct wr_pipe *out_pipe; /* response body, consumer end ours until respond; NULL: none */
-    bool is_location_ours;    /* Location of a peer was rewritten: it may be made absolute */
+    bool is_streamed; /* what comes of the body is for the client at once: stages keep nothing back
+                       */
+    bool is_location_ours; /* Location of a peer was rewritten: it may be made absolute */
     struct wr_content *content;
     /* request body */
     struct wr_pipe *body; /* NULL: none, or handed over. Whole when body_state says so */

@@ -39,6 +39,8 @@ struct wr_req_limit {
     uint64_t began_ms, sent;
 };
 
+struct wr_stages;
+
 struct wr_reqx {
     struct wr_req r; /* first */
     struct wr_gen_slot *slot;
@@ -55,9 +57,10 @@ struct wr_reqx {
     uint16_t pending_status;
     struct wr_str pending_uri, pending_args;
     struct wr_req_limit limit;
-    struct wr_pipe *drain; /* a body that nobody asked for: read and dropped; NULL: none */
-    uint64_t drain_at_ms;  /* deadline of DRAIN */
-    struct wr_list works;  /* http/work.h */
+    struct wr_stages *stages; /* body stages (stage.c); NULL: none */
+    struct wr_pipe *drain;    /* a body that nobody asked for: read and dropped; NULL: none */
+    uint64_t drain_at_ms;     /* deadline of DRAIN */
+    struct wr_list works;     /* http/work.h */
     /* client_body_in_file_only (body.c) */
     struct wr_file *body_file;
     struct wr_str body_file_name;

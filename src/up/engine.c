@@ -464,6 +464,7 @@ static enum wr_status wire_body(struct wr_up *u)
         return WR_ENOMEM;
     }
     if (!u->is_buffered) {
+        r->is_streamed = true;
         wr_pipe_set_marks(r->out_pipe, (size_t)c->buffer_size, 0);
     } else if (c->max_temp_file_size != 0) {
         r->out_pipe->watcher = &r->task; /* pushes end with the attempt, before the request */
