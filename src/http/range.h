@@ -6,6 +6,8 @@
 #ifndef WR_HTTP_RANGE_H
 #define WR_HTTP_RANGE_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/compiler.h"
@@ -25,5 +27,11 @@ enum wr_range_result {
 /* A Range value against a body of len bytes; at most max ranges (more: NONE). */
 enum wr_range_result wr_range_parse(struct wr_str value, uint64_t len, uint32_t max,
                                     uint64_t *ret_from, uint64_t *ret_to);
+/*
+ * The ranges of a value that was found to be SEVERAL, one by one; *at begins with 0. False: no
+ * more.
+ */
+bool wr_range_next(struct wr_str value, uint64_t len, size_t *at, uint64_t *ret_from,
+                   uint64_t *ret_to);
 
 #endif

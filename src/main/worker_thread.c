@@ -20,6 +20,7 @@
 #include "event/loop.h"
 #include "http/server.h"
 #include "io/kpipe.h"
+#include "io/work.h"
 #include "observe/access_log.h"
 #include "up/idle.h"
 
@@ -144,6 +145,7 @@ static void run_thread(void *data)
     for (int i = 0; i < 4; i++) {
         wr_loop_turn(loop, 0);
     }
+    wr_work_thread_end();
     wr_access_log_flush();
     wr_kpipe_thread_end();
     wr_timer_fini(&t->_timer);
