@@ -6,6 +6,7 @@
  */
 #include "http/files_conf.h"
 
+#include "base/assert.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "conf/types.h"
@@ -249,6 +250,20 @@ enum wr_status wr_files_pool(struct wr_req *r, struct wr_offload **ret)
     return WR_OK;
 }
 
+struct wr_offload *wr_files_default_pool(const struct wr_req *r)
+{
+    const struct wr_core_main *m = wr_scope_get(r->gen->root, &wr_core_conf, WR_KIND_MAIN);
+    const struct wr_pool *p = find_pool(m->pools, WR_STR(DEFAULT_POOL));
+
+    WR_ASSERT(p && p->offload);
+    return p->offload;
+}
+
+enum wr_status wr_files_need_default(struct wr_conf *cf)
+{
+    return get_pool(cf, WR_STR(DEFAULT_POOL)) ? WR_OK : wr_conf_nomem(cf);
+}
+
 /* ---- open_file_cache ------------------------------------------------------------------------ */
 
 static bool read_cache_arg(const struct wr_node *node, uint32_t i, struct wr_open_cache_conf *c)
@@ -363,4 +378,41 @@ enum wr_status wr_files_set_symlinks(struct wr_conf *cf, const struct wr_dir *di
         return wr_conf_err(cf, node, "\"from=\" cannot be used with \"off\" parameter");
     }
     return WR_OK;
+}
+
+static enum wr_status add_from(struct wr_req *r, const struct wr_template *t, struct wr_str path,
+                               struct wr_file_how *how)
+{
+    struct wr_str from;
+    enum wr_status st = wr_template_eval(r, t, &from);
+
+    if (st != WR_OK) {
+        return st;
+    }
+    if (wr_str_eq(from, path)) {
+        how->symlinks = WR_SYMLINKS_FOLLOW;
+        return WR_OK;
+    }
+    if (from.len > 0 && from.ptr[from.len - 1] == '/') {
+        from.len--;
+    }
+    if (from.len > 0 && wr_str_has_prefix(path, from) && path.ptr[from.len] == '/') {
+        how->from_len = (uint32_t)from.len;
+    }
+    return WR_OK;
+}
+
+enum wr_status wr_files_how(struct wr_req *r, struct wr_str path, struct wr_file_how *ret)
+{
+    const struct wr_core_loc *lc = wr_core_loc_of(r);
+
+    *ret = (struct wr_file_how){
+        .symlinks = (uint8_t)lc->symlinks.how,
+        .direct_min = lc->directio,
+        .ahead_min = lc->read_ahead,
+    };
+    if (ret->symlinks == WR_SYMLINKS_FOLLOW || !lc->symlinks.from) {
+        return WR_OK;
+    }
+    return add_from(r, lc->symlinks.from, path, ret);
 }

@@ -59,5 +59,13 @@ enum wr_status wr_files_done(struct wr_conf *cf) WR_MUST_CHECK;
  * that is no pool's, logged. WR_ENOMEM.
  */
 enum wr_status wr_files_pool(struct wr_req *r, struct wr_offload **ret) WR_MUST_CHECK;
+/* The pool "default" for those who need one whatever `aio` says; it was asked for by
+ * wr_files_need_default while the configuration was read. */
+struct wr_offload *wr_files_default_pool(const struct wr_req *r);
+enum wr_status wr_files_need_default(struct wr_conf *cf) WR_MUST_CHECK;
+/* How the request's location opens this name. WR_ENOMEM. */
+struct wr_file_how;
+enum wr_status wr_files_how(struct wr_req *r, struct wr_str path,
+                            struct wr_file_how *ret) WR_MUST_CHECK;
 
 #endif

@@ -21,7 +21,6 @@
 #include "http/module.h"
 #include "http/open_cache.h"
 #include "http/req_int.h"
-#include "http/var.h"
 #include "io/work.h"
 
 /* One name that the pool opens, or has opened. */
@@ -40,47 +39,6 @@ struct wr_opening {
 bool wr_open_is_missing(int err)
 {
     return err == ENOENT || err == ENOTDIR || err == ENAMETOOLONG;
-}
-
-/* ---- how ------------------------------------------------------------------------------------ */
-
-static enum wr_status add_from(struct wr_req *r, const struct wr_template *t, struct wr_str path,
-                               struct wr_file_how *how)
-{
-    struct wr_str from;
-    enum wr_status st = wr_template_eval(r, t, &from);
-
-    if (st != WR_OK) {
-        return st;
-    }
-    if (wr_str_eq(from, path)) {
-        how->symlinks = WR_SYMLINKS_FOLLOW;
-        return WR_OK;
-    }
-    if (from.len > 0 && from.ptr[from.len - 1] == '/') {
-        from.len--;
-    }
-    if (from.len > 0 && wr_str_has_prefix(path, from) && path.ptr[from.len] == '/') {
-        how->from_len = (uint32_t)from.len;
-    }
-    return WR_OK;
-}
-
-static enum wr_status choose_how(struct wr_req *r, struct wr_str path, enum wr_open_want want,
-                                 struct wr_file_how *ret)
-{
-    const struct wr_core_loc *lc = wr_core_loc_of(r);
-
-    *ret = (struct wr_file_how){
-        .want_fd = want == WR_OPEN_READ,
-        .symlinks = (uint8_t)lc->symlinks.how,
-        .direct_min = lc->directio,
-        .ahead_min = lc->read_ahead,
-    };
-    if (ret->symlinks == WR_SYMLINKS_FOLLOW || !lc->symlinks.from) {
-        return WR_OK;
-    }
-    return add_from(r, lc->symlinks.from, path, ret);
 }
 
 /* ---- the cache ------------------------------------------------------------------------------ */
@@ -341,11 +299,12 @@ enum wr_status wr_open_file(struct wr_req *r, struct wr_str path, enum wr_open_w
 {
     const struct wr_core_loc *lc = wr_core_loc_of(r);
     struct wanted w = {.r = r, .path = path};
-    enum wr_status st = choose_how(r, path, want, &w.how);
+    enum wr_status st = wr_files_how(r, path, &w.how);
 
     if (st != WR_OK) {
         return st;
     }
+    w.how.want_fd = want == WR_OPEN_READ;
     if (lc->aio) {
         st = wr_files_pool(r, &w.pool);
         if (st != WR_OK) {
