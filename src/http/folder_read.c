@@ -103,8 +103,3 @@ void wr_folder_read_leave(struct wr_folder_read *fr)
     }
     wr_work_leave(&fr->work);
 }
-
-enum wr_status wr_folder_read_prepare(struct wr_conf *cf)
-{
-    return wr_files_need_default(cf);
-}

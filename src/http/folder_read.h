@@ -47,7 +47,5 @@ struct wr_folder_read {
 enum wr_status wr_folder_read_run(struct wr_folder_read *fr, struct wr_req *r) WR_MUST_CHECK;
 /* The content closes. Accepts NULL. */
 void wr_folder_read_leave(struct wr_folder_read *fr);
-/* For setters of directives that read folders: the pool that may be needed. WR_ENOMEM. */
-enum wr_status wr_folder_read_prepare(struct wr_conf *cf) WR_MUST_CHECK;
 
 #endif

@@ -75,10 +75,10 @@ static struct wr_str next_tag(struct wr_str *list)
     }
 }
 
-/* Does one of the fields with this id name the response's tag, or "*"? */
-static bool has_tag(const struct wr_req *r, enum wr_hdr_id id, enum tag_compare how)
+/* Does one of the fields with this id name the tag (empty: there is none), or "*"? */
+static bool has_tag(const struct wr_req *r, enum wr_hdr_id id, struct wr_str etag,
+                    enum tag_compare how)
 {
-    const struct wr_hdr *etag = wr_hdrs_get(&r->out.hdrs, WR_HDR_ETAG);
     const struct wr_hdr *h = wr_hdrs_get(&r->head->hdrs, id);
 
     for (; h; h = wr_hdrs_next(&r->head->hdrs, h)) {
@@ -88,12 +88,19 @@ static bool has_tag(const struct wr_req *r, enum wr_hdr_id id, enum tag_compare 
             return true;
         }
         for (tag = next_tag(&list); tag.len > 0; tag = next_tag(&list)) {
-            if (etag && are_tags_equal(tag, etag->value, how)) {
+            if (etag.len > 0 && are_tags_equal(tag, etag, how)) {
                 return true;
             }
         }
     }
     return false;
+}
+
+static struct wr_str etag_of(const struct wr_req *r)
+{
+    const struct wr_hdr *etag = wr_hdrs_get(&r->out.hdrs, WR_HDR_ETAG);
+
+    return etag ? etag->value : WR_STR_NULL;
 }
 
 /* ---- conditionals ------------------------------------------------------------------------------
@@ -112,7 +119,7 @@ static bool is_precondition_failed(const struct wr_req *r)
     int64_t t;
 
     if (wr_hdrs_has(&r->head->hdrs, WR_HDR_IF_MATCH)) {
-        return !has_tag(r, WR_HDR_IF_MATCH, TAG_STRONG);
+        return !has_tag(r, WR_HDR_IF_MATCH, etag_of(r), TAG_STRONG);
     }
     return r->out_mtime != -1 && get_date(r, WR_HDR_IF_UNMODIFIED_SINCE, &t) && r->out_mtime > t;
 }
@@ -123,13 +130,28 @@ static bool is_not_modified(const struct wr_req *r)
     int64_t t;
 
     if (wr_hdrs_has(&r->head->hdrs, WR_HDR_IF_NONE_MATCH)) {
-        return has_tag(r, WR_HDR_IF_NONE_MATCH, TAG_WEAK);
+        return has_tag(r, WR_HDR_IF_NONE_MATCH, etag_of(r), TAG_WEAK);
     }
     if (r->out_mtime == -1 || lc->if_modified_since == WR_IMS_OFF ||
         !get_date(r, WR_HDR_IF_MODIFIED_SINCE, &t)) {
         return false;
     }
     return t == r->out_mtime || (lc->if_modified_since == WR_IMS_BEFORE && r->out_mtime < t);
+}
+
+bool wr_range_may_change(const struct wr_req *r, const struct wr_range_target *t)
+{
+    int64_t date;
+
+    if (wr_hdrs_has(&r->head->hdrs, WR_HDR_IF_MATCH)) {
+        if (!t->exists || !has_tag(r, WR_HDR_IF_MATCH, t->etag, TAG_STRONG)) {
+            return false;
+        }
+    } else if (t->exists && get_date(r, WR_HDR_IF_UNMODIFIED_SINCE, &date) && t->mtime > date) {
+        return false;
+    }
+    return !t->exists || !wr_hdrs_has(&r->head->hdrs, WR_HDR_IF_NONE_MATCH) ||
+           !has_tag(r, WR_HDR_IF_NONE_MATCH, t->etag, TAG_WEAK);
 }
 
 /* An error in place of the response. */

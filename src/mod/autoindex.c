@@ -619,7 +619,7 @@ static const struct wr_word format_words[] = {
 static enum wr_status set_autoindex(struct wr_conf *cf, const struct wr_dir *dir,
                                     const struct wr_node *node, void *conf)
 {
-    enum wr_status st = wr_folder_read_prepare(cf);
+    enum wr_status st = wr_files_need_default(cf);
 
     return st == WR_OK ? wr_set_flag(cf, dir, node, conf) : st;
 }
