@@ -12,6 +12,7 @@
 #include "base/log_memory.h"
 #include "base/num.h"
 #include "conf/gen.h"
+#include "http/files_conf.h"
 #include "http/location.h"
 #include "http/resolver.h"
 #include "http/server.h"
@@ -603,23 +604,6 @@ static enum wr_status set_internal(struct wr_conf *cf, const struct wr_dir *dir,
     return st;
 }
 
-static enum wr_status set_aio(struct wr_conf *cf, const struct wr_dir *dir,
-                              const struct wr_node *node, void *conf)
-{
-    struct wr_str s = wr_node_arg(node, 0);
-
-    (void)dir;
-    (void)conf;
-    if (wr_str_eq_z(s, "on")) {
-        return wr_conf_err_arg(cf, node, 0, "\"aio on\" is unsupported on this platform");
-    }
-    if (!wr_str_eq_z(s, "off") && !wr_str_eq_z(s, "threads") &&
-        !wr_str_has_prefix(s, WR_STR("threads="))) {
-        return wr_conf_err_arg(cf, node, 0, "\"aio\" directive invalid value");
-    }
-    return WR_OK;
-}
-
 /* As long as we count: whoever writes 30d means "for ever". */
 static enum wr_status set_long_msec(struct wr_conf *cf, const struct wr_dir *dir,
                                     const struct wr_node *node, void *conf)
@@ -695,41 +679,6 @@ static enum wr_status check_size(struct wr_conf *cf, const struct wr_dir *dir,
 
     (void)conf;
     return wr_arg_size(cf, node, 0, dir->data, &v);
-}
-
-static bool is_cache_param(const struct wr_node *node, uint32_t i, bool *ret_max)
-{
-    struct wr_str v;
-    uint64_t n = 0;
-
-    if (wr_arg_has_key(node, i, "max", &v)) {
-        *ret_max = true;
-        return wr_num_parse_u64(v, INT32_MAX, &n) == WR_OK && n > 0;
-    }
-    if (wr_str_eq_z(wr_node_arg(node, i), "off")) {
-        *ret_max = true;
-        return true;
-    }
-    return wr_arg_has_key(node, i, "inactive", &v) && v.len > 0 && wr_num_parse_sec(v, &n) == WR_OK;
-}
-
-static enum wr_status set_open_file_cache(struct wr_conf *cf, const struct wr_dir *dir,
-                                          const struct wr_node *node, void *conf)
-{
-    bool has_max = false;
-
-    (void)dir;
-    (void)conf;
-    for (uint32_t i = 0; i < node->arg_cnt; i++) {
-        if (!is_cache_param(node, i, &has_max)) {
-            return wr_conf_err_arg(cf, node, i, "invalid \"open_file_cache\" parameter \"%.*s\"",
-                                   WR_STR_ARG(wr_node_arg(node, i)));
-        }
-    }
-    if (!has_max) {
-        return wr_conf_err(cf, node, "\"open_file_cache\" must have the \"max\" parameter");
-    }
-    return WR_OK;
 }
 
 /* ---- rows ----------------------------------------------------------------------------------- */
@@ -910,16 +859,20 @@ static const struct wr_dir core_dirs[] = {
      WR_DIR_FIELD(LOC, struct wr_core_loc, max_ranges), .doc = "Most ranges of a request; 0: none. Without it: no limit."},
     {.name = "sendfile", .contexts = ALL_IF, .min = 1, .max = 1, .set = wr_set_flag,
      WR_DIR_FIELD(LOC, struct wr_core_loc, sendfile), .def = "on", .doc = "Send files, and big bodies of peers, without copying them?"},
-    LOC_ROW("sendfile_max_chunk", sendfile_max_chunk, wr_set_size, NULL, "2m", "Accepted without effect: connections take turns by the loop's budget."),
-    LOC_ROW("directio", directio, wr_set_offset, &directio_bounds, "off", "Accepted without effect: files are read through the page cache."),
-    LOC_ROW("directio_alignment", directio_alignment, wr_set_offset, NULL, "512", "Accepted without effect, as directio."),
-    LOC_ROW("read_ahead", read_ahead, wr_set_size, NULL, "0", "Accepted without effect: the system decides."),
-    {.name = "aio", .contexts = ALL, .min = 1, .max = 1, .flags = WR_DIR_DEF_DOC, .set = set_aio,
-     WR_DIR_CONF(LOC), .def = "off", .doc = "off, threads or threads=POOL; accepted without effect: files are read on the request's thread."},
+    LOC_ROW("sendfile_max_chunk", sendfile_max_chunk, wr_set_size, NULL, "2m", "Most bytes of a file that one connection sends before others have their turn; 0: no limit."),
+    LOC_ROW("directio", directio, wr_set_offset, &directio_bounds, "off", "Files of at least this size are read past the page cache (O_DIRECT)."),
+    LOC_ROW("directio_alignment", directio_alignment, wr_set_offset, NULL, "512", "Alignment of such reads."),
+    LOC_ROW("read_ahead", read_ahead, wr_set_size, NULL, "0", "Files larger than this are read ahead as for sequential reading; 0: the system decides."),
+    {.name = "aio", .contexts = ALL, .min = 1, .max = 1, .set = wr_files_set_aio,
+     WR_DIR_FIELD(LOC, struct wr_core_loc, aio), .def = "off", .doc = "threads, threads=POOL: files are opened and read by a pool of threads, so that a slow disk holds up nobody else."},
+    {.name = "thread_pool", .contexts = WR_CTX_MAIN, .min = 2, .max = 3, .flags = WR_DIR_REPEAT,
+     .set = wr_files_set_pool, WR_DIR_CONF(NONE), .doc = "Threads (at most 64) for calls that block, and how many may wait for one."},
+    {.name = "disable_symlinks", .contexts = ALL, .min = 1, .max = 2, .set = wr_files_set_symlinks,
+     WR_DIR_FIELD(LOC, struct wr_core_loc, symlinks), .def = "off", .doc = "Refuse symbolic links in names of files; from=PART: but in that part."},
     {.name = "aio_write", .contexts = ALL, .min = 1, .max = 1, .flags = WR_DIR_DEF_DOC,
      .set = check_flag, WR_DIR_CONF(LOC), .def = "off", .doc = "Accepted without effect."},
     {.name = "output_buffers", .contexts = ALL, .min = 2, .max = 2, .set = wr_set_buffers, .data = &buffers_1,
-     WR_DIR_FIELD(LOC, struct wr_core_loc, output_buffers), .def = "2 32k", .doc = "Accepted without effect: a file that sendfile may not send is read in pieces of 64k."},
+     WR_DIR_FIELD(LOC, struct wr_core_loc, output_buffers), .def = "2 32k", .doc = "A file that sendfile does not send is read in pieces of this size; one is held at a time."},
     LOC_ROW("postpone_output", postpone_output, wr_set_size, NULL, "1460", "Accepted without effect: what is here goes out at once."),
     LOC_ROW("chunked_transfer_encoding", chunked, wr_set_flag, NULL, "on", "Use chunked coding towards HTTP/1.1 clients?"),
     LOC_ROW("absolute_redirect", absolute_redirect, wr_set_flag, NULL, "on", "Complete our own redirects with scheme and host?"),
@@ -929,11 +882,11 @@ static const struct wr_dir core_dirs[] = {
     LOC_ROW("msie_refresh", msie_refresh, wr_set_flag, NULL, "off", "Accepted without effect."),
     LOC_ROW("subrequest_output_buffer_size", subrequest_buffer_size, wr_set_size, NULL, "8k", "Accepted without effect: there are no subrequests yet."),
 
-    {.name = "open_file_cache", .contexts = ALL, .min = 1, .max = 2, .flags = WR_DIR_DEF_DOC,
-     .set = set_open_file_cache, WR_DIR_CONF(LOC), .def = "off", .doc = "Accepted without effect: files are opened for each request."},
-    LOC_ROW("open_file_cache_valid", open_file_cache_valid, wr_set_sec, NULL, "60s", "Accepted without effect, as open_file_cache."),
-    LOC_ROW("open_file_cache_min_uses", open_file_cache_min_uses, wr_set_num, NULL, "1", "Accepted without effect, as open_file_cache."),
-    LOC_ROW("open_file_cache_errors", open_file_cache_errors, wr_set_flag, NULL, "off", "Accepted without effect, as open_file_cache."),
+    {.name = "open_file_cache", .contexts = ALL, .min = 1, .max = 2, .set = wr_files_set_cache,
+     WR_DIR_FIELD(LOC, struct wr_core_loc, open_cache), .def = "off", .doc = "Keep files open, and what is known of names: most of them a thread, and how long one that is not asked for stays."},
+    LOC_ROW("open_file_cache_valid", open_file_cache_valid, wr_set_sec, NULL, "60s", "After this what is kept is looked at again."),
+    LOC_ROW("open_file_cache_min_uses", open_file_cache_min_uses, wr_set_num, NULL, "1", "Requests within `inactive` before a file is kept open."),
+    LOC_ROW("open_file_cache_errors", open_file_cache_errors, wr_set_flag, NULL, "off", "Keep also that a file is not there, or may not be opened?"),
     {.name = "resolver", .contexts = ALL, .min = 1, .max = WR_ARGS_ANY, .set = wr_set_resolver,
      WR_DIR_FIELD(LOC, struct wr_core_loc, resolver), .doc = "Name servers for names known only at run time."},
     LOC_ROW("resolver_timeout", resolver_timeout_ms, set_long_msec, NULL, "30s", "Time for an answer of a name server."),
@@ -1084,10 +1037,10 @@ static enum wr_status build_servers(struct wr_conf *cf, struct wr_http *h)
 static enum wr_status done_core(struct wr_conf *cf)
 {
     struct wr_http *h = cf->gen->data;
-    enum wr_status st;
+    enum wr_status st = wr_files_done(cf);
 
-    if (!h) {
-        return WR_OK;
+    if (!h || st != WR_OK) {
+        return st;
     }
     st = build_servers(cf, h);
     return st == WR_OK ? wr_core_build_ports(cf, h) : st;

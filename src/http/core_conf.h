@@ -23,6 +23,7 @@
 #include "conf/scope.h"
 #include "conf/template.h"
 #include "conf/types.h"
+#include "http/files_conf.h"
 #include "http/req.h"
 #include "io/file.h"
 #include "io/pipe.h"
@@ -60,6 +61,8 @@ struct wr_core_main {
     struct wr_temp_dir *temp_dirs;    /* each folder once */
     struct wr_http *http;             /* that is built; exists from init on, also without http{} */
     struct wr_map *default_types;     /* made when needed */
+    struct wr_pool *pools;            /* thread_pool, aio */
+    uint32_t open_cache_cnt;          /* open_file_cache lines */
 };
 
 /* One argument of server_name. */
@@ -185,7 +188,7 @@ struct wr_core_loc {
     uint32_t max_ranges;        /* UINT32_MAX: no limit */
     bool sendfile;
     uint64_t sendfile_max_chunk; /* 0: no limit */
-    uint64_t directio;           /* bytes; UINT64_MAX: off. Accepted */
+    uint64_t directio;           /* bytes; UINT64_MAX: off */
     uint64_t directio_alignment, read_ahead;
     bool log_not_found, log_subrequest;
     uint32_t satisfy; /* enum wr_satisfy */
@@ -225,8 +228,11 @@ struct wr_core_loc {
     const struct wr_error_log *sinks; /* NULL: the process's */
     struct wr_resolver *resolver;     /* http/resolver.h; NULL: none */
     uint32_t resolver_timeout_ms;
-    /* open_file_cache*: accepted */
-    uint64_t open_file_cache_valid, open_file_cache_min_uses;
+    /* files_conf.h */
+    const struct wr_aio *aio;                    /* NULL: off */
+    const struct wr_open_cache_conf *open_cache; /* NULL: off */
+    struct wr_symlinks_conf symlinks;
+    uint64_t open_file_cache_valid, open_file_cache_min_uses; /* seconds, uses */
     bool open_file_cache_errors;
     const struct wr_node *root_node; /* of root or alias, for messages */
 };

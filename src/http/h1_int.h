@@ -26,6 +26,7 @@
 #include "http/h1_parse.h"
 #include "http/stream.h"
 #include "io/pipe.h"
+#include "io/work.h"
 #include "net/conn.h"
 
 #define H1_FIELDS_MAX    1000     /* fields of one head */
@@ -61,9 +62,10 @@ struct h1_tx {
     struct wr_chunk *head; /* head bytes, interim responses before them: [head_off .. fill) */
     uint32_t head_off;
     uint32_t file_off;
-    struct wr_chunk
-        *file_buf; /* bytes of the file slice at the front of `out`, for links without send_file */
-    struct wr_pipe *out; /* consumer end */
+    /* bytes [file_off, fill) of the file slice at the front of `out`, where sendfile is not used */
+    struct wr_chunk *file_buf;
+    struct wr_work *reading; /* they are being read; NULL: they are not */
+    struct wr_pipe *out;     /* consumer end */
     uint64_t left; /* LENGTH: body bytes still to go; CHUNKED: of the chunk that was announced */
     struct wr_chunk *end_buf; /* end of a chunked body with trailers */
     struct wr_str end;        /* CHUNKED: what follows the chunk's data, unsent part */

@@ -17,11 +17,13 @@
 #include "base/strbuf.h"
 #include "event/loop.h"
 #include "http/h1_write.h"
+#include "io/piece.h"
 
 #define IOV_BODY_MAX 64
 #define IOV_MAX_CNT  (IOV_BODY_MAX + 3)
-#define FILE_BUF_CLS WR_CHUNK_64K
-#define KPIPE_TRIAL  16u /* pieces after which their average counts */
+#define FILE_PIECE   65536u
+#define FILE_SMALL   4096u /* goes with the head in one call: cheaper read than sent by sendfile */
+#define KPIPE_TRIAL  16u   /* pieces after which their average counts */
 
 uint64_t h1_now_us(void)
 {
@@ -598,6 +600,7 @@ void h1_tx_leave_pipe(struct h1_xchg *x)
     struct wr_pipe *out = wr_take(&x->tx.out);
 
     wr_chunk_unref(wr_take(&x->tx.file_buf));
+    wr_work_leave(wr_take(&x->tx.reading));
     if (out) {
         wr_pipe_leave_consumer(out);
     }
@@ -762,28 +765,6 @@ static int plan(struct h1_xchg *x, struct iovec *iov, size_t *ret_total)
     return cnt;
 }
 
-/* Without send_file the front of a file slice goes through a buffer. */
-static enum wr_status read_file(struct h1_tx *tx, const struct wr_slice *s, uint64_t max)
-{
-    struct wr_chunk *c = wr_chunk_new(FILE_BUF_CLS);
-    enum wr_status st;
-    size_t n = 0;
-
-    if (!c) {
-        return WR_ENOMEM;
-    }
-    st = wr_file_read(s->u.file, s->off, c->data,
-                      (size_t)WR_MIN(WR_MIN(s->len, max), (uint64_t)c->cap), &n);
-    if (st != WR_OK || n == 0) {
-        wr_chunk_unref(c);
-        return WR_EOF;
-    }
-    c->fill = (uint32_t)n;
-    tx->file_buf = c;
-    tx->file_off = 0;
-    return WR_OK;
-}
-
 /* The slice at the front if it is not in our memory. */
 static const struct wr_slice *kernel_front(const struct h1_tx *tx)
 {
@@ -796,16 +777,57 @@ static const struct wr_slice *kernel_front(const struct h1_tx *tx)
     return s && (s->kind == WR_SLICE_FILE || s->kind == WR_SLICE_KPIPE) ? s : NULL;
 }
 
+static bool is_head_sent(const struct h1_tx *tx)
+{
+    return head_left(tx) == 0 && tx->frame_off == tx->frame_len;
+}
+
+/* Are the bytes of this slice sent by the kernel? A small file goes with its head. */
+static bool is_for_sendfile(const struct h1_xchg *x, const struct wr_conn *c,
+                            const struct wr_slice *s)
+{
+    if (!c->link->ops->send_file || x->s.no_sendfile || x->s.file_pool || s->u.file->is_direct) {
+        return false;
+    }
+    return s->len > FILE_SMALL || is_head_sent(&x->tx);
+}
+
 bool h1_tx_has_file(const struct h1_xchg *x, const struct wr_conn *c)
 {
     const struct wr_slice *s = kernel_front(&x->tx);
 
-    return s && s->kind == WR_SLICE_FILE && c->link->ops->send_file && !x->s.no_sendfile;
+    return s && s->kind == WR_SLICE_FILE && is_for_sendfile(x, c, s);
 }
 
-static bool is_head_sent(const struct h1_tx *tx)
+/* The front of a file slice into file_buf. WR_EOF: the file is too short. WR_ECANCELED: a thread of
+ * the pool reads it, the connection's task will be woken. No deadline: the disk is ours. */
+static enum wr_status read_file(struct h1_xchg *x, struct wr_conn *c, const struct wr_slice *s)
 {
-    return head_left(tx) == 0 && tx->frame_off == tx->frame_len;
+    struct h1_tx *tx = &x->tx;
+    struct wr_piece p = {
+        .file = s->u.file,
+        .off = s->off,
+        .len = WR_MIN(s->len, body_allowed(tx)),
+        .size = x->s.file_piece > 0 ? x->s.file_piece : FILE_PIECE,
+        .align = x->s.file_align,
+        .pool = x->s.file_pool,
+        .task = &c->task,
+    };
+    struct wr_work *w = tx->reading;
+    enum wr_status st;
+
+    if (!w) {
+        st = wr_piece_read(&p, &tx->file_buf, &tx->file_off, &tx->reading);
+    } else if (w->is_home) {
+        st = wr_piece_take(wr_take(&tx->reading), &tx->file_buf, &tx->file_off);
+    } else {
+        st = WR_AGAIN;
+    }
+    if (st == WR_EOF || st == WR_ESYS) {
+        x->s.is_file_short = true;
+        return WR_EOF;
+    }
+    return st == WR_AGAIN ? WR_ECANCELED : st;
 }
 
 /* One call for what does not lie in our memory. */
@@ -814,9 +836,13 @@ static enum wr_status send_from_kernel(struct h1_xchg *x, struct wr_conn *c,
 {
     const struct wr_link_ops *ops = c->link->ops;
     uint64_t want = WR_MIN(s->len, body_allowed(&x->tx));
-    size_t total = (size_t)WR_MIN(want, (uint64_t)1 << 30), n = 0;
+    size_t total, n = 0;
     enum wr_status st;
 
+    if (s->kind == WR_SLICE_FILE && x->s.file_turn > 0) {
+        want = WR_MIN(want, x->s.file_turn);
+    }
+    total = (size_t)WR_MIN(want, (uint64_t)1 << 30);
     if (s->kind == WR_SLICE_KPIPE) {
         st = ops->send_pipe(c->link, s->u.kpipe, total, &n);
     } else {
@@ -824,12 +850,14 @@ static enum wr_status send_from_kernel(struct h1_xchg *x, struct wr_conn *c,
     }
     if (st == WR_OK) {
         account(x, n);
+    } else if (st == WR_EOF) {
+        x->s.is_file_short = true;
     }
     return st == WR_OK && n < total ? WR_AGAIN : st;
 }
 
 /* One send of what `plan` finds, or of a file or kernel pipe. WR_AGAIN: the other side takes no
- * more. WR_EOF: file too short. */
+ * more. WR_EOF: file too short. WR_ECANCELED: the next bytes are being read. */
 static enum wr_status send_once(struct h1_xchg *x, struct wr_conn *c, bool *ret_is_idle)
 {
     struct h1_tx *tx = &x->tx;
@@ -840,8 +868,8 @@ static enum wr_status send_once(struct h1_xchg *x, struct wr_conn *c, bool *ret_
     int cnt;
 
     *ret_is_idle = false;
-    if (front && front->kind == WR_SLICE_FILE && (!c->link->ops->send_file || x->s.no_sendfile)) {
-        st = read_file(tx, front, body_allowed(tx));
+    if (front && front->kind == WR_SLICE_FILE && !is_for_sendfile(x, c, front)) {
+        st = read_file(x, c, front);
         if (st != WR_OK) {
             return st;
         }
@@ -917,10 +945,18 @@ static enum wr_status frame_and_send(struct h1_xchg *x, struct wr_conn *c, bool 
     return send_once(x, c, ret_is_idle);
 }
 
+/* sendfile_max_chunk: a fast client does not hold up the others. */
+static bool is_turn_over(const struct h1_xchg *x, uint64_t before)
+{
+    return x->s.file_turn > 0 && x->s.tx_bytes - before >= x->s.file_turn &&
+           kernel_front(&x->tx) != NULL;
+}
+
 enum h1_sent h1_tx_run(struct h1_xchg *x, struct wr_conn *c)
 {
     struct h1_tx *tx = &x->tx;
     bool is_idle = false;
+    uint64_t before;
     enum wr_status st;
 
     if ((c->io.facts & WR_IO_WRITABLE) != 0) {
@@ -931,11 +967,19 @@ enum h1_sent h1_tx_run(struct h1_xchg *x, struct wr_conn *c)
         /* What an abort dropped need not be waited for. */
         return tx->out && tx->out->state == WR_PIPE_ABORTED ? H1_SENT_CUT : H1_SENT_BLOCKED;
     }
+    before = x->s.tx_bytes;
     do {
         st = frame_and_send(x, c, &is_idle);
-    } while (st == WR_OK && !is_idle);
+    } while (st == WR_OK && !is_idle && !is_turn_over(x, before));
+    if (st == WR_OK && !is_idle) {
+        wr_task_wake(&c->task);
+        return H1_SENT_ALL;
+    }
     if (st == WR_OK) {
         return judge(x);
+    }
+    if (st == WR_ECANCELED) {
+        return H1_SENT_ALL;
     }
     if (st == WR_AGAIN) {
         tx->is_blocked = true;

@@ -24,11 +24,13 @@
 #include "http/filter.h"
 #include "http/h1_conn.h"
 #include "http/location.h"
+#include "http/open_file.h"
 #include "http/phase.h"
 #include "http/reply.h"
 #include "http/req_int.h"
 #include "http/stage.h"
 #include "http/work.h"
+#include "io/piece.h"
 #include "net/conn.h"
 #include "tls/tls.h"
 
@@ -95,6 +97,10 @@ void wr_req_use_location(struct wr_req *r, const struct wr_location *l)
     s->rx_timeout_ms = lc->body_timeout_ms;
     s->body_max = lc->body_max;
     s->no_sendfile = !lc->sendfile;
+    s->file_pool = lc->aio && lc->aio->pool ? lc->aio->pool->offload : NULL;
+    s->file_piece = lc->output_buffers.size;
+    s->file_align = (uint32_t)WR_MIN(lc->directio_alignment, (uint64_t)WR_PIECE_ALIGN_MAX);
+    s->file_turn = lc->sendfile_max_chunk;
     s->no_nodelay = !lc->tcp_nodelay;
     s->want_cork = lc->tcp_nopush;
     s->reset_timedout = lc->reset_timedout;
@@ -809,6 +815,11 @@ static enum req_state step_log(struct wr_reqx *x)
         wr_log(&r->log, WR_LOG_INFO, "client timed out (%d: %s) while sending to client", ETIMEDOUT,
                wr_log_errno_text(ETIMEDOUT));
     }
+    if (r->stream->is_file_short) {
+        wr_log(&r->log, WR_LOG_ALERT,
+               "a file became shorter, or could not be read, after %llu bytes of the response",
+               (unsigned long long)r->stream->tx_body_bytes);
+    }
     if (!r->is_responded && r->status == 0) {
         r->status = (uint16_t)wr_reason_status(r->cancel != 0 ? (enum wr_reason)r->cancel
                                                               : (enum wr_reason)r->stream->reason);
@@ -847,8 +858,9 @@ static enum req_state step_closing(struct wr_reqx *x)
     struct wr_stream *s = r->stream;
 
     wr_body_close(x);
-    wr_work_free_all(&x->works);
+    wr_req_work_free_all(&x->works);
     wr_stages_close(r);
+    wr_open_file_leave(r);
     if (x->drain) {
         wr_pipe_leave_consumer(wr_take(&x->drain));
     }

@@ -66,6 +66,9 @@ struct wr_reqx {
     struct wr_str body_file_name;
     uint64_t body_file_len;
     bool is_body_file_kept;
+    /* open_file.c: what a pool opens for the handler that runs */
+    struct wr_opening *opens;
+    uint32_t opens_mark;
 };
 
 static inline struct wr_reqx *wr_reqx_of(struct wr_req *r)

@@ -25,9 +25,7 @@ struct wr_work_pool {
     struct wr_offload *offload;
 };
 
-/* Rule zero: of each thread that serves; there is no room for it in struct wr_local. */
-static WR_THREAD_LOCAL unsigned away_cnt;
-/* Of each thread of a pool. */
+/* Rule zero: of each thread of a pool. */
 static WR_THREAD_LOCAL bool has_stepped_aside;
 
 /* ---- pools ----------------------------------------------------------------------------------- */
@@ -86,49 +84,34 @@ enum wr_status wr_work_pool_get(struct wr_conf *cf, const struct wr_work_pool_co
 
 /* ---- works ----------------------------------------------------------------------------------- */
 
-static void end_work(struct wr_work *w)
+static struct wr_req_work *of(struct wr_work *w)
 {
-    if (w->_wipe) {
-        w->_wipe(w);
-    }
-    wr_mem_free(w);
+    return wr_container_of(w, struct wr_req_work, _work);
 }
 
-static void run_job(struct wr_job *j)
+static void run_work(struct wr_work *w)
 {
-    struct wr_work *w = wr_container_of(j, struct wr_work, _job);
-
     if (!has_stepped_aside) {
         has_stepped_aside = true;
         wr_thread_step_aside();
     }
-    w->_run(w);
+    of(w)->_run(of(w));
 }
 
-/* At home. */
-static void done_job(struct wr_job *j)
+static void end_work(struct wr_work *w)
 {
-    struct wr_work *w = wr_container_of(j, struct wr_work, _job);
-
-    away_cnt--;
-    w->_is_away = false;
-    w->is_done = true;
-    wr_task_wake(&w->_req->task);
+    if (of(w)->_wipe) {
+        of(w)->_wipe(of(w));
+    }
+    wr_mem_free(of(w));
 }
 
-/* Likewise, and nobody waits. */
-static void drop_job(struct wr_job *j)
+void *wr_req_work_new(struct wr_req *r, size_t size, wr_req_work_fn *run, wr_req_work_fn *wipe)
 {
-    away_cnt--;
-    end_work(wr_container_of(j, struct wr_work, _job));
-}
-
-void *wr_work_new(struct wr_req *r, size_t size, wr_work_fn *run, wr_work_fn *wipe)
-{
-    struct wr_work *w = wr_run_zalloc(size);
+    struct wr_req_work *w = wr_run_zalloc(size);
 
     if (w) {
-        w->_job = (struct wr_job){.work = run_job, .done = done_job, .drop = drop_job};
+        w->_work = (struct wr_work){.work = run_work, .free = end_work};
         w->_req = r;
         w->_run = run;
         w->_wipe = wipe;
@@ -137,41 +120,37 @@ void *wr_work_new(struct wr_req *r, size_t size, wr_work_fn *run, wr_work_fn *wi
     return w;
 }
 
-enum wr_status wr_work_start(struct wr_work_pool *p, struct wr_work *w)
+enum wr_status wr_req_work_start(struct wr_work_pool *p, struct wr_req_work *w)
 {
     enum wr_status st;
 
-    WR_ASSERT(!w->_is_away && !w->is_done);
-    st = wr_offload_submit(p->offload, &w->_job);
-    if (st == WR_OK) {
-        w->_is_away = true;
-        away_cnt++;
-    }
+    WR_ASSERT(!w->_is_started);
+    st = wr_work_start(p->offload, &w->_work, &w->_req->task);
+    w->_is_started = st == WR_OK;
     return st;
 }
 
-void wr_work_free(struct wr_work *w)
+bool wr_req_work_is_done(const struct wr_req_work *w)
+{
+    return w->_work.is_home;
+}
+
+void wr_req_work_free(struct wr_req_work *w)
 {
     if (!w) {
         return;
     }
     wr_list_remove(&w->_node);
-    w->_req = NULL;
-    if (w->_is_away) {
-        wr_offload_drop(&w->_job);
+    if (w->_is_started) {
+        wr_work_leave(&w->_work);
     } else {
-        end_work(w);
+        end_work(&w->_work);
     }
 }
 
-void wr_work_free_all(struct wr_list *works)
+void wr_req_work_free_all(struct wr_list *works)
 {
     while (!wr_list_is_empty(works)) {
-        wr_work_free(wr_container_of(works->next, struct wr_work, _node));
+        wr_req_work_free(wr_container_of(works->next, struct wr_req_work, _node));
     }
-}
-
-unsigned wr_work_away_cnt(void)
-{
-    return away_cnt;
 }

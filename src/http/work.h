@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * work.h: what would hold up a thread, such as a costly hash, done for a request by a pool of
- * threads (event/offload.h) that step aside for those that serve. A handler makes a work, starts it
- * and returns WR_PHASE_AGAIN; when it is done the request's task is woken.
+ * work.h: works of io/work.h that belong to a request: what would hold up a thread, such as a costly
+ * hash, done by a pool of threads that step aside for those that serve. A handler makes a work,
+ * starts it and returns WR_PHASE_AGAIN; when it is done the request's task is woken.
  *
- * A work is heap memory that belongs to the request: it is freed by wr_work_free, or when the
+ * A work is heap memory that belongs to the request: it is freed by wr_req_work_free, or when the
  * request closes. If it is under way then, it ends without a reader and frees itself at home. Owner
  * thread, but for `run`.
  */
@@ -17,25 +17,24 @@
 #include "base/compiler.h"
 #include "base/list.h"
 #include "base/status.h"
-#include "event/offload.h"
+#include "io/work.h"
 
 struct wr_conf;
 struct wr_req;
-struct wr_work;
+struct wr_req_work;
 struct wr_work_pool;
 
 /* On a thread of the pool; touches only the work and what lives as long as the generation. */
-typedef void wr_work_fn(struct wr_work *w);
+typedef void wr_req_work_fn(struct wr_req_work *w);
 
 /* First member of the caller's struct. */
-struct wr_work {
-    struct wr_job _job;
+struct wr_req_work {
+    struct wr_work _work;
     struct wr_list _node; /* of the request */
-    struct wr_req *_req;  /* NULL: nobody waits any more */
-    wr_work_fn *_run;
-    wr_work_fn *_wipe;
-    bool _is_away; /* with the pool */
-    bool is_done;
+    struct wr_req *_req;
+    wr_req_work_fn *_run;
+    wr_req_work_fn *_wipe;
+    bool _is_started;
 };
 
 struct wr_work_pool_conf {
@@ -55,15 +54,15 @@ enum wr_status wr_work_pool_get(struct wr_conf *cf, const struct wr_work_pool_co
  * A zeroed work of `size` bytes. wipe (may be NULL) is called before it is freed, on the owner
  * thread. NULL: no memory.
  */
-void *wr_work_new(struct wr_req *r, size_t size, wr_work_fn *run, wr_work_fn *wipe) WR_MUST_CHECK;
+void *wr_req_work_new(struct wr_req *r, size_t size, wr_req_work_fn *run,
+                      wr_req_work_fn *wipe) WR_MUST_CHECK;
 /* Once. WR_ELIMIT: too many wait. WR_ESYS: there are no threads. The work stays with the request.
  */
-enum wr_status wr_work_start(struct wr_work_pool *p, struct wr_work *w) WR_MUST_CHECK;
+enum wr_status wr_req_work_start(struct wr_work_pool *p, struct wr_req_work *w) WR_MUST_CHECK;
+bool wr_req_work_is_done(const struct wr_req_work *w);
 /* Also of one that is under way. Accepts NULL. */
-void wr_work_free(struct wr_work *w);
+void wr_req_work_free(struct wr_req_work *w);
 /* All works of a request that closes. */
-void wr_work_free_all(struct wr_list *works);
-/* Works of this thread that are with a pool. Before its loop is freed there must be none. */
-unsigned wr_work_away_cnt(void);
+void wr_req_work_free_all(struct wr_list *works);
 
 #endif

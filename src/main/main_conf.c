@@ -308,31 +308,6 @@ static enum wr_status set_debug_connection(struct wr_conf *cf, const struct wr_d
     return add_debug_client(cf, conf, &c);
 }
 
-/* thread_pool NAME threads=N [max_queue=N]: checked, then forgotten. */
-static enum wr_status set_thread_pool(struct wr_conf *cf, const struct wr_dir *dir,
-                                      const struct wr_node *node, void *conf)
-{
-    bool has_threads = false;
-
-    (void)dir, (void)conf; /* nothing is kept */
-    for (uint32_t i = 1; i < node->arg_cnt; i++) {
-        bool is_threads;
-        struct wr_str v;
-        uint64_t n;
-
-        is_threads = wr_arg_has_key(node, i, "threads", &v);
-        if ((!is_threads && !wr_arg_has_key(node, i, "max_queue", &v)) ||
-            wr_num_parse_u64(v, INT32_MAX, &n) != WR_OK || (is_threads && n == 0)) {
-            return wr_arg_invalid(cf, node, i);
-        }
-        has_threads = has_threads || is_threads;
-    }
-    if (!has_threads) {
-        return wr_conf_err(cf, node, "missing \"threads\" parameter");
-    }
-    return WR_OK;
-}
-
 static enum wr_status created(struct wr_conf *cf, struct wr_scope *s, enum wr_conf_kind kind,
                               void *conf)
 {
@@ -428,8 +403,6 @@ static const struct wr_dir main_dirs[] = {
              .doc = "An environment variable that the worker keeps or gets."),
     MAIN_ROW("events", 0, 0, .flags = WR_DIR_BLOCK, WR_DIR_CONF(MAIN), .set = set_events,
              .doc = "Connections and how they are waited for."),
-    MAIN_ROW("thread_pool", 2, 3, .flags = WR_DIR_REPEAT, .kind = WR_KIND_NONE,
-             .set = set_thread_pool, .doc = "Accepted; one pool does all blocking work."),
     MAIN_ROW(
         "load_module", 1, 1, .flags = WR_DIR_REPEAT, .kind = WR_KIND_NONE,
         .set = wr_load_module_set,

@@ -19,8 +19,8 @@
 #include "base/mem.h"
 #include "event/loop.h"
 #include "http/server.h"
-#include "http/work.h"
 #include "io/kpipe.h"
+#include "io/work.h"
 #include "observe/access_log.h"
 #include "up/idle.h"
 
@@ -145,9 +145,7 @@ static void run_thread(void *data)
     for (int i = 0; i < 4; i++) {
         wr_loop_turn(loop, 0);
     }
-    while (wr_work_away_cnt() > 0) {
-        wr_loop_turn(loop, END_LOOK_MS); /* they come home to this loop's mailbox */
-    }
+    wr_work_thread_end();
     wr_access_log_flush();
     wr_kpipe_thread_end();
     wr_timer_fini(&t->_timer);

@@ -56,7 +56,7 @@ struct auth_loc {
 
 /* A password that is checked by the pool. */
 struct check {
-    struct wr_work work; /* first */
+    struct wr_req_work work; /* first */
     struct wr_auth_memory *memory;
     struct wr_auth_tag tag;
     enum wr_status result; /* of wr_passwd_check */
@@ -120,7 +120,7 @@ static enum wr_phase_result answer(const struct ask *a, enum wr_status result)
 
 /* ---- costly hashes --------------------------------------------------------------------------- */
 
-static struct check *check_of(struct wr_work *w)
+static struct check *check_of(struct wr_req_work *w)
 {
     return wr_container_of(w, struct check, work);
 }
@@ -131,7 +131,7 @@ static uint64_t mono_ms(void)
 }
 
 /* On a thread of the pool. */
-static void run_check(struct wr_work *w)
+static void run_check(struct wr_req_work *w)
 {
     struct check *c = check_of(w);
 
@@ -145,7 +145,7 @@ static void run_check(struct wr_work *w)
     }
 }
 
-static void wipe_check(struct wr_work *w)
+static void wipe_check(struct wr_req_work *w)
 {
     struct check *c = check_of(w);
 
@@ -165,7 +165,7 @@ static enum wr_phase_result begin_check(const struct ask *a)
     if (wr_auth_memory_has(a->main->memory, &tag, wr_now_ms())) {
         return answer(a, WR_OK);
     }
-    c = wr_work_new(a->r, sizeof(*c), run_check, wipe_check);
+    c = wr_req_work_new(a->r, sizeof(*c), run_check, wipe_check);
     if (!c) {
         return fail(a->r, 500);
     }
@@ -175,8 +175,8 @@ static enum wr_phase_result begin_check(const struct ask *a)
     c->password_len = (uint16_t)a->password.len;
     memcpy(c->hash, a->hash.ptr, a->hash.len);
     memcpy(c->password, a->password.ptr, a->password.len);
-    if (wr_work_start(a->main->pool, &c->work) != WR_OK) {
-        wr_work_free(&c->work);
+    if (wr_req_work_start(a->main->pool, &c->work) != WR_OK) {
+        wr_req_work_free(&c->work);
         wr_log(&a->r->log, WR_LOG_ERROR, "too many passwords wait to be checked");
         return fail(a->r, 503);
     }
@@ -191,19 +191,19 @@ static enum wr_phase_result see_check(const struct ask *a)
     struct check *c = a->ctx->check;
     enum wr_status result = c->result;
 
-    if (!c->work.is_done && !wr_deadline_is_due(a->ctx->until_ms, wr_now_ms())) {
+    if (!wr_req_work_is_done(&c->work) && !wr_deadline_is_due(a->ctx->until_ms, wr_now_ms())) {
         return WR_PHASE_AGAIN;
     }
     wr_timer_disarm(&a->r->timer);
     a->ctx->check = NULL;
-    if (!c->work.is_done) {
-        wr_work_free(&c->work);
+    if (!wr_req_work_is_done(&c->work)) {
+        wr_req_work_free(&c->work);
         wr_log(&a->r->log, WR_LOG_ERROR, "user \"%.*s\": the password was not checked in time",
                WR_STR_ARG(a->user));
         return fail(a->r, 503);
     }
     result = c->result;
-    wr_work_free(&c->work);
+    wr_req_work_free(&c->work);
     return answer(a, result);
 }
 
