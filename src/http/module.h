@@ -110,6 +110,10 @@ void wr_req_replace(struct wr_req *r, unsigned status);
 /* Module context of this request by the module's pointer: made zeroed (size) at the first call;
  * NULL without memory. */
 void *wr_req_ctx(struct wr_req *r, const struct wr_module *m, size_t size);
+/* The same, but no redirect resets it: what is counted or decided once a request. */
+void *wr_req_keep(struct wr_req *r, const struct wr_module *m, size_t size);
+/* What wr_req_keep made; NULL: nothing yet. */
+void *wr_req_kept(const struct wr_req *r, const struct wr_module *m);
 
 /* Whose rows these are is the module's own business: a content handler of a location is set by its
  * directive. */

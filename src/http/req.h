@@ -141,6 +141,7 @@ struct wr_req {
     struct wr_str captures[10]; /* $0 ... $9 of the last regex that matched */
     uint32_t captures_cnt;
     void **ctx;   /* per-module contexts, by module number; reset by an internal redirect */
+    void **kept;  /* likewise, but kept to the request's end; NULL: none */
     void *up_log; /* up/vars.c: what $upstream_* tell; survives redirects */
     /* error log: upstream: "http://" "1.2.3.4:80" "/x"; up_url empty: none */
     struct wr_str up_scheme, up_url, up_uri;
