@@ -110,7 +110,7 @@ struct wr_req {
     struct wr_listen_ctx *listen;
     struct wr_tls *tls;         /* of the client's connection; one reference; NULL: plain */
     struct wr_proxied *proxied; /* its PROXY protocol header; one reference; NULL: none */
-    struct wr_addr peer;        /* client's address when the request began; unix: family only */
+    struct wr_addr peer;        /* client's; unix: family only; realip may replace it */
     uint32_t conn_requests;     /* $connection_requests when it began */
     struct wr_log log;
     struct wr_msg *head;   /* stream->head_in */

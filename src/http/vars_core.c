@@ -706,7 +706,7 @@ wr_var_store_fn *wr_vars_core_store(struct wr_str name)
 static const struct wr_var rows[] = {
     {"arg_",                       get_arg,                0,                       WR_VAR_PREFIX | NC},
     {"args",                       get_text,               TEXT_ARGS,               NC | CH           },
-    {"binary_remote_addr",         get_binary_remote_addr, 0,                       0                 },
+    {"binary_remote_addr",         get_binary_remote_addr, 0,                       NC                },
     {"body_bytes_sent",            get_num,                NUM_BODY_BYTES_SENT,     WR_VAR_LATE       },
     {"bytes_sent",                 get_num,                NUM_BYTES_SENT,          WR_VAR_LATE       },
     {"connection",                 get_num,                NUM_CONNECTION,          0                 },
