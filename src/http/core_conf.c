@@ -566,8 +566,12 @@ enum wr_status wr_core_rate(struct wr_req *r, const struct wr_rate *rate, uint64
     if (st != WR_OK) {
         return st;
     }
-    /* What is no size limits nothing. */
-    *ret_v = wr_num_parse_size(s, UINT64_MAX / 2, &v) == WR_OK ? v : 0;
+    /* What is no size limits nothing; an empty text is not meant to. */
+    if (s.len > 0 && wr_num_parse_size(s, UINT64_MAX / 2, &v) != WR_OK) {
+        wr_log(&r->log, WR_LOG_ERROR, "invalid size \"%.*s\" while sending response to client",
+               WR_STR_ARG(s));
+    }
+    *ret_v = v;
     return WR_OK;
 }
 

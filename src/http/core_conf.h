@@ -81,7 +81,7 @@ struct wr_core_names {
 struct wr_core_listen {
     struct wr_listen_opts opts;
     struct wr_str text; /* "0.0.0.0:80", "unix:/x" */
-    bool is_default, is_bind, has_opts, is_tls;
+    bool is_default, is_bind, has_opts, is_tls, is_proxy;
     const struct wr_node *node; /* NULL: the server has no listen */
 };
 

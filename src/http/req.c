@@ -32,6 +32,7 @@
 #include "http/work.h"
 #include "io/piece.h"
 #include "net/conn.h"
+#include "net/proxied.h"
 #include "tls/tls.h"
 
 #define B(s) (1u << WR_REQ_##s)
@@ -878,6 +879,7 @@ static enum req_state step_closing(struct wr_reqx *x)
                                         : WR_REASON_CANCELED);
     }
     wr_tls_unref(wr_take(&r->tls));
+    wr_proxied_unref(wr_take(&r->proxied));
     wr_server_leave(x);
     wr_obj_kill(r);
     s->ops->release(s); /* the memory of all this goes with it, at the grave */
@@ -982,6 +984,7 @@ void wr_req_open(struct wr_stream *s, struct wr_listen_ctx *lc)
     if (r->tls) {
         (void)wr_tls_ref(r->tls); /* until the request ends */
     }
+    r->proxied = wr_proxied_ref(s->conn->proxied);
     wr_server_enter(x, lc);
     wr_stat_inc(WR_CNT_REQ_STARTED);
     s->user = &r->task;

@@ -47,6 +47,7 @@ struct wr_req;
 struct wr_value;
 struct wr_template;
 struct wr_tls;
+struct wr_proxied;
 
 /*
  * What produces the response. step: from the request's task, whenever anything changed; acts until
@@ -107,9 +108,10 @@ struct wr_req {
         *location; /* never NULL after FIND_LOCATION; before: the server's own level */
     const struct wr_scope *scope; /* of the location, else of the server: where confs are found */
     struct wr_listen_ctx *listen;
-    struct wr_tls *tls;     /* of the client's connection; one reference; NULL: plain */
-    struct wr_addr peer;    /* client's address when the request began; unix: family only */
-    uint32_t conn_requests; /* $connection_requests when it began */
+    struct wr_tls *tls;         /* of the client's connection; one reference; NULL: plain */
+    struct wr_proxied *proxied; /* its PROXY protocol header; one reference; NULL: none */
+    struct wr_addr peer;        /* client's; unix: family only; realip may replace it */
+    uint32_t conn_requests;     /* $connection_requests when it began */
     struct wr_log log;
     struct wr_msg *head;   /* stream->head_in */
     enum wr_method method; /* may change: error_page, X-Accel-Redirect */
@@ -143,6 +145,7 @@ struct wr_req {
     struct wr_str captures[10]; /* $0 ... $9 of the last regex that matched */
     uint32_t captures_cnt;
     void **ctx;   /* per-module contexts, by module number; reset by an internal redirect */
+    void **kept;  /* likewise, but kept to the request's end; NULL: none */
     void *up_log; /* up/vars.c: what $upstream_* tell; survives redirects */
     /* error log: upstream: "http://" "1.2.3.4:80" "/x"; up_url empty: none */
     struct wr_str up_scheme, up_url, up_uri;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * shake.h: an accepted connection on an address where TLS is spoken, until it is known which
- * protocol it carries:
+ * shake.h: an accepted connection on an address where TLS is spoken or a header of the PROXY
+ * protocol comes first, until it is known which protocol it carries:
  *
- *   FIRST  the first byte is awaited; it tells TLS from a plain request   nothing but the
- * connection SHAKE  the handshake ENDED  handed to its sink (a codec takes the connection), or
- * closed
+ *   PROXY  that header is awaited (listen ... proxy_protocol)
+ *   FIRST  the first byte is awaited; it tells TLS from a plain request
+ *   SHAKE  the handshake
+ *   ENDED  handed to its sink (a codec takes the connection), or closed
  *
  * One allocation, large enough for the codec that takes it over (wr_h1_take). The deadline of both
  * states is client_header_timeout, from the accept on. Owner thread only.

@@ -15,6 +15,7 @@
 #include "base/num.h"
 #include "conf/gen.h"
 #include "http/core_conf.h"
+#include "http/zone.h"
 
 #define FILE_MAX    ((size_t)16 << 20)
 #define PASSWORDS   1024u /* lines of a password file */
@@ -69,6 +70,8 @@ static enum wr_status bad_cache(struct wr_conf *cf, const struct wr_node *n, uin
                            WR_STR_ARG(wr_node_arg(n, i)));
 }
 
+static const char zone_kind[] = "ssl_session_cache";
+
 /* "NAME:SIZE" of shared:NAME:SIZE. */
 static enum wr_status read_zone(struct wr_conf *cf, const struct wr_node *n, uint32_t i,
                                 struct wr_str s, struct wr_ssl_sessions *ret)
@@ -86,7 +89,7 @@ static enum wr_status read_zone(struct wr_conf *cf, const struct wr_node *n, uin
     }
     ret->zone = wr_str_sub(s, 0, colon);
     ret->zone_size = size;
-    return WR_OK;
+    return wr_zone_claim(cf, n, ret->zone, zone_kind);
 }
 
 static enum wr_status set_sessions(struct wr_conf *cf, const struct wr_dir *dir,

@@ -197,6 +197,7 @@ static void run_adopt(struct wr_mail *m)
     struct adopt_mail *a = wr_container_of(m, struct adopt_mail, mail);
 
     a->status = wr_http_adopt(a->gen, a->thread->no);
+    wr_loop_get()->watchdog.limit_ms = wr_main_conf_of(a->gen)->stall_threshold_ms;
     a->mail.run = run_adopted;
     wr_mailbox_post(a->thread->worker->mailbox, &a->mail);
 }
