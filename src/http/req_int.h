@@ -48,6 +48,7 @@ struct wr_reqx {
     bool want_relocate; /* POST_REWRITE goes back to FIND_LOCATION */
     bool is_body_told;  /* the log line about the temporary file was written */
     bool is_given_up;   /* a bug of ours has ended it */
+    bool is_in_tags;    /* error_log_tag: their values are being found */
     bool is_keepable;   /* nothing of this request wants the connection closed */
     uint16_t pending_status;
     struct wr_str pending_uri, pending_args;

@@ -71,19 +71,17 @@ static void set_state(struct wr_shake *s, enum shake_state to)
 
 /* ---- log ------------------------------------------------------------------------------------- */
 
-static void write_context(const struct wr_log *log, struct wr_strbuf *b)
+static void write_context(const struct wr_log *log, struct wr_log_fields *f)
 {
     struct wr_shake *s = log->data;
     char text[WR_ADDR_TEXT_MAX];
     struct wr_addr a;
-    int n = 0;
 
     wr_conn_peer_addr(&s->conn, &a);
-    if (a.len > 0) {
-        n = (int)wr_addr_write_host(&a, text);
-    }
-    wr_strbuf_printf(b, ", client: %.*s, server: %.*s", n > 0 ? n : 5,
-                     n > 0 ? text : "unix:", WR_STR_ARG(s->sink->port(s->sink, &s->conn)->text));
+    wr_log_field(f, "client",
+                 a.len > 0 ? wr_str(text, wr_addr_write_host(&a, text)) : WR_STR("unix:"),
+                 WR_LOG_BARE);
+    wr_log_field(f, "server", s->sink->port(s->sink, &s->conn)->text, WR_LOG_BARE);
 }
 
 static struct wr_log log_of(struct wr_shake *s)
