@@ -18,7 +18,6 @@
 
 #define FILE_MAX    ((size_t)16 << 20)
 #define PASSWORDS   1024u /* lines of a password file */
-#define ERROR_MAX   4096
 #define ZONE_MIN    (32u << 10)
 #define ZONE_MAX    ((uint64_t)4 << 30)
 #define RECORD_MAX  16384u
@@ -323,8 +322,9 @@ static void fill_values(struct wr_tls_opts *o, const struct wr_ssl_srv *s)
 }
 
 /* The directive that a failure is about. */
-static const struct wr_node *blame(const struct making *m, enum wr_tls_part part, uint32_t no)
+static const struct wr_node *blame(const void *data, enum wr_tls_part part, uint32_t no)
 {
+    const struct making *m = data;
     const struct wr_ssl_srv *s = m->s;
 
     switch (part) {
@@ -369,35 +369,6 @@ static void wipe_secrets(struct making *m)
     }
 }
 
-static void end_ctx(void *data)
-{
-    wr_tls_ctx_unref(data);
-}
-
-static enum wr_status make_ctx(struct making *m, struct wr_ssl_srv *s)
-{
-    enum wr_tls_part part = WR_TLS_PART_OTHER;
-    char room[ERROR_MAX];
-    struct wr_strbuf err;
-    uint32_t no = 0;
-    enum wr_status st;
-
-    fill_values(&m->o, s);
-    wr_strbuf_init_fixed(&err, room, sizeof(room));
-    st = wr_tls_ctx_new(&m->o, &err, &part, &no, &s->ctx);
-    if (st == WR_ECONFIG) {
-        return wr_conf_err(m->cf, blame(m, part, no), "%.*s", WR_STR_ARG(wr_strbuf_str(&err)));
-    }
-    if (st != WR_OK) {
-        return wr_conf_nomem(m->cf);
-    }
-    if (wr_arena_on_fini(m->cf->arena, end_ctx, s->ctx) != WR_OK) {
-        wr_tls_ctx_unref(wr_take(&s->ctx));
-        return wr_conf_nomem(m->cf);
-    }
-    return WR_OK;
-}
-
 static void warn_of_stapling(struct wr_conf *cf, const struct wr_ssl_srv *s)
 {
     if (s->stapling && s->staple.path.len == 0 && s->certs.cnt > 0) {
@@ -430,7 +401,8 @@ static enum wr_status make(struct wr_conf *cf, struct wr_ssl_srv *s)
         st = find_zone(cf, &s->sessions, &m.o.shared);
     }
     if (st == WR_OK) {
-        st = make_ctx(&m, s);
+        fill_values(&m.o, s);
+        st = wr_ssl_make_ctx(cf, &m.o, blame, &m, &s->ctx);
     }
     warn_of_stapling(cf, s);
     wipe_secrets(&m);

@@ -10,6 +10,7 @@
 
 #define FILE_MAX  ((size_t)16 << 20)
 #define PASSWORDS 1024u /* lines of a password file */
+#define ERROR_MAX 4096
 
 const struct wr_word wr_ssl_protocol_words[] = {
     {"SSLv2",   WR_TLS_SSL2},
@@ -201,5 +202,36 @@ enum wr_status wr_ssl_take_commands(struct wr_conf *cf, const struct wr_ssl_comm
     }
     o->commands = at;
     o->command_cnt = cs->cnt;
+    return WR_OK;
+}
+
+static void end_ctx(void *data)
+{
+    wr_tls_ctx_unref(data);
+}
+
+enum wr_status wr_ssl_make_ctx(struct wr_conf *cf, const struct wr_tls_opts *o,
+                               wr_ssl_blame_fn *blame, const void *data, struct wr_tls_ctx **ret)
+{
+    enum wr_tls_part part = WR_TLS_PART_OTHER;
+    struct wr_tls_ctx *ctx = NULL;
+    char room[ERROR_MAX];
+    struct wr_strbuf err;
+    uint32_t no = 0;
+    enum wr_status st;
+
+    wr_strbuf_init_fixed(&err, room, sizeof(room));
+    st = wr_tls_ctx_new(o, &err, &part, &no, &ctx);
+    if (st == WR_ECONFIG) {
+        return wr_conf_err(cf, blame(data, part, no), "%.*s", WR_STR_ARG(wr_strbuf_str(&err)));
+    }
+    if (st == WR_OK && wr_arena_on_fini(cf->arena, end_ctx, ctx) != WR_OK) {
+        wr_tls_ctx_unref(ctx);
+        st = WR_ENOMEM;
+    }
+    if (st != WR_OK) {
+        return wr_conf_nomem(cf);
+    }
+    *ret = ctx;
     return WR_OK;
 }

@@ -63,6 +63,12 @@ enum wr_status wr_ssl_must_read(struct wr_conf *cf, const struct wr_ssl_path *p,
 /* Lines of a password file, into o. */
 enum wr_status wr_ssl_read_passwords(struct wr_conf *cf, const struct wr_ssl_path *p,
                                      struct wr_tls_opts *o) WR_MUST_CHECK;
+/* The directive that a failure is about; NULL: none. */
+typedef const struct wr_node *wr_ssl_blame_fn(const void *data, enum wr_tls_part part, uint32_t no);
+/* A context that ends with the generation. WR_ECONFIG: told, at the directive that blame names. */
+enum wr_status wr_ssl_make_ctx(struct wr_conf *cf, const struct wr_tls_opts *o,
+                               wr_ssl_blame_fn *blame, const void *data,
+                               struct wr_tls_ctx **ret) WR_MUST_CHECK;
 /* Commands, into o. */
 enum wr_status wr_ssl_take_commands(struct wr_conf *cf, const struct wr_ssl_commands *cs,
                                     struct wr_tls_opts *o) WR_MUST_CHECK;

@@ -17,7 +17,6 @@
 #include "conf/gen.h"
 #include "http/var.h"
 
-#define ERROR_MAX 4096
 #define NAME_MAX_ 255u /* of a host, RFC 1035 */
 
 /* ---- contexts -------------------------------------------------------------------------------- */
@@ -107,9 +106,10 @@ static enum wr_status make_identity(const struct making *m, uint64_t *ret)
     return b.status == WR_OK ? WR_OK : wr_conf_nomem(m->cf);
 }
 
-static const struct wr_node *blame(const struct wr_up_tls_conf *c, enum wr_tls_part part,
-                                   uint32_t no)
+static const struct wr_node *blame(const void *data, enum wr_tls_part part, uint32_t no)
 {
+    const struct wr_up_tls_conf *c = data;
+
     switch (part) {
     case WR_TLS_PART_CERT:
         return c->cert.node;
@@ -134,37 +134,9 @@ static const struct wr_node *blame(const struct wr_up_tls_conf *c, enum wr_tls_p
     WR_UNREACHABLE();
 }
 
-static void end_ctx(void *data)
-{
-    wr_tls_ctx_unref(data);
-}
-
 static void end_map(void *data)
 {
     wr_map_fini(data);
-}
-
-static enum wr_status make_ctx(struct making *m, struct wr_up_tls *t)
-{
-    enum wr_tls_part part = WR_TLS_PART_OTHER;
-    char room[ERROR_MAX];
-    struct wr_strbuf err;
-    uint32_t no = 0;
-    enum wr_status st;
-
-    wr_strbuf_init_fixed(&err, room, sizeof(room));
-    st = wr_tls_ctx_new(&m->o, &err, &part, &no, &t->ctx);
-    if (st == WR_ECONFIG) {
-        return wr_conf_err(m->cf, blame(m->c, part, no), "%.*s", WR_STR_ARG(wr_strbuf_str(&err)));
-    }
-    if (st != WR_OK) {
-        return wr_conf_nomem(m->cf);
-    }
-    if (wr_arena_on_fini(m->cf->arena, end_ctx, t->ctx) != WR_OK) {
-        wr_tls_ctx_unref(wr_take(&t->ctx));
-        return wr_conf_nomem(m->cf);
-    }
-    return WR_OK;
 }
 
 static enum wr_status make_new(struct wr_conf *cf, const struct wr_up_tls_conf *c,
@@ -182,7 +154,7 @@ static enum wr_status make_new(struct wr_conf *cf, const struct wr_up_tls_conf *
         st = make_identity(&m, &t->identity);
     }
     if (st == WR_OK) {
-        st = make_ctx(&m, t);
+        st = wr_ssl_make_ctx(cf, &m.o, blame, c, &t->ctx);
     }
     wr_tls_wipe(m.pair.key.bytes);
     for (uint32_t i = 0; i < m.o.password_cnt; i++) {
