@@ -12,7 +12,10 @@
 #include "base/clock.h"
 #include "base/fsm.h"
 #include "base/obj.h"
+#include "http/core_conf.h"
 #include "http/h1_conn.h"
+#include "http/ocsp.h"
+#include "http/resolver.h"
 #include "http/server.h"
 #include "http/ssl_conf.h"
 #include "tls/tls.h"
@@ -22,7 +25,8 @@
 /* state, deadline, may go to. */
 #define SHAKE_STATES(X)                                                                            \
     X(FIRST, HEADER, B(SHAKE) | B(ENDED))                                                          \
-    X(SHAKE, HEADER, B(ENDED))                                                                     \
+    X(SHAKE, HEADER, B(OCSP) | B(ENDED))                                                           \
+    X(OCSP, HEADER, B(ENDED))                                                                      \
     X(ENDED, NONE, 0)
 
 enum shake_state {
@@ -48,15 +52,17 @@ static const struct wr_fsm shake_fsm = WR_FSM("tls handshake", state_names, stat
 #define TLS_RECORD 0x16 /* a handshake record, RFC 8446 5.1 */
 #define SSL2_BIT   0x80 /* first byte of a hello of long ago, RFC 5246 E.2 */
 #define ERROR_MAX  1024
+#define OCSP_MS    10000 /* for the answers about a client's certificates */
 
 struct wr_shake {
     struct wr_conn conn; /* first */
     struct wr_list node;
     struct wr_shake_sink *sink;
     struct wr_tls_owner owner;
-    uint64_t at_ms; /* deadline; 0: none */
-    uint8_t state;  /* enum shake_state, by set_state only */
-    bool is_faulty; /* a bug of ours: to be closed */
+    struct wr_ocsp_check *check; /* OCSP; NULL: none */
+    uint64_t at_ms;              /* deadline; 0: none */
+    uint8_t state;               /* enum shake_state, by set_state only */
+    bool is_faulty;              /* a bug of ours: to be closed */
 };
 
 static struct wr_shake *shake_of_conn(struct wr_conn *c)
@@ -138,6 +144,7 @@ static void end(struct wr_shake *s)
     struct wr_shake_sink *k = s->sink;
 
     set_state(s, SHAKE_ENDED);
+    wr_ocsp_check_end(&s->check);
     wr_list_remove(&s->node);
     wr_conn_close(&s->conn, WR_IO_CLOSE_FIN);
     k->closed(k, &s->conn);
@@ -148,6 +155,7 @@ static void hand_over(struct wr_shake *s)
     struct wr_shake_sink *k = s->sink;
 
     set_state(s, SHAKE_ENDED);
+    wr_ocsp_check_end(&s->check);
     wr_list_remove(&s->node);
     wr_timer_disarm(&s->conn.timer);
     memset(&s->conn + 1, 0, wr_h1_conn_size() - sizeof(s->conn)); /* the taker's now */
@@ -218,13 +226,60 @@ static bool step_first(struct wr_shake *s)
     return true;
 }
 
+/* The server{} that the client's name asks for, as the configuration of now has it. */
+static const struct wr_server *server_of(struct wr_shake *s)
+{
+    const struct wr_port *p = s->sink->port(s->sink, &s->conn);
+    struct wr_str name = wr_tls_server_name(wr_tls_of_link(s->conn.link)), found;
+
+    return name.len == 0 ? p->deflt : wr_port_find(p, name, NULL, &found);
+}
+
+/* Only a certificate that is good so far is asked about. */
+static bool wants_ocsp(struct wr_shake *s)
+{
+    const char *text = "";
+    long code = 0;
+
+    return wr_ssl_srv_of(server_of(s))->ocsp != WR_SSL_OCSP_OFF &&
+           wr_tls_client_trust(wr_tls_of_link(s->conn.link), &code, &text) == WR_TLS_TRUST_OK;
+}
+
+static void step_ocsp(struct wr_shake *s)
+{
+    struct wr_tls *t = wr_tls_of_link(s->conn.link);
+    const struct wr_server *v = server_of(s);
+    const struct wr_core_loc *lc = wr_scope_get(v->scope, &wr_core_conf, WR_KIND_LOC);
+    struct wr_log log = log_of(s);
+    uint64_t most = wr_now_ms() + OCSP_MS;
+    struct wr_ocsp_check_env env = {.conf = wr_ssl_srv_of(v),
+                                    .dns = lc->resolver ? lc->resolver->dns : NULL,
+                                    .log = &log,
+                                    .task = &s->conn.task,
+                                    .until_ms = s->at_ms != 0 ? WR_MIN(most, s->at_ms) : most};
+
+    if ((s->conn.io.facts & (WR_IO_ERR | WR_IO_HUP)) != 0) {
+        end(s);
+    } else if (wr_ocsp_check_step(&s->check, t, &env) == WR_OK) {
+        hand_over(s);
+    } else if (wr_deadline_is_due(s->at_ms, wr_now_ms())) {
+        wr_log(&log, WR_LOG_ERROR, "timed out (%d: %s) while requesting certificate status",
+               ETIMEDOUT, wr_log_errno_text(ETIMEDOUT));
+        wr_tls_client_condemn(t, WR_OCSP_FAILED);
+        hand_over(s);
+    }
+}
+
 static void step_shake(struct wr_shake *s)
 {
     enum wr_status st;
 
     s->conn.io.facts &= (uint16_t)~WR_IO_WRITABLE;
     st = s->conn.link->ops->handshake(s->conn.link);
-    if (st == WR_OK) {
+    if (st == WR_OK && wants_ocsp(s)) {
+        set_state(s, SHAKE_OCSP);
+        step_ocsp(s);
+    } else if (st == WR_OK) {
         hand_over(s);
     } else if (st != WR_AGAIN) {
         log_failure(s, st);
@@ -245,6 +300,8 @@ static void run_shake(struct wr_task *t)
     }
     if (s->is_faulty) {
         end(s);
+    } else if (s->state == SHAKE_OCSP) {
+        step_ocsp(s);
     } else {
         step_shake(s);
     }

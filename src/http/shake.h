@@ -3,11 +3,12 @@
  * shake.h: an accepted connection on an address where TLS is spoken, until it is known which
  * protocol it carries:
  *
- *   FIRST  the first byte is awaited; it tells TLS from a plain request   nothing but the
- * connection SHAKE  the handshake ENDED  handed to its sink (a codec takes the connection), or
- * closed
+ *   FIRST  the first byte is awaited, it tells TLS from a plain request; nothing but the connection
+ *   SHAKE  the handshake
+ *   OCSP   it is over, responders are asked about the client's certificate (ssl_ocsp)
+ *   ENDED  handed to its sink (a codec takes the connection), or closed
  *
- * One allocation, large enough for the codec that takes it over (wr_h1_take). The deadline of both
+ * One allocation, large enough for the codec that takes it over (wr_h1_take). The deadline of all
  * states is client_header_timeout, from the accept on. Owner thread only.
  */
 #ifndef WR_HTTP_SHAKE_H

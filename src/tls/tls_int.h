@@ -14,6 +14,7 @@
 #include "base/chunk.h"
 #include "base/strbuf.h"
 #include "base/sync.h"
+#include "tls/ocsp.h"
 #include "tls/tls.h"
 
 #define WR_TLS_MAGIC    0x746c7321u
@@ -26,6 +27,13 @@ struct wr_tls_ticket_key {
     uint32_t half; /* bytes of hmac and of aes that count: 16 or 32 */
 };
 
+/* A certificate of a context whose clients may be given a response that is fetched. */
+struct wr_tls_stapled {
+    X509 *cert;                   /* the context's */
+    STACK_OF(X509) * chain;       /* the context's; NULL: none */
+    struct wr_tls_staple *staple; /* one reference; NULL: none */
+};
+
 struct wr_tls_ctx {
     wr_atomic_u32 refs; /* the maker's, and one or two of each connection */
     SSL_CTX *ssl;
@@ -36,10 +44,13 @@ struct wr_tls_ctx {
     uint32_t lazy_cnt;
     unsigned char *staple; /* NULL: none */
     size_t staple_len;
+    struct wr_tls_stapled *pairs; /* with opts.staples; NULL: none */
+    uint32_t pair_cnt;
     char *curves; /* NULL: the library's */
     uint32_t record_max;
     bool is_rejecting;
     bool early_data;
+    bool no_resumption; /* each handshake is a whole one */
 };
 
 struct wr_tls {
@@ -105,6 +116,12 @@ enum wr_status wr_tls_read_staple(struct wr_tls_ctx *c, const struct wr_tls_file
                                   struct wr_strbuf *err) WR_MUST_CHECK;
 enum wr_status wr_tls_use_crl(SSL_CTX *ssl, const struct wr_tls_file *f,
                               struct wr_strbuf *err) WR_MUST_CHECK;
+
+/* ocsp.c */
+enum wr_status wr_tls_note_pairs(struct wr_tls_ctx *c) WR_MUST_CHECK;
+void wr_tls_free_pairs(struct wr_tls_ctx *c);
+/* For OPENSSL_free; NULL: there is none now. */
+unsigned char *wr_tls_staple_copy(struct wr_tls_staple *s, size_t *ret_len);
 
 /* session.c */
 /* Client side: sessions of peers, kept for the process. */
