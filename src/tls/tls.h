@@ -152,6 +152,21 @@ struct wr_tls_cache *wr_tls_cache_ref(struct wr_tls_cache *c);
 /* Any thread; accepts NULL. */
 void wr_tls_cache_unref(struct wr_tls_cache *c);
 
+/* --- the secret behind tickets --------------------------------------------------------------- */
+
+#define WR_TLS_SECRET_TEXT_MAX 128 /* bytes of it as text */
+
+/*
+ * Keys of tickets are made of one secret of the process and of the time; whoever is given it makes
+ * the same ones: a second worker, another binary. Made when it is first asked for. What it was
+ * cannot be found from what it is. False: there is no randomness. Any thread.
+ */
+bool wr_tls_secret_write(struct wr_strbuf *b) WR_MUST_CHECK;
+/* Instead of ours. False: that is none. */
+bool wr_tls_secret_read(struct wr_str text) WR_MUST_CHECK;
+/* Forgets what no ticket needs any more; from time to time where tickets are not used. */
+void wr_tls_secret_age(void);
+
 /* --- connections ----------------------------------------------------------------------------- */
 
 /* What the owner of a connection is asked during the handshake. */

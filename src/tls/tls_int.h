@@ -123,6 +123,13 @@ void wr_tls_free_pairs(struct wr_tls_ctx *c);
 /* For OPENSSL_free; NULL: there is none now. */
 unsigned char *wr_tls_staple_copy(struct wr_tls_staple *s, size_t *ret_len);
 
+/* ticket.c: keys of the process. */
+/* The one to encrypt with (name NULL), or the one of this name. *ret_is_first: it is in use now. */
+bool wr_tls_find_ticket_key(const unsigned char *name, struct wr_tls_ticket_key *ret,
+                            bool *ret_is_first);
+/* Tickets must be good for so long. */
+void wr_tls_want_ticket_life(uint32_t sec);
+
 /* session.c */
 /* Client side: sessions of peers, kept for the process. */
 void wr_tls_use_peer_sessions(SSL_CTX *ssl);
