@@ -330,6 +330,7 @@ static void fill_values(struct wr_tls_opts *o, const struct wr_ssl_srv *s)
     o->no_tickets = !s->tickets;
     o->is_rejecting = s->is_rejecting;
     o->early_data = s->early_data;
+    o->key_log = s->key_log.path;
     o->staples = s->stapling && s->staple.path.len == 0;
     /* A resumed session has no chain to ask about, and its certificate may be revoked by now. */
     o->no_resumption = s->ocsp != WR_SSL_OCSP_OFF && s->verify != WR_TLS_VERIFY_OFF;
@@ -585,6 +586,8 @@ static const struct wr_dir ssl_dirs[] = {
         "Resumption by tickets?"), .def = "on"},
     {ROW("ssl_session_timeout", 1, 1, session_timeout_sec, wr_set_sec, 0,
         "How long a session may be resumed."), .def = "5m"},
+    {ROW("ssl_key_log", 1, 1, key_log, wr_ssl_set_log, 0,
+        "File for secrets of connections, to read captured traffic with; written by the worker's user.")},
     {ROW("ssl_ocsp", 1, 1, ocsp, set_ocsp, 0,
         "Are responders asked about clients' certificates, all of the chain or the leaf?"),
         .def = "off", .data = ocsp_words},

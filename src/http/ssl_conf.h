@@ -40,7 +40,7 @@ struct wr_ssl_srv {
     struct wr_conf_head head;
     struct wr_ssl_paths certs, keys, ticket_keys;
     struct wr_ssl_commands commands;
-    struct wr_ssl_path password_file, dhparam, client_ca, trusted, crl, staple;
+    struct wr_ssl_path password_file, dhparam, client_ca, trusted, crl, staple, key_log;
     struct wr_ssl_text ciphers, curves;
     struct wr_ssl_sessions sessions;
     uint32_t protocols; /* enum wr_tls_protocol or-ed */

@@ -68,6 +68,17 @@ enum wr_status wr_ssl_set_path(struct wr_conf *cf, const struct wr_dir *dir,
     return read_path(cf, node, (struct wr_ssl_path *)(void *)((char *)conf + dir->offset));
 }
 
+enum wr_status wr_ssl_set_log(struct wr_conf *cf, const struct wr_dir *dir,
+                              const struct wr_node *node, void *conf)
+{
+    struct wr_ssl_path *p = (struct wr_ssl_path *)(void *)((char *)conf + dir->offset);
+
+    *p = (struct wr_ssl_path){.node = node};
+    return wr_node_arg(node, 0).len == 0
+               ? WR_OK
+               : wr_conf_path(cf, wr_node_arg(node, 0), WR_PATH_PREFIX, &p->path);
+}
+
 enum wr_status wr_ssl_add_path(struct wr_conf *cf, const struct wr_dir *dir,
                                const struct wr_node *node, void *conf)
 {

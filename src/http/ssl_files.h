@@ -47,6 +47,8 @@ struct wr_ssl_text {
 /* For rows whose field is a wr_ssl_path, wr_ssl_paths, wr_ssl_text, wr_ssl_commands. */
 wr_dir_set_fn wr_ssl_set_path;
 wr_dir_set_fn wr_ssl_add_path;
+/* A wr_ssl_path too, but of a file that is written: below the prefix, as logs are. */
+wr_dir_set_fn wr_ssl_set_log;
 wr_dir_set_fn wr_ssl_set_text;
 wr_dir_set_fn wr_ssl_add_command;
 /* Words of ssl_protocols. */

@@ -54,6 +54,7 @@ void wr_tls_ctx_unref(struct wr_tls_ctx *c)
         OPENSSL_clear_free(c->keys, c->key_cnt * sizeof(*c->keys));
     }
     OPENSSL_free(c->curves);
+    OPENSSL_free(c->key_log);
     OPENSSL_free(c->staple);
     wr_tls_free_pairs(c);
     wr_tls_free_lazy(c);
@@ -405,6 +406,9 @@ static enum wr_status fill(struct wr_tls_ctx *c, const struct wr_tls_opts *o, st
     }
     if (st == WR_OK) {
         st = wr_tls_use_lazy(c, o);
+    }
+    if (st == WR_OK) {
+        st = wr_tls_use_key_log(c, o->key_log);
     }
     if (st == WR_OK && o->staples) {
         st = wr_tls_note_pairs(c);

@@ -99,6 +99,7 @@ struct wr_tls_opts {
     uint32_t password_cnt;
     struct wr_tls_file dhparam, client_ca, trusted, crl;
     struct wr_tls_file staple;             /* an OCSP response (DER) for all who ask */
+    struct wr_str key_log;                 /* file for secrets of connections; empty: none */
     bool staples;                          /* responses will come: tls/ocsp.h */
     bool no_resumption;                    /* each handshake is a whole one */
     const struct wr_tls_file *ticket_keys; /* the first encrypts; none: keys of the process */

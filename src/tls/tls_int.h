@@ -46,7 +46,8 @@ struct wr_tls_ctx {
     size_t staple_len;
     struct wr_tls_stapled *pairs; /* with opts.staples; NULL: none */
     uint32_t pair_cnt;
-    char *curves; /* NULL: the library's */
+    char *curves;  /* NULL: the library's */
+    char *key_log; /* NULL: none */
     uint32_t record_max;
     bool is_rejecting;
     bool early_data;
@@ -122,6 +123,9 @@ enum wr_status wr_tls_note_pairs(struct wr_tls_ctx *c) WR_MUST_CHECK;
 void wr_tls_free_pairs(struct wr_tls_ctx *c);
 /* For OPENSSL_free; NULL: there is none now. */
 unsigned char *wr_tls_staple_copy(struct wr_tls_staple *s, size_t *ret_len);
+
+/* keylog.c */
+enum wr_status wr_tls_use_key_log(struct wr_tls_ctx *c, struct wr_str path) WR_MUST_CHECK;
 
 /* ticket.c: keys of the process. */
 /* The one to encrypt with (name NULL), or the one of this name. *ret_is_first: it is in use now. */

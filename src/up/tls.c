@@ -69,6 +69,7 @@ static enum wr_status read_all(struct making *m, const char *prefix)
     m->o.ciphers = c->ciphers.text;
     m->o.verify_depth = c->verify_depth;
     m->o.record_max = 16384;
+    m->o.key_log = c->key_log.path;
     return st == WR_OK ? wr_ssl_take_commands(m->cf, &c->commands, &m->o) : st;
 }
 
