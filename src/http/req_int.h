@@ -76,6 +76,8 @@ static inline const struct wr_reqx *wr_reqx_of_const(const struct wr_req *r)
 
 /* The port this request's connection belongs to, and the generation's slot, pinned. */
 void wr_server_enter(struct wr_reqx *x, struct wr_listen_ctx *lc);
+/* The same for a stand-in that ends before it returns: nothing is pinned or counted. */
+void wr_server_lend(struct wr_reqx *x, struct wr_listen_ctx *lc);
 /* The request ended: unpinned. r->gen may be gone afterwards. */
 void wr_server_leave(struct wr_reqx *x);
 /* Port of the request (an address that its listener covers has one of its own). */

@@ -18,6 +18,7 @@
 #include "http/resolver.h"
 #include "http/server.h"
 #include "http/ssl_conf.h"
+#include "http/ssl_lazy.h"
 #include "tls/tls.h"
 
 #define B(s) (1u << SHAKE_##s)
@@ -164,17 +165,50 @@ static void hand_over(struct wr_shake *s)
 
 /* ---- steps ----------------------------------------------------------------------------------- */
 
-static struct wr_tls_ctx *pick_ctx(const struct wr_tls_owner *o, struct wr_str name)
+static struct wr_shake *shake_of_owner(const struct wr_tls_owner *o)
 {
     union {
         const struct wr_tls_owner *in;
         struct wr_tls_owner *out; /* it is in the shake, which is not const */
     } u = {.in = o};
-    struct wr_shake *s = wr_container_of(u.out, struct wr_shake, owner);
+
+    return wr_container_of(u.out, struct wr_shake, owner);
+}
+
+static struct wr_tls_ctx *pick_ctx(const struct wr_tls_owner *o, struct wr_str name)
+{
+    struct wr_shake *s = shake_of_owner(o);
     const struct wr_port *p = s->sink->port(s->sink, &s->conn);
     struct wr_str found;
 
     return name.len == 0 ? NULL : wr_ssl_srv_of(wr_port_find(p, name, NULL, &found))->ctx;
+}
+
+/* The server{} that the client's name asks for, as the configuration of now has it. */
+static const struct wr_server *server_of(struct wr_shake *s, const struct wr_tls *t)
+{
+    const struct wr_port *p = s->sink->port(s->sink, &s->conn);
+    struct wr_str name = wr_tls_server_name(t), found;
+
+    return name.len == 0 ? p->deflt : wr_port_find(p, name, NULL, &found);
+}
+
+/* Within the turn in which pick_ctx was asked: both see the same configuration. */
+static bool name_cert(const struct wr_tls_owner *o, uint32_t no, bool is_key, struct wr_strbuf *b,
+                      struct wr_strbuf *err)
+{
+    struct wr_shake *s = shake_of_owner(o);
+    struct wr_tls *t = wr_tls_of_link(s->conn.link);
+    struct wr_ssl_stage at = {.conn = &s->conn,
+                              .tls = t,
+                              .listen = s->sink->listen(s->sink),
+                              .server = server_of(s, t),
+                              .log = log_of(s)};
+
+    if (!wr_ssl_srv_of(at.server)->ctx) {
+        at.server = s->sink->port(s->sink, &s->conn)->deflt; /* its context was kept */
+    }
+    return wr_ssl_name_of_shake(&at, no, is_key, b, err);
 }
 
 /* Nothing has come yet. */
@@ -226,29 +260,21 @@ static bool step_first(struct wr_shake *s)
     return true;
 }
 
-/* The server{} that the client's name asks for, as the configuration of now has it. */
-static const struct wr_server *server_of(struct wr_shake *s)
-{
-    const struct wr_port *p = s->sink->port(s->sink, &s->conn);
-    struct wr_str name = wr_tls_server_name(wr_tls_of_link(s->conn.link)), found;
-
-    return name.len == 0 ? p->deflt : wr_port_find(p, name, NULL, &found);
-}
-
 /* Only a certificate that is good so far is asked about. */
 static bool wants_ocsp(struct wr_shake *s)
 {
+    struct wr_tls *t = wr_tls_of_link(s->conn.link);
     const char *text = "";
     long code = 0;
 
-    return wr_ssl_srv_of(server_of(s))->ocsp != WR_SSL_OCSP_OFF &&
-           wr_tls_client_trust(wr_tls_of_link(s->conn.link), &code, &text) == WR_TLS_TRUST_OK;
+    return wr_ssl_srv_of(server_of(s, t))->ocsp != WR_SSL_OCSP_OFF &&
+           wr_tls_client_trust(t, &code, &text) == WR_TLS_TRUST_OK;
 }
 
 static void step_ocsp(struct wr_shake *s)
 {
     struct wr_tls *t = wr_tls_of_link(s->conn.link);
-    const struct wr_server *v = server_of(s);
+    const struct wr_server *v = server_of(s, t);
     const struct wr_core_loc *lc = wr_scope_get(v->scope, &wr_core_conf, WR_KIND_LOC);
     struct wr_log log = log_of(s);
     uint64_t most = wr_now_ms() + OCSP_MS;
@@ -327,6 +353,7 @@ enum wr_status wr_shake_open(int fd, const struct wr_addr *peer, struct wr_shake
     wr_list_init(&s->node);
     s->sink = k;
     s->owner.pick = pick_ctx;
+    s->owner.name = name_cert;
     s->state = SHAKE_FIRST;
     timeout_ms = k->port(k, conn)->h1.header_timeout_ms;
     if (timeout_ms > 0) {

@@ -22,6 +22,7 @@
 #include "base/status.h"
 #include "net/conn.h"
 
+struct wr_listen_ctx;
 struct wr_port;
 struct wr_shake;
 
@@ -31,6 +32,8 @@ struct wr_shake_sink {
     const struct wr_port *(*port)(struct wr_shake_sink *k, struct wr_conn *c);
     /* For its lines: sinks and number of the connection. */
     struct wr_log (*log)(struct wr_shake_sink *k, struct wr_conn *c);
+    /* Whom its requests will belong to. */
+    struct wr_listen_ctx *(*listen)(struct wr_shake_sink *k);
     /* Whoever wants the connection takes it now; it is out of all lists. */
     void (*ready)(struct wr_shake_sink *k, struct wr_conn *c);
     /* The connection ended. */

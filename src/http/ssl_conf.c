@@ -240,7 +240,7 @@ static enum wr_status take_pair(struct making *m, uint32_t i)
                            WR_STR_ARG(wr_node_arg(cert->node, 0)));
     }
     key = &m->s->keys.at[i];
-    if (cert->has_name || key->has_name) {
+    if (cert->tmpl || key->tmpl) {
         m->lazy[m->o.lazy_cnt++] = (struct wr_tls_lazy){cert->path, key->path};
         return WR_OK;
     }
@@ -330,6 +330,7 @@ static void fill_values(struct wr_tls_opts *o, const struct wr_ssl_srv *s)
     o->no_tickets = !s->tickets;
     o->is_rejecting = s->is_rejecting;
     o->early_data = s->early_data;
+    o->cert_cache = s->cert_cache;
     o->key_log = s->key_log.path;
     o->staples = s->stapling && s->staple.path.len == 0;
     /* A resumed session has no chain to ask about, and its certificate may be revoked by now. */
@@ -604,8 +605,9 @@ static const struct wr_dir ssl_dirs[] = {
         "URL of the responder that is asked instead of the certificate's.")},
     {ROW("ssl_stapling_verify", 1, 1, stapling_verify, wr_set_flag, 0,
         "Must a response lead to ssl_trusted_certificate?"), .def = "off"},
-    {NOTHING("ssl_certificate_cache", 1, 3, wr_set_ignore,
-        "Accepted; certificates are read when the configuration is.")},
+    {ROW("ssl_certificate_cache", 1, 3, cert_cache, wr_ssl_set_cert_cache, 0,
+        "Certificates with variables in their names that stay read: off, max=, inactive=, valid=."),
+        .def = "off"},
     {NOTHING("ssl_certificate_compression", 1, 1, wr_set_ignore,
         "Accepted; certificates are sent as they are.")},
     {ROW("ssl_trusted_certificate", 1, 1, trusted, wr_ssl_set_path, 0,

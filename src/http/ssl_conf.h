@@ -39,6 +39,7 @@ struct wr_ocsp_to;
 struct wr_ssl_srv {
     struct wr_conf_head head;
     struct wr_ssl_paths certs, keys, ticket_keys;
+    struct wr_tls_cert_cache cert_cache;
     struct wr_ssl_commands commands;
     struct wr_ssl_path password_file, dhparam, client_ca, trusted, crl, staple, key_log;
     struct wr_ssl_text ciphers, curves;

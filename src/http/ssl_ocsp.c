@@ -102,7 +102,9 @@ enum wr_status wr_ssl_prepare_ocsp(struct wr_conf *cf, struct wr_ssl_srv *s)
 static struct wr_str name_of(const struct wr_ssl_srv *s, uint32_t no)
 {
     for (uint32_t i = 0; i < s->certs.cnt; i++) {
-        if (!s->certs.at[i].has_name && no-- == 0) {
+        bool is_lazy = s->certs.at[i].tmpl || (i < s->keys.cnt && s->keys.at[i].tmpl);
+
+        if (!is_lazy && no-- == 0) {
             return s->certs.at[i].path;
         }
     }

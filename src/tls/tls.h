@@ -65,12 +65,15 @@ struct wr_tls_pair {
     struct wr_tls_file cert, key;
 };
 
-/* Where the client's server name stands in paths of wr_tls_lazy. */
-#define WR_TLS_NAME_MARKER "$ssl_server_name"
-
-/* Paths of files that are read during each handshake. */
+/* A pair that is named, and read, during each handshake: its directives' words. */
 struct wr_tls_lazy {
     struct wr_str cert, key;
+};
+
+/* Of pairs that are read during handshakes. */
+struct wr_tls_cert_cache {
+    uint32_t max; /* files; 0: none are kept */
+    uint64_t inactive_ms, valid_ms;
 };
 
 struct wr_tls_command {
@@ -95,6 +98,7 @@ struct wr_tls_opts {
     uint32_t pair_cnt; /* 0: refuses every handshake that stays with this context */
     const struct wr_tls_lazy *lazy;
     uint32_t lazy_cnt;
+    struct wr_tls_cert_cache cert_cache;
     const struct wr_str *passwords; /* of encrypted keys, tried in order */
     uint32_t password_cnt;
     struct wr_tls_file dhparam, client_ca, trusted, crl;
@@ -177,6 +181,12 @@ struct wr_tls_owner {
      * the one given to wr_tls_accept.
      */
     struct wr_tls_ctx *(*pick)(const struct wr_tls_owner *o, struct wr_str name);
+    /*
+     * Appends the name of certificate or key of lazy pair `no` of the context that was picked: an
+     * absolute path, or "data:" and PEM. False: err tells why there is none. NULL: never.
+     */
+    bool (*name)(const struct wr_tls_owner *o, uint32_t no, bool is_key, struct wr_strbuf *b,
+                 struct wr_strbuf *err);
 };
 
 /*
@@ -189,8 +199,9 @@ enum wr_status wr_tls_accept(struct wr_link *below, struct wr_tls_ctx *c,
 /* Which peer, and how it proves that it is the one. Outlives the handshake. */
 struct wr_tls_target {
     struct wr_tls_ctx *ctx;
-    struct wr_str sni;  /* the name it is asked for, '\0' behind; empty: none */
-    struct wr_str name; /* a host or an address: its certificate must be for it */
+    struct wr_str sni;       /* the name it is asked for, '\0' behind; empty: none */
+    struct wr_str name;      /* a host or an address: its certificate must be for it */
+    struct wr_str cert, key; /* names as wr_tls_owner's, '\0' behind; empty: the context's pair */
     bool verify;
     bool keeps_session;
     uint64_t peer_id, identity; /* sessions are resumed only where both are the same */

@@ -20,6 +20,8 @@
 #define WR_TLS_MAGIC    0x746c7321u
 #define WR_TLS_NAME_MAX 255u /* of a host, RFC 1035 */
 
+struct wr_tls_certs;
+
 struct wr_tls_ticket_key {
     unsigned char name[16];
     unsigned char hmac[32];
@@ -40,9 +42,9 @@ struct wr_tls_ctx {
     struct wr_tls_cache *cache;     /* one reference; NULL: none */
     struct wr_tls_ticket_key *keys; /* of files */
     uint32_t key_cnt;
-    struct wr_tls_lazy *lazy; /* our copies */
     uint32_t lazy_cnt;
-    unsigned char *staple; /* NULL: none */
+    struct wr_tls_certs *certs; /* NULL: what is read is not kept */
+    unsigned char *staple;      /* NULL: none */
     size_t staple_len;
     struct wr_tls_stapled *pairs; /* with opts.staples; NULL: none */
     uint32_t pair_cnt;
@@ -78,6 +80,7 @@ struct wr_tls {
     bool is_broken;     /* no more bytes of ours */
     bool is_closed;     /* the link below is not ours any more */
     bool is_nomem;      /* in the call at hand */
+    bool is_refused;    /* client side: our certificate could not be read, see error */
     bool is_shut;       /* close_notify was sent */
     bool is_rejected;   /* by ssl_reject_handshake */
     size_t held;        /* plain bytes in `out` that the caller was not told of */
@@ -101,6 +104,8 @@ bool wr_tls_is_trusted(struct wr_tls *t);
 /* lazy.c */
 enum wr_status wr_tls_use_lazy(struct wr_tls_ctx *c, const struct wr_tls_opts *o) WR_MUST_CHECK;
 void wr_tls_free_lazy(struct wr_tls_ctx *c);
+/* Client side: the pair that the target names; a failure ends the handshake. */
+void wr_tls_load_target(struct wr_tls *t);
 
 /* cert.c: into the queue what fopen() of a file that cannot be opened would leave in it. */
 void wr_tls_raise_open(const struct wr_tls_file *f);

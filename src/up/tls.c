@@ -15,9 +15,11 @@
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "conf/gen.h"
+#include "http/ssl_lazy.h"
 #include "http/var.h"
 
-#define NAME_MAX_ 255u /* of a host, RFC 1035 */
+#define ERROR_ROOM 512
+#define NAME_MAX_  255u /* of a host, RFC 1035 */
 
 /* ---- contexts -------------------------------------------------------------------------------- */
 
@@ -39,6 +41,9 @@ static enum wr_status read_pair(struct making *m, const char *prefix)
         return wr_conf_err(m->cf, m->c->cert.node,
                            "no \"%s_ssl_certificate_key\" is defined for certificate \"%.*s\"",
                            prefix, WR_STR_ARG(wr_node_arg(m->c->cert.node, 0)));
+    }
+    if (m->c->cert.tmpl || m->c->key.tmpl) {
+        return WR_OK; /* read for each connection */
     }
     m->o.pairs = &m->pair;
     m->o.pair_cnt = 1;
@@ -70,6 +75,7 @@ static enum wr_status read_all(struct making *m, const char *prefix)
     m->o.verify_depth = c->verify_depth;
     m->o.record_max = 16384;
     m->o.key_log = c->key_log.path;
+    m->o.cert_cache = c->cert_cache;
     return st == WR_OK ? wr_ssl_take_commands(m->cf, &c->commands, &m->o) : st;
 }
 
@@ -219,6 +225,40 @@ static uint64_t mix(const struct wr_up_tls *t, struct wr_str name, uint64_t othe
     return wr_hash_sip(&all, offsetof(__typeof__(all), name) + name.len) | 1; /* never as plain */
 }
 
+/* Certificate and key with variables: their names, which count for the identity. */
+static enum wr_status name_pair(struct wr_req *r, const struct wr_up_tls_conf *c,
+                                struct wr_tls_target *to, uint64_t *identity)
+{
+    struct wr_strbuf cert, key, err;
+    char room[ERROR_ROOM];
+    enum wr_status st;
+
+    wr_strbuf_init_arena(&cert, r->arena, WR_VAR_TEXT_MAX * 2);
+    wr_strbuf_init_arena(&key, r->arena, WR_VAR_TEXT_MAX * 2);
+    wr_strbuf_init_fixed(&err, room, sizeof(room));
+    st = wr_ssl_eval_name(r, &c->cert, &cert, &err);
+    if (st == WR_EOF) {
+        return WR_OK; /* an empty name: no certificate */
+    }
+    if (st == WR_OK) {
+        st = wr_ssl_eval_name(r, &c->key, &key, &err);
+    }
+    if (st == WR_EOF || st == WR_EPROTO) {
+        wr_log(&r->log, WR_LOG_ERROR, "%.*s",
+               WR_STR_ARG(st == WR_EOF ? WR_STR("the name of the certificate key is empty")
+                                       : wr_strbuf_str(&err)));
+        return WR_ELIMIT;
+    }
+    if (st != WR_OK || wr_strbuf_cstr(&cert)[0] == '\0' || wr_strbuf_cstr(&key)[0] == '\0') {
+        return WR_ENOMEM;
+    }
+    to->cert = wr_strbuf_str(&cert);
+    to->key = wr_strbuf_str(&key);
+    *identity ^=
+        wr_hash_sip(to->cert.ptr, to->cert.len) * 3 + wr_hash_sip(to->key.ptr, to->key.len);
+    return WR_OK;
+}
+
 enum wr_status wr_up_tls_start(struct wr_req *r, const struct wr_up_tls_conf *c,
                                const struct wr_up_tls *t, struct wr_str host, uint64_t *identity,
                                const struct wr_tls_target **ret)
@@ -252,6 +292,12 @@ enum wr_status wr_up_tls_start(struct wr_req *r, const struct wr_up_tls_conf *c,
     /* RFC 6066 3: no literal addresses. */
     if (c->server_name && wr_addr_parse_ip(to->name, 0, &a) != WR_OK) {
         to->sni = to->name;
+    }
+    if (c->cert.tmpl || c->key.tmpl) {
+        st = name_pair(r, c, to, identity);
+        if (st != WR_OK) {
+            return st;
+        }
     }
     *identity = mix(t, to->name, *identity);
     *ret = to;

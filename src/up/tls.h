@@ -30,6 +30,7 @@ struct wr_up_tls {
 struct wr_up_tls_conf {
     struct wr_template *name; /* NULL: host of the URL */
     struct wr_ssl_path cert, key, password_file, trusted, crl, key_log;
+    struct wr_tls_cert_cache cert_cache;
     struct wr_ssl_text ciphers;
     struct wr_ssl_commands commands;
     uint32_t protocols; /* enum wr_tls_protocol or-ed */
@@ -64,9 +65,13 @@ enum wr_status wr_up_tls_start(struct wr_req *r, const struct wr_up_tls_conf *c,
 
 /* The rows; u is the name of the wr_up_tls_conf field in T. Ends without a comma. */
 #define WR_UP_TLS_DIRS(p, T, u)                                                                    \
-    {WR_UP_TLS_ROW(p, "certificate", 1, T, u.cert, wr_ssl_set_path, 0,                             \
-                   "File with the certificate that peers are shown (PEM).")},                      \
-        {WR_UP_TLS_ROW(p, "certificate_key", 1, T, u.key, wr_ssl_set_path, 0,                      \
+    {WR_UP_TLS_ROW(p, "certificate", 1, T, u.cert, wr_ssl_set_name, 0,                             \
+                   "File with the certificate that peers are shown (PEM); variables.")},           \
+        {WR_UP_TLS_ROW(p, "certificate_cache", 3, T, u.cert_cache, wr_ssl_set_cert_cache, 0,       \
+                       "Certificates with variables in their names that stay read: off, max=, "    \
+                       "inactive=, valid=."),                                                      \
+         .def = "off"},                                                                            \
+        {WR_UP_TLS_ROW(p, "certificate_key", 1, T, u.key, wr_ssl_set_name, 0,                      \
                        "File with the key (PEM) of that certificate.")},                           \
         {WR_UP_TLS_ROW(p, "ciphers", 1, T, u.ciphers, wr_ssl_set_text, 0,                          \
                        "Ciphers up to TLSv1.2, in OpenSSL's words."),                              \

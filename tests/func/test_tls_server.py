@@ -1089,10 +1089,3 @@ def test_name_that_is_a_path(weir, pki, tmp_path):
         assert "BEGIN CERTIFICATE" not in out
     assert len(server.wait_log("no certificate without a server name that can be a file's", 3)) == 3
     handshake_fails(server, name=None)
-
-
-@pytest.mark.weir_only("other variables are refused so far")
-def test_other_variables_in_a_path(command, pki):
-    text = HEAD + f"ssl_certificate /x/$host.crt; ssl_certificate_key {pki.server.key}; }}}}"
-    done = command(text=text).command("-t", "-q")
-    assert done.returncode == 1 and "of variables only $ssl_server_name is supported" in done.stderr
