@@ -9,14 +9,13 @@
 
 #include <string.h>
 
-#include "base/log_memory.h"
 #include "base/num.h"
 #include "conf/gen.h"
 #include "http/files_conf.h"
+#include "http/error_log.h"
 #include "http/location.h"
 #include "http/resolver.h"
 #include "http/server.h"
-#include "http/syslog_conf.h"
 #include "http/var.h"
 
 #define KEEPALIVE_MAX_MS   0x7fffffffu
@@ -311,126 +310,6 @@ static enum wr_status set_error_page(struct wr_conf *cf, const struct wr_dir *di
         p->is_named = uri.len > 0 && uri.ptr[0] == '@';
     }
     return st;
-}
-
-/* ---- error_log ------------------------------------------------------------------------------ */
-
-static enum wr_status read_log_level(struct wr_conf *cf, const struct wr_node *n,
-                                     enum wr_log_level *ret)
-{
-    enum wr_log_level level = WR_LOG_ERROR;
-    bool has_level = false;
-
-    for (uint32_t i = 1; i < n->arg_cnt; i++) {
-        struct wr_str s = wr_node_arg(n, i);
-
-        if (wr_str_eq_z(s, "json")) {
-            return wr_conf_err_arg(cf, n, i, "the \"json\" parameter is not supported");
-        }
-        if (has_level && wr_log_level_parse(s, &level) == WR_OK) {
-            return wr_conf_err_arg(cf, n, i, "duplicate log level \"%.*s\"", WR_STR_ARG(s));
-        }
-        if (wr_log_level_parse(s, &level) != WR_OK) {
-            return wr_conf_err_arg(cf, n, i, "invalid log level \"%.*s\"", WR_STR_ARG(s));
-        }
-        has_level = true;
-    }
-    *ret = level;
-    return WR_OK;
-}
-
-static bool put_syslog(const struct wr_log_sink *s, enum wr_log_level level, struct wr_str line)
-{
-    /* Levels are severities but for "stderr", which is above all. */
-    return wr_syslog_send(s->data, level > WR_LOG_STDERR ? (unsigned)level - 1 : 0, line);
-}
-
-static enum wr_status use_syslog(struct wr_conf *cf, const struct wr_node *n,
-                                 struct wr_log_sink *sink)
-{
-    struct wr_syslog d;
-    enum wr_status st = wr_syslog_conf_read(cf, n, 0, &d);
-
-    if (st != WR_OK) {
-        return st;
-    }
-    sink->data = wr_syslog_keep(&d);
-    if (!sink->data) {
-        return wr_conf_nomem(cf);
-    }
-    sink->put = put_syslog;
-    return WR_OK;
-}
-
-static enum wr_status use_memory(struct wr_conf *cf, const struct wr_node *n,
-                                 struct wr_log_sink *sink)
-{
-    struct wr_str s = wr_node_arg(n, 0);
-    uint64_t size = 0;
-
-    s = wr_str_sub(s, sizeof("memory:") - 1, s.len);
-    if (wr_num_parse_size(s, WR_LOG_MEMORY_MAX, &size) != WR_OK || size < WR_LOG_MEMORY_MIN) {
-        return wr_conf_err_arg(cf, n, 0, "invalid buffer size \"%.*s\"", WR_STR_ARG(s));
-    }
-    if (wr_log_memory_want((size_t)size) != WR_OK) {
-        return wr_conf_nomem(cf);
-    }
-    sink->put = wr_log_memory_put;
-    return WR_OK;
-}
-
-static enum wr_status add_error_log(struct wr_conf *cf, const struct wr_node *node,
-                                    const struct wr_error_log **list)
-{
-    struct wr_core_main *m = main_of(cf);
-    struct wr_str file = wr_node_arg(node, 0);
-    enum wr_log_level level = WR_LOG_ERROR;
-    struct wr_error_log *l;
-    enum wr_status st = read_log_level(cf, node, &level);
-
-    if (st != WR_OK) {
-        return st;
-    }
-    l = wr_arena_zalloc(cf->arena, sizeof(*l));
-    if (!l) {
-        return wr_conf_nomem(cf);
-    }
-    l->sink.fd = 2;
-    l->sink.level = level;
-    l->node = node;
-    if (wr_str_has_prefix(file, WR_STR("syslog:"))) {
-        st = use_syslog(cf, node, &l->sink);
-    } else if (wr_str_has_prefix(file, WR_STR("memory:"))) {
-        st = use_memory(cf, node, &l->sink);
-    } else if (!wr_str_eq_z(file, "stderr")) {
-        st = wr_conf_path(cf, file, WR_PATH_PREFIX, &l->path);
-        st = st == WR_ENOMEM ? wr_conf_nomem(cf) : st;
-    }
-    if (st != WR_OK) {
-        return st;
-    }
-    if (level == WR_LOG_DEBUG) {
-        wr_log_want_debug();
-    }
-    l->sink.next = *list ? &(*list)->sink : NULL;
-    *list = l;
-    l->next = m->sinks_all;
-    m->sinks_all = l;
-    return WR_OK;
-}
-
-static enum wr_status set_main_error_log(struct wr_conf *cf, const struct wr_dir *dir,
-                                         const struct wr_node *node, void *conf)
-{
-    (void)dir;
-    return add_error_log(cf, node, &((struct wr_core_main *)conf)->sinks);
-}
-
-static enum wr_status set_loc_error_log(struct wr_conf *cf, const struct wr_dir *dir,
-                                        const struct wr_node *node, void *conf)
-{
-    (void)dir;
-    return add_error_log(cf, node, &((struct wr_core_loc *)conf)->sinks);
 }
 
 /* ---- temporary folders ---------------------------------------------------------------------- */
@@ -800,12 +679,15 @@ static const struct wr_dir core_dirs[] = {
     LOC_ROW("recursive_error_pages", recursive_error_pages, wr_set_flag, NULL, "off", "May an error page lead to another?"),
 
     {.name = "error_log", .contexts = WR_CTX_MAIN, .min = 1, .max = WR_ARGS_ANY,
-     .flags = WR_DIR_REPEAT | WR_DIR_DEF_DOC, .set = set_main_error_log,
+     .flags = WR_DIR_REPEAT | WR_DIR_DEF_DOC, .set = wr_error_log_set_main,
      WR_DIR_FIELD(MAIN, struct wr_core_main, sinks), .def = "logs/error.log error",
-     .doc = "File, stderr, syslog: or memory: for messages, and the most verbose level that goes there."},
+     .doc = "File, stderr, syslog: or memory: for messages, the most verbose level that goes there, format=text|json."},
     {.name = "error_log", .contexts = ALL, .min = 1, .max = WR_ARGS_ANY, .flags = WR_DIR_REPEAT,
-     .set = set_loc_error_log, WR_DIR_FIELD(LOC, struct wr_core_loc, sinks),
-     .doc = "File, stderr, syslog: or memory: for messages, and the most verbose level that goes there."},
+     .set = wr_error_log_set_loc, WR_DIR_FIELD(LOC, struct wr_core_loc, sinks),
+     .doc = "File, stderr, syslog: or memory: for messages, the most verbose level that goes there, format=text|json."},
+    {.name = "error_log_tag", .contexts = ALL, .min = 2, .max = 2, .flags = WR_DIR_REPEAT,
+     .set = wr_error_log_set_tag, WR_DIR_FIELD(LOC, struct wr_core_loc, log_tags),
+     .doc = "A field of the request's lines in error logs with format=json: its name, and a text with variables."},
     LOC_ROW("log_not_found", log_not_found, wr_set_flag, NULL, "on", "Log files that are not found?"),
     LOC_ROW("log_subrequest", log_subrequest, wr_set_flag, NULL, "off", "Accepted without effect: there are no subrequests yet."),
 

@@ -46,6 +46,17 @@ struct wr_error_log {
     struct wr_error_log *next; /* of all in the generation */
 };
 
+/* An `error_log_tag` line: a field of records in JSON. */
+struct wr_error_log_tag {
+    const char *name; /* zero-terminated */
+    const struct wr_template *value;
+};
+
+struct wr_error_log_tags {
+    struct wr_error_log_tag *at;
+    uint32_t cnt, _cap;
+};
+
 /* A temporary folder that main/ makes (mode 0700, owned by the worker's user) before it publishes.
  */
 struct wr_temp_dir {
@@ -226,7 +237,8 @@ struct wr_core_loc {
     uint32_t lingering_time_ms, lingering_timeout_ms;
     /* logs, names */
     const struct wr_error_log *sinks; /* NULL: the process's */
-    struct wr_resolver *resolver;     /* http/resolver.h; NULL: none */
+    struct wr_error_log_tags log_tags;
+    struct wr_resolver *resolver; /* http/resolver.h; NULL: none */
     uint32_t resolver_timeout_ms;
     /* files_conf.h */
     const struct wr_aio *aio;                    /* NULL: off */

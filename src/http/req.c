@@ -21,6 +21,7 @@
 #include "base/stat.h"
 #include "http/bad_head.h"
 #include "http/core_conf.h"
+#include "http/error_log.h"
 #include "http/filter.h"
 #include "http/h1_conn.h"
 #include "http/location.h"
@@ -114,36 +115,6 @@ void wr_req_use_server(struct wr_req *r, const struct wr_server *v)
 {
     r->server = v;
     wr_req_use_location(r, NULL);
-}
-
-/* ---- the error log's tail of a line ------------------------------------------------------------
- */
-
-static void add_field(struct wr_strbuf *b, const char *name, struct wr_str value)
-{
-    if (value.len > 0) {
-        wr_strbuf_printf(b, ", %s: \"%.*s\"", name, WR_STR_ARG(value));
-    }
-}
-
-static void write_context(const struct wr_log *log, struct wr_strbuf *b)
-{
-    const struct wr_req *r = log->data;
-    const struct wr_hdr *host, *referer;
-    char text[WR_ADDR_TEXT_MAX];
-
-    wr_strbuf_printf(b, ", client: %.*s, server: %.*s", (int)wr_addr_write_host(&r->peer, text),
-                     text, WR_STR_ARG(r->server ? r->server->name : WR_STR_NULL));
-    add_field(b, "request", r->head->request_line);
-    if (r->up_url.len > 0) {
-        wr_strbuf_printf(b, ", upstream: \"%.*s%.*s%.*s\"", WR_STR_ARG(r->up_scheme),
-                         WR_STR_ARG(r->up_url), WR_STR_ARG(r->up_uri));
-    }
-    host = wr_hdrs_get(&r->head->hdrs, WR_HDR_HOST);
-    referer = wr_hdrs_get(&r->head->hdrs, WR_HDR_REFERER);
-    add_field(b, "host", host ? host->value : WR_STR_NULL);
-    add_field(b, "referrer", referer ? referer->value : WR_STR_NULL);
-    add_field(b, "why", r->up_why);
 }
 
 /* ---- what handlers and contents ask for --------------------------------------------------------
@@ -978,8 +949,10 @@ void wr_req_open(struct wr_stream *s, struct wr_listen_ctx *lc)
         r->peer.u.sa.sa_family = AF_UNIX;
         r->peer.len = sizeof(r->peer.u.sa.sa_family);
     }
-    r->log = (struct wr_log){
-        .conn_no = s->conn->no, .is_debug = s->conn->is_debug, .context = write_context, .data = r};
+    r->log = (struct wr_log){.conn_no = s->conn->no,
+                             .is_debug = s->conn->is_debug,
+                             .context = wr_error_log_context,
+                             .data = r};
     r->tls = wr_tls_of_link(s->conn->link);
     if (r->tls) {
         (void)wr_tls_ref(r->tls); /* until the request ends */

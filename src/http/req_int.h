@@ -53,6 +53,7 @@ struct wr_reqx {
     bool is_given_up;       /* a bug of ours has ended it */
     uint16_t access_status; /* what ACCESS has against the client so far: 401, 403; 0: nothing */
     uint64_t access_at_ms;  /* auth_delay: when 401 is sent; 0: not decided */
+    bool is_in_tags;        /* error_log_tag: their values are being found */
     bool is_keepable;       /* nothing of this request wants the connection closed */
     uint16_t pending_status;
     struct wr_str pending_uri, pending_args;
@@ -85,6 +86,8 @@ static inline const struct wr_reqx *wr_reqx_of_const(const struct wr_req *r)
 
 /* The port this request's connection belongs to, and the generation's slot, pinned. */
 void wr_server_enter(struct wr_reqx *x, struct wr_listen_ctx *lc);
+/* The same for a stand-in that ends before it returns: nothing is pinned or counted. */
+void wr_server_lend(struct wr_reqx *x, struct wr_listen_ctx *lc);
 /* The request ended: unpinned. r->gen may be gone afterwards. */
 void wr_server_leave(struct wr_reqx *x);
 /* Port of the request (an address that its listener covers has one of its own). */

@@ -165,6 +165,14 @@ void wr_server_enter(struct wr_reqx *x, struct wr_listen_ctx *lc)
     wr_list_push(&thread.reqs, &r->node);
 }
 
+void wr_server_lend(struct wr_reqx *x, struct wr_listen_ctx *lc)
+{
+    x->slot = lc->slot;
+    x->r.listen = lc;
+    x->r.gen = x->slot->gen;
+    x->r.http = x->slot->http;
+}
+
 void wr_server_leave(struct wr_reqx *x)
 {
     struct wr_listen_ctx *lc = wr_take(&x->r.listen);
@@ -337,8 +345,11 @@ static void shake_closed(struct wr_shake_sink *k, struct wr_conn *conn)
     count_closed(ctx_of_shake(k));
 }
 
-static const struct wr_shake_sink shake_sink = {
-    .port = shake_port, .log = shake_log, .ready = shake_ready, .closed = shake_closed};
+static const struct wr_shake_sink shake_sink = {.port = shake_port,
+                                                .log = shake_log,
+                                                .listen = ctx_of_shake,
+                                                .ready = shake_ready,
+                                                .closed = shake_closed};
 
 /* ---- accepting ------------------------------------------------------------------------------ */
 

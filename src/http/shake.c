@@ -14,9 +14,13 @@
 #include "base/fsm.h"
 #include "base/mem.h"
 #include "base/obj.h"
+#include "http/core_conf.h"
 #include "http/h1_conn.h"
+#include "http/ocsp.h"
+#include "http/resolver.h"
 #include "http/server.h"
 #include "http/ssl_conf.h"
+#include "http/ssl_lazy.h"
 #include "net/proxied.h"
 #include "tls/tls.h"
 
@@ -26,7 +30,8 @@
 #define SHAKE_STATES(X)                                                                            \
     X(PROXY, HEADER, B(FIRST) | B(ENDED))                                                          \
     X(FIRST, HEADER, B(SHAKE) | B(ENDED))                                                          \
-    X(SHAKE, HEADER, B(ENDED))                                                                     \
+    X(SHAKE, HEADER, B(OCSP) | B(ENDED))                                                           \
+    X(OCSP, HEADER, B(ENDED))                                                                      \
     X(ENDED, NONE, 0)
 
 enum shake_state {
@@ -52,12 +57,14 @@ static const struct wr_fsm shake_fsm = WR_FSM("handshake", state_names, state_mo
 #define TLS_RECORD 0x16 /* a handshake record, RFC 8446 5.1 */
 #define SSL2_BIT   0x80 /* first byte of a hello of long ago, RFC 5246 E.2 */
 #define ERROR_MAX  1024
+#define OCSP_MS    10000 /* for the answers about a client's certificates */
 
 struct wr_shake {
     struct wr_conn conn; /* first */
     struct wr_list node;
     struct wr_shake_sink *sink;
     struct wr_tls_owner owner;
+    struct wr_ocsp_check *check; /* OCSP; NULL: none */
     uint64_t at_ms; /* deadline; 0: none */
     char *part;     /* PROXY: what has come of a header in pieces; NULL: nothing yet */
     uint32_t part_len;
@@ -77,19 +84,17 @@ static void set_state(struct wr_shake *s, enum shake_state to)
 
 /* ---- log ------------------------------------------------------------------------------------- */
 
-static void write_context(const struct wr_log *log, struct wr_strbuf *b)
+static void write_context(const struct wr_log *log, struct wr_log_fields *f)
 {
     struct wr_shake *s = log->data;
     char text[WR_ADDR_TEXT_MAX];
     struct wr_addr a;
-    int n = 0;
 
     wr_conn_peer_addr(&s->conn, &a);
-    if (a.len > 0) {
-        n = (int)wr_addr_write_host(&a, text);
-    }
-    wr_strbuf_printf(b, ", client: %.*s, server: %.*s", n > 0 ? n : 5,
-                     n > 0 ? text : "unix:", WR_STR_ARG(s->sink->port(s->sink, &s->conn)->text));
+    wr_log_field(f, "client",
+                 a.len > 0 ? wr_str(text, wr_addr_write_host(&a, text)) : WR_STR("unix:"),
+                 WR_LOG_BARE);
+    wr_log_field(f, "server", s->sink->port(s->sink, &s->conn)->text, WR_LOG_BARE);
 }
 
 static struct wr_log log_of(struct wr_shake *s)
@@ -152,6 +157,7 @@ static void end(struct wr_shake *s)
 
     set_state(s, SHAKE_ENDED);
     wr_mem_free(wr_take(&s->part));
+    wr_ocsp_check_end(&s->check);
     wr_list_remove(&s->node);
     wr_conn_close(&s->conn, WR_IO_CLOSE_FIN);
     k->closed(k, &s->conn);
@@ -162,6 +168,7 @@ static void hand_over(struct wr_shake *s)
     struct wr_shake_sink *k = s->sink;
 
     set_state(s, SHAKE_ENDED);
+    wr_ocsp_check_end(&s->check);
     wr_list_remove(&s->node);
     wr_timer_disarm(&s->conn.timer);
     memset(&s->conn + 1, 0, wr_h1_conn_size() - sizeof(s->conn)); /* the taker's now */
@@ -170,17 +177,50 @@ static void hand_over(struct wr_shake *s)
 
 /* ---- steps ----------------------------------------------------------------------------------- */
 
-static struct wr_tls_ctx *pick_ctx(const struct wr_tls_owner *o, struct wr_str name)
+static struct wr_shake *shake_of_owner(const struct wr_tls_owner *o)
 {
     union {
         const struct wr_tls_owner *in;
         struct wr_tls_owner *out; /* it is in the shake, which is not const */
     } u = {.in = o};
-    struct wr_shake *s = wr_container_of(u.out, struct wr_shake, owner);
+
+    return wr_container_of(u.out, struct wr_shake, owner);
+}
+
+static struct wr_tls_ctx *pick_ctx(const struct wr_tls_owner *o, struct wr_str name)
+{
+    struct wr_shake *s = shake_of_owner(o);
     const struct wr_port *p = s->sink->port(s->sink, &s->conn);
     struct wr_str found;
 
     return name.len == 0 ? NULL : wr_ssl_srv_of(wr_port_find(p, name, NULL, &found))->ctx;
+}
+
+/* The server{} that the client's name asks for, as the configuration of now has it. */
+static const struct wr_server *server_of(struct wr_shake *s, const struct wr_tls *t)
+{
+    const struct wr_port *p = s->sink->port(s->sink, &s->conn);
+    struct wr_str name = wr_tls_server_name(t), found;
+
+    return name.len == 0 ? p->deflt : wr_port_find(p, name, NULL, &found);
+}
+
+/* Within the turn in which pick_ctx was asked: both see the same configuration. */
+static bool name_cert(const struct wr_tls_owner *o, uint32_t no, bool is_key, struct wr_strbuf *b,
+                      struct wr_strbuf *err)
+{
+    struct wr_shake *s = shake_of_owner(o);
+    struct wr_tls *t = wr_tls_of_link(s->conn.link);
+    struct wr_ssl_stage at = {.conn = &s->conn,
+                              .tls = t,
+                              .listen = s->sink->listen(s->sink),
+                              .server = server_of(s, t),
+                              .log = log_of(s)};
+
+    if (!wr_ssl_srv_of(at.server)->ctx) {
+        at.server = s->sink->port(s->sink, &s->conn)->deflt; /* its context was kept */
+    }
+    return wr_ssl_name_of_shake(&at, no, is_key, b, err);
 }
 
 /* Nothing has come (yet). */
@@ -318,13 +358,52 @@ static bool step_first(struct wr_shake *s)
     return true;
 }
 
+/* Only a certificate that is good so far is asked about. */
+static bool wants_ocsp(struct wr_shake *s)
+{
+    struct wr_tls *t = wr_tls_of_link(s->conn.link);
+    const char *text = "";
+    long code = 0;
+
+    return wr_ssl_srv_of(server_of(s, t))->ocsp != WR_SSL_OCSP_OFF &&
+           wr_tls_client_trust(t, &code, &text) == WR_TLS_TRUST_OK;
+}
+
+static void step_ocsp(struct wr_shake *s)
+{
+    struct wr_tls *t = wr_tls_of_link(s->conn.link);
+    const struct wr_server *v = server_of(s, t);
+    const struct wr_core_loc *lc = wr_scope_get(v->scope, &wr_core_conf, WR_KIND_LOC);
+    struct wr_log log = log_of(s);
+    uint64_t most = wr_now_ms() + OCSP_MS;
+    struct wr_ocsp_check_env env = {.conf = wr_ssl_srv_of(v),
+                                    .dns = lc->resolver ? lc->resolver->dns : NULL,
+                                    .log = &log,
+                                    .task = &s->conn.task,
+                                    .until_ms = s->at_ms != 0 ? WR_MIN(most, s->at_ms) : most};
+
+    if ((s->conn.io.facts & (WR_IO_ERR | WR_IO_HUP)) != 0) {
+        end(s);
+    } else if (wr_ocsp_check_step(&s->check, t, &env) == WR_OK) {
+        hand_over(s);
+    } else if (wr_deadline_is_due(s->at_ms, wr_now_ms())) {
+        wr_log(&log, WR_LOG_ERROR, "timed out (%d: %s) while requesting certificate status",
+               ETIMEDOUT, wr_log_errno_text(ETIMEDOUT));
+        wr_tls_client_condemn(t, WR_OCSP_FAILED);
+        hand_over(s);
+    }
+}
+
 static void step_shake(struct wr_shake *s)
 {
     enum wr_status st;
 
     s->conn.io.facts &= (uint16_t)~WR_IO_WRITABLE;
     st = s->conn.link->ops->handshake(s->conn.link);
-    if (st == WR_OK) {
+    if (st == WR_OK && wants_ocsp(s)) {
+        set_state(s, SHAKE_OCSP);
+        step_ocsp(s);
+    } else if (st == WR_OK) {
         hand_over(s);
     } else if (st != WR_AGAIN) {
         log_failure(s, st);
@@ -348,6 +427,8 @@ static void run_shake(struct wr_task *t)
     }
     if (s->is_faulty) {
         end(s);
+    } else if (s->state == SHAKE_OCSP) {
+        step_ocsp(s);
     } else {
         step_shake(s);
     }
@@ -373,6 +454,7 @@ enum wr_status wr_shake_open(int fd, const struct wr_addr *peer, struct wr_shake
     wr_list_init(&s->node);
     s->sink = k;
     s->owner.pick = pick_ctx;
+    s->owner.name = name_cert;
     port = k->port(k, conn);
     conn->is_tls = port->is_tls;
     s->state = port->is_proxy ? SHAKE_PROXY : SHAKE_FIRST;

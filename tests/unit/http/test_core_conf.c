@@ -244,7 +244,7 @@ static void says_what_is_wrong_with_logs(void **state)
 {
     static const char *const cases[][2] = {
         {"error_log /l foo;",                     "invalid log level \"foo\" in "              },
-        {"error_log /l json;",                    "the \"json\" parameter is not supported in "},
+        {"error_log /l format=xml;",              "invalid log format \"xml\" in "             },
         {"error_log syslog:;",                    "unknown syslog parameter \"\" in "          },
         {"error_log syslog:facility=user;",       "no syslog server specified in "             },
         {"error_log syslog:server=no.such.host;",
