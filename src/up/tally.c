@@ -40,49 +40,6 @@ static uint32_t first_free;        /* under lock; words of `used` before it are 
 
 /* ---- cells ---------------------------------------------------------------------------------- */
 
-/* What *at points to, made by this thread, its only writer; NULL: nothing. */
-static void *make_own(wr_atomic_ptr *at, size_t size)
-{
-    void *p = wr_run_zalloc(size);
-
-    wr_store_rel(at, p != NULL ? p : NOWHERE);
-    return p;
-}
-
-static void *get_own(wr_atomic_ptr *at, size_t size)
-{
-    void *p = wr_load_rlx(at); /* our own store */
-
-    if (WR_LIKELY(p != NULL)) {
-        return p == NOWHERE ? NULL : p;
-    }
-    return make_own(at, size);
-}
-
-static struct dir *get_own_dir(uint32_t thread_no)
-{
-    struct dir *d = get_own(&dirs[thread_no], sizeof(*d));
-    uint32_t cnt = wr_load_rlx(&dirs_cnt);
-
-    while (WR_UNLIKELY(cnt <= thread_no) && !wr_cas_seq(&dirs_cnt, &cnt, thread_no + 1)) {
-    }
-    return d;
-}
-
-struct wr_tally_cell *wr_tally_own(uint32_t no)
-{
-    uint32_t thread_no = wr_local_get()->thread_no;
-    struct page *p;
-    struct dir *d;
-
-    if (no == 0 || thread_no >= WR_THREADS_MAX) {
-        return NULL;
-    }
-    d = get_own_dir(thread_no);
-    p = d == NULL ? NULL : get_own(&d->pages[no / PAGE_CELLS], sizeof(*p));
-    return p == NULL ? NULL : &p->at[no % PAGE_CELLS];
-}
-
 /* The cell of that thread; NULL: it never counted there. */
 static struct wr_tally_cell *find_cell(uint32_t thread_no, uint32_t no)
 {
@@ -94,6 +51,47 @@ static struct wr_tally_cell *find_cell(uint32_t thread_no, uint32_t no)
     }
     p = wr_load_acq(&d->pages[no / PAGE_CELLS]);
     return p == NULL || (void *)p == NOWHERE ? NULL : &p->at[no % PAGE_CELLS];
+}
+
+/* What *at points to; if that is nothing it is made, by the thread that is its only writer. */
+static void *make_own(wr_atomic_ptr *at, size_t size)
+{
+    void *p = wr_load_rlx(at);
+
+    if (p == NULL) {
+        p = wr_run_zalloc(size);
+        p = p != NULL ? p : NOWHERE;
+        wr_store_rel(at, p);
+    }
+    return p;
+}
+
+/* The first time that this thread comes to the page, or there was no memory for it. */
+static WR_COLD struct wr_tally_cell *make_cell(uint32_t thread_no, uint32_t no)
+{
+    uint32_t cnt = wr_load_rlx(&dirs_cnt);
+    struct dir *d = make_own(&dirs[thread_no], sizeof(*d));
+    struct page *p;
+
+    while (cnt <= thread_no && !wr_cas_seq(&dirs_cnt, &cnt, thread_no + 1)) {
+    }
+    if ((void *)d == NOWHERE) {
+        return NULL;
+    }
+    p = make_own(&d->pages[no / PAGE_CELLS], sizeof(*p));
+    return (void *)p == NOWHERE ? NULL : &p->at[no % PAGE_CELLS];
+}
+
+struct wr_tally_cell *wr_tally_own(uint32_t no)
+{
+    uint32_t thread_no = wr_local_get()->thread_no;
+    struct wr_tally_cell *c;
+
+    if (no == 0 || thread_no >= WR_THREADS_MAX) {
+        return NULL;
+    }
+    c = find_cell(thread_no, no);
+    return WR_LIKELY(c != NULL) ? c : make_cell(thread_no, no);
 }
 
 /* ---- numbers -------------------------------------------------------------------------------- */
