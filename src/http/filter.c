@@ -218,6 +218,7 @@ static enum wr_status final_filter(struct wr_req *r)
         r->out_type = WR_STR_NULL;
     }
     if (status != 200 && status != 206 && status != 304) {
+        r->is_mtime_unread = false;
         r->out_mtime = -1; /* that of an error page's file says nothing of what was asked for */
     }
     if (!r->is_proxied && status != 206 && status != 416 &&

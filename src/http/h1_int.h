@@ -108,7 +108,7 @@ static inline const struct h1_xchg *h1_xchg_of_const(const struct wr_stream *s)
     return (const struct h1_xchg *)(const void *)s;
 }
 
-/* --- received bytes (h1_io.c) --- */
+/* --- received bytes (h1_rx.c) --- */
 
 void h1_rest_drop(struct h1_rest *r);
 /* The first n bytes are done with. */
@@ -165,8 +165,10 @@ void h1_rx_relieve(struct h1_xchg *x);
 void h1_rx_done(struct h1_xchg *x);
 /* It ends badly: the pipe fails, rx RESET. */
 void h1_rx_fail(struct h1_xchg *x, enum wr_reason why, int err);
+/* Our end of the pipe and what was gathered; idempotent. */
+void h1_rx_drop(struct h1_xchg *x);
 
-/* --- head and body to the wire --- */
+/* --- head and body to the wire (h1_tx.c) --- */
 
 /* Appends m's head with `extra` fields; m has no field that extra repeats. WR_EPROTO: unsafe value.
  */
@@ -194,8 +196,10 @@ enum h1_sent h1_tx_run(struct h1_xchg *x, struct wr_conn *c) WR_MUST_CHECK;
 bool h1_tx_has_file(const struct h1_xchg *x, const struct wr_conn *c);
 /* Is anything of the message still to be sent that is here already? */
 bool h1_tx_has_bytes(const struct h1_xchg *x);
+/* Our end of the pipe and what was written; idempotent. */
+void h1_tx_drop(struct h1_xchg *x);
 
-/* --- both --- */
+/* --- both (h1_io.c) --- */
 
 void h1_xchg_init(struct h1_xchg *x, const struct wr_stream_ops *ops, struct wr_conn *c);
 /* Pipes' ends, buffers; idempotent. */

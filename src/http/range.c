@@ -320,7 +320,7 @@ bool wr_range_next(struct wr_str value, uint64_t len, size_t *at, uint64_t *ret_
 }
 
 /* If-Range: a strong tag, or a date that is exactly that of the response. */
-static bool is_if_range_met(const struct wr_req *r)
+static bool is_if_range_met(struct wr_req *r)
 {
     const struct wr_hdr *h = wr_hdrs_get(&r->head->hdrs, WR_HDR_IF_RANGE);
     const struct wr_hdr *etag = wr_hdrs_get(&r->out.hdrs, WR_HDR_ETAG);
@@ -332,7 +332,7 @@ static bool is_if_range_met(const struct wr_req *r)
     if (h->value.len >= 2 && h->value.ptr[h->value.len - 1] == '"') {
         return etag && are_tags_equal(h->value, etag->value, TAG_STRONG);
     }
-    return r->out_mtime != -1 && wr_clock_parse_http_date(h->value, &t) == WR_OK &&
+    return wr_req_mtime(r) != -1 && wr_clock_parse_http_date(h->value, &t) == WR_OK &&
            t == r->out_mtime;
 }
 

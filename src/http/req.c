@@ -191,6 +191,7 @@ void wr_req_reset_out(struct wr_req *r)
     r->out_type = WR_STR_NULL;
     r->out_mtime = -1;
     r->is_streamed = false;
+    r->is_mtime_unread = false;
     r->can_range = r->is_proxied = r->no_server = r->no_date = false;
     wr_msg_init(&r->out, r->arena, WR_REQ_FIELDS_MAX);
     r->out.version = 11;
@@ -200,6 +201,20 @@ void wr_req_reset_out(struct wr_req *r)
             wr_req_cancel(r, WR_REASON_NOMEM);
         }
     }
+}
+
+int64_t wr_req_mtime(struct wr_req *r)
+{
+    const struct wr_hdr *f;
+
+    if (r->is_mtime_unread) {
+        r->is_mtime_unread = false;
+        f = wr_hdrs_get(&r->out.hdrs, WR_HDR_LAST_MODIFIED);
+        if (f && wr_clock_parse_http_date(f->value, &r->out_mtime) != WR_OK) {
+            r->out_mtime = -1;
+        }
+    }
+    return r->out_mtime;
 }
 
 /* keepalive_disable. */

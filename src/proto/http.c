@@ -324,7 +324,7 @@ static enum wr_status add_client_fields(struct wr_up *u, const struct wr_proxy_l
         if (do_look && wr_msg_connection_has(head, h->name)) {
             continue;
         }
-        st = wr_hdrs_push(&m->hdrs, h->name, h->value, (enum wr_hdr_id)h->id);
+        st = wr_hdrs_push_like(&m->hdrs, h);
         if (st != WR_OK) {
             return st;
         }

@@ -721,6 +721,7 @@ enum wr_status wr_members_seal(struct wr_members *m, struct wr_arena *a)
     for (i = 0; i < m->cnt; i++) {
         m->at[i].effective = &effective[i];
         wr_store_rlx(&effective[i], m->at[i].weight);
+        m->at[i].counts_together = m->at[i].max_conns != 0 || m->lb->wants_load;
     }
     count_members(m);
     if (m->cnt == 0) {
