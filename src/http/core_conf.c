@@ -11,8 +11,8 @@
 
 #include "base/num.h"
 #include "conf/gen.h"
-#include "http/files_conf.h"
 #include "http/error_log.h"
+#include "http/files_conf.h"
 #include "http/location.h"
 #include "http/resolver.h"
 #include "http/server.h"

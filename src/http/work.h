@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * work.h: works of io/work.h that belong to a request: what would hold up a thread, such as a costly
- * hash, done by a pool of threads that step aside for those that serve. A handler makes a work,
- * starts it and returns WR_PHASE_AGAIN; when it is done the request's task is woken.
+ * work.h: works of io/work.h that belong to a request: what would hold up a thread, such as a
+ * costly hash, done by a pool of threads that step aside for those that serve. A handler makes a
+ * work, starts it and returns WR_PHASE_AGAIN; when it is done the request's task is woken.
  *
  * A work is heap memory that belongs to the request: it is freed by wr_req_work_free, or when the
  * request closes. If it is under way then, it ends without a reader and frees itself at home. Owner

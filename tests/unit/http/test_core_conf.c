@@ -243,18 +243,18 @@ static void says_what_is_wrong(void **state)
 static void says_what_is_wrong_with_logs(void **state)
 {
     static const char *const cases[][2] = {
-        {"error_log /l foo;",                     "invalid log level \"foo\" in "              },
-        {"error_log /l format=xml;",              "invalid log format \"xml\" in "             },
-        {"error_log syslog:;",                    "unknown syslog parameter \"\" in "          },
-        {"error_log syslog:facility=user;",       "no syslog server specified in "             },
+        {"error_log /l foo;",                     "invalid log level \"foo\" in "    },
+        {"error_log /l format=xml;",              "invalid log format \"xml\" in "   },
+        {"error_log syslog:;",                    "unknown syslog parameter \"\" in "},
+        {"error_log syslog:facility=user;",       "no syslog server specified in "   },
         {"error_log syslog:server=no.such.host;",
-         "host not found in syslog server \"no.such.host\" in "                                },
-        {"error_log syslog:server=1.2.3.4 foo;",  "invalid log level \"foo\" in "              },
-        {"error_log memory:;",                    "invalid buffer size \"\" in "               },
-        {"error_log memory:0 debug;",             "invalid buffer size \"0\" in "              },
-        {"error_log memory:2115 debug;",          "invalid buffer size \"2115\" in "           },
-        {"error_log memory:1g debug;",            "invalid buffer size \"1g\" in "             },
-        {"error_log /l info info;",               "duplicate log level \"info\" in "           },
+         "host not found in syslog server \"no.such.host\" in "                      },
+        {"error_log syslog:server=1.2.3.4 foo;",  "invalid log level \"foo\" in "    },
+        {"error_log memory:;",                    "invalid buffer size \"\" in "     },
+        {"error_log memory:0 debug;",             "invalid buffer size \"0\" in "    },
+        {"error_log memory:2115 debug;",          "invalid buffer size \"2115\" in " },
+        {"error_log memory:1g debug;",            "invalid buffer size \"1g\" in "   },
+        {"error_log /l info info;",               "duplicate log level \"info\" in " },
     };
     char text[512];
 
