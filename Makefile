@@ -14,6 +14,11 @@ sysconfdir ?= $(prefix)/etc
 endif
 sbindir    ?= $(prefix)/sbin
 mandir     ?= $(prefix)/share/man
+# For who builds modules: headers in a folder weir/, and how to compile with them.
+includedir ?= $(prefix)/include
+pcdir      ?= $(prefix)/share/pkgconfig
+# Files of modules; modules/ in homedir leads there.
+modulesdir ?= $(prefix)/lib/weir/modules
 unitdir    ?= $(prefix)/lib/systemd/system
 sysusersdir ?= $(prefix)/lib/sysusers.d
 tmpfilesdir ?= $(prefix)/lib/tmpfiles.d
@@ -138,7 +143,7 @@ WARN += -Werror
 endif
 WARN_CONV := -Wconversion -Wno-sign-conversion
 
-PKGS      := libpcre2-8 zlib jansson libssl libcrypto libcares
+PKGS      := libpcre2-8 zlib libbrotlienc libzstd jansson libssl libcrypto libcares libcrypt
 PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PKGS) 2>/dev/null))$(PKG_CFLAGS)
 PKG_LIBS   = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PKGS) 2>/dev/null))$(PKG_LIBS)
 # cmocka is for tests only.
@@ -151,6 +156,9 @@ CFLAGS_    = -std=gnu11 $(OPT) -g $(WARN) -fno-common -fno-strict-aliasing -fwra
              -fstack-protector-strong $(PIE) -pthread $(V_CFLAGS) $(PKG_CFLAGS)
 LDFLAGS_  := -pie -pthread -Wl,-z,relro,-z,now $(V_LDFLAGS)
 LIBS_      = $(PKG_LIBS)
+
+# Modules that are loaded find the program's functions in it.
+LDFLAGS_  += -rdynamic
 
 # Objects have both forms; only the link of the program takes the one for the whole.
 ifneq ($(filter-out 0,$(LTO)),)
@@ -175,7 +183,7 @@ PROG      := $(if $(MAIN_SRC),$(B)/weir)
 
 CONV_OBJS := $(patsubst %.c,$(B)/%.o,$(filter src/base/% src/io/% src/conf/% \
              src/http/h1_parse.c src/http/h1_chunk.c src/http/h1_write.c src/http/hdr.c \
-             src/http/uri.c,$(SRCS)))
+             src/http/uri.c src/net/proxy_head.c,$(SRCS)))
 
 TEST_SRCS := $(sort $(shell find tests/unit tests/sim -name '*.c' 2>/dev/null))
 UNIT_SRCS := $(filter tests/unit/%,$(TEST_SRCS))
@@ -214,6 +222,23 @@ $(B)/.flags: FORCE
 
 .PHONY: FORCE
 FORCE:
+
+# What a module is built with: the version and the text of all public headers without their comments.
+PUBLIC_HDRS := $(sort $(filter-out %_int.h src/lb/% src/mod/% src/main/% src/observe/%,$(shell find src -name '*.h')))
+STRIP_COMMENTS = awk '{ \
+    for (;;) { \
+        if (c) { i = index($$0, "*/"); if (!i) { $$0 = ""; break } $$0 = substr($$0, i + 2); c = 0 } \
+        i = index($$0, "/*"); if (!i) break; \
+        out = out substr($$0, 1, i - 1); $$0 = substr($$0, i + 2); c = 1 \
+    } \
+    $$0 = out $$0; out = ""; $$1 = $$1; if ($$0 != "") print }'
+$(B)/interface.h: $(PUBLIC_HDRS) Makefile
+	@mkdir -p $(@D)
+	@sum=$$(cat $(PUBLIC_HDRS) | $(STRIP_COMMENTS) | sha256sum | cut -c1-16) && \
+	    printf '/* Made by make. */\n#define WR_INTERFACE "%s-%s"\n' '$(VERSION)' "$$sum" > $@
+
+$(B)/src/main/plugin.o: $(B)/interface.h
+$(B)/src/main/plugin.o: WARN_FILE := -include $(B)/interface.h
 
 $(CONV_OBJS): WARN_FILE := $(WARN_CONV)
 
@@ -401,7 +426,7 @@ bench: all
 
 # ---- checks ------------------------------------------------------------------------------------
 
-C_FILES := $(sort $(shell find src tests -name '*.[ch]' 2>/dev/null))
+C_FILES := $(sort $(shell find src tests examples -name '*.[ch]' 2>/dev/null))
 
 .PHONY: check
 check:
@@ -476,7 +501,8 @@ lint-cppcheck:
 SUBST = sed -e 's|@VERSION@|$(VERSION)|g' -e 's|@SBINDIR@|$(sbindir)|g' -e 's|@CONFDIR@|$(confdir)|g' \
             -e 's|@LOGDIR@|$(logdir)|g' -e 's|@STATEDIR@|$(statedir)|g' -e 's|@PIDFILE@|$(pidfile)|g' \
             -e 's|@SOCKFILE@|$(if $(filter %.pid,$(pidfile)),$(pidfile:.pid=.sock),$(pidfile).sock)|g' \
-            -e 's|@HOMEDIR@|$(homedir)|g'
+            -e 's|@HOMEDIR@|$(homedir)|g' -e 's|@INCLUDEDIR@|$(includedir)/weir|g' \
+            -e 's|@MODULESDIR@|$(modulesdir)|g' -e 's|@VARIANTFLAGS@|$(filter -DWR_DEBUG,$(V_CFLAGS))|g'
 
 # Files that a configuration includes by their bare names.
 INCLUDES = $(addprefix dist/,mime.types proxy_params fastcgi_params fastcgi.conf scgi_params uwsgi_params \
@@ -511,31 +537,20 @@ install: all
 	    install -m 644 $(B)/weir.tmpfiles $(DESTDIR)$(tmpfilesdir)/weir.conf
 	install -m 644 dist/weir.bash $(DESTDIR)$(bashdir)/weir
 	install -m 644 dist/weir.zsh $(DESTDIR)$(zshdir)/_weir
+	@+$(MAKE) --no-print-directory install-headers
+	install -d $(DESTDIR)$(modulesdir)
+	test -L $(DESTDIR)$(homedir)/modules || ln -s $(modulesdir) $(DESTDIR)$(homedir)/modules
 
-# The configuration and the logs stay: they are the user's.
-uninstall:
-	rm -f $(DESTDIR)$(sbindir)/weir $(DESTDIR)$(mandir)/man8/weir.8 $(DESTDIR)$(unitdir)/weir.service \
-	    $(DESTDIR)$(rotatedir)/weir $(DESTDIR)$(confdir)/weir.conf.default
-	rm -f $(DESTDIR)$(mandir)/man5/weir.conf.5 $(DESTDIR)$(sysusersdir)/weir.conf \
-	    $(DESTDIR)$(tmpfilesdir)/weir.conf $(DESTDIR)$(bashdir)/weir $(DESTDIR)$(zshdir)/_weir
+# What modules are built with (docs/modules.md).
+.PHONY: install-headers
+install-headers: $(B)/interface.h
+	install -d $(DESTDIR)$(pcdir) $(sort $(dir $(PUBLIC_HDRS:src/%=$(DESTDIR)$(includedir)/weir/%)))
+	for f in $(PUBLIC_HDRS:src/%=%); do \
+	    install -m 644 src/$$f $(DESTDIR)$(includedir)/weir/$$f || exit 1; \
+	done
+	install -m 644 $(B)/interface.h $(DESTDIR)$(includedir)/weir/interface.h
+	$(SUBST) dist/weir.pc > $(B)/weir.pc && install -m 644 $(B)/weir.pc $(DESTDIR)$(pcdir)/weir.pc
 
-# build/weir_VERSION_ARCH.deb, and a trial of it in a Debian of its own (as root).
-.PHONY: deps-deb deb deb-test
-deps-deb:
-	@sh tools/deps.sh build deb
-deb: deps-deb
-	@sh tools/deb-build.sh '$(MAKE)' $(VERSION) build
-deb-test: deb
-	@sh tools/deb-test.sh build/weir_$(VERSION)_*.deb
-
-# ---- the rest ----------------------------------------------------------------------------------
-
-.PHONY: clean
-clean:
-	rm -rf build
-
-# Installs into build/install and tries what came out.
-.PHONY: install-test
 install-test: all
 	@sh tools/install-test.sh '$(MAKE)' $(abspath build/install)
 
@@ -560,6 +575,7 @@ help:
 	@echo "make headers        each header compiles alone"
 	@echo "make format         rewrite the sources with $(CLANG_FORMAT)"
 	@echo "make install        DESTDIR= prefix=$(prefix)"
+	@echo "make install-headers  headers for modules (docs/modules.md); part of make install"
 	@echo "make uninstall      takes away what install brought, except the configuration"
 	@echo "make deb            build/weir_$(VERSION)_ARCH.deb; make deb-test tries it in a chroot"
 	@echo "make clean          remove build/"

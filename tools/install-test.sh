@@ -23,7 +23,9 @@ for f in usr/sbin/weir etc/weir/weir.conf etc/weir/mime.types etc/weir/proxy_par
     etc/weir/win-utf etc/weir/snippets/fastcgi-php.conf etc/weir/snippets/snakeoil.conf usr/share/man/man8/weir.8 \
     usr/share/man/man5/weir.conf.5 usr/lib/systemd/system/weir.service etc/logrotate.d/weir \
     usr/lib/sysusers.d/weir.conf usr/lib/tmpfiles.d/weir.conf \
-    usr/share/bash-completion/completions/weir usr/share/zsh/site-functions/_weir; do
+    usr/share/bash-completion/completions/weir usr/share/zsh/site-functions/_weir \
+    usr/include/weir/interface.h usr/include/weir/http/loadable.h usr/include/weir/base/tbl/status.h \
+    usr/share/pkgconfig/weir.pc; do
     test -s "$root/dest/$f" || { say "$f is missing"; exit 1; }
     if [ "$f" != usr/sbin/weir ] && grep -q '@[A-Z]*@' "$root/dest/$f"; then
         say "$f has an unfilled @NAME@"

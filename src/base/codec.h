@@ -27,6 +27,9 @@ enum wr_escape {
     WR_ESCAPE_ERRLOG /* error log: control bytes as \xXX, the rest raw */
 };
 
+/* Length of the well-formed sequence of 2 to 4 bytes at s, not empty; 0: none (RFC 3629). */
+size_t wr_codec_utf8_len(struct wr_str s);
+
 void wr_codec_escape(struct wr_strbuf *b, struct wr_str s, enum wr_escape how);
 
 #endif

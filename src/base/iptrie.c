@@ -153,15 +153,31 @@ enum wr_status wr_iptrie_put(struct wr_iptrie *t, const struct wr_cidr *net, voi
     return WR_OK;
 }
 
+/* The longest one above the first `bits` bits of key. */
+static void *find_above(const struct wr_iptrie_node *n, struct bits key, unsigned bits)
+{
+    void *best = NULL;
+
+    while (n && n->len <= bits && is_same(n->key, head_of(key, n->len))) {
+        best = n->value ? n->value : best;
+        n = n->len == bits ? NULL : n->kids[bit_at(key, n->len)];
+    }
+    return best;
+}
+
+void *wr_iptrie_find_net(const struct wr_iptrie *t, const struct wr_cidr *net)
+{
+    bool is_v4 = net->family == AF_INET;
+
+    WR_ASSERT(is_v4 || net->family == AF_INET6);
+    return find_above(is_v4 ? t->_v4 : t->_v6, bits_of(net->net, is_v4 ? 4 : 16), mask_len(net));
+}
+
 void *wr_iptrie_find(const struct wr_iptrie *t, const struct wr_addr *a)
 {
     static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-    const struct wr_iptrie_node *n;
     const uint8_t *p = NULL;
     size_t len = wr_addr_bytes(a, &p);
-    unsigned bits;
-    struct bits key;
-    void *best = NULL;
 
     if (len == 0) {
         return NULL;
@@ -170,12 +186,5 @@ void *wr_iptrie_find(const struct wr_iptrie *t, const struct wr_addr *a)
         p += sizeof(mapped);
         len = 4;
     }
-    key = bits_of(p, len);
-    bits = (unsigned)len * 8;
-    n = len == 4 ? t->_v4 : t->_v6;
-    while (n && is_same(n->key, head_of(key, n->len))) {
-        best = n->value ? n->value : best;
-        n = n->len == bits ? NULL : n->kids[bit_at(key, n->len)];
-    }
-    return best;
+    return find_above(len == 4 ? t->_v4 : t->_v6, bits_of(p, len), (unsigned)len * 8);
 }

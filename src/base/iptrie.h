@@ -34,5 +34,8 @@ enum wr_status wr_iptrie_put(struct wr_iptrie *t, const struct wr_cidr *net, voi
  * IPv4 addresses are looked up as these. Unix sockets are in none.
  */
 void *wr_iptrie_find(const struct wr_iptrie *t, const struct wr_addr *a);
+/* Value of the longest network that holds all of this one, be it the same; NULL: none. Families as
+ * for put. */
+void *wr_iptrie_find_net(const struct wr_iptrie *t, const struct wr_cidr *net);
 
 #endif

@@ -47,10 +47,15 @@ struct wr_local {
 };
 
 /*
- * local-exec: read by one instruction, some hundred times a request. For that this must be part of
- * a program, not of a shared library.
+ * local-exec: read by one instruction, some hundred times a request. For that the reader must be
+ * part of the program; a module in a file of its own (http/loadable.h) takes two.
  */
-extern _Thread_local __attribute__((tls_model("local-exec"))) struct wr_local *wr_local_ptr;
+#if defined(__PIC__) && !defined(__PIE__)
+#    define WR_LOCAL_TLS "initial-exec"
+#else
+#    define WR_LOCAL_TLS "local-exec"
+#endif
+extern _Thread_local __attribute__((tls_model(WR_LOCAL_TLS))) struct wr_local *wr_local_ptr;
 
 /* For wr_local_get. */
 WR_COLD struct wr_local *wr_local_make(void);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * log.c: builds a record on the stack and writes it with one write(2) a sink; nothing is allocated
- * and no lock is taken. A record that is too long ends in "...".
+ * log.c: builds a record on the stack, once for each format that a sink wants, and writes it with
+ * one write(2) a sink; nothing is allocated and no lock is taken. A text that is too long ends in
+ * "...".
  *
  * Rate limit: each thread has SLOTS slots, found by the address of the format string, each with a
  * window of a second. What was suppressed is told, at its level and to the default sinks, by the
@@ -111,21 +112,29 @@ static bool add_cut(struct wr_strbuf *b, struct wr_str s)
     return s.len <= room;
 }
 
-static void add_prefix(struct wr_strbuf *b, const struct wr_log *log, enum wr_log_level level)
+static struct wr_log_head head_of(const struct wr_log *log, enum wr_log_level level)
 {
     uint32_t no = wr_local_get()->thread_no;
 
+    return (struct wr_log_head){.level = level,
+                                .pid = (uint64_t)getpid(),
+                                .tid = no != UINT32_MAX ? no : (uint64_t)gettid(),
+                                .conn_no = log != NULL ? log->conn_no : 0};
+}
+
+static void add_prefix(struct wr_strbuf *b, const struct wr_log_head *h)
+{
     wr_strbuf_add_str(b, wr_clock_log_error());
     wr_strbuf_add_z(b, " [");
-    wr_strbuf_add_z(b, wr_log_level_name(level));
+    wr_strbuf_add_z(b, wr_log_level_name(h->level));
     wr_strbuf_add_z(b, "] ");
-    wr_strbuf_add_u64(b, (uint64_t)getpid());
+    wr_strbuf_add_u64(b, h->pid);
     wr_strbuf_add_char(b, '#');
-    wr_strbuf_add_u64(b, no != UINT32_MAX ? no : (uint64_t)gettid());
+    wr_strbuf_add_u64(b, h->tid);
     wr_strbuf_add_z(b, ": ");
-    if (log != NULL && log->conn_no != 0) {
+    if (h->conn_no != 0) {
         wr_strbuf_add_char(b, '*');
-        wr_strbuf_add_u64(b, log->conn_no);
+        wr_strbuf_add_u64(b, h->conn_no);
         wr_strbuf_add_char(b, ' ');
     }
 }
@@ -195,74 +204,133 @@ static bool write_sink(const struct wr_log_sink *s, enum wr_log_level level, str
     return false;
 }
 
+/* text, raw, as a line of s's format into b, which has WR_LOG_JSON_MAX bytes. */
+static void write_plain(const struct wr_log_sink *s, struct wr_strbuf *b,
+                        const struct wr_log_head *h, struct wr_str text)
+{
+    if (s->form == WR_LOG_JSON) {
+        wr_log_json_write(b, h, text, false, NULL);
+        return;
+    }
+    add_prefix(b, h);
+    wr_strbuf_add_str(b, text);
+    wr_strbuf_add_char(b, '\n');
+}
+
 /* There is room again: says what was lost while there was none. */
 static void tell_loss(const struct wr_log_sink *s)
 {
-    char line[160];
-    struct wr_strbuf b;
+    const struct wr_log_head h = head_of(NULL, WR_LOG_ALERT);
+    char line[WR_LOG_JSON_MAX], text[160];
+    struct wr_strbuf b, t;
     uint32_t cnt;
     int err;
 
     if (!wr_log_loss_take(key_of(s), &cnt, &err)) {
         return;
     }
-    wr_strbuf_init_fixed(&b, line, sizeof(line));
-    add_prefix(&b, NULL, WR_LOG_ALERT);
-    wr_strbuf_add_u64(&b, cnt);
-    wr_strbuf_add_z(&b, cnt == 1 ? " line was lost here" : " lines were lost here");
+    wr_strbuf_init_fixed(&t, text, sizeof(text));
+    wr_strbuf_add_u64(&t, cnt);
+    wr_strbuf_add_z(&t, cnt == 1 ? " line was lost here" : " lines were lost here");
     if (err != 0) {
-        wr_strbuf_printf(&b, " (%d: %s)", err, wr_log_errno_text(err));
+        wr_strbuf_printf(&t, " (%d: %s)", err, wr_log_errno_text(err));
     }
-    wr_strbuf_add_char(&b, '\n');
+    wr_strbuf_init_fixed(&b, line, sizeof(line));
+    write_plain(s, &b, &h, wr_strbuf_str(&t));
     if (!write_sink(s, WR_LOG_ALERT, wr_strbuf_str(&b))) {
         wr_log_loss_add(key_of(s), cnt - 1, err); /* said later: this line needs no mention */
     }
 }
 
-static void write_sinks(const struct wr_log *log, enum wr_log_level level, struct wr_str line)
+static bool takes(const struct wr_log *log, const struct wr_log_sink *s, enum wr_log_level level)
 {
-    bool all = log != NULL && log->is_debug;
+    return s->level >= level || (log != NULL && log->is_debug);
+}
 
+static void write_sinks(const struct wr_log *log, enum wr_log_level level, enum wr_log_form form,
+                        struct wr_str line)
+{
     for (const struct wr_log_sink *s = sinks_of(log); s != NULL; s = s->next) {
-        if ((all || s->level >= level) && write_sink(s, level, line) && wr_log_loss_any()) {
+        if (s->form == form && takes(log, s, level) && write_sink(s, level, line) &&
+            wr_log_loss_any()) {
             tell_loss(s);
         }
     }
 }
 
-/* text: the message, raw. cut: it is not whole. */
-static void write_record(const struct wr_log *log, enum wr_log_level level, struct wr_str text,
-                         bool cut)
+static void add_context(const struct wr_log *log, enum wr_log_level level, struct wr_strbuf *b)
+{
+    struct wr_log_fields f = {.b = b, .form = WR_LOG_TEXT};
+
+    if (log != NULL && log->context != NULL && level != WR_LOG_DEBUG && b->status == WR_OK) {
+        log->context(log, &f);
+    }
+}
+
+/* b: the message, raw. cut: it is not whole. */
+static void write_text(const struct wr_log *log, enum wr_log_level level, struct wr_strbuf b,
+                       bool cut)
 {
     const struct wr_str dots = WR_STR("...");
+    const struct wr_log_head h = head_of(log, level);
     char line[RECORD_MAX];
-    struct wr_strbuf b;
+    struct wr_strbuf to;
 
-    wr_strbuf_init_fixed(&b, line, sizeof(line) - 1);
-    add_prefix(&b, log, level);
-    b.max -= dots.len;
-    if (!add_escaped(&b, text) || cut) {
-        b.max += dots.len;
-        (void)add_cut(&b, dots); /* room was kept */
+    add_context(log, level, &b);
+    wr_strbuf_init_fixed(&to, line, sizeof(line) - 1);
+    add_prefix(&to, &h);
+    to.max -= dots.len;
+    if (!add_escaped(&to, wr_strbuf_str(&b)) || cut || b.status != WR_OK) {
+        to.max += dots.len;
+        (void)add_cut(&to, dots); /* room was kept */
     }
-    line[b.len] = '\n';
-    write_sinks(log, level, wr_str(line, b.len + 1));
+    line[to.len] = '\n';
+    write_sinks(log, level, WR_LOG_TEXT, wr_str(line, to.len + 1));
+}
+
+static void write_json(const struct wr_log *log, enum wr_log_level level, struct wr_str text,
+                       bool cut)
+{
+    const struct wr_log_head h = head_of(log, level);
+    char line[WR_LOG_JSON_MAX];
+    struct wr_strbuf to;
+
+    wr_strbuf_init_fixed(&to, line, sizeof(line));
+    wr_log_json_write(&to, &h, text, cut, level != WR_LOG_DEBUG ? log : NULL);
+    write_sinks(log, level, WR_LOG_JSON, wr_strbuf_str(&to));
+}
+
+/* b: the message, raw, and room for the fields. cut: it is not whole. */
+static void write_record(const struct wr_log *log, enum wr_log_level level,
+                         const struct wr_strbuf *b, bool cut)
+{
+    bool wants[WR_LOG_FORMS] = {false};
+
+    for (const struct wr_log_sink *s = sinks_of(log); s != NULL; s = s->next) {
+        wants[s->form] = wants[s->form] || takes(log, s, level);
+    }
+    if (wants[WR_LOG_TEXT]) {
+        write_text(log, level, *b, cut);
+    }
+    if (wants[WR_LOG_JSON]) {
+        write_json(log, level, wr_strbuf_str(b), cut || b->status != WR_OK);
+    }
 }
 
 static void pay(struct wr_log_cache *c, struct slot *s)
 {
     char text[160];
     uint32_t more = s->more;
-    int n;
+    struct wr_strbuf b;
 
     if (more == 0) {
         return;
     }
     s->more = 0;
     c->owing--;
-    n = snprintf(text, sizeof(text), "... %u more of \"%.100s\"", more, s->fmt);
-    write_record(NULL, s->level, wr_str(text, WR_MIN((size_t)(n < 0 ? 0 : n), sizeof(text) - 1)),
-                 false);
+    wr_strbuf_init_fixed(&b, text, sizeof(text));
+    wr_strbuf_printf(&b, "... %u more of \"%.100s\"", more, s->fmt);
+    write_record(NULL, s->level, &b, false);
 }
 
 static void pay_all(struct wr_log_cache *c, uint64_t now_ms, uint64_t older_ms)
@@ -351,10 +419,52 @@ static void log_text(const struct wr_log *log, enum wr_log_level level, int err,
     if (err != 0 && !cut) {
         wr_strbuf_printf(&b, " (%d: %s)", err, wr_log_errno_text(err));
     }
-    if (log != NULL && log->context != NULL && level != WR_LOG_DEBUG && b.status == WR_OK) {
-        log->context(log, &b);
+    write_record(log, level, &b, cut);
+}
+
+/* ---- fields --------------------------------------------------------------------------------- */
+
+static void add_text_field(struct wr_strbuf *b, const char *name, const struct wr_str *parts,
+                           size_t cnt, const char *quote)
+{
+    size_t from = b->len;
+
+    wr_strbuf_add_z(b, ", ");
+    wr_strbuf_add_z(b, name);
+    wr_strbuf_add_z(b, ": ");
+    wr_strbuf_add_z(b, quote);
+    for (size_t i = 0; i < cnt; i++) {
+        wr_strbuf_add_str(b, parts[i]);
     }
-    write_record(log, level, wr_strbuf_str(&b), cut || b.status != WR_OK);
+    wr_strbuf_add_z(b, quote);
+    if (b->status != WR_OK) {
+        b->len = from; /* none of it; the line will end in dots */
+    }
+}
+
+void wr_log_field(struct wr_log_fields *f, const char *name, struct wr_str value,
+                  enum wr_log_quote how)
+{
+    if (f->form == WR_LOG_JSON) {
+        wr_log_json_field(f, name, &value, 1);
+    } else {
+        add_text_field(f->b, name, &value, 1, how == WR_LOG_QUOTED ? "\"" : "");
+    }
+}
+
+void wr_log_field_parts(struct wr_log_fields *f, const char *name, const struct wr_str *parts,
+                        size_t cnt)
+{
+    if (f->form == WR_LOG_JSON) {
+        wr_log_json_field(f, name, parts, cnt);
+    } else {
+        add_text_field(f->b, name, parts, cnt, "\"");
+    }
+}
+
+bool wr_log_fields_are_json(const struct wr_log_fields *f)
+{
+    return f->form == WR_LOG_JSON;
 }
 
 void wr_log(const struct wr_log *log, enum wr_log_level level, const char *fmt, ...)

@@ -4,7 +4,9 @@
  *   2026/11/21 10:00:00 [error] 4711#3: *17 text, client: ..., server: ...
  * pid#thread, *N is the connection. Text from outside is escaped by the writer of the record
  * (WR_ESCAPE_ERRLOG is applied to the whole line by the log). One write(2) a record, at most 2048
- * bytes. The same format string more than 100 times within a second at one thread is rate limited
+ * bytes. A sink may have JSON instead (log_json.c): one object a line, at most 4096 bytes, valid
+ * whatever is in it. The same format string more than 100 times within a second at one thread is
+ * rate limited
  * ("... N more", counted in LOG_LIMITED), but for debug lines: who switches them on wants all. A
  * line that a sink cannot take (full disk, pipe, server) is dropped and counted in LOG_DROPPED; the
  * first line that fits again is followed by one that says how many were lost.
@@ -34,6 +36,13 @@ enum wr_log_level {
     WR_LOG_DEBUG
 };
 
+enum wr_log_form {
+    WR_LOG_TEXT,
+    WR_LOG_JSON
+};
+
+#define WR_LOG_FORMS 2
+
 struct wr_log_sink;
 
 /*
@@ -49,15 +58,33 @@ struct wr_log_sink {
     const struct wr_log_sink *next;
     wr_log_put_fn put; /* NULL: lines are written to fd */
     const void *data;  /* of put; lives as long as the process */
+    enum wr_log_form form;
 };
+
+/* The tail of a record that is being written: what it belongs to, field by field. */
+struct wr_log_fields;
+
+enum wr_log_quote {
+    WR_LOG_BARE,
+    WR_LOG_QUOTED
+};
+
+/* Adds `, name: value` or `, name: "value"`; in JSON always `,"name":"value"`. */
+void wr_log_field(struct wr_log_fields *f, const char *name, struct wr_str value,
+                  enum wr_log_quote how);
+/* The same, quoted, with a value in pieces. */
+void wr_log_field_parts(struct wr_log_fields *f, const char *name, const struct wr_str *parts,
+                        size_t cnt);
+/* Is it JSON, which may have fields that the text line has not? */
+bool wr_log_fields_are_json(const struct wr_log_fields *f);
 
 /* What a log line belongs to; lives in a connection or request, or on the stack. */
 struct wr_log {
     const struct wr_log_sink *sinks; /* NULL: the process's */
     uint64_t conn_no;                /* 0: none */
     bool is_debug; /* debug_connection: all sinks get all lines, whatever their level */
-    /* Appends ", client: ..., server: ..." for this object but to debug lines; may be NULL. */
-    void (*context)(const struct wr_log *log, struct wr_strbuf *b);
+    /* Adds client, server ... of this object but to debug lines; may be NULL. Once a format. */
+    void (*context)(const struct wr_log *log, struct wr_log_fields *f);
     void *data;
 };
 

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/compiler.h"
 #include "base/local.h"
@@ -73,6 +74,23 @@ static inline void wr_mem_account(int64_t n)
     if (WR_UNLIKELY(l->_mem_delta > 65536 || l->_mem_delta < -65536)) {
         wr_mem_settle();
     }
+}
+
+/*
+ * n bytes become 0, in steps that compilers make large stores of: of a memset whose size they know
+ * they make a slow loop. Returns p.
+ */
+static inline void *wr_mem_zero(void *p, size_t n)
+{
+    char *at = p;
+
+    while (n >= 64) {
+        memset(at, 0, 64);
+        at += 64;
+        n -= 64;
+    }
+    memset(at, 0, n);
+    return p;
 }
 
 /* Says so and aborts; for boot-time allocation. */

@@ -46,7 +46,8 @@ static struct wr_recorder *take_place(void)
         if (is_taken == 0) {
             wr_recorder_end_task(r);
             r->_cnt = 0;
-            r->req.id = 0;
+            r->last_id = 0;
+            memset(r->reqs, 0, sizeof(r->reqs));
             r->is_shared = true;
             return r;
         }
@@ -214,7 +215,7 @@ void wr_recorder_dump_running(int fd)
     add_name(&raw, r->task);
     if (r->conn_no != 0 || r->req_id != 0) {
         wr_strbuf_add_z(&raw, ", ");
-        wr_recorder_write_req(&raw, r->conn_no, r->req_id, &r->req);
+        wr_recorder_write_req(&raw, r->conn_no, r->req_id, wr_recorder_req_of(r, r->req_id));
     }
     wr_codec_escape(&b, wr_strbuf_str(&raw), WR_ESCAPE_ERRLOG);
     wr_strbuf_add_char(&b, '\n');

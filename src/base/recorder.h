@@ -23,6 +23,7 @@
 
 #define WR_RECORDER_CAP      1024u /* a power of 2 */
 #define WR_RECORDER_LINE_MAX 200u
+#define WR_RECORDER_REQS     64u /* a power of 2 */
 
 struct wr_addr;
 struct wr_fsm;
@@ -34,7 +35,7 @@ struct wr_recorder_entry {
     uint32_t from, to;
 };
 
-/* The request whose task ran last. */
+/* What is known of a request. */
 struct wr_recorder_req {
     uint64_t id; /* 0: none yet */
     uint64_t conn_no;
@@ -49,11 +50,14 @@ struct wr_recorder {
     const char *task; /* name of the one that runs; NULL: none does */
     uint64_t conn_no; /* connection of that task; 0: none known */
     uint64_t req_id;  /* request of that task; 0: none */
+    uint64_t last_id; /* request whose task ran last; 0: none yet */
     uint32_t no;      /* thread_no of wr_local */
     uint32_t tid;     /* of the system; 0: this place was never used */
     bool is_shared;   /* lies in the area */
     wr_atomic_u32 is_taken;
-    struct wr_recorder_req req;
+    /* Those that ran lately, a request at its id modulo their number: while few are under way each
+     * is noted once. */
+    struct wr_recorder_req reqs[WR_RECORDER_REQS];
     struct wr_recorder_entry _at[WR_RECORDER_CAP];
 };
 
@@ -112,18 +116,25 @@ static inline void wr_recorder_enter_conn(uint64_t conn_no)
 void wr_recorder_copy_req(struct wr_recorder_req *q, const struct wr_addr *client,
                           struct wr_str line);
 
-/* The running task is this request's. id is not 0. The rest is copied when another one ran last. */
+static inline const struct wr_recorder_req *wr_recorder_req_of(const struct wr_recorder *r,
+                                                               uint64_t id)
+{
+    return &r->reqs[id & (WR_RECORDER_REQS - 1)];
+}
+
+/* The running task is this request's. id is not 0. The rest is copied if it is not there. */
 static inline void wr_recorder_enter_req(uint64_t id, uint64_t conn_no,
                                          const struct wr_addr *client, struct wr_str line)
 {
     struct wr_recorder *r = wr_local_get()->recorder;
+    struct wr_recorder_req *q = &r->reqs[id & (WR_RECORDER_REQS - 1)];
 
-    r->req_id = id;
+    r->req_id = r->last_id = id;
     r->conn_no = conn_no;
-    if (r->req.id != id) {
-        r->req.id = id;
-        r->req.conn_no = conn_no;
-        wr_recorder_copy_req(&r->req, client, line);
+    if (q->id != id) {
+        q->id = id;
+        q->conn_no = conn_no;
+        wr_recorder_copy_req(q, client, line);
     }
 }
 

@@ -55,7 +55,7 @@ WR_MUST_CHECK static inline void *wr_slab_alloc(size_t size)
         s->_cls[i]._first = p->_next;
         s->_cls[i]._cnt--;
         wr_mem_account((int64_t)((i + 1) * WR_SLAB_UNIT));
-        return memset(p, 0, size < sizeof(*p) ? sizeof(*p) : size);
+        return wr_mem_zero(p, size < sizeof(*p) ? sizeof(*p) : size);
     }
 #else
     (void)s;

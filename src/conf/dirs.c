@@ -135,14 +135,19 @@ static void add_slots(struct wr_registry *r, struct wr_conf_module *m)
     for (unsigned k = 0; k < WR_KIND_CNT; k++) {
         struct wr_slot *slot = &r->slots[r->slot_cnt];
 
-        m->_slot[k] = UINT16_MAX;
+        uint16_t no = m->size[k] == 0 ? UINT16_MAX : (uint16_t)r->slot_cnt;
+
+        /* It is what it was in another registry, which threads may be using. */
+        if (m->_slot[k] != no) {
+            m->_slot[k] = no;
+        }
         if (m->size[k] == 0) {
             continue;
         }
         *slot = (struct wr_slot){.module = m, .kind = (enum wr_conf_kind)k};
         slot->fields = wr_mem_alloc((row_cnt(m) + 1) * sizeof(*slot->fields));
         slot->is_own = (m->own_kinds & 1u << k) != 0;
-        m->_slot[k] = (uint16_t)r->slot_cnt++;
+        r->slot_cnt++;
     }
 }
 
@@ -167,7 +172,8 @@ static const struct wr_dir_entry *chain_entry(struct wr_registry *r, struct wr_d
     }
 }
 
-static enum wr_status add_rows(struct wr_registry *r, struct wr_conf_module *m,
+/* Hidden rows have their fields in the slot, and no name. */
+static enum wr_status add_rows(struct wr_registry *r, struct wr_conf_module *m, bool is_hidden,
                                struct wr_strbuf *err)
 {
     struct wr_dir_entry *rows = r->_entries + r->entry_cnt;
@@ -193,7 +199,7 @@ static enum wr_status add_rows(struct wr_registry *r, struct wr_conf_module *m,
             }
         }
         r->entry_cnt++;
-        clash = chain_entry(r, &rows[i]);
+        clash = is_hidden ? NULL : chain_entry(r, &rows[i]);
         if (clash != NULL) {
             wr_strbuf_printf(err, "directive \"%s\" of module \"%s\" is also in module \"%s\"",
                              d->name, m->name, clash->module->name);
@@ -203,8 +209,21 @@ static enum wr_status add_rows(struct wr_registry *r, struct wr_conf_module *m,
     return WR_OK;
 }
 
-enum wr_status wr_registry_init(struct wr_registry *r, struct wr_conf_module *const *modules,
-                                size_t cnt, struct wr_strbuf *err)
+/* The module whose name this one has, too; NULL: it has a name of its own. */
+static const struct wr_conf_module *find_namesake(struct wr_conf_module *const *modules, size_t i,
+                                                  const bool *is_hidden)
+{
+    for (size_t j = 0; j < i; j++) {
+        if ((is_hidden == NULL || (!is_hidden[i] && !is_hidden[j])) &&
+            strcmp(modules[i]->name, modules[j]->name) == 0) {
+            return modules[j];
+        }
+    }
+    return NULL;
+}
+
+enum wr_status wr_registry_init_some(struct wr_registry *r, struct wr_conf_module *const *modules,
+                                     size_t cnt, const bool *is_hidden, struct wr_strbuf *err)
 {
     size_t rows = 0;
 
@@ -218,19 +237,23 @@ enum wr_status wr_registry_init(struct wr_registry *r, struct wr_conf_module *co
     for (size_t i = 0; i < cnt; i++) {
         enum wr_status st;
 
-        for (size_t j = 0; j < i; j++) {
-            if (strcmp(modules[i]->name, modules[j]->name) == 0) {
-                wr_strbuf_printf(err, "two modules have the name \"%s\"", modules[i]->name);
-                return WR_ECONFIG;
-            }
+        if (find_namesake(modules, i, is_hidden) != NULL) {
+            wr_strbuf_printf(err, "two modules have the name \"%s\"", modules[i]->name);
+            return WR_ECONFIG;
         }
         add_slots(r, modules[i]);
-        st = add_rows(r, modules[i], err);
+        st = add_rows(r, modules[i], is_hidden != NULL && is_hidden[i], err);
         if (st != WR_OK) {
             return st;
         }
     }
     return WR_OK;
+}
+
+enum wr_status wr_registry_init(struct wr_registry *r, struct wr_conf_module *const *modules,
+                                size_t cnt, struct wr_strbuf *err)
+{
+    return wr_registry_init_some(r, modules, cnt, NULL, err);
 }
 
 void wr_registry_fini(struct wr_registry *r)

@@ -236,6 +236,14 @@ struct wr_registry {
  */
 enum wr_status wr_registry_init(struct wr_registry *r, struct wr_conf_module *const *modules,
                                 size_t cnt, struct wr_strbuf *err) WR_MUST_CHECK;
+/*
+ * The same; is_hidden has a truth value for each module: directives of hidden ones are not found,
+ * but their structs exist, so that the slots of modules keep their numbers from one registry to the
+ * next that has the same modules in front.
+ */
+enum wr_status wr_registry_init_some(struct wr_registry *r, struct wr_conf_module *const *modules,
+                                     size_t cnt, const bool *is_hidden,
+                                     struct wr_strbuf *err) WR_MUST_CHECK;
 void wr_registry_fini(struct wr_registry *r);
 /* Rows of that name (chained by next), or NULL. */
 const struct wr_dir_entry *wr_registry_find(const struct wr_registry *r, struct wr_str name);
@@ -256,6 +264,12 @@ struct wr_conf_opts {
     /* Replaces the rule of prefix and folder, when not NULL. *ret_path has a '\0' behind it. */
     enum wr_status (*resolve_path)(struct wr_conf *cf, struct wr_str path, enum wr_path_base base,
                                    struct wr_str *ret_path);
+    /*
+     * The tree was read, nothing is applied: may put cf->registry in place of that of the options
+     * (it outlives the generation). WR_ECONFIG: reported through wr_conf_err, the load goes on to
+     * find more errors. WR_ENOMEM. May be NULL.
+     */
+    enum wr_status (*prepare)(struct wr_conf *cf);
     void *data;                   /* of the caller, for hooks */
     uint64_t gen_no;              /* number of the generation */
     size_t arena_cap;             /* 0: WR_GEN_CAP */

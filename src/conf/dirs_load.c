@@ -112,6 +112,10 @@ static enum wr_status build(struct wr_conf *cf)
     if (st != WR_OK) {
         return st;
     }
+    if (cf->opts->prepare != NULL && cf->opts->prepare(cf) == WR_ENOMEM) {
+        return WR_ENOMEM;
+    }
+    cf->gen->registry = cf->registry;
     cf->_defaults = wr_arena_zalloc(cf->arena, (cf->registry->slot_cnt + 1) * sizeof(void *));
     if (!cf->_defaults) {
         return WR_ENOMEM;

@@ -96,12 +96,23 @@ struct wr_codec {
                             const struct wr_addr *to, struct wr_task *user, struct wr_pconn **ret);
 };
 
+/* For a codec's dial and adopt: a pconn that is CONNECTING. */
+void wr_pconn_init(struct wr_pconn *pc, const struct wr_codec *codec, struct wr_conn *conn,
+                   struct wr_task *user);
+/*
+ * For a codec's dial, last: st is what wr_conn_dial gave, WR_OK or WR_AGAIN. WR_OK: it can be READY
+ * at once; WR_AGAIN: its task will run.
+ */
+enum wr_status wr_pconn_begin(struct wr_pconn *pc, const struct wr_dial *d,
+                              enum wr_status st) WR_MUST_CHECK;
 /*
  * For codecs, on a pconn that is CONNECTING: looks where it is. WR_OK: connected, and the handshake
- * is over; WR_AGAIN: its task will run; else over: WR_ESYS the connection failed (conn->io.err),
- * WR_EPROTO the handshake did, whose reason is told.
+ * is over, it can be READY; WR_AGAIN: its task will run; else over: WR_ESYS the connection failed
+ * (conn->io.err), WR_EPROTO the handshake did, whose reason is told.
  */
 enum wr_status wr_pconn_shake(struct wr_pconn *pc) WR_MUST_CHECK;
+/* Why it is closed when wr_pconn_shake said so. */
+enum wr_reason wr_pconn_shake_reason(enum wr_status st);
 /*
  * For a codec's detach, last: what is above the socket goes into the seed. WR_AGAIN: it cannot
  * leave, nothing has changed.

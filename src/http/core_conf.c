@@ -9,13 +9,13 @@
 
 #include <string.h>
 
-#include "base/log_memory.h"
 #include "base/num.h"
 #include "conf/gen.h"
+#include "http/error_log.h"
+#include "http/files_conf.h"
 #include "http/location.h"
 #include "http/resolver.h"
 #include "http/server.h"
-#include "http/syslog_conf.h"
 #include "http/var.h"
 
 #define KEEPALIVE_MAX_MS   0x7fffffffu
@@ -312,126 +312,6 @@ static enum wr_status set_error_page(struct wr_conf *cf, const struct wr_dir *di
     return st;
 }
 
-/* ---- error_log ------------------------------------------------------------------------------ */
-
-static enum wr_status read_log_level(struct wr_conf *cf, const struct wr_node *n,
-                                     enum wr_log_level *ret)
-{
-    enum wr_log_level level = WR_LOG_ERROR;
-    bool has_level = false;
-
-    for (uint32_t i = 1; i < n->arg_cnt; i++) {
-        struct wr_str s = wr_node_arg(n, i);
-
-        if (wr_str_eq_z(s, "json")) {
-            return wr_conf_err_arg(cf, n, i, "the \"json\" parameter is not supported");
-        }
-        if (has_level && wr_log_level_parse(s, &level) == WR_OK) {
-            return wr_conf_err_arg(cf, n, i, "duplicate log level \"%.*s\"", WR_STR_ARG(s));
-        }
-        if (wr_log_level_parse(s, &level) != WR_OK) {
-            return wr_conf_err_arg(cf, n, i, "invalid log level \"%.*s\"", WR_STR_ARG(s));
-        }
-        has_level = true;
-    }
-    *ret = level;
-    return WR_OK;
-}
-
-static bool put_syslog(const struct wr_log_sink *s, enum wr_log_level level, struct wr_str line)
-{
-    /* Levels are severities but for "stderr", which is above all. */
-    return wr_syslog_send(s->data, level > WR_LOG_STDERR ? (unsigned)level - 1 : 0, line);
-}
-
-static enum wr_status use_syslog(struct wr_conf *cf, const struct wr_node *n,
-                                 struct wr_log_sink *sink)
-{
-    struct wr_syslog d;
-    enum wr_status st = wr_syslog_conf_read(cf, n, 0, &d);
-
-    if (st != WR_OK) {
-        return st;
-    }
-    sink->data = wr_syslog_keep(&d);
-    if (!sink->data) {
-        return wr_conf_nomem(cf);
-    }
-    sink->put = put_syslog;
-    return WR_OK;
-}
-
-static enum wr_status use_memory(struct wr_conf *cf, const struct wr_node *n,
-                                 struct wr_log_sink *sink)
-{
-    struct wr_str s = wr_node_arg(n, 0);
-    uint64_t size = 0;
-
-    s = wr_str_sub(s, sizeof("memory:") - 1, s.len);
-    if (wr_num_parse_size(s, WR_LOG_MEMORY_MAX, &size) != WR_OK || size < WR_LOG_MEMORY_MIN) {
-        return wr_conf_err_arg(cf, n, 0, "invalid buffer size \"%.*s\"", WR_STR_ARG(s));
-    }
-    if (wr_log_memory_want((size_t)size) != WR_OK) {
-        return wr_conf_nomem(cf);
-    }
-    sink->put = wr_log_memory_put;
-    return WR_OK;
-}
-
-static enum wr_status add_error_log(struct wr_conf *cf, const struct wr_node *node,
-                                    const struct wr_error_log **list)
-{
-    struct wr_core_main *m = main_of(cf);
-    struct wr_str file = wr_node_arg(node, 0);
-    enum wr_log_level level = WR_LOG_ERROR;
-    struct wr_error_log *l;
-    enum wr_status st = read_log_level(cf, node, &level);
-
-    if (st != WR_OK) {
-        return st;
-    }
-    l = wr_arena_zalloc(cf->arena, sizeof(*l));
-    if (!l) {
-        return wr_conf_nomem(cf);
-    }
-    l->sink.fd = 2;
-    l->sink.level = level;
-    l->node = node;
-    if (wr_str_has_prefix(file, WR_STR("syslog:"))) {
-        st = use_syslog(cf, node, &l->sink);
-    } else if (wr_str_has_prefix(file, WR_STR("memory:"))) {
-        st = use_memory(cf, node, &l->sink);
-    } else if (!wr_str_eq_z(file, "stderr")) {
-        st = wr_conf_path(cf, file, WR_PATH_PREFIX, &l->path);
-        st = st == WR_ENOMEM ? wr_conf_nomem(cf) : st;
-    }
-    if (st != WR_OK) {
-        return st;
-    }
-    if (level == WR_LOG_DEBUG) {
-        wr_log_want_debug();
-    }
-    l->sink.next = *list ? &(*list)->sink : NULL;
-    *list = l;
-    l->next = m->sinks_all;
-    m->sinks_all = l;
-    return WR_OK;
-}
-
-static enum wr_status set_main_error_log(struct wr_conf *cf, const struct wr_dir *dir,
-                                         const struct wr_node *node, void *conf)
-{
-    (void)dir;
-    return add_error_log(cf, node, &((struct wr_core_main *)conf)->sinks);
-}
-
-static enum wr_status set_loc_error_log(struct wr_conf *cf, const struct wr_dir *dir,
-                                        const struct wr_node *node, void *conf)
-{
-    (void)dir;
-    return add_error_log(cf, node, &((struct wr_core_loc *)conf)->sinks);
-}
-
 /* ---- temporary folders ---------------------------------------------------------------------- */
 
 static enum wr_status read_levels(struct wr_conf *cf, const struct wr_node *n, uint8_t *levels)
@@ -565,8 +445,12 @@ enum wr_status wr_core_rate(struct wr_req *r, const struct wr_rate *rate, uint64
     if (st != WR_OK) {
         return st;
     }
-    /* What is no size limits nothing. */
-    *ret_v = wr_num_parse_size(s, UINT64_MAX / 2, &v) == WR_OK ? v : 0;
+    /* What is no size limits nothing; an empty text is not meant to. */
+    if (s.len > 0 && wr_num_parse_size(s, UINT64_MAX / 2, &v) != WR_OK) {
+        wr_log(&r->log, WR_LOG_ERROR, "invalid size \"%.*s\" while sending response to client",
+               WR_STR_ARG(s));
+    }
+    *ret_v = v;
     return WR_OK;
 }
 
@@ -601,23 +485,6 @@ static enum wr_status set_internal(struct wr_conf *cf, const struct wr_dir *dir,
         l->is_internal = true;
     }
     return st;
-}
-
-static enum wr_status set_aio(struct wr_conf *cf, const struct wr_dir *dir,
-                              const struct wr_node *node, void *conf)
-{
-    struct wr_str s = wr_node_arg(node, 0);
-
-    (void)dir;
-    (void)conf;
-    if (wr_str_eq_z(s, "on")) {
-        return wr_conf_err_arg(cf, node, 0, "\"aio on\" is unsupported on this platform");
-    }
-    if (!wr_str_eq_z(s, "off") && !wr_str_eq_z(s, "threads") &&
-        !wr_str_has_prefix(s, WR_STR("threads="))) {
-        return wr_conf_err_arg(cf, node, 0, "\"aio\" directive invalid value");
-    }
-    return WR_OK;
 }
 
 /* As long as we count: whoever writes 30d means "for ever". */
@@ -697,42 +564,13 @@ static enum wr_status check_size(struct wr_conf *cf, const struct wr_dir *dir,
     return wr_arg_size(cf, node, 0, dir->data, &v);
 }
 
-static bool is_cache_param(const struct wr_node *node, uint32_t i, bool *ret_max)
-{
-    struct wr_str v;
-    uint64_t n = 0;
-
-    if (wr_arg_has_key(node, i, "max", &v)) {
-        *ret_max = true;
-        return wr_num_parse_u64(v, INT32_MAX, &n) == WR_OK && n > 0;
-    }
-    if (wr_str_eq_z(wr_node_arg(node, i), "off")) {
-        *ret_max = true;
-        return true;
-    }
-    return wr_arg_has_key(node, i, "inactive", &v) && v.len > 0 && wr_num_parse_sec(v, &n) == WR_OK;
-}
-
-static enum wr_status set_open_file_cache(struct wr_conf *cf, const struct wr_dir *dir,
-                                          const struct wr_node *node, void *conf)
-{
-    bool has_max = false;
-
-    (void)dir;
-    (void)conf;
-    for (uint32_t i = 0; i < node->arg_cnt; i++) {
-        if (!is_cache_param(node, i, &has_max)) {
-            return wr_conf_err_arg(cf, node, i, "invalid \"open_file_cache\" parameter \"%.*s\"",
-                                   WR_STR_ARG(wr_node_arg(node, i)));
-        }
-    }
-    if (!has_max) {
-        return wr_conf_err(cf, node, "\"open_file_cache\" must have the \"max\" parameter");
-    }
-    return WR_OK;
-}
-
 /* ---- rows ----------------------------------------------------------------------------------- */
+
+static const struct wr_word satisfy_words[] = {
+    {"all", WR_SATISFY_ALL},
+    {"any", WR_SATISFY_ANY},
+    WR_WORDS_END
+};
 
 static const struct wr_word lingering_words[] = {
     {"off",    WR_LINGERING_OFF   },
@@ -833,15 +671,23 @@ static const struct wr_dir core_dirs[] = {
     {.name = "error_page", .contexts = ALL_IF, .min = 2, .max = WR_ARGS_ANY, .flags = WR_DIR_REPEAT,
      .set = set_error_page, WR_DIR_FIELD(LOC, struct wr_core_loc, error_pages),
      .doc = "Where a response with one of these codes comes from."},
+    LOC_ROW("satisfy", satisfy, wr_set_enum, satisfy_words, "all", "Must all of the access rules, passwords and the like be content, or is any enough?"),
+    LOC_ROW("auth_delay", auth_delay_ms, set_long_msec, NULL, "0s", "How long a client waits for its 401."),
+    {.name = "limit_except", .contexts = WR_CTX_LOCATION, .min = 1, .max = WR_ARGS_ANY,
+     .flags = WR_DIR_BLOCK, .set = wr_location_set_limit, WR_DIR_CONF(LOC),
+     .doc = "Settings for all methods but these; GET names HEAD, too."},
     LOC_ROW("recursive_error_pages", recursive_error_pages, wr_set_flag, NULL, "off", "May an error page lead to another?"),
 
     {.name = "error_log", .contexts = WR_CTX_MAIN, .min = 1, .max = WR_ARGS_ANY,
-     .flags = WR_DIR_REPEAT | WR_DIR_DEF_DOC, .set = set_main_error_log,
+     .flags = WR_DIR_REPEAT | WR_DIR_DEF_DOC, .set = wr_error_log_set_main,
      WR_DIR_FIELD(MAIN, struct wr_core_main, sinks), .def = "logs/error.log error",
-     .doc = "File, stderr, syslog: or memory: for messages, and the most verbose level that goes there."},
+     .doc = "File, stderr, syslog: or memory: for messages, the most verbose level that goes there, format=text|json."},
     {.name = "error_log", .contexts = ALL, .min = 1, .max = WR_ARGS_ANY, .flags = WR_DIR_REPEAT,
-     .set = set_loc_error_log, WR_DIR_FIELD(LOC, struct wr_core_loc, sinks),
-     .doc = "File, stderr, syslog: or memory: for messages, and the most verbose level that goes there."},
+     .set = wr_error_log_set_loc, WR_DIR_FIELD(LOC, struct wr_core_loc, sinks),
+     .doc = "File, stderr, syslog: or memory: for messages, the most verbose level that goes there, format=text|json."},
+    {.name = "error_log_tag", .contexts = ALL, .min = 2, .max = 2, .flags = WR_DIR_REPEAT,
+     .set = wr_error_log_set_tag, WR_DIR_FIELD(LOC, struct wr_core_loc, log_tags),
+     .doc = "A field of the request's lines in error logs with format=json: its name, and a text with variables."},
     LOC_ROW("log_not_found", log_not_found, wr_set_flag, NULL, "on", "Log files that are not found?"),
     LOC_ROW("log_subrequest", log_subrequest, wr_set_flag, NULL, "off", "Accepted without effect: there are no subrequests yet."),
 
@@ -899,16 +745,20 @@ static const struct wr_dir core_dirs[] = {
      WR_DIR_FIELD(LOC, struct wr_core_loc, max_ranges), .doc = "Most ranges of a request; 0: none. Without it: no limit."},
     {.name = "sendfile", .contexts = ALL_IF, .min = 1, .max = 1, .set = wr_set_flag,
      WR_DIR_FIELD(LOC, struct wr_core_loc, sendfile), .def = "on", .doc = "Send files, and big bodies of peers, without copying them?"},
-    LOC_ROW("sendfile_max_chunk", sendfile_max_chunk, wr_set_size, NULL, "2m", "Accepted without effect: connections take turns by the loop's budget."),
-    LOC_ROW("directio", directio, wr_set_offset, &directio_bounds, "off", "Accepted without effect: files are read through the page cache."),
-    LOC_ROW("directio_alignment", directio_alignment, wr_set_offset, NULL, "512", "Accepted without effect, as directio."),
-    LOC_ROW("read_ahead", read_ahead, wr_set_size, NULL, "0", "Accepted without effect: the system decides."),
-    {.name = "aio", .contexts = ALL, .min = 1, .max = 1, .flags = WR_DIR_DEF_DOC, .set = set_aio,
-     WR_DIR_CONF(LOC), .def = "off", .doc = "off, threads or threads=POOL; accepted without effect: files are read on the request's thread."},
+    LOC_ROW("sendfile_max_chunk", sendfile_max_chunk, wr_set_size, NULL, "2m", "Most bytes of a file that one connection sends before others have their turn; 0: no limit."),
+    LOC_ROW("directio", directio, wr_set_offset, &directio_bounds, "off", "Files of at least this size are read past the page cache (O_DIRECT)."),
+    LOC_ROW("directio_alignment", directio_alignment, wr_set_offset, NULL, "512", "Alignment of such reads."),
+    LOC_ROW("read_ahead", read_ahead, wr_set_size, NULL, "0", "Files larger than this are read ahead as for sequential reading; 0: the system decides."),
+    {.name = "aio", .contexts = ALL, .min = 1, .max = 1, .set = wr_files_set_aio,
+     WR_DIR_FIELD(LOC, struct wr_core_loc, aio), .def = "off", .doc = "threads, threads=POOL: files are opened and read by a pool of threads, so that a slow disk holds up nobody else."},
+    {.name = "thread_pool", .contexts = WR_CTX_MAIN, .min = 2, .max = 3, .flags = WR_DIR_REPEAT,
+     .set = wr_files_set_pool, WR_DIR_CONF(NONE), .doc = "Threads (at most 64) for calls that block, and how many may wait for one."},
+    {.name = "disable_symlinks", .contexts = ALL, .min = 1, .max = 2, .set = wr_files_set_symlinks,
+     WR_DIR_FIELD(LOC, struct wr_core_loc, symlinks), .def = "off", .doc = "Refuse symbolic links in names of files; from=PART: but in that part."},
     {.name = "aio_write", .contexts = ALL, .min = 1, .max = 1, .flags = WR_DIR_DEF_DOC,
      .set = check_flag, WR_DIR_CONF(LOC), .def = "off", .doc = "Accepted without effect."},
     {.name = "output_buffers", .contexts = ALL, .min = 2, .max = 2, .set = wr_set_buffers, .data = &buffers_1,
-     WR_DIR_FIELD(LOC, struct wr_core_loc, output_buffers), .def = "2 32k", .doc = "Accepted without effect: a file that sendfile may not send is read in pieces of 64k."},
+     WR_DIR_FIELD(LOC, struct wr_core_loc, output_buffers), .def = "2 32k", .doc = "A file that sendfile does not send is read in pieces of this size; one is held at a time."},
     LOC_ROW("postpone_output", postpone_output, wr_set_size, NULL, "1460", "Accepted without effect: what is here goes out at once."),
     LOC_ROW("chunked_transfer_encoding", chunked, wr_set_flag, NULL, "on", "Use chunked coding towards HTTP/1.1 clients?"),
     LOC_ROW("absolute_redirect", absolute_redirect, wr_set_flag, NULL, "on", "Complete our own redirects with scheme and host?"),
@@ -918,11 +768,11 @@ static const struct wr_dir core_dirs[] = {
     LOC_ROW("msie_refresh", msie_refresh, wr_set_flag, NULL, "off", "Accepted without effect."),
     LOC_ROW("subrequest_output_buffer_size", subrequest_buffer_size, wr_set_size, NULL, "8k", "Accepted without effect: there are no subrequests yet."),
 
-    {.name = "open_file_cache", .contexts = ALL, .min = 1, .max = 2, .flags = WR_DIR_DEF_DOC,
-     .set = set_open_file_cache, WR_DIR_CONF(LOC), .def = "off", .doc = "Accepted without effect: files are opened for each request."},
-    LOC_ROW("open_file_cache_valid", open_file_cache_valid, wr_set_sec, NULL, "60s", "Accepted without effect, as open_file_cache."),
-    LOC_ROW("open_file_cache_min_uses", open_file_cache_min_uses, wr_set_num, NULL, "1", "Accepted without effect, as open_file_cache."),
-    LOC_ROW("open_file_cache_errors", open_file_cache_errors, wr_set_flag, NULL, "off", "Accepted without effect, as open_file_cache."),
+    {.name = "open_file_cache", .contexts = ALL, .min = 1, .max = 2, .set = wr_files_set_cache,
+     WR_DIR_FIELD(LOC, struct wr_core_loc, open_cache), .def = "off", .doc = "Keep files open, and what is known of names: most of them a thread, and how long one that is not asked for stays."},
+    LOC_ROW("open_file_cache_valid", open_file_cache_valid, wr_set_sec, NULL, "60s", "After this what is kept is looked at again."),
+    LOC_ROW("open_file_cache_min_uses", open_file_cache_min_uses, wr_set_num, NULL, "1", "Requests within `inactive` before a file is kept open."),
+    LOC_ROW("open_file_cache_errors", open_file_cache_errors, wr_set_flag, NULL, "off", "Keep also that a file is not there, or may not be opened?"),
     {.name = "resolver", .contexts = ALL, .min = 1, .max = WR_ARGS_ANY, .set = wr_set_resolver,
      WR_DIR_FIELD(LOC, struct wr_core_loc, resolver), .doc = "Name servers for names known only at run time."},
     LOC_ROW("resolver_timeout", resolver_timeout_ms, set_long_msec, NULL, "30s", "Time for an answer of a name server."),
@@ -1073,10 +923,10 @@ static enum wr_status build_servers(struct wr_conf *cf, struct wr_http *h)
 static enum wr_status done_core(struct wr_conf *cf)
 {
     struct wr_http *h = cf->gen->data;
-    enum wr_status st;
+    enum wr_status st = wr_files_done(cf);
 
-    if (!h) {
-        return WR_OK;
+    if (!h || st != WR_OK) {
+        return st;
     }
     st = build_servers(cf, h);
     return st == WR_OK ? wr_core_build_ports(cf, h) : st;

@@ -23,6 +23,7 @@
 #include "conf/scope.h"
 #include "conf/template.h"
 #include "conf/types.h"
+#include "http/files_conf.h"
 #include "http/req.h"
 #include "io/file.h"
 #include "io/pipe.h"
@@ -45,6 +46,17 @@ struct wr_error_log {
     struct wr_error_log *next; /* of all in the generation */
 };
 
+/* An `error_log_tag` line: a field of records in JSON. */
+struct wr_error_log_tag {
+    const char *name; /* zero-terminated */
+    const struct wr_template *value;
+};
+
+struct wr_error_log_tags {
+    struct wr_error_log_tag *at;
+    uint32_t cnt, _cap;
+};
+
 /* A temporary folder that main/ makes (mode 0700, owned by the worker's user) before it publishes.
  */
 struct wr_temp_dir {
@@ -60,6 +72,8 @@ struct wr_core_main {
     struct wr_temp_dir *temp_dirs;    /* each folder once */
     struct wr_http *http;             /* that is built; exists from init on, also without http{} */
     struct wr_map *default_types;     /* made when needed */
+    struct wr_pool *pools;            /* thread_pool, aio */
+    uint32_t open_cache_cnt;          /* open_file_cache lines */
 };
 
 /* One argument of server_name. */
@@ -78,7 +92,7 @@ struct wr_core_names {
 struct wr_core_listen {
     struct wr_listen_opts opts;
     struct wr_str text; /* "0.0.0.0:80", "unix:/x" */
-    bool is_default, is_bind, has_opts, is_tls;
+    bool is_default, is_bind, has_opts, is_tls, is_proxy;
     const struct wr_node *node; /* NULL: the server has no listen */
 };
 
@@ -134,6 +148,11 @@ enum wr_keepalive_disable {
     WR_KEEPALIVE_NO_SAFARI = 4
 };
 
+enum wr_satisfy {
+    WR_SATISFY_ALL,
+    WR_SATISFY_ANY
+};
+
 /* keepalive_timeout */
 struct wr_keepalive {
     uint32_t ms;         /* 0 closes */
@@ -180,9 +199,11 @@ struct wr_core_loc {
     uint32_t max_ranges;        /* UINT32_MAX: no limit */
     bool sendfile;
     uint64_t sendfile_max_chunk; /* 0: no limit */
-    uint64_t directio;           /* bytes; UINT64_MAX: off. Accepted */
+    uint64_t directio;           /* bytes; UINT64_MAX: off */
     uint64_t directio_alignment, read_ahead;
     bool log_not_found, log_subrequest;
+    uint32_t satisfy; /* enum wr_satisfy */
+    uint32_t auth_delay_ms;
     /* request body */
     uint64_t body_max;         /* client_max_body_size; 0: no limit */
     uint64_t body_buffer_size; /* client_body_buffer_size */
@@ -216,10 +237,14 @@ struct wr_core_loc {
     uint32_t lingering_time_ms, lingering_timeout_ms;
     /* logs, names */
     const struct wr_error_log *sinks; /* NULL: the process's */
-    struct wr_resolver *resolver;     /* http/resolver.h; NULL: none */
+    struct wr_error_log_tags log_tags;
+    struct wr_resolver *resolver; /* http/resolver.h; NULL: none */
     uint32_t resolver_timeout_ms;
-    /* open_file_cache*: accepted */
-    uint64_t open_file_cache_valid, open_file_cache_min_uses;
+    /* files_conf.h */
+    const struct wr_aio *aio;                    /* NULL: off */
+    const struct wr_open_cache_conf *open_cache; /* NULL: off */
+    struct wr_symlinks_conf symlinks;
+    uint64_t open_file_cache_valid, open_file_cache_min_uses; /* seconds, uses */
     bool open_file_cache_errors;
     const struct wr_node *root_node; /* of root or alias, for messages */
 };

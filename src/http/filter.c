@@ -12,6 +12,7 @@
 #include "http/core_conf.h"
 #include "http/h1_conn.h"
 #include "http/req_int.h"
+#include "http/stage.h"
 #include "net/conn.h"
 
 #ifndef WR_VERSION
@@ -217,6 +218,7 @@ static enum wr_status final_filter(struct wr_req *r)
         r->out_type = WR_STR_NULL;
     }
     if (status != 200 && status != 206 && status != 304) {
+        r->is_mtime_unread = false;
         r->out_mtime = -1; /* that of an error page's file says nothing of what was asked for */
     }
     if (!r->is_proxied && status != 206 && status != 416 &&
@@ -244,6 +246,13 @@ enum wr_status wr_filters_run(struct wr_req *r)
     return WR_OK;
 }
 
+struct wr_str wr_req_out_type(const struct wr_req *r)
+{
+    const struct wr_hdr *f = wr_hdrs_get(&r->out.hdrs, WR_HDR_CONTENT_TYPE);
+
+    return f ? f->value : r->out_type;
+}
+
 void wr_req_replace(struct wr_req *r, unsigned status)
 {
     static const enum wr_hdr_id gone[] = {
@@ -259,6 +268,7 @@ void wr_req_replace(struct wr_req *r, unsigned status)
     if (r->out_pipe && !wr_reqx_of(r)->is_out_given) {
         wr_pipe_leave_consumer(r->out_pipe);
     }
+    wr_stages_drop(r);
     r->out_pipe = NULL;
     r->out.status = (uint16_t)status;
     r->out.reason = WR_STR_NULL;

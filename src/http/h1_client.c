@@ -789,12 +789,10 @@ static void step_connecting(struct h1_client *c)
     enum wr_status st = wr_pconn_shake(&c->pc);
 
     if (st == WR_OK) {
-        c->pc.since_ms = wr_now_ms();
         set_state(c, WR_PCONN_READY);
         wake_user(c);
     } else if (st != WR_AGAIN) {
-        end_client(c, st == WR_ESYS ? WR_REASON_CLOSED : WR_REASON_TLS, c->pc.conn->io.err,
-                   WR_IO_CLOSE_FIN);
+        end_client(c, wr_pconn_shake_reason(st), c->pc.conn->io.err, WR_IO_CLOSE_FIN);
     }
 }
 
@@ -939,10 +937,7 @@ static void init_client(struct h1_client *c, const struct wr_codec *codec, struc
                         struct wr_task *user)
 {
     wr_container_of(conn, struct h1_link, conn)->client = c;
-    c->pc.codec = codec;
-    c->pc.conn = conn;
-    c->pc.user = user;
-    c->pc.state = WR_PCONN_CONNECTING;
+    wr_pconn_init(&c->pc, codec, conn, user);
     c->no = conn->no;
     c->is_in_on = true; /* from the start, poll.h */
 }
@@ -964,12 +959,8 @@ static enum wr_status dial(const struct wr_codec *codec, const struct wr_dial *d
         return st;
     }
     init_client(c, codec, conn, user);
-    c->pc.dial = d->tls ? d : NULL;
-    if (st == WR_OK && d->tls) {
-        wr_task_wake(&conn->task); /* to begin the handshake */
-        st = WR_AGAIN;
-    } else if (st == WR_OK) {
-        c->pc.since_ms = wr_now_ms();
+    st = wr_pconn_begin(&c->pc, d, st);
+    if (st == WR_OK) {
         set_state(c, WR_PCONN_READY);
     }
     *ret = &c->pc;

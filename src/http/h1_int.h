@@ -26,6 +26,7 @@
 #include "http/h1_parse.h"
 #include "http/stream.h"
 #include "io/pipe.h"
+#include "io/work.h"
 #include "net/conn.h"
 
 #define H1_FIELDS_MAX    1000     /* fields of one head */
@@ -61,9 +62,10 @@ struct h1_tx {
     struct wr_chunk *head; /* head bytes, interim responses before them: [head_off .. fill) */
     uint32_t head_off;
     uint32_t file_off;
-    struct wr_chunk
-        *file_buf; /* bytes of the file slice at the front of `out`, for links without send_file */
-    struct wr_pipe *out; /* consumer end */
+    /* bytes [file_off, fill) of the file slice at the front of `out`, where sendfile is not used */
+    struct wr_chunk *file_buf;
+    struct wr_work *reading; /* they are being read; NULL: they are not */
+    struct wr_pipe *out;     /* consumer end */
     uint64_t left; /* LENGTH: body bytes still to go; CHUNKED: of the chunk that was announced */
     struct wr_chunk *end_buf; /* end of a chunked body with trailers */
     struct wr_str end;        /* CHUNKED: what follows the chunk's data, unsent part */
@@ -106,7 +108,7 @@ static inline const struct h1_xchg *h1_xchg_of_const(const struct wr_stream *s)
     return (const struct h1_xchg *)(const void *)s;
 }
 
-/* --- received bytes (h1_io.c) --- */
+/* --- received bytes (h1_rx.c) --- */
 
 void h1_rest_drop(struct h1_rest *r);
 /* The first n bytes are done with. */
@@ -163,8 +165,10 @@ void h1_rx_relieve(struct h1_xchg *x);
 void h1_rx_done(struct h1_xchg *x);
 /* It ends badly: the pipe fails, rx RESET. */
 void h1_rx_fail(struct h1_xchg *x, enum wr_reason why, int err);
+/* Our end of the pipe and what was gathered; idempotent. */
+void h1_rx_drop(struct h1_xchg *x);
 
-/* --- head and body to the wire --- */
+/* --- head and body to the wire (h1_tx.c) --- */
 
 /* Appends m's head with `extra` fields; m has no field that extra repeats. WR_EPROTO: unsafe value.
  */
@@ -192,8 +196,10 @@ enum h1_sent h1_tx_run(struct h1_xchg *x, struct wr_conn *c) WR_MUST_CHECK;
 bool h1_tx_has_file(const struct h1_xchg *x, const struct wr_conn *c);
 /* Is anything of the message still to be sent that is here already? */
 bool h1_tx_has_bytes(const struct h1_xchg *x);
+/* Our end of the pipe and what was written; idempotent. */
+void h1_tx_drop(struct h1_xchg *x);
 
-/* --- both --- */
+/* --- both (h1_io.c) --- */
 
 void h1_xchg_init(struct h1_xchg *x, const struct wr_stream_ops *ops, struct wr_conn *c);
 /* Pipes' ends, buffers; idempotent. */

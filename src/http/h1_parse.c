@@ -413,16 +413,32 @@ static inline bool is_blank(char c)
     return c == ' ' || c == '\t';
 }
 
-/*
- * DONE: the line was taken. line[0..n) is whole, without its end, n > 0. is_clean: it is known to
- * have no control bytes.
- */
-static enum wr_h1_result take_field(struct wr_h1_parser *p, const char *line, size_t n,
-                                    bool is_clean)
+/* A field of a name that is none of the known ones. DONE: it is to be left out; MORE: taken. */
+static __attribute__((noinline)) enum wr_h1_result
+look_at_name(struct wr_h1_parser *p, const char *line, size_t n, size_t colon)
 {
-    if (!is_clean && has_controls(line, n)) {
+    enum name_verdict v = judge_name(p, wr_str(line, colon));
+
+    if (v == NAME_BAD) {
         return refuse_field(p, line, n);
     }
+    if (v == NAME_GOOD) {
+        return WR_H1_MORE;
+    }
+    p->dropped_fields++;
+    if (p->_msg->dropped.len == 0) {
+        p->_msg->dropped = wr_str(line, n);
+    }
+    return WR_H1_DONE;
+}
+
+/*
+ * DONE: the line was taken. line[0..n) is whole, without its end, n > 0, and has no control bytes
+ * but HTAB.
+ */
+static inline __attribute__((always_inline)) enum wr_h1_result
+take_clean_field(struct wr_h1_parser *p, const char *line, size_t n)
+{
     size_t colon = find_colon(line, n);
     if (colon == n) {
         return refuse_field(p, line, n); /* obs-fold often ends here too */
@@ -430,31 +446,37 @@ static enum wr_h1_result take_field(struct wr_h1_parser *p, const char *line, si
     struct wr_str name = wr_str(line, colon);
     enum wr_hdr_id id = wr_hdr_id_of(name);
     if (id == WR_HDR_OTHER) {
-        enum name_verdict v = judge_name(p, name);
-        if (v == NAME_BAD) {
-            return refuse_field(p, line, n);
-        }
-        if (v == NAME_DROP) {
-            p->dropped_fields++;
-            if (p->_msg->dropped.len == 0) {
-                p->_msg->dropped = wr_str(line, n);
-            }
-            return WR_H1_DONE;
+        enum wr_h1_result res = look_at_name(p, line, n, colon);
+        if (res != WR_H1_MORE) {
+            return res;
         }
     }
     const char *a = line + colon + 1, *e = line + n;
-    a += a < e && *a == ' '; /* nearly always this one, and no other */
+    bool is_line = a < e && *a == ' '; /* nearly always this one, and no other */
+    a += is_line;
     while (WR_UNLIKELY(a < e && is_blank(*a))) {
         a++;
     }
     while (WR_UNLIKELY(e > a && is_blank(e[-1]))) {
         e--;
     }
-    enum wr_status st = wr_hdrs_push(&p->_msg->hdrs, name, wr_str(a, (size_t)(e - a)), id);
+    struct wr_hdr f = {
+        .name = name, .value = wr_str(a, (size_t)(e - a)), .id = (uint8_t)id, .is_line = is_line};
+    enum wr_status st = wr_hdrs_push_like(&p->_msg->hdrs, &f);
     if (WR_LIKELY(st == WR_OK)) {
         return WR_H1_DONE;
     }
     return st == WR_ELIMIT ? refuse(p, WR_H1_BAD_FIELDS) : WR_H1_NOMEM;
+}
+
+/* The same; is_clean: it is known to have no control bytes. */
+static __attribute__((noinline)) enum wr_h1_result
+take_field(struct wr_h1_parser *p, const char *line, size_t n, bool is_clean)
+{
+    if (!is_clean && has_controls(line, n)) {
+        return refuse_field(p, line, n);
+    }
+    return take_clean_field(p, line, n);
 }
 
 /* What the fields say that decide framing and persistence. */
@@ -741,6 +763,32 @@ static const char *find_line_end(const struct wr_h1_parser *p, const char *buf, 
     return memchr(at + i, '\n', n - i);
 }
 
+/*
+ * The field lines that are as nearly all are, whole, within the limits, and ended by CR LF, one
+ * after another. DONE: the next one is not, or is empty; it is at _line.
+ */
+static enum wr_h1_result take_usual_fields(struct wr_h1_parser *p, const char *buf, size_t len)
+{
+    size_t end = WR_MIN(len, (size_t)p->limits.head_max), at = p->_line;
+    enum wr_h1_result res = WR_H1_DONE;
+
+    while (res == WR_H1_DONE && at < end) {
+        const char *line = buf + at;
+        size_t room = WR_MIN(end - at, (size_t)p->limits.line_max);
+        size_t n = wr_scan_control_or_tab(line, room);
+        if (n == 0 || n + 1 >= room || line[n] != '\r' || line[n + 1] != '\n') {
+            break;
+        }
+        res = take_clean_field(p, line, n);
+        if (res == WR_H1_NOMEM) {
+            break;
+        }
+        at += n + 2;
+    }
+    p->_line = p->_seen = at;
+    return res;
+}
+
 enum wr_h1_result wr_h1_parse(struct wr_h1_parser *p, const char *buf, size_t len)
 {
     WR_DEBUG_ASSERT(len >= p->_seen);
@@ -777,6 +825,12 @@ enum wr_h1_result wr_h1_parse(struct wr_h1_parser *p, const char *buf, size_t le
         }
         if (res != WR_H1_MORE) {
             return res;
+        }
+        if (p->_stage == STAGE_FIELDS) {
+            res = take_usual_fields(p, buf, len);
+            if (res != WR_H1_DONE) {
+                return res;
+            }
         }
     }
 }

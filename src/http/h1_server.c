@@ -23,6 +23,7 @@
 #include "base/fsm.h"
 #include "base/obj.h"
 #include "base/slab.h"
+#include "base/stat.h"
 #include "base/strbuf.h"
 #include "http/h1_int.h"
 #include "http/h1_write.h"
@@ -125,6 +126,11 @@ static void arm(struct wr_h1_server *c, uint64_t at_ms)
 
 static void set_state(struct wr_h1_server *c, enum h1_server_state to)
 {
+    if (c->state == H1_SERVER_HEAD) {
+        wr_stat_inc(WR_CNT_HEADS_ENDED);
+    } else if (to == H1_SERVER_HEAD) {
+        wr_stat_inc(WR_CNT_HEADS_BEGUN);
+    }
     wr_fsm_move_on(&server_fsm, &c->state, to, c->conn.no, &c->is_faulty);
     c->at_ms = 0;
 }

@@ -2,7 +2,8 @@
 /*
  * h1_write.c: heads to bytes. One pass sums the length, one room is reserved, one pass checks and
  * copies; the buffer's length moves only when all of it was good. Names with an id are constant
- * text and not checked. Thread: the buffer's owner.
+ * text and not checked, nor are lines that the parser did (wr_hdr.is_line). Thread: the buffer's
+ * owner.
  */
 #include "http/h1_write.h"
 
@@ -80,6 +81,12 @@ static size_t sum_fields(const struct wr_hdrs *h)
     return total;
 }
 
+/* Is it as the parser found it, name, colon, blank and value in one piece? */
+static inline bool is_whole_line(const struct wr_hdr *f)
+{
+    return f->is_line && f->value.ptr == f->name.ptr + f->name.len + colon_blank.len;
+}
+
 /* NULL when a field must not be written. */
 static char *put_fields(char *out, const struct wr_hdrs *h)
 {
@@ -87,13 +94,16 @@ static char *put_fields(char *out, const struct wr_hdrs *h)
         if (f->is_removed) {
             continue;
         }
-        if (!is_name_safe(f) || !wr_h1_value_is_safe(f->value)) {
+        if (is_whole_line(f)) {
+            out = copy(out, wr_str(f->name.ptr, f->name.len + colon_blank.len + f->value.len));
+        } else if (is_name_safe(f) && wr_h1_value_is_safe(f->value)) {
+            out = copy(out, f->name);
+            *out++ = ':';
+            *out++ = ' ';
+            out = copy(out, f->value);
+        } else {
             return NULL;
         }
-        out = copy(out, f->name);
-        *out++ = ':';
-        *out++ = ' ';
-        out = copy(out, f->value);
         *out++ = '\r';
         *out++ = '\n';
     }

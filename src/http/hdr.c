@@ -235,6 +235,7 @@ enum wr_status wr_hdrs_set_id(struct wr_hdrs *h, enum wr_hdr_id id, struct wr_st
         return wr_hdrs_add_id(h, id, value);
     }
     f->value = value;
+    f->is_line = false;
     for (f = wr_hdrs_next(h, f); f != NULL; f = wr_hdrs_next(h, f)) {
         f->is_removed = true;
     }

@@ -28,6 +28,12 @@ struct wr_hdr {
     struct wr_str name, value;
     uint8_t id;      /* enum wr_hdr_id */
     bool is_removed; /* stays in the array, is skipped by all calls but direct iteration */
+    /*
+     * `name` and `value` are of one line "Name: value" of a head that the parser checked, so that
+     * it can be written in one piece, and unchecked, as long as they lie so. Whoever gives a field
+     * another value clears it.
+     */
+    bool is_line;
 };
 
 struct wr_hdrs {
@@ -77,9 +83,9 @@ void wr_hdrs_rebase(struct wr_hdrs *h, const char *old, size_t len, const char *
 /* Makes room for one more; for wr_hdrs_push. Moves the array: pointers to fields are dead then. */
 enum wr_status wr_hdrs_grow(struct wr_hdrs *h) WR_MUST_CHECK;
 
-/* As wr_hdrs_add, where the caller knows the id of this very name (of wr_hdr_id_of). */
-static inline WR_MUST_CHECK enum wr_status wr_hdrs_push(struct wr_hdrs *h, struct wr_str name,
-                                                        struct wr_str value, enum wr_hdr_id id)
+/* Appends a copy of a field, for instance of another list, where it is not removed. */
+static inline WR_MUST_CHECK enum wr_status wr_hdrs_push_like(struct wr_hdrs *h,
+                                                             const struct wr_hdr *f)
 {
     if (WR_UNLIKELY(h->cnt == h->cap)) {
         enum wr_status st = wr_hdrs_grow(h);
@@ -87,13 +93,16 @@ static inline WR_MUST_CHECK enum wr_status wr_hdrs_push(struct wr_hdrs *h, struc
             return st;
         }
     }
-    struct wr_hdr *f = &h->at[h->cnt++];
-    f->name = name;
-    f->value = value;
-    f->id = (uint8_t)id;
-    f->is_removed = false;
-    h->have |= UINT64_C(1) << id;
+    h->at[h->cnt++] = *f;
+    h->have |= UINT64_C(1) << f->id;
     return WR_OK;
+}
+
+/* As wr_hdrs_add, where the caller knows the id of this very name (of wr_hdr_id_of). */
+static inline WR_MUST_CHECK enum wr_status wr_hdrs_push(struct wr_hdrs *h, struct wr_str name,
+                                                        struct wr_str value, enum wr_hdr_id id)
+{
+    return wr_hdrs_push_like(h, &(struct wr_hdr){.name = name, .value = value, .id = (uint8_t)id});
 }
 
 static inline bool wr_hdrs_has(const struct wr_hdrs *h, enum wr_hdr_id id)

@@ -263,10 +263,6 @@ static enum wr_status read_protocol(struct wr_conf *cf, const struct wr_node *n,
         *ret_skip = *ret_skip || wr_str_eq_z(s, "quic");
         return WR_OK;
     }
-    if (wr_str_eq_z(s, "proxy_protocol")) {
-        return wr_conf_err_arg(
-            cf, n, i, "the \"%.*s\" parameter of \"listen\" is not supported yet", WR_STR_ARG(s));
-    }
     return bad_param(cf, n, i);
 }
 
@@ -282,6 +278,10 @@ static enum wr_status read_param(struct wr_conf *cf, const struct wr_node *n, ui
     }
     if (wr_str_eq_z(s, "ssl")) {
         l->is_tls = true;
+        return WR_OK;
+    }
+    if (wr_str_eq_z(s, "proxy_protocol")) {
+        l->is_proxy = true;
         return WR_OK;
     }
     st = read_keyed(cf, n, i, l);
@@ -499,7 +499,7 @@ static struct site *new_site(struct sites *ss, const struct wr_core_listen *l,
 static void join_site(struct sites *ss, struct site *t, const struct wr_core_listen *l,
                       struct wr_core_srv *srv)
 {
-    bool was_default = t->l.is_default, was_tls = t->l.is_tls;
+    bool was_default = t->l.is_default, was_tls = t->l.is_tls, was_proxy = t->l.is_proxy;
 
     if (l->has_opts && t->l.has_opts) {
         (void)wr_conf_err_arg(ss->cf, l->node, 0, "duplicate listen options for %.*s",
@@ -517,6 +517,7 @@ static void join_site(struct sites *ss, struct site *t, const struct wr_core_lis
     }
     t->l.is_default = was_default || l->is_default;
     t->l.is_tls = was_tls || l->is_tls; /* one of the servers says it for the address */
+    t->l.is_proxy = was_proxy || l->is_proxy;
 }
 
 static enum wr_status add_listen(struct sites *ss, const struct wr_core_listen *l,
@@ -682,6 +683,7 @@ static enum wr_status fill_port(struct wr_conf *cf, struct wr_port *p, struct si
     p->text = t->l.text;
     p->node = t->l.node;
     p->is_tls = p->any_tls = t->l.is_tls;
+    p->is_proxy = p->any_proxy = t->l.is_proxy;
     p->deflt = t->deflt->server;
     wr_map_init_arena(&p->exact, WR_MAP_CASE, cf->arena);
     wr_map_init_arena(&p->by_local, WR_MAP_CASE, cf->arena);
@@ -743,6 +745,7 @@ static enum wr_status make_virtuals(struct wr_conf *cf, struct site *w)
 
         st = fill_port(cf, v, t);
         p->any_tls = p->any_tls || v->is_tls;
+        p->any_proxy = p->any_proxy || v->is_proxy;
         (void)wr_map_put(&p->by_local, local_key(&v->opts.addr), v); /* addresses differ */
     }
     return st;

@@ -221,6 +221,53 @@ enum wr_status wr_location_here(struct wr_conf *cf, struct wr_location **ret)
     return WR_OK;
 }
 
+/* ---- limit_except --------------------------------------------------------------------------- */
+
+/* Any case, as in nginx; the methods that are refused everywhere are none. */
+static enum wr_method method_of_word(struct wr_str s)
+{
+    for (unsigned m = WR_METHOD_OTHER + 1; m < WR_METHOD_COUNT; m++) {
+        if (m != WR_METHOD_TRACE && m != WR_METHOD_CONNECT &&
+            wr_str_ieq(s, wr_method_name((enum wr_method)m))) {
+            return (enum wr_method)m;
+        }
+    }
+    return WR_METHOD_OTHER;
+}
+
+enum wr_status wr_location_set_limit(struct wr_conf *cf, const struct wr_dir *dir,
+                                     const struct wr_node *node, void *conf)
+{
+    struct wr_location *outer = NULL, *l = NULL;
+    uint32_t methods = 0;
+    enum wr_status st;
+
+    (void)dir;
+    (void)conf;
+    for (uint32_t i = 0; i < node->arg_cnt; i++) {
+        enum wr_method m = method_of_word(wr_node_arg(node, i));
+
+        if (m == WR_METHOD_OTHER) {
+            return wr_conf_err_arg(cf, node, i, "invalid method \"%.*s\"",
+                                   WR_STR_ARG(wr_node_arg(node, i)));
+        }
+        methods |= UINT32_C(1) << m;
+    }
+    if ((methods & UINT32_C(1) << WR_METHOD_GET) != 0) {
+        methods |= UINT32_C(1) << WR_METHOD_HEAD;
+    }
+    st = wr_location_here(cf, &outer);
+    if (st == WR_OK) {
+        st = wr_location_new_noname(cf, WR_CTX_LIMIT_EXCEPT, node, &l);
+    }
+    if (st != WR_OK) {
+        return st;
+    }
+    outer->limited = l;
+    outer->methods = methods;
+    return wr_conf_apply(cf, node, l->scope);
+}
+
 /* ---- what modules say about the location that is being built (module.h)
  * -------------------------- */
 

@@ -59,6 +59,8 @@ struct wr_location {
     struct wr_location *nonames;      /* if{}, limit_except{}: in no table */
     struct wr_location *next;
     struct wr_locations *nested; /* NULL: none */
+    struct wr_location *limited; /* limit_except: for all methods but these; NULL: none */
+    uint32_t methods;            /* bit enum wr_method */
 };
 
 struct wr_locations {
@@ -89,6 +91,8 @@ const struct wr_location *wr_locations_named(const struct wr_locations *ls, stru
 
 /* The `location` directive. */
 wr_dir_set_fn wr_location_set;
+/* The `limit_except` directive. */
+wr_dir_set_fn wr_location_set_limit;
 /*
  * A location that is in no table: of an if{} or limit_except{} (ctx) in the location that is being
  * applied. It inherits all from that one, its content too, unless it sets one. The caller applies

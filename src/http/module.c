@@ -74,18 +74,36 @@ const struct wr_module *const *wr_modules_get(size_t *ret_cnt)
     return all;
 }
 
-void *wr_req_ctx(struct wr_req *r, const struct wr_module *m, size_t size)
+/* The module's context in one of the two arrays of a request. */
+static void *make_ctx(struct wr_req *r, void ***at, const struct wr_module *m, size_t size)
 {
     size_t no = slots[slot_of(m)];
 
     if (!WR_ASSERT_REQ(no < all_cnt)) {
         return NULL;
     }
-    if (!r->ctx) {
-        r->ctx = wr_arena_zalloc(r->arena, all_cnt * sizeof(void *));
+    if (!*at) {
+        *at = wr_arena_zalloc(r->arena, all_cnt * sizeof(void *));
     }
-    if (r->ctx && !r->ctx[no]) {
-        r->ctx[no] = wr_arena_zalloc(r->arena, size);
+    if (*at && !(*at)[no]) {
+        (*at)[no] = wr_arena_zalloc(r->arena, size);
     }
-    return r->ctx ? r->ctx[no] : NULL;
+    return *at ? (*at)[no] : NULL;
+}
+
+void *wr_req_ctx(struct wr_req *r, const struct wr_module *m, size_t size)
+{
+    return make_ctx(r, &r->ctx, m, size);
+}
+
+void *wr_req_keep(struct wr_req *r, const struct wr_module *m, size_t size)
+{
+    return make_ctx(r, &r->kept, m, size);
+}
+
+void *wr_req_kept(const struct wr_req *r, const struct wr_module *m)
+{
+    size_t no = slots[slot_of(m)];
+
+    return r->kept && no < all_cnt ? r->kept[no] : NULL;
 }

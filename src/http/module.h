@@ -13,6 +13,7 @@
 #include "conf/dirs.h"
 #include "conf/scope.h"
 #include "http/req.h"
+#include "http/stage.h"
 #include "http/var.h"
 
 /* In this order. FIND_LOCATION is the engine's own. */
@@ -35,6 +36,7 @@ enum wr_phase_result {
     WR_PHASE_NEXT,  /* go on with the next handler */
     WR_PHASE_AGAIN, /* waits; the same handler is called again when the task is woken */
     WR_PHASE_DONE,  /* the handler called wr_req_fail, _respond, _redirect or set r->content */
+    WR_PHASE_SKIP,  /* go on behind this phase; what wr_access_grant and _deny give */
 };
 
 typedef enum wr_phase_result wr_phase_fn(struct wr_req *r);
@@ -45,13 +47,31 @@ struct wr_phase_row {
     wr_phase_fn *fn;
 };
 
-/* Header filters by slot; each edits r->out, may insert a body stage, never sends. */
+/*
+ * Answers of a handler of ACCESS, which it returns: the client may come in; it may not, for this
+ * reason (401, 403). `satisfy` decides what comes of several of them, `auth_delay` when a 401 is
+ * sent. A handler that has nothing against the client and nothing for it returns WR_PHASE_NEXT.
+ * With 401 the handler has set WWW-Authenticate in r->out.
+ */
+enum wr_phase_result wr_access_grant(struct wr_req *r);
+enum wr_phase_result wr_access_deny(struct wr_req *r, unsigned status);
+
+/*
+ * Header filters by slot; each edits r->out, may add a body stage (http/stage.h), never sends. The
+ * order of the slots is the order of the stages.
+ */
 enum wr_filter_slot {
     WR_FILTER_NOT_MODIFIED = 100, /* conditionals */
-    WR_FILTER_RANGE = 200,
-    WR_FILTER_HEADERS = 300, /* add_header, expires */
-    WR_FILTER_COMPRESS = 400,
-    WR_FILTER_FINAL = 900, /* Server, Date, Content-Type, Last-Modified */
+    WR_FILTER_HEADERS = 200,      /* expires, add_header */
+    WR_FILTER_DECOMPRESS = 300,   /* for those behind, and for clients that cannot */
+    WR_FILTER_ADD = 350,          /* text in front and behind */
+    WR_FILTER_REPLACE = 400,      /* sub_filter */
+    WR_FILTER_CHARSET = 450,
+    WR_FILTER_INCLUDE = 500, /* server-side includes */
+    WR_FILTER_COMPRESS = 600,
+    WR_FILTER_RANGE = 700,   /* of what goes out: a body that a stage changed has none */
+    WR_FILTER_TRAILER = 800, /* what comes behind the body */
+    WR_FILTER_FINAL = 900,   /* Server, Date, Content-Type, Last-Modified */
 };
 
 /*
@@ -86,8 +106,9 @@ struct wr_module {
 };
 
 /*
- * All modules of the program, in the order of main/modules.def; before any configuration is read.
- * Sorts phases and filters, registers variables. WR_ECONFIG: *ret_err names a clash. Kept for the
+ * All modules of the program, in the order of main/modules.def, loaded ones behind them; before any
+ * configuration is read, and again while no thread serves. Sorts phases and filters, registers
+ * variables that are not. WR_ECONFIG: *ret_err names a clash, the list is as before. Kept for the
  * life of the process.
  */
 enum wr_status wr_modules_set(const struct wr_module *const *modules, size_t cnt,
@@ -107,9 +128,15 @@ static inline void *wr_req_conf(const struct wr_req *r, const struct wr_conf_mod
  * headers that describe the body (length, type, ranges, encoding) are removed.
  */
 void wr_req_replace(struct wr_req *r, unsigned status);
+/* The media type of the response, parameters and all: ours, or what a peer said. May be empty. */
+struct wr_str wr_req_out_type(const struct wr_req *r);
 /* Module context of this request by the module's pointer: made zeroed (size) at the first call;
  * NULL without memory. */
 void *wr_req_ctx(struct wr_req *r, const struct wr_module *m, size_t size);
+/* The same, but no redirect resets it: what is counted or decided once a request. */
+void *wr_req_keep(struct wr_req *r, const struct wr_module *m, size_t size);
+/* What wr_req_keep made; NULL: nothing yet. */
+void *wr_req_kept(const struct wr_req *r, const struct wr_module *m);
 
 /* Whose rows these are is the module's own business: a content handler of a location is set by its
  * directive. */

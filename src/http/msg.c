@@ -7,6 +7,7 @@
 #include "http/msg.h"
 
 #include "base/assert.h"
+#include "base/mem.h"
 
 static const struct wr_str method_names[WR_METHOD_COUNT] = {
     [WR_METHOD_OTHER] = WR_STR_INIT(""),
@@ -95,8 +96,9 @@ bool wr_msg_connection_names(const struct wr_msg *m)
 
 void wr_msg_init(struct wr_msg *m, struct wr_arena *a, uint32_t max_fields)
 {
-    *m = (struct wr_msg){0};
-    wr_hdrs_init(&m->hdrs, a, max_fields);
+    (void)wr_mem_zero(m, sizeof(*m)); /* it returns m */
+    m->hdrs.max = max_fields;
+    m->hdrs.arena = a;
 }
 
 #define LEN_AND_FIRST(len, c) (((len) << 8) | (unsigned char)(c))

@@ -3,6 +3,7 @@
  * pconn.c: what all codecs of the client role do alike: from dialing to a connection that carries
  * their protocol, TLS in between (codec.h). Owner thread only.
  */
+#include "base/clock.h"
 #include "base/strbuf.h"
 #include "http/codec.h"
 #include "net/conn.h"
@@ -32,6 +33,39 @@ static enum wr_status begin(struct wr_pconn *pc)
     return st;
 }
 
+/* Connected, and the handshake is over, if there was one. */
+static enum wr_status be_ready(struct wr_pconn *pc)
+{
+    pc->dial = NULL;
+    pc->since_ms = wr_now_ms();
+    return WR_OK;
+}
+
+void wr_pconn_init(struct wr_pconn *pc, const struct wr_codec *codec, struct wr_conn *conn,
+                   struct wr_task *user)
+{
+    *pc =
+        (struct wr_pconn){.codec = codec, .conn = conn, .user = user, .state = WR_PCONN_CONNECTING};
+}
+
+enum wr_status wr_pconn_begin(struct wr_pconn *pc, const struct wr_dial *d, enum wr_status st)
+{
+    pc->dial = d->tls ? d : NULL;
+    if (st != WR_OK) {
+        return st;
+    }
+    if (d->tls) {
+        wr_task_wake(&pc->conn->task); /* to begin the handshake */
+        return WR_AGAIN;
+    }
+    return be_ready(pc);
+}
+
+enum wr_reason wr_pconn_shake_reason(enum wr_status st)
+{
+    return st == WR_ESYS ? WR_REASON_CLOSED : WR_REASON_TLS;
+}
+
 enum wr_status wr_pconn_shake(struct wr_pconn *pc)
 {
     struct wr_conn *c = pc->conn;
@@ -41,8 +75,7 @@ enum wr_status wr_pconn_shake(struct wr_pconn *pc)
         return (c->io.facts & WR_IO_ERR) != 0 ? WR_ESYS : WR_AGAIN;
     }
     if (!pc->dial || !pc->dial->tls) {
-        pc->dial = NULL;
-        return WR_OK;
+        return be_ready(pc);
     }
     if (!has_tls(pc) && begin(pc) != WR_OK) {
         return WR_EPROTO;
@@ -52,12 +85,12 @@ enum wr_status wr_pconn_shake(struct wr_pconn *pc)
     if (st == WR_AGAIN) {
         return st;
     }
-    if (st != WR_OK) {
-        wr_tls_write_failure(wr_tls_of_link(c->link), st, c->io.err, pc->dial->why);
-        st = WR_EPROTO;
+    if (st == WR_OK) {
+        return be_ready(pc);
     }
+    wr_tls_write_failure(wr_tls_of_link(c->link), st, c->io.err, pc->dial->why);
     pc->dial = NULL;
-    return st;
+    return WR_EPROTO;
 }
 
 enum wr_status wr_pconn_take_tls(struct wr_pconn *pc, struct wr_pconn_seed *seed)

@@ -206,10 +206,13 @@ static enum wr_phase_result run_rows(struct wr_req *r)
     while (r->phase_next < l->cnt) {
         enum wr_phase_result res = l->at[r->phase_next](r);
 
-        if (res != WR_PHASE_NEXT) {
+        if (res == WR_PHASE_SKIP) {
+            r->phase_next = (uint16_t)l->cnt;
+        } else if (res == WR_PHASE_NEXT) {
+            r->phase_next++;
+        } else {
             return res;
         }
-        r->phase_next++;
     }
     return WR_PHASE_NEXT;
 }
@@ -235,6 +238,9 @@ enum wr_phase_result wr_phases_run(struct wr_req *r)
             if (res == WR_PHASE_AGAIN) {
                 continue;
             }
+        }
+        if (res == WR_PHASE_NEXT && r->phase == WR_PHASE_ACCESS) {
+            res = wr_access_end(r);
         }
         if (res != WR_PHASE_NEXT) {
             return res;

@@ -12,12 +12,14 @@
  *
  *   producer -> in -> struct range_stage {skip, left} -> out -> codec
  *
- * 412 and 416 are errors like any other: error_page, or a page of ours.
- * Several ranges are answered by the whole body, which RFC 9110 14.2 allows. Request's thread.
+ * Several ranges (multipart/byteranges, RFC 9110 14.6) share the slices of a body that is here
+ * whole; one that still comes is sent whole, which 14.2 allows. 412 and 416 are errors like any
+ * other: error_page, or a page of ours. Request's thread.
  */
 #include "http/range.h"
 
 #include "base/clock.h"
+#include "base/rng.h"
 #include "http/core_conf.h"
 #include "http/module.h"
 
@@ -73,10 +75,10 @@ static struct wr_str next_tag(struct wr_str *list)
     }
 }
 
-/* Does one of the fields with this id name the response's tag, or "*"? */
-static bool has_tag(const struct wr_req *r, enum wr_hdr_id id, enum tag_compare how)
+/* Does one of the fields with this id name the tag (empty: there is none), or "*"? */
+static bool has_tag(const struct wr_req *r, enum wr_hdr_id id, struct wr_str etag,
+                    enum tag_compare how)
 {
-    const struct wr_hdr *etag = wr_hdrs_get(&r->out.hdrs, WR_HDR_ETAG);
     const struct wr_hdr *h = wr_hdrs_get(&r->head->hdrs, id);
 
     for (; h; h = wr_hdrs_next(&r->head->hdrs, h)) {
@@ -86,12 +88,19 @@ static bool has_tag(const struct wr_req *r, enum wr_hdr_id id, enum tag_compare 
             return true;
         }
         for (tag = next_tag(&list); tag.len > 0; tag = next_tag(&list)) {
-            if (etag && are_tags_equal(tag, etag->value, how)) {
+            if (etag.len > 0 && are_tags_equal(tag, etag, how)) {
                 return true;
             }
         }
     }
     return false;
+}
+
+static struct wr_str etag_of(const struct wr_req *r)
+{
+    const struct wr_hdr *etag = wr_hdrs_get(&r->out.hdrs, WR_HDR_ETAG);
+
+    return etag ? etag->value : WR_STR_NULL;
 }
 
 /* ---- conditionals ------------------------------------------------------------------------------
@@ -110,7 +119,7 @@ static bool is_precondition_failed(const struct wr_req *r)
     int64_t t;
 
     if (wr_hdrs_has(&r->head->hdrs, WR_HDR_IF_MATCH)) {
-        return !has_tag(r, WR_HDR_IF_MATCH, TAG_STRONG);
+        return !has_tag(r, WR_HDR_IF_MATCH, etag_of(r), TAG_STRONG);
     }
     return r->out_mtime != -1 && get_date(r, WR_HDR_IF_UNMODIFIED_SINCE, &t) && r->out_mtime > t;
 }
@@ -121,13 +130,28 @@ static bool is_not_modified(const struct wr_req *r)
     int64_t t;
 
     if (wr_hdrs_has(&r->head->hdrs, WR_HDR_IF_NONE_MATCH)) {
-        return has_tag(r, WR_HDR_IF_NONE_MATCH, TAG_WEAK);
+        return has_tag(r, WR_HDR_IF_NONE_MATCH, etag_of(r), TAG_WEAK);
     }
     if (r->out_mtime == -1 || lc->if_modified_since == WR_IMS_OFF ||
         !get_date(r, WR_HDR_IF_MODIFIED_SINCE, &t)) {
         return false;
     }
     return t == r->out_mtime || (lc->if_modified_since == WR_IMS_BEFORE && r->out_mtime < t);
+}
+
+bool wr_range_may_change(const struct wr_req *r, const struct wr_range_target *t)
+{
+    int64_t date;
+
+    if (wr_hdrs_has(&r->head->hdrs, WR_HDR_IF_MATCH)) {
+        if (!t->exists || !has_tag(r, WR_HDR_IF_MATCH, t->etag, TAG_STRONG)) {
+            return false;
+        }
+    } else if (t->exists && get_date(r, WR_HDR_IF_UNMODIFIED_SINCE, &date) && t->mtime > date) {
+        return false;
+    }
+    return !t->exists || !wr_hdrs_has(&r->head->hdrs, WR_HDR_IF_NONE_MATCH) ||
+           !has_tag(r, WR_HDR_IF_NONE_MATCH, t->etag, TAG_WEAK);
 }
 
 /* An error in place of the response. */
@@ -162,6 +186,8 @@ static enum wr_status check_conditions(struct wr_req *r)
 
 /* ---- the Range field ---------------------------------------------------------------------------
  */
+
+#define UNIT_LEN 6 /* "bytes=" */
 
 struct scan {
     struct wr_str s;
@@ -238,11 +264,11 @@ static bool take_range(struct scan *c, uint64_t len, uint64_t *from, uint64_t *t
 enum wr_range_result wr_range_parse(struct wr_str value, uint64_t len, uint32_t max,
                                     uint64_t *ret_from, uint64_t *ret_to)
 {
-    struct scan c = {.s = value, .at = 6};
+    struct scan c = {.s = value, .at = UNIT_LEN};
     uint64_t from, to, sum = 0;
     uint32_t cnt = 0;
 
-    if (value.len < 7 || !wr_str_has_iprefix(value, WR_STR("bytes="))) {
+    if (value.len <= UNIT_LEN || !wr_str_has_iprefix(value, WR_STR("bytes="))) {
         return WR_RANGE_NONE;
     }
     for (;;) {
@@ -275,8 +301,26 @@ enum wr_range_result wr_range_parse(struct wr_str value, uint64_t len, uint32_t 
     return cnt == 1 ? WR_RANGE_ONE : WR_RANGE_SEVERAL;
 }
 
+bool wr_range_next(struct wr_str value, uint64_t len, size_t *at, uint64_t *ret_from,
+                   uint64_t *ret_to)
+{
+    struct scan c = {.s = value, .at = *at == 0 ? UNIT_LEN : *at};
+    uint64_t from, to;
+
+    while (c.at < c.s.len && take_range(&c, len, &from, &to)) {
+        c.at++; /* the comma */
+        if (from < to) {
+            *at = c.at;
+            *ret_from = from;
+            *ret_to = to;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* If-Range: a strong tag, or a date that is exactly that of the response. */
-static bool is_if_range_met(const struct wr_req *r)
+static bool is_if_range_met(struct wr_req *r)
 {
     const struct wr_hdr *h = wr_hdrs_get(&r->head->hdrs, WR_HDR_IF_RANGE);
     const struct wr_hdr *etag = wr_hdrs_get(&r->out.hdrs, WR_HDR_ETAG);
@@ -288,7 +332,7 @@ static bool is_if_range_met(const struct wr_req *r)
     if (h->value.len >= 2 && h->value.ptr[h->value.len - 1] == '"') {
         return etag && are_tags_equal(h->value, etag->value, TAG_STRONG);
     }
-    return r->out_mtime != -1 && wr_clock_parse_http_date(h->value, &t) == WR_OK &&
+    return wr_req_mtime(r) != -1 && wr_clock_parse_http_date(h->value, &t) == WR_OK &&
            t == r->out_mtime;
 }
 
@@ -428,6 +472,14 @@ static enum wr_status cut_pipe(struct wr_req *r, uint64_t from, uint64_t to)
     return WR_OK;
 }
 
+/* Can the body be had in any order? */
+static bool is_body_whole(const struct wr_req *r, uint64_t len)
+{
+    const struct wr_pipe *p = r->out_pipe;
+
+    return !p || (p->state == WR_PIPE_EOF && wr_pipe_queued(p) == len);
+}
+
 static enum wr_status cut(struct wr_req *r, uint64_t len, uint64_t from, uint64_t to)
 {
     struct wr_pipe *p = r->out_pipe;
@@ -435,8 +487,7 @@ static enum wr_status cut(struct wr_req *r, uint64_t len, uint64_t from, uint64_
     struct wr_str text;
 
     if (p) {
-        st = p->state == WR_PIPE_EOF && wr_pipe_queued(p) == len ? cut_pipe(r, from, to)
-                                                                 : insert_stage(r, from, to);
+        st = is_body_whole(r, len) ? cut_pipe(r, from, to) : insert_stage(r, from, to);
     }
     if (st == WR_OK) {
         st = wr_arena_printf(r->arena, &text, "bytes %llu-%llu/%llu", (unsigned long long)from,
@@ -451,6 +502,103 @@ static enum wr_status cut(struct wr_req *r, uint64_t len, uint64_t from, uint64_
         r->out.content_length = to - from;
     }
     return st;
+}
+
+/* ---- several ------------------------------------------------------------------------------- */
+
+/* What stands before the bytes of a part. */
+static enum wr_status write_part_head(struct wr_req *r, uint64_t boundary, uint64_t from,
+                                      uint64_t to, struct wr_str *ret)
+{
+    const char *name = r->out_type.len > 0 ? "Content-Type: " : "";
+
+    return wr_arena_printf(r->arena, ret,
+                           "\r\n--%020llu\r\n%s%.*s%sContent-Range: bytes %llu-%llu/%llu\r\n\r\n",
+                           (unsigned long long)boundary, name, WR_STR_ARG(r->out_type),
+                           r->out_type.len > 0 ? "\r\n" : "", (unsigned long long)from,
+                           (unsigned long long)(to - 1), (unsigned long long)r->out.content_length);
+}
+
+static enum wr_status push_text(struct wr_pipe *p, struct wr_str text)
+{
+    struct wr_slice s = {.kind = WR_SLICE_CONST, .off = 0, .len = text.len};
+
+    s.u.text = text.ptr;
+    return wr_pipe_push(p, s);
+}
+
+/* All parts into p (NULL: only their length is wanted). */
+static enum wr_status write_parts(struct wr_req *r, struct wr_str value, uint64_t boundary,
+                                  struct wr_pipe *p, uint64_t *ret_len)
+{
+    uint64_t from = 0, to = 0, sum = 0, n = 0;
+    struct wr_str text;
+    enum wr_status st;
+    size_t at = 0;
+
+    while (wr_range_next(value, r->out.content_length, &at, &from, &to)) {
+        st = write_part_head(r, boundary, from, to, &text);
+        if (st == WR_OK && p) {
+            st = push_text(p, text);
+        }
+        if (st == WR_OK && p) {
+            st = wr_pipe_share(p, r->out_pipe, from, to - from, &n);
+            st = st == WR_OK && n != to - from ? WR_ENOMEM : st;
+        }
+        if (st != WR_OK) {
+            return WR_ENOMEM;
+        }
+        sum += text.len + (to - from);
+    }
+    st = wr_arena_printf(r->arena, &text, "\r\n--%020llu--\r\n", (unsigned long long)boundary);
+    if (st == WR_OK && p) {
+        st = push_text(p, text);
+    }
+    if (st == WR_OK) {
+        *ret_len = sum + text.len;
+    }
+    return st;
+}
+
+static enum wr_status send_parts(struct wr_req *r, struct wr_str value)
+{
+    uint64_t boundary = wr_rng_u64(), len = 0;
+    struct wr_pipe *p = NULL;
+    enum wr_status st;
+
+    if (r->out_pipe) {
+        p = wr_pipe_new(1, NULL, NULL);
+        if (!p) {
+            return WR_ENOMEM;
+        }
+        wr_pipe_set_marks(p, SIZE_MAX / 2, SIZE_MAX / 4);
+    }
+    st = write_parts(r, value, boundary, p, &len);
+    if (st == WR_OK) {
+        st = wr_arena_printf(r->arena, &r->out_type, "multipart/byteranges; boundary=%020llu",
+                             (unsigned long long)boundary);
+    }
+    if (p) {
+        wr_pipe_eof(p);
+        wr_pipe_leave_producer(p);
+    }
+    if (st != WR_OK) {
+        if (p) {
+            wr_pipe_leave_consumer(p);
+        }
+        return st;
+    }
+    if (p) {
+        wr_pipe_leave_consumer(r->out_pipe);
+        r->out_pipe = p;
+    }
+    if (wr_hdrs_has(&r->out.hdrs, WR_HDR_CONTENT_TYPE)) {
+        wr_hdrs_remove_id(&r->out.hdrs, WR_HDR_CONTENT_TYPE);
+    }
+    r->out.status = 206;
+    r->out.reason = WR_STR_NULL;
+    r->out.content_length = len;
+    return WR_OK;
 }
 
 static enum wr_status refuse_range(struct wr_req *r, uint64_t len)
@@ -481,8 +629,12 @@ static enum wr_status apply_range(struct wr_req *r)
             return cut(r, len, from, to);
         case WR_RANGE_UNSATISFIED:
             return refuse_range(r, len);
-        case WR_RANGE_NONE:
         case WR_RANGE_SEVERAL:
+            if (is_body_whole(r, len)) {
+                return send_parts(r, h->value);
+            }
+            break;
+        case WR_RANGE_NONE:
             break;
         }
     }

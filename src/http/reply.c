@@ -235,6 +235,8 @@ enum wr_replied wr_reply_internal(struct wr_req *r, struct wr_str uri, struct wr
     r->redirects++;
     r->is_internal = true;
     r->ctx = NULL; /* contexts of modules are fresh (U12.3) */
+    wr_reqx_of(r)->access_status = 0;
+    wr_reqx_of(r)->access_at_ms = 0;
     r->phase_next = 0;
     r->out.content_length = WR_LENGTH_UNKNOWN;
     drop_pipe(r);

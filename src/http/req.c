@@ -21,13 +21,19 @@
 #include "base/stat.h"
 #include "http/bad_head.h"
 #include "http/core_conf.h"
+#include "http/error_log.h"
 #include "http/filter.h"
 #include "http/h1_conn.h"
 #include "http/location.h"
+#include "http/open_file.h"
 #include "http/phase.h"
 #include "http/reply.h"
 #include "http/req_int.h"
+#include "http/stage.h"
+#include "http/work.h"
+#include "io/piece.h"
 #include "net/conn.h"
+#include "net/proxied.h"
 #include "tls/tls.h"
 
 #define B(s) (1u << WR_REQ_##s)
@@ -82,6 +88,9 @@ void wr_req_use_location(struct wr_req *r, const struct wr_location *l)
     const struct wr_core_loc *lc;
     struct wr_stream *s = r->stream;
 
+    if (l && l->limited && (l->methods >> r->method & 1) == 0) {
+        l = l->limited;
+    }
     r->location = l;
     r->scope = l ? l->scope : r->server->scope;
     lc = wr_core_loc_of(r);
@@ -90,6 +99,10 @@ void wr_req_use_location(struct wr_req *r, const struct wr_location *l)
     s->rx_timeout_ms = lc->body_timeout_ms;
     s->body_max = lc->body_max;
     s->no_sendfile = !lc->sendfile;
+    s->file_pool = lc->aio && lc->aio->pool ? lc->aio->pool->offload : NULL;
+    s->file_piece = lc->output_buffers.size;
+    s->file_align = (uint32_t)WR_MIN(lc->directio_alignment, (uint64_t)WR_PIECE_ALIGN_MAX);
+    s->file_turn = lc->sendfile_max_chunk;
     s->no_nodelay = !lc->tcp_nodelay;
     s->want_cork = lc->tcp_nopush;
     s->reset_timedout = lc->reset_timedout;
@@ -102,36 +115,6 @@ void wr_req_use_server(struct wr_req *r, const struct wr_server *v)
 {
     r->server = v;
     wr_req_use_location(r, NULL);
-}
-
-/* ---- the error log's tail of a line ------------------------------------------------------------
- */
-
-static void add_field(struct wr_strbuf *b, const char *name, struct wr_str value)
-{
-    if (value.len > 0) {
-        wr_strbuf_printf(b, ", %s: \"%.*s\"", name, WR_STR_ARG(value));
-    }
-}
-
-static void write_context(const struct wr_log *log, struct wr_strbuf *b)
-{
-    const struct wr_req *r = log->data;
-    const struct wr_hdr *host, *referer;
-    char text[WR_ADDR_TEXT_MAX];
-
-    wr_strbuf_printf(b, ", client: %.*s, server: %.*s", (int)wr_addr_write_host(&r->peer, text),
-                     text, WR_STR_ARG(r->server ? r->server->name : WR_STR_NULL));
-    add_field(b, "request", r->head->request_line);
-    if (r->up_url.len > 0) {
-        wr_strbuf_printf(b, ", upstream: \"%.*s%.*s%.*s\"", WR_STR_ARG(r->up_scheme),
-                         WR_STR_ARG(r->up_url), WR_STR_ARG(r->up_uri));
-    }
-    host = wr_hdrs_get(&r->head->hdrs, WR_HDR_HOST);
-    referer = wr_hdrs_get(&r->head->hdrs, WR_HDR_REFERER);
-    add_field(b, "host", host ? host->value : WR_STR_NULL);
-    add_field(b, "referrer", referer ? referer->value : WR_STR_NULL);
-    add_field(b, "why", r->up_why);
 }
 
 /* ---- what handlers and contents ask for --------------------------------------------------------
@@ -203,9 +186,12 @@ void wr_req_reset_out(struct wr_req *r)
     if (r->out_pipe && !wr_reqx_of(r)->is_out_given) {
         wr_pipe_leave_consumer(r->out_pipe);
     }
+    wr_stages_drop(r);
     r->out_pipe = NULL;
     r->out_type = WR_STR_NULL;
     r->out_mtime = -1;
+    r->is_streamed = false;
+    r->is_mtime_unread = false;
     r->can_range = r->is_proxied = r->no_server = r->no_date = false;
     wr_msg_init(&r->out, r->arena, WR_REQ_FIELDS_MAX);
     r->out.version = 11;
@@ -215,6 +201,20 @@ void wr_req_reset_out(struct wr_req *r)
             wr_req_cancel(r, WR_REASON_NOMEM);
         }
     }
+}
+
+int64_t wr_req_mtime(struct wr_req *r)
+{
+    const struct wr_hdr *f;
+
+    if (r->is_mtime_unread) {
+        r->is_mtime_unread = false;
+        f = wr_hdrs_get(&r->out.hdrs, WR_HDR_LAST_MODIFIED);
+        if (f && wr_clock_parse_http_date(f->value, &r->out_mtime) != WR_OK) {
+            r->out_mtime = -1;
+        }
+    }
+    return r->out_mtime;
 }
 
 /* keepalive_disable. */
@@ -368,6 +368,7 @@ static enum wr_status prepare_response(struct wr_reqx *x)
     s->out = r->out_pipe;
     if (st == WR_OK && r->out_pipe) {
         st = insert_limit(x, lc);
+        wr_stages_start(r);
     }
     return st;
 }
@@ -389,6 +390,7 @@ enum wr_status wr_req_respond(struct wr_req *r)
         if (r->out_pipe) {
             wr_pipe_leave_consumer(wr_take(&r->out_pipe));
         }
+        wr_stages_drop(r);
         return WR_OK;
     }
     if (st != WR_OK) {
@@ -716,6 +718,7 @@ static enum req_state step_phases(struct wr_reqx *x)
         }
         return next;
     case WR_PHASE_DONE:
+    case WR_PHASE_SKIP: /* never comes out of the run */
         break;
     }
     next = settle(x);
@@ -799,6 +802,11 @@ static enum req_state step_log(struct wr_reqx *x)
         wr_log(&r->log, WR_LOG_INFO, "client timed out (%d: %s) while sending to client", ETIMEDOUT,
                wr_log_errno_text(ETIMEDOUT));
     }
+    if (r->stream->is_file_short) {
+        wr_log(&r->log, WR_LOG_ALERT,
+               "a file became shorter, or could not be read, after %llu bytes of the response",
+               (unsigned long long)r->stream->tx_body_bytes);
+    }
     if (!r->is_responded && r->status == 0) {
         r->status = (uint16_t)wr_reason_status(r->cancel != 0 ? (enum wr_reason)r->cancel
                                                               : (enum wr_reason)r->stream->reason);
@@ -837,6 +845,9 @@ static enum req_state step_closing(struct wr_reqx *x)
     struct wr_stream *s = r->stream;
 
     wr_body_close(x);
+    wr_req_work_free_all(&x->works);
+    wr_stages_close(r);
+    wr_open_file_leave(r);
     if (x->drain) {
         wr_pipe_leave_consumer(wr_take(&x->drain));
     }
@@ -854,6 +865,7 @@ static enum req_state step_closing(struct wr_reqx *x)
                                         : WR_REASON_CANCELED);
     }
     wr_tls_unref(wr_take(&r->tls));
+    wr_proxied_unref(wr_take(&r->proxied));
     wr_server_leave(x);
     wr_obj_kill(r);
     s->ops->release(s); /* the memory of all this goes with it, at the grave */
@@ -933,6 +945,7 @@ void wr_req_open(struct wr_stream *s, struct wr_listen_ctx *lc)
     wr_task_init(&r->task, run_req, "req");
     wr_timer_init(&r->timer, &r->task);
     wr_list_init(&r->node);
+    wr_list_init(&x->works);
     r->stream = s;
     r->arena = s->arena;
     r->head = s->head_in;
@@ -951,12 +964,15 @@ void wr_req_open(struct wr_stream *s, struct wr_listen_ctx *lc)
         r->peer.u.sa.sa_family = AF_UNIX;
         r->peer.len = sizeof(r->peer.u.sa.sa_family);
     }
-    r->log = (struct wr_log){
-        .conn_no = s->conn->no, .is_debug = s->conn->is_debug, .context = write_context, .data = r};
+    r->log = (struct wr_log){.conn_no = s->conn->no,
+                             .is_debug = s->conn->is_debug,
+                             .context = wr_error_log_context,
+                             .data = r};
     r->tls = wr_tls_of_link(s->conn->link);
     if (r->tls) {
         (void)wr_tls_ref(r->tls); /* until the request ends */
     }
+    r->proxied = wr_proxied_ref(s->conn->proxied);
     wr_server_enter(x, lc);
     wr_stat_inc(WR_CNT_REQ_STARTED);
     s->user = &r->task;

@@ -47,6 +47,7 @@ struct wr_req;
 struct wr_value;
 struct wr_template;
 struct wr_tls;
+struct wr_proxied;
 
 /*
  * What produces the response. step: from the request's task, whenever anything changed; acts until
@@ -107,9 +108,10 @@ struct wr_req {
         *location; /* never NULL after FIND_LOCATION; before: the server's own level */
     const struct wr_scope *scope; /* of the location, else of the server: where confs are found */
     struct wr_listen_ctx *listen;
-    struct wr_tls *tls;     /* of the client's connection; one reference; NULL: plain */
-    struct wr_addr peer;    /* client's address when the request began; unix: family only */
-    uint32_t conn_requests; /* $connection_requests when it began */
+    struct wr_tls *tls;         /* of the client's connection; one reference; NULL: plain */
+    struct wr_proxied *proxied; /* its PROXY protocol header; one reference; NULL: none */
+    struct wr_addr peer;        /* client's; unix: family only; realip may replace it */
+    uint32_t conn_requests;     /* $connection_requests when it began */
     struct wr_log log;
     struct wr_msg *head;   /* stream->head_in */
     enum wr_method method; /* may change: error_page, X-Accel-Redirect */
@@ -124,13 +126,16 @@ struct wr_req {
     struct wr_str server_name; /* that matched */
     struct wr_msg out;         /* response head; status, reason, hdrs, content_length */
     struct wr_str
-        out_type;      /* Content-Type without charset; empty: none. Written by header filters */
-    int64_t out_mtime; /* Last-Modified; -1: none */
-    bool can_range;    /* the range filter may act (static files; proxied with force_ranges) */
+        out_type;         /* Content-Type without charset; empty: none. Written by header filters */
+    int64_t out_mtime;    /* Last-Modified; -1: none. To be read by wr_req_mtime */
+    bool is_mtime_unread; /* of a peer's answer: in its field, if it has one */
+    bool can_range;       /* the range filter may act (static files; proxied with force_ranges) */
     bool no_server, no_date; /* the FINAL filter adds no Server, no Date of ours */
     bool is_proxied;         /* the answer came from a peer: no 304/412 by our own checks (U5.10) */
     struct wr_pipe *out_pipe; /* response body, consumer end ours until respond; NULL: none */
-    bool is_location_ours;    /* Location of a peer was rewritten: it may be made absolute */
+    bool is_streamed; /* what comes of the body is for the client at once: stages keep nothing back
+                       */
+    bool is_location_ours; /* Location of a peer was rewritten: it may be made absolute */
     struct wr_content *content;
     /* request body */
     struct wr_pipe *body; /* NULL: none, or handed over. Whole when body_state says so */
@@ -141,6 +146,7 @@ struct wr_req {
     struct wr_str captures[10]; /* $0 ... $9 of the last regex that matched */
     uint32_t captures_cnt;
     void **ctx;   /* per-module contexts, by module number; reset by an internal redirect */
+    void **kept;  /* likewise, but kept to the request's end; NULL: none */
     void *up_log; /* up/vars.c: what $upstream_* tell; survives redirects */
     /* error log: upstream: "http://" "1.2.3.4:80" "/x"; up_url empty: none */
     struct wr_str up_scheme, up_url, up_uri;
@@ -163,6 +169,8 @@ struct wr_req {
  * client is gone.
  */
 enum wr_status wr_req_respond(struct wr_req *r) WR_MUST_CHECK;
+/* out_mtime; of a peer's answer its Last-Modified field, which is read when somebody asks. */
+int64_t wr_req_mtime(struct wr_req *r);
 /* Answers with this status through error_page and the built-in pages (http/reply.c). Ends the
  * content. */
 void wr_req_fail(struct wr_req *r, unsigned status);

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "http/module.h"
 #include "http/req.h"
 #include "http/server.h"
 #include "io/file.h"
@@ -38,27 +39,37 @@ struct wr_req_limit {
     uint64_t began_ms, sent;
 };
 
+struct wr_stages;
+
 struct wr_reqx {
     struct wr_req r; /* first */
     struct wr_gen_slot *slot;
-    uint8_t pending;    /* enum wr_req_pending */
-    bool is_out_given;  /* the codec, or the limit, has the consumer end of out_pipe */
-    bool is_last_page;  /* an error page came without recursive_error_pages: no other follows */
-    bool is_silent;     /* closed without an answer: 444, 408, 499 */
-    bool want_relocate; /* POST_REWRITE goes back to FIND_LOCATION */
-    bool is_body_told;  /* the log line about the temporary file was written */
-    bool is_given_up;   /* a bug of ours has ended it */
-    bool is_keepable;   /* nothing of this request wants the connection closed */
+    uint8_t pending;        /* enum wr_req_pending */
+    bool is_out_given;      /* the codec, or the limit, has the consumer end of out_pipe */
+    bool is_last_page;      /* an error page came without recursive_error_pages: no other follows */
+    bool is_silent;         /* closed without an answer: 444, 408, 499 */
+    bool want_relocate;     /* POST_REWRITE goes back to FIND_LOCATION */
+    bool is_body_told;      /* the log line about the temporary file was written */
+    bool is_given_up;       /* a bug of ours has ended it */
+    uint16_t access_status; /* what ACCESS has against the client so far: 401, 403; 0: nothing */
+    uint64_t access_at_ms;  /* auth_delay: when 401 is sent; 0: not decided */
+    bool is_in_tags;        /* error_log_tag: their values are being found */
+    bool is_keepable;       /* nothing of this request wants the connection closed */
     uint16_t pending_status;
     struct wr_str pending_uri, pending_args;
     struct wr_req_limit limit;
-    struct wr_pipe *drain; /* a body that nobody asked for: read and dropped; NULL: none */
-    uint64_t drain_at_ms;  /* deadline of DRAIN */
+    struct wr_stages *stages; /* body stages (stage.c); NULL: none */
+    struct wr_pipe *drain;    /* a body that nobody asked for: read and dropped; NULL: none */
+    uint64_t drain_at_ms;     /* deadline of DRAIN */
+    struct wr_list works;     /* http/work.h */
     /* client_body_in_file_only (body.c) */
     struct wr_file *body_file;
     struct wr_str body_file_name;
     uint64_t body_file_len;
     bool is_body_file_kept;
+    /* open_file.c: what a pool opens for the handler that runs */
+    struct wr_opening *opens;
+    uint32_t opens_mark;
 };
 
 static inline struct wr_reqx *wr_reqx_of(struct wr_req *r)
@@ -75,6 +86,8 @@ static inline const struct wr_reqx *wr_reqx_of_const(const struct wr_req *r)
 
 /* The port this request's connection belongs to, and the generation's slot, pinned. */
 void wr_server_enter(struct wr_reqx *x, struct wr_listen_ctx *lc);
+/* The same for a stand-in that ends before it returns: nothing is pinned or counted. */
+void wr_server_lend(struct wr_reqx *x, struct wr_listen_ctx *lc);
 /* The request ended: unpinned. r->gen may be gone afterwards. */
 void wr_server_leave(struct wr_reqx *x);
 /* Port of the request (an address that its listener covers has one of its own). */
@@ -99,6 +112,11 @@ enum wr_replied {
 enum wr_replied wr_reply_error(struct wr_req *r, unsigned status);
 /* Internal redirect; a cycle ends as error 500. */
 enum wr_replied wr_reply_internal(struct wr_req *r, struct wr_str uri, struct wr_str args);
+
+/* --- access.c --- */
+
+/* All handlers of ACCESS have spoken: NEXT, or what was found against the client. */
+enum wr_phase_result wr_access_end(struct wr_req *r);
 
 /* --- body.c --- */
 

@@ -165,6 +165,14 @@ void wr_server_enter(struct wr_reqx *x, struct wr_listen_ctx *lc)
     wr_list_push(&thread.reqs, &r->node);
 }
 
+void wr_server_lend(struct wr_reqx *x, struct wr_listen_ctx *lc)
+{
+    x->slot = lc->slot;
+    x->r.listen = lc;
+    x->r.gen = x->slot->gen;
+    x->r.http = x->slot->http;
+}
+
 void wr_server_leave(struct wr_reqx *x)
 {
     struct wr_listen_ctx *lc = wr_take(&x->r.listen);
@@ -337,8 +345,11 @@ static void shake_closed(struct wr_shake_sink *k, struct wr_conn *conn)
     count_closed(ctx_of_shake(k));
 }
 
-static const struct wr_shake_sink shake_sink = {
-    .port = shake_port, .log = shake_log, .ready = shake_ready, .closed = shake_closed};
+static const struct wr_shake_sink shake_sink = {.port = shake_port,
+                                                .log = shake_log,
+                                                .listen = ctx_of_shake,
+                                                .ready = shake_ready,
+                                                .closed = shake_closed};
 
 /* ---- accepting ------------------------------------------------------------------------------ */
 
@@ -472,18 +483,19 @@ static void log_accepted(struct wr_listen_ctx *lc, struct wr_conn *conn, int fd)
                  len > 0 ? text : "unix:", WR_STR_ARG(lc->port->text), fd);
 }
 
-/* Is TLS spoken where this connection came in? */
-static bool is_tls(const struct wr_listen_ctx *lc, int fd)
+/* Does something come before the first request where this connection came in: TLS, PROXY? */
+static bool is_shaken(const struct wr_listen_ctx *lc, int fd)
 {
+    const struct wr_port *p = lc->port;
     struct wr_addr local;
 
-    if (!lc->port->is_wildcard_of || !lc->port->any_tls) {
-        return lc->port->is_tls;
+    if (!p->any_tls && !p->any_proxy) {
+        return false;
     }
-    if (wr_sock_local(fd, &local) != WR_OK) {
-        return lc->port->is_tls; /* it is gone already */
+    if (p->is_wildcard_of && wr_sock_local(fd, &local) == WR_OK) { /* else it is gone already */
+        p = wr_port_of_local(p, &local);
     }
-    return wr_port_of_local(lc->port, &local)->is_tls;
+    return p->is_tls || p->is_proxy;
 }
 
 /* The connection has one of the two owners. */
@@ -494,7 +506,7 @@ static enum wr_status open_conn(struct wr_listen_ctx *lc, int fd, const struct w
     struct wr_shake *s = NULL;
     enum wr_status st;
 
-    if (is_tls(lc, fd)) {
+    if (is_shaken(lc, fd)) {
         st = wr_shake_open(fd, peer, &lc->shake_sink, &s);
         if (st == WR_OK) {
             wr_list_push(&lc->shakes, wr_shake_node(s));

@@ -56,6 +56,8 @@ struct wr_port {
     struct wr_map by_local; /* is_wildcard_of: bytes of the local address -> one of virtuals */
     bool is_tls;            /* listen ... ssl */
     bool any_tls;           /* is_tls, here or of one of virtuals */
+    bool is_proxy;          /* listen ... proxy_protocol */
+    bool any_proxy;         /* likewise */
     struct wr_server *deflt;
     struct wr_map exact;     /* lower-case name -> wr_server */
     struct wr_trie leading;  /* "*.example.org" and ".example.org" as reversed suffix */

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * shake.h: an accepted connection on an address where TLS is spoken, until it is known which
- * protocol it carries:
+ * shake.h: an accepted connection on an address where TLS is spoken or a header of the PROXY
+ * protocol comes first, until it is known which protocol it carries:
  *
- *   FIRST  the first byte is awaited; it tells TLS from a plain request   nothing but the
- * connection SHAKE  the handshake ENDED  handed to its sink (a codec takes the connection), or
- * closed
+ *   PROXY  that header is awaited (listen ... proxy_protocol)
+ *   FIRST  the first byte is awaited, it tells TLS from a plain request; nothing but the connection
+ *   SHAKE  the handshake
+ *   OCSP   it is over, responders are asked about the client's certificate (ssl_ocsp)
+ *   ENDED  handed to its sink (a codec takes the connection), or closed
  *
- * One allocation, large enough for the codec that takes it over (wr_h1_take). The deadline of both
+ * One allocation, large enough for the codec that takes it over (wr_h1_take). The deadline of all
  * states is client_header_timeout, from the accept on. Owner thread only.
  */
 #ifndef WR_HTTP_SHAKE_H
@@ -21,6 +23,7 @@
 #include "base/status.h"
 #include "net/conn.h"
 
+struct wr_listen_ctx;
 struct wr_port;
 struct wr_shake;
 
@@ -30,6 +33,8 @@ struct wr_shake_sink {
     const struct wr_port *(*port)(struct wr_shake_sink *k, struct wr_conn *c);
     /* For its lines: sinks and number of the connection. */
     struct wr_log (*log)(struct wr_shake_sink *k, struct wr_conn *c);
+    /* Whom its requests will belong to. */
+    struct wr_listen_ctx *(*listen)(struct wr_shake_sink *k);
     /* Whoever wants the connection takes it now; it is out of all lists. */
     void (*ready)(struct wr_shake_sink *k, struct wr_conn *c);
     /* The connection ended. */

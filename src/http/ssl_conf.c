@@ -11,14 +11,18 @@
  */
 #include "http/ssl_conf.h"
 
+#include <string.h>
+
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "conf/gen.h"
 #include "http/core_conf.h"
+#include "http/ssl_ocsp.h"
+#include "http/zone.h"
 
 #define FILE_MAX    ((size_t)16 << 20)
 #define PASSWORDS   1024u /* lines of a password file */
-#define ERROR_MAX   4096
 #define ZONE_MIN    (32u << 10)
 #define ZONE_MAX    ((uint64_t)4 << 30)
 #define RECORD_MAX  16384u
@@ -33,21 +37,18 @@ static enum wr_status set_stapling(struct wr_conf *cf, const struct wr_dir *dir,
     return wr_set_flag(cf, dir, node, conf);
 }
 
-/* Leaving it out would let revoked certificates in. */
-static enum wr_status refuse_ocsp(struct wr_conf *cf, const struct wr_dir *dir,
-                                  const struct wr_node *node, void *conf)
-{
-    struct wr_str s = wr_node_arg(node, 0);
+static const struct wr_word ocsp_words[] = {
+    {"off",  WR_SSL_OCSP_OFF },
+    {"on",   WR_SSL_OCSP_ON  },
+    {"leaf", WR_SSL_OCSP_LEAF},
+    WR_WORDS_END
+};
 
-    (void)dir, (void)conf; /* no field */
-    if (wr_str_eq_z(s, "off")) {
-        return WR_OK;
-    }
-    if (wr_str_eq_z(s, "on") || wr_str_eq_z(s, "leaf")) {
-        return wr_conf_err_arg(
-            cf, node, 0, "OCSP of clients' certificates is not supported yet; \"ssl_crl\" is");
-    }
-    return wr_conf_err_arg(cf, node, 0, "invalid value \"%.*s\"", WR_STR_ARG(s));
+static enum wr_status set_ocsp(struct wr_conf *cf, const struct wr_dir *dir,
+                               const struct wr_node *node, void *conf)
+{
+    ((struct wr_ssl_srv *)conf)->ocsp_node = node;
+    return wr_set_enum(cf, dir, node, conf);
 }
 
 /* Of nginx before 1.25.1: TLS on all addresses whose default server says so. */
@@ -69,6 +70,8 @@ static enum wr_status bad_cache(struct wr_conf *cf, const struct wr_node *n, uin
                            WR_STR_ARG(wr_node_arg(n, i)));
 }
 
+static const char zone_kind[] = "ssl_session_cache";
+
 /* "NAME:SIZE" of shared:NAME:SIZE. */
 static enum wr_status read_zone(struct wr_conf *cf, const struct wr_node *n, uint32_t i,
                                 struct wr_str s, struct wr_ssl_sessions *ret)
@@ -86,7 +89,7 @@ static enum wr_status read_zone(struct wr_conf *cf, const struct wr_node *n, uin
     }
     ret->zone = wr_str_sub(s, 0, colon);
     ret->zone_size = size;
-    return WR_OK;
+    return wr_zone_claim(cf, n, ret->zone, zone_kind);
 }
 
 static enum wr_status set_sessions(struct wr_conf *cf, const struct wr_dir *dir,
@@ -136,6 +139,7 @@ struct ssl_main {
 
     struct ssl_zone_seen {
         struct wr_str name;
+        const char *use; /* the directive */
         uint64_t size;
         struct ssl_zone_seen *next;
     } * zones;
@@ -150,14 +154,22 @@ static void free_zone(struct wr_fixture *f)
 }
 
 static const struct wr_fixture_ops zone_ops = {.kind = "ssl_session_cache", .free = free_zone};
+static const struct wr_fixture_ops ocsp_ops = {.kind = "ssl_ocsp_cache", .free = free_zone};
 
-static enum wr_status check_zone(struct wr_conf *cf, const struct wr_ssl_sessions *ss)
+static enum wr_status check_zone(struct wr_conf *cf, const struct wr_ssl_sessions *ss,
+                                 const char *use)
 {
     struct ssl_main *m = wr_scope_get(cf->gen->root, &wr_ssl_conf, WR_KIND_MAIN);
     struct ssl_zone_seen *z = m->zones;
 
     while (z && !wr_str_eq(z->name, ss->zone)) {
         z = z->next;
+    }
+    if (z && strcmp(z->use, use) != 0) {
+        return wr_conf_err(cf, ss->node,
+                           "the shared memory zone \"%.*s\" is already declared for a different "
+                           "use",
+                           WR_STR_ARG(ss->zone));
     }
     if (z && z->size != ss->zone_size) {
         return wr_conf_err(cf, ss->node,
@@ -171,7 +183,8 @@ static enum wr_status check_zone(struct wr_conf *cf, const struct wr_ssl_session
         if (!z) {
             return wr_conf_nomem(cf);
         }
-        *z = (struct ssl_zone_seen){.name = ss->zone, .size = ss->zone_size, .next = m->zones};
+        *z = (struct ssl_zone_seen){
+            .name = ss->zone, .use = use, .size = ss->zone_size, .next = m->zones};
         m->zones = z;
     }
     return WR_OK;
@@ -179,22 +192,22 @@ static enum wr_status check_zone(struct wr_conf *cf, const struct wr_ssl_session
 
 /* The cache of the zone, this generation's and the ones' before it. */
 static enum wr_status find_zone(struct wr_conf *cf, const struct wr_ssl_sessions *ss,
-                                struct wr_tls_cache **ret)
+                                const char *use, struct wr_tls_cache **ret)
 {
+    const struct wr_fixture_ops *ops = strcmp(use, "ssl_ocsp_cache") == 0 ? &ocsp_ops : &zone_ops;
     struct wr_fixtures *all = cf->opts->fixtures;
     struct wr_fixture *f;
-    enum wr_status st = check_zone(cf, ss);
+    enum wr_status st = check_zone(cf, ss, use);
 
     if (st != WR_OK || !all) {
         return st; /* a dry run keeps nothing */
     }
-    f = wr_fixtures_get(all, &zone_ops, ss->zone, ss->zone_size);
+    f = wr_fixtures_get(all, ops, ss->zone, ss->zone_size);
     if (!f) {
         struct zone *z = wr_mem_alloc(sizeof(*z));
 
         z->cache = wr_tls_cache_new((size_t)ss->zone_size);
-        if (!z->cache ||
-            wr_fixtures_add(all, &z->fixture, &zone_ops, ss->zone, ss->zone_size) != WR_OK) {
+        if (!z->cache || wr_fixtures_add(all, &z->fixture, ops, ss->zone, ss->zone_size) != WR_OK) {
             free_zone(&z->fixture);
             return wr_conf_nomem(cf);
         }
@@ -230,7 +243,7 @@ static enum wr_status take_pair(struct making *m, uint32_t i)
                            WR_STR_ARG(wr_node_arg(cert->node, 0)));
     }
     key = &m->s->keys.at[i];
-    if (cert->has_name || key->has_name) {
+    if (cert->tmpl || key->tmpl) {
         m->lazy[m->o.lazy_cnt++] = (struct wr_tls_lazy){cert->path, key->path};
         return WR_OK;
     }
@@ -320,11 +333,17 @@ static void fill_values(struct wr_tls_opts *o, const struct wr_ssl_srv *s)
     o->no_tickets = !s->tickets;
     o->is_rejecting = s->is_rejecting;
     o->early_data = s->early_data;
+    o->cert_cache = s->cert_cache;
+    o->key_log = s->key_log.path;
+    o->staples = s->stapling && s->staple.path.len == 0;
+    /* A resumed session has no chain to ask about, and its certificate may be revoked by now. */
+    o->no_resumption = s->ocsp != WR_SSL_OCSP_OFF && s->verify != WR_TLS_VERIFY_OFF;
 }
 
 /* The directive that a failure is about. */
-static const struct wr_node *blame(const struct making *m, enum wr_tls_part part, uint32_t no)
+static const struct wr_node *blame(const void *data, enum wr_tls_part part, uint32_t no)
 {
+    const struct making *m = data;
     const struct wr_ssl_srv *s = m->s;
 
     switch (part) {
@@ -369,46 +388,41 @@ static void wipe_secrets(struct making *m)
     }
 }
 
-static void end_ctx(void *data)
+static enum wr_status find_zones(struct making *m, struct wr_ssl_srv *s)
 {
-    wr_tls_ctx_unref(data);
+    enum wr_status st = WR_OK;
+
+    if (s->ocsp_zone.zone.len > 0) {
+        st = find_zone(m->cf, &s->ocsp_zone, "ssl_ocsp_cache", &s->ocsp_cache);
+    }
+    if (st == WR_OK && s->sessions.zone.len > 0 && s->sessions.mode == WR_TLS_SESSIONS_KEPT) {
+        st = find_zone(m->cf, &s->sessions, "ssl_session_cache", &m->o.shared);
+    }
+    return st;
 }
 
-static enum wr_status make_ctx(struct making *m, struct wr_ssl_srv *s)
+static enum wr_status make_ctx(struct making *m, struct wr_ssl_srv *s, const struct wr_scope *scope)
 {
-    enum wr_tls_part part = WR_TLS_PART_OTHER;
-    char room[ERROR_MAX];
-    struct wr_strbuf err;
-    uint32_t no = 0;
-    enum wr_status st;
+    enum wr_status st = read_files(m);
 
-    fill_values(&m->o, s);
-    wr_strbuf_init_fixed(&err, room, sizeof(room));
-    st = wr_tls_ctx_new(&m->o, &err, &part, &no, &s->ctx);
-    if (st == WR_ECONFIG) {
-        return wr_conf_err(m->cf, blame(m, part, no), "%.*s", WR_STR_ARG(wr_strbuf_str(&err)));
+    if (st == WR_OK) {
+        st = find_zones(m, s);
     }
-    if (st != WR_OK) {
-        return wr_conf_nomem(m->cf);
+    if (st == WR_OK) {
+        fill_values(&m->o, s);
+        st = wr_ssl_make_ctx(m->cf, &m->o, blame, m, &s->ctx);
     }
-    if (wr_arena_on_fini(m->cf->arena, end_ctx, s->ctx) != WR_OK) {
-        wr_tls_ctx_unref(wr_take(&s->ctx));
-        return wr_conf_nomem(m->cf);
-    }
-    return WR_OK;
-}
+    if (st == WR_OK && m->o.staples) {
+        struct wr_str trusted = m->o.trusted.bytes;
 
-static void warn_of_stapling(struct wr_conf *cf, const struct wr_ssl_srv *s)
-{
-    if (s->stapling && s->staple.path.len == 0 && s->certs.cnt > 0) {
-        wr_conf_warn(cf, s->stapling_node,
-                     "\"ssl_stapling\" ignored, responses are not fetched yet; "
-                     "\"ssl_stapling_file\" has one");
+        st = wr_ssl_start_stapling(m->cf, s, scope, wr_hash_sip(trusted.ptr, trusted.len));
     }
+    wipe_secrets(m);
+    return st;
 }
 
 /* Once for each struct, however many servers share it. */
-static enum wr_status make(struct wr_conf *cf, struct wr_ssl_srv *s)
+static enum wr_status make(struct wr_conf *cf, struct wr_ssl_srv *s, const struct wr_scope *scope)
 {
     struct making m = {.cf = cf, .s = s};
     enum wr_status st;
@@ -425,16 +439,8 @@ static enum wr_status make(struct wr_conf *cf, struct wr_ssl_srv *s)
         return wr_conf_err(cf, s->certs.cnt > 0 ? s->certs.at[0].node : NULL,
                            "no ssl_client_certificate for ssl_verify_client");
     }
-    st = read_files(&m);
-    if (st == WR_OK && s->sessions.zone.len > 0 && s->sessions.mode == WR_TLS_SESSIONS_KEPT) {
-        st = find_zone(cf, &s->sessions, &m.o.shared);
-    }
-    if (st == WR_OK) {
-        st = make_ctx(&m, s);
-    }
-    warn_of_stapling(cf, s);
-    wipe_secrets(&m);
-    return st;
+    st = wr_ssl_prepare_ocsp(cf, s);
+    return st == WR_OK ? make_ctx(&m, s, scope) : st;
 }
 
 /* ---- ports ----------------------------------------------------------------------------------- */
@@ -506,7 +512,7 @@ static enum wr_status done(struct wr_conf *cf)
     for (size_t i = 0; h && i < h->server_cnt && st != WR_ENOMEM; i++) {
         struct wr_ssl_srv *s =
             (struct wr_ssl_srv *)wr_scope_get(h->servers[i].scope, &wr_ssl_conf, WR_KIND_SRV);
-        enum wr_status one = make(cf, s);
+        enum wr_status one = make(cf, s, h->servers[i].scope);
 
         st = one != WR_OK ? one : st;
     }
@@ -584,22 +590,29 @@ static const struct wr_dir ssl_dirs[] = {
         "Resumption by tickets?"), .def = "on"},
     {ROW("ssl_session_timeout", 1, 1, session_timeout_sec, wr_set_sec, 0,
         "How long a session may be resumed."), .def = "5m"},
+    {ROW("ssl_key_log", 1, 1, key_log, wr_ssl_set_log, 0,
+        "File for secrets of connections, to read captured traffic with; written by the worker's user.")},
+    {ROW("ssl_ocsp", 1, 1, ocsp, set_ocsp, 0,
+        "Are responders asked about clients' certificates, all of the chain or the leaf?"),
+        .def = "off", .data = ocsp_words},
+    {ROW("ssl_ocsp_cache", 1, 1, ocsp_zone, wr_ssl_set_ocsp_cache, 0,
+        "Where their answers are remembered: off, shared:name:size."), .def = "off"},
+    {ROW("ssl_ocsp_responder", 1, 1, ocsp_responder, wr_ssl_set_text, 0,
+        "URL of the responder that is asked instead of the certificates'.")},
     {ROW("ssl_stapling", 1, 1, stapling, set_stapling, 0,
-        "Are clients given an OCSP response? The one of ssl_stapling_file; none is fetched."),
+        "Are clients given an OCSP response? The one of ssl_stapling_file, else fetched ones."),
         .def = "off"},
     {ROW("ssl_stapling_file", 1, 1, staple, wr_ssl_set_path, 0,
         "File with an OCSP response (DER) for clients.")},
-    {NOTHING("ssl_stapling_responder", 1, 1, wr_set_ignore,
-        "Accepted; OCSP responses are not fetched.")},
-    {NOTHING("ssl_stapling_verify", 1, 1, wr_set_ignore,
-        "Accepted; OCSP responses are not fetched.")},
-    {NOTHING("ssl_certificate_cache", 1, 3, wr_set_ignore,
-        "Accepted; certificates are read when the configuration is.")},
+    {ROW("ssl_stapling_responder", 1, 1, stapling_responder, wr_ssl_set_text, 0,
+        "URL of the responder that is asked instead of the certificate's.")},
+    {ROW("ssl_stapling_verify", 1, 1, stapling_verify, wr_set_flag, 0,
+        "Must a response lead to ssl_trusted_certificate?"), .def = "off"},
+    {ROW("ssl_certificate_cache", 1, 3, cert_cache, wr_ssl_set_cert_cache, 0,
+        "Certificates with variables in their names that stay read: off, max=, inactive=, valid=."),
+        .def = "off"},
     {NOTHING("ssl_certificate_compression", 1, 1, wr_set_ignore,
         "Accepted; certificates are sent as they are.")},
-    {NOTHING("ssl_ocsp", 1, 1, refuse_ocsp, "off only: OCSP of clients' certificates is not done.")},
-    {NOTHING("ssl_ocsp_cache", 1, 1, wr_set_ignore, "Accepted; see ssl_ocsp.")},
-    {NOTHING("ssl_ocsp_responder", 1, 1, wr_set_ignore, "Accepted; see ssl_ocsp.")},
     {ROW("ssl_trusted_certificate", 1, 1, trusted, wr_ssl_set_path, 0,
         "As ssl_client_certificate, but clients are not told of these.")},
     {ROW("ssl_verify_client", 1, 1, verify, wr_set_enum, 0,

@@ -6,10 +6,14 @@
  */
 #include "http/ssl_files.h"
 
+#include "base/chars.h"
 #include "base/log.h"
+#include "base/num.h"
 
 #define FILE_MAX  ((size_t)16 << 20)
 #define PASSWORDS 1024u /* lines of a password file */
+#define ERROR_MAX 4096
+#define CERTS_MAX 10000u /* kept of those that are read in handshakes */
 
 const struct wr_word wr_ssl_protocol_words[] = {
     {"SSLv2",   WR_TLS_SSL2},
@@ -23,30 +27,58 @@ const struct wr_word wr_ssl_protocol_words[] = {
 
 const struct wr_bounds wr_ssl_depth_bounds = {.max = 100};
 
-/* Where files of certificates may come from, too. */
-static bool is_foreign(struct wr_str s)
+/* Where certificates may come from, too; data: only out of a variable. True: told. */
+static bool is_foreign(struct wr_conf *cf, const struct wr_node *n)
 {
-    return wr_str_has_prefix(s, WR_STR("data:")) || wr_str_has_prefix(s, WR_STR("engine:")) ||
-           wr_str_has_prefix(s, WR_STR("store:"));
+    struct wr_str s = wr_node_arg(n, 0);
+
+    if (!wr_str_has_prefix(s, WR_STR("engine:")) && !wr_str_has_prefix(s, WR_STR("store:")) &&
+        (!wr_str_has_prefix(s, WR_STR("data:")) || wr_template_has_vars(s))) {
+        return false;
+    }
+    (void)!wr_conf_err_arg(cf, n, 0, "\"%.*s\" takes the name of a file only", WR_STR_ARG(n->name));
+    return true;
 }
 
-/* False: it has another variable than the client's server name. */
-static bool check_vars(struct wr_str s, bool *ret_has_name)
+/* The variable, not one whose name begins like it. */
+static bool has_server_name(struct wr_str s)
 {
-    size_t at;
+    static const char *const forms[] = {"$ssl_server_name", "${ssl_server_name}"};
 
-    while ((at = wr_str_find(s, '$')) < s.len) {
-        s = wr_str_sub(s, at, s.len);
-        if (!wr_str_has_prefix(s, WR_STR(WR_TLS_NAME_MARKER))) {
-            return false;
+    for (size_t at = 0; at < s.len; at++) {
+        for (size_t i = 0; i < WR_ARRAY_LEN(forms); i++) {
+            struct wr_str rest = wr_str_sub(s, at, s.len), form = wr_str_z(forms[i]);
+            char c = rest.len > form.len ? rest.ptr[form.len] : ' ';
+
+            if (wr_str_has_prefix(rest, form) &&
+                (i == 1 || (c != '_' && wr_char_hex((unsigned char)c) < 0 &&
+                            (wr_char_lower[(unsigned char)c] < 'a' ||
+                             wr_char_lower[(unsigned char)c] > 'z')))) {
+                return true;
+            }
         }
-        s = wr_str_sub(s, sizeof(WR_TLS_NAME_MARKER) - 1, s.len);
-        if (s.len > 0 && (s.ptr[0] == '_' || (s.ptr[0] >= 'a' && s.ptr[0] <= 'z'))) {
-            return false;
-        }
-        *ret_has_name = true;
     }
-    return true;
+    return false;
+}
+
+/* A name with variables; it is below the folder of the main file. */
+static enum wr_status read_name(struct wr_conf *cf, const struct wr_node *n,
+                                struct wr_ssl_path *ret)
+{
+    struct wr_str s = wr_node_arg(n, 0);
+    struct wr_template *t = wr_arena_zalloc(cf->arena, sizeof(*t));
+    enum wr_status st;
+
+    if (!t) {
+        return wr_conf_nomem(cf);
+    }
+    *ret = (struct wr_ssl_path){.node = n, .path = s, .tmpl = t, .has_name = has_server_name(s)};
+    st = wr_conf_path(cf, WR_STR("x"), WR_PATH_CONF, &ret->base);
+    if (st != WR_OK) {
+        return st == WR_ENOMEM ? wr_conf_nomem(cf) : st;
+    }
+    ret->base.len--;
+    return wr_arg_template(cf, n, 0, s, t);
 }
 
 static enum wr_status read_path(struct wr_conf *cf, const struct wr_node *n,
@@ -67,31 +99,87 @@ enum wr_status wr_ssl_set_path(struct wr_conf *cf, const struct wr_dir *dir,
     return read_path(cf, node, (struct wr_ssl_path *)(void *)((char *)conf + dir->offset));
 }
 
+enum wr_status wr_ssl_set_name(struct wr_conf *cf, const struct wr_dir *dir,
+                               const struct wr_node *node, void *conf)
+{
+    struct wr_ssl_path *p = (struct wr_ssl_path *)(void *)((char *)conf + dir->offset);
+
+    if (is_foreign(cf, node)) {
+        return WR_ECONFIG;
+    }
+    return wr_template_has_vars(wr_node_arg(node, 0)) ? read_name(cf, node, p)
+                                                      : read_path(cf, node, p);
+}
+
+static enum wr_status read_cache_param(const struct wr_node *n, uint32_t i,
+                                       struct wr_tls_cert_cache *c)
+{
+    struct wr_str v;
+    uint64_t num = 0;
+    enum wr_status st = WR_ECONFIG;
+
+    if (wr_arg_has_key(n, i, "max", &v)) {
+        st = wr_num_parse_u64(v, INT32_MAX, &num);
+        st = num == 0 ? WR_ECONFIG : st;
+        c->max = (uint32_t)WR_MIN(num, (uint64_t)CERTS_MAX);
+    } else if (wr_arg_has_key(n, i, "inactive", &v)) {
+        st = wr_num_parse_sec(v, &num);
+        c->inactive_ms = num * 1000;
+    } else if (wr_arg_has_key(n, i, "valid", &v)) {
+        st = wr_num_parse_sec(v, &num);
+        c->valid_ms = num * 1000;
+    }
+    return st;
+}
+
+enum wr_status wr_ssl_set_cert_cache(struct wr_conf *cf, const struct wr_dir *dir,
+                                     const struct wr_node *node, void *conf)
+{
+    struct wr_tls_cert_cache c = {.inactive_ms = 10000, .valid_ms = 60000};
+
+    if (node->arg_cnt == 1 && wr_str_eq_z(wr_node_arg(node, 0), "off")) {
+        c.max = 0;
+    } else {
+        for (uint32_t i = 0; i < node->arg_cnt; i++) {
+            if (read_cache_param(node, i, &c) != WR_OK) {
+                return wr_conf_err_arg(cf, node, i, "invalid parameter \"%.*s\"",
+                                       WR_STR_ARG(wr_node_arg(node, i)));
+            }
+        }
+        if (c.max == 0) {
+            return wr_conf_err_dir(cf, node, "must have the \"max\" parameter");
+        }
+    }
+    *(struct wr_tls_cert_cache *)(void *)((char *)conf + dir->offset) = c;
+    return WR_OK;
+}
+
+enum wr_status wr_ssl_set_log(struct wr_conf *cf, const struct wr_dir *dir,
+                              const struct wr_node *node, void *conf)
+{
+    struct wr_ssl_path *p = (struct wr_ssl_path *)(void *)((char *)conf + dir->offset);
+
+    *p = (struct wr_ssl_path){.node = node};
+    return wr_node_arg(node, 0).len == 0
+               ? WR_OK
+               : wr_conf_path(cf, wr_node_arg(node, 0), WR_PATH_PREFIX, &p->path);
+}
+
 enum wr_status wr_ssl_add_path(struct wr_conf *cf, const struct wr_dir *dir,
                                const struct wr_node *node, void *conf)
 {
     struct wr_ssl_paths *ps = (struct wr_ssl_paths *)(void *)((char *)conf + dir->offset);
     struct wr_str s = wr_node_arg(node, 0);
     struct wr_ssl_path *p;
-    enum wr_status st;
-    bool has_name = false;
 
-    if (!check_vars(s, &has_name)) {
-        return wr_conf_err_arg(cf, node, 0,
-                               "of variables only $ssl_server_name is supported in \"%.*s\" yet",
-                               WR_STR_ARG(node->name));
-    }
-    if (is_foreign(s)) {
-        return wr_conf_err_arg(cf, node, 0, "\"%.*s\" takes the name of a file only",
-                               WR_STR_ARG(node->name));
+    if (is_foreign(cf, node)) {
+        return WR_ECONFIG;
     }
     p = wr_array_push(cf->arena, ps);
     if (!p) {
         return wr_conf_nomem(cf);
     }
-    st = read_path(cf, node, p);
-    p->has_name = has_name;
-    return st;
+    return wr_template_has_vars(s) ? read_name(cf, node, p) : read_path(cf, node, p);
 }
 
 enum wr_status wr_ssl_set_text(struct wr_conf *cf, const struct wr_dir *dir,
@@ -201,5 +289,36 @@ enum wr_status wr_ssl_take_commands(struct wr_conf *cf, const struct wr_ssl_comm
     }
     o->commands = at;
     o->command_cnt = cs->cnt;
+    return WR_OK;
+}
+
+static void end_ctx(void *data)
+{
+    wr_tls_ctx_unref(data);
+}
+
+enum wr_status wr_ssl_make_ctx(struct wr_conf *cf, const struct wr_tls_opts *o,
+                               wr_ssl_blame_fn *blame, const void *data, struct wr_tls_ctx **ret)
+{
+    enum wr_tls_part part = WR_TLS_PART_OTHER;
+    struct wr_tls_ctx *ctx = NULL;
+    char room[ERROR_MAX];
+    struct wr_strbuf err;
+    uint32_t no = 0;
+    enum wr_status st;
+
+    wr_strbuf_init_fixed(&err, room, sizeof(room));
+    st = wr_tls_ctx_new(o, &err, &part, &no, &ctx);
+    if (st == WR_ECONFIG) {
+        return wr_conf_err(cf, blame(data, part, no), "%.*s", WR_STR_ARG(wr_strbuf_str(&err)));
+    }
+    if (st == WR_OK && wr_arena_on_fini(cf->arena, end_ctx, ctx) != WR_OK) {
+        wr_tls_ctx_unref(ctx);
+        st = WR_ENOMEM;
+    }
+    if (st != WR_OK) {
+        return wr_conf_nomem(cf);
+    }
+    *ret = ctx;
     return WR_OK;
 }

@@ -108,6 +108,13 @@ struct wr_stream {
     uint8_t lingering;   /* lingering_close: 0 off, 1 on, 2 always */
     uint32_t lingering_time_ms, lingering_timeout_ms;
     bool no_sendfile; /* set by the user: file slices go through a buffer */
+    /* likewise; all 0: no pool, pieces of 64k, no limit, alignment 512 */
+    struct wr_offload *file_pool; /* reads files that are not in the page cache; no sendfile then */
+    uint32_t file_piece;          /* bytes of such a read */
+    uint32_t file_align;          /* of files past the page cache */
+    uint64_t file_turn;           /* bytes of files sent before others have their turn */
+    bool is_file_short; /* set by the codec: a file ended, or could not be read, before what
+                           was announced was sent */
     /* server role, set by the user before start: options of the client's socket */
     bool no_nodelay; /* tcp_nodelay off */
     bool want_cork;  /* tcp_nopush on: while a file is sent by sendfile */

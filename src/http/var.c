@@ -138,6 +138,35 @@ enum wr_status wr_vars_register(const struct wr_var *rows, size_t cnt, const cha
     return WR_OK;
 }
 
+static void remove_prefix(const struct wr_var *row)
+{
+    size_t i = 0;
+
+    while (i < registry.prefixes.cnt && registry.prefixes.at[i] != row) {
+        i++;
+    }
+    for (; i + 1 < registry.prefixes.cnt; i++) {
+        registry.prefixes.at[i] = registry.prefixes.at[i + 1];
+    }
+    if (i < registry.prefixes.cnt) {
+        registry.prefixes.cnt--;
+    }
+}
+
+void wr_vars_unregister(const struct wr_var *rows, size_t cnt)
+{
+    for (size_t i = 0; i < cnt && registry.is_made; i++) {
+        const struct wr_var *row = &rows[i];
+        struct wr_str name = wr_str_z(row->name);
+
+        if ((row->flags & WR_VAR_PREFIX) != 0) {
+            remove_prefix(row);
+        } else if (wr_map_get(&registry.exact, name) == row) {
+            (void)wr_map_remove(&registry.exact, name);
+        }
+    }
+}
+
 /* ---- numbering ------------------------------------------------------------------------------ */
 
 static void end_vars(void *data)

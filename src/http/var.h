@@ -69,6 +69,9 @@ struct wr_var {
 enum wr_status wr_vars_register(const struct wr_var *rows, size_t cnt,
                                 const char **ret_name) WR_MUST_CHECK;
 
+/* Rows that are not registered are passed over. No generation that is built may use them. */
+void wr_vars_unregister(const struct wr_var *rows, size_t cnt);
+
 /* A generation's numbering. NULL when memory is out. */
 struct wr_vars *wr_vars_new(struct wr_arena *a);
 /*

@@ -92,7 +92,6 @@ enum text_var {
     TEXT_IS_REQUEST_PORT,
     TEXT_COMPLETION,
     TEXT_BODY_FILE,
-    TEXT_ABSENT,
 };
 
 static struct wr_str protocol_of(const struct wr_msg *head)
@@ -158,8 +157,6 @@ GETTER(get_text)
         return WR_OK;
     case TEXT_BODY_FILE:
         return put_or_absent(wr_req_body_file(r), ret);
-    case TEXT_ABSENT:
-        return WR_EOF;
     }
     WR_UNREACHABLE();
 }
@@ -286,7 +283,8 @@ GETTER(get_cookie)
     return WR_EOF;
 }
 
-enum wr_status wr_req_remote_user(struct wr_req *r, struct wr_str *ret)
+enum wr_status wr_req_basic_auth(struct wr_req *r, struct wr_str *ret_user,
+                                 struct wr_str *ret_password)
 {
     const struct wr_hdr *h = wr_hdrs_get(&r->head->hdrs, WR_HDR_AUTHORIZATION);
     struct wr_str text;
@@ -303,7 +301,20 @@ enum wr_status wr_req_remote_user(struct wr_req *r, struct wr_str *ret)
     }
     text = wr_strbuf_str(&b);
     colon = wr_str_find(text, ':');
-    return colon == text.len ? WR_EOF : put_or_absent(wr_str_sub(text, 0, colon), ret);
+    if (colon == text.len) {
+        return WR_EOF;
+    }
+    *ret_user = wr_str_sub(text, 0, colon);
+    *ret_password = wr_str_sub(text, colon + 1, text.len);
+    return WR_OK;
+}
+
+enum wr_status wr_req_remote_user(struct wr_req *r, struct wr_str *ret)
+{
+    struct wr_str user, password;
+    enum wr_status st = wr_req_basic_auth(r, &user, &password);
+
+    return st == WR_OK ? put_or_absent(user, ret) : st;
 }
 
 GETTER(get_remote_user)
@@ -709,7 +720,7 @@ wr_var_store_fn *wr_vars_core_store(struct wr_str name)
 static const struct wr_var rows[] = {
     {"arg_",                       get_arg,                0,                       WR_VAR_PREFIX | NC},
     {"args",                       get_text,               TEXT_ARGS,               NC | CH           },
-    {"binary_remote_addr",         get_binary_remote_addr, 0,                       0                 },
+    {"binary_remote_addr",         get_binary_remote_addr, 0,                       NC                },
     {"body_bytes_sent",            get_num,                NUM_BODY_BYTES_SENT,     WR_VAR_LATE       },
     {"bytes_sent",                 get_num,                NUM_BYTES_SENT,          WR_VAR_LATE       },
     {"connection",                 get_num,                NUM_CONNECTION,          0                 },
@@ -731,10 +742,6 @@ static const struct wr_var rows[] = {
     {"nginx_version",              get_text,               TEXT_VERSION,            0                 },
     {"pid",                        get_num,                NUM_PID,                 0                 },
     {"pipe",                       get_pipe,               0,                       0                 },
-    {"proxy_protocol_addr",        get_text,               TEXT_ABSENT,             0                 },
-    {"proxy_protocol_port",        get_text,               TEXT_ABSENT,             0                 },
-    {"proxy_protocol_server_addr", get_text,               TEXT_ABSENT,             0                 },
-    {"proxy_protocol_server_port", get_text,               TEXT_ABSENT,             0                 },
     {"query_string",               get_text,               TEXT_ARGS,               NC                },
     {"realpath_root",              get_realpath_root,      0,                       NC                },
     {"remote_addr",                get_addr,               ADDR_REMOTE,             0                 },

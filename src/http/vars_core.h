@@ -21,6 +21,9 @@ extern const struct wr_module wr_vars_core_module;
 unsigned wr_req_shown_status(const struct wr_req *r);
 /* Milliseconds since the first byte of the request. */
 uint64_t wr_req_elapsed_ms(const struct wr_req *r);
+/* What Basic authorization (RFC 7617) says; the user may be empty. WR_EOF: there is none. */
+enum wr_status wr_req_basic_auth(struct wr_req *r, struct wr_str *ret_user,
+                                 struct wr_str *ret_password) WR_MUST_CHECK;
 /* User of Basic authorization; WR_EOF: none. */
 enum wr_status wr_req_remote_user(struct wr_req *r, struct wr_str *ret) WR_MUST_CHECK;
 /*

@@ -11,10 +11,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "base/num.h"
 #include "base/obj.h"
 #include "base/slab.h"
 #include "base/sync.h"
+#include "io/walk.h"
 
 #define FILE_MAGIC       0x66696c65u
 #define TEMP_PATH_MAX    512
@@ -39,17 +41,80 @@ static enum wr_status make_file(int fd, struct wr_file **ret)
     return WR_OK;
 }
 
-enum wr_status wr_file_open(const char *path, struct wr_file **ret, int *ret_errno)
+static int open_plainly(const char *path)
 {
-    struct wr_file *f;
-    struct stat st;
     int fd;
 
     do {
         fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     } while (fd == -1 && errno == EINTR);
-    if (fd == -1) {
+    return fd;
+}
+
+static void note_facts(const struct stat *st, int fd, struct wr_file_facts *ret)
+{
+    *ret = (struct wr_file_facts){
+        .fd = fd,
+        .size = (uint64_t)st->st_size,
+        .mtime = st->st_mtime,
+        .ino = st->st_ino,
+        .dev = st->st_dev,
+        .is_dir = S_ISDIR(st->st_mode),
+        .is_regular = S_ISREG(st->st_mode),
+        .is_executable = (st->st_mode & S_IXUSR) != 0,
+    };
+}
+
+static enum wr_status look(const char *path, const struct wr_file_how *how,
+                           struct wr_file_facts *ret, int *ret_errno)
+{
+    struct stat st;
+
+    if (how->symlinks != WR_SYMLINKS_FOLLOW) {
+        if (wr_walk_stat(path, how, &st, ret_errno) != WR_OK) {
+            return WR_ESYS;
+        }
+    } else if (stat(path, &st) == -1) {
         *ret_errno = errno;
+        return WR_ESYS;
+    }
+    note_facts(&st, -1, ret);
+    return WR_OK;
+}
+
+/* How the file is going to be read. Without success it is read as any other. */
+static void prepare_reading(const struct wr_file_how *how, struct wr_file_facts *f)
+{
+    int flags;
+
+    if (!f->is_regular) {
+        return;
+    }
+    if (f->size >= how->direct_min) {
+        flags = fcntl(f->fd, F_GETFL);
+        f->is_direct = flags != -1 && fcntl(f->fd, F_SETFL, flags | O_DIRECT) != -1;
+    } else if (how->ahead_min > 0 && f->size > how->ahead_min) {
+        (void)posix_fadvise(f->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+    }
+}
+
+enum wr_status wr_file_find(const char *path, const struct wr_file_how *how,
+                            struct wr_file_facts *ret, int *ret_errno)
+{
+    struct wr_file_facts f;
+    struct stat st;
+    int fd;
+
+    if (!how->want_fd) {
+        return look(path, how, ret, ret_errno);
+    }
+    if (how->symlinks == WR_SYMLINKS_FOLLOW) {
+        fd = open_plainly(path);
+        *ret_errno = errno;
+    } else if (wr_walk_open(path, how, &fd, ret_errno) != WR_OK) {
+        fd = -1;
+    }
+    if (fd == -1) {
         return WR_ESYS;
     }
     if (fstat(fd, &st) == -1) {
@@ -57,18 +122,46 @@ enum wr_status wr_file_open(const char *path, struct wr_file **ret, int *ret_err
         (void)close(fd);
         return WR_ESYS;
     }
-    if (make_file(fd, &f) != WR_OK) {
-        (void)close(fd);
-        return WR_ENOMEM;
-    }
-    f->size = (uint64_t)st.st_size;
-    f->mtime = st.st_mtime;
-    f->ino = st.st_ino;
-    f->dev = st.st_dev;
-    f->is_dir = S_ISDIR(st.st_mode);
-    f->is_regular = S_ISREG(st.st_mode);
+    note_facts(&st, fd, &f);
+    prepare_reading(how, &f);
     *ret = f;
     return WR_OK;
+}
+
+enum wr_status wr_file_of_facts(const struct wr_file_facts *facts, struct wr_file **ret)
+{
+    struct wr_file *f;
+
+    if (make_file(facts->fd, &f) != WR_OK) {
+        (void)close(facts->fd);
+        return WR_ENOMEM;
+    }
+    f->size = facts->size;
+    f->mtime = facts->mtime;
+    f->ino = facts->ino;
+    f->dev = facts->dev;
+    f->is_dir = facts->is_dir;
+    f->is_regular = facts->is_regular;
+    f->is_direct = facts->is_direct;
+    *ret = f;
+    return WR_OK;
+}
+
+void wr_file_facts_drop(struct wr_file_facts *facts)
+{
+    if (facts->fd != -1) {
+        (void)close(facts->fd);
+        facts->fd = -1;
+    }
+}
+
+enum wr_status wr_file_open(const char *path, struct wr_file **ret, int *ret_errno)
+{
+    static const struct wr_file_how how = {.want_fd = true, .direct_min = UINT64_MAX};
+    struct wr_file_facts facts;
+    enum wr_status st = wr_file_find(path, &how, &facts, ret_errno);
+
+    return st == WR_OK ? wr_file_of_facts(&facts, ret) : st;
 }
 
 enum wr_status wr_file_look(const char *path, bool *ret_is_dir, int *ret_errno)
@@ -301,4 +394,107 @@ enum wr_status wr_file_truncate(struct wr_file *f)
     }
     f->size = 0;
     return WR_OK;
+}
+
+/* ---- small files as a whole -------------------------------------------------------------------
+ */
+
+static struct wr_file_mark mark_of(const struct stat *st)
+{
+    const int64_t ns = 1000000000;
+
+    return (struct wr_file_mark){
+        .dev = st->st_dev,
+        .ino = st->st_ino,
+        .size = (uint64_t)st->st_size,
+        .mtime_ns = st->st_mtim.tv_sec * ns + st->st_mtim.tv_nsec,
+        .ctime_ns = st->st_ctim.tv_sec * ns + st->st_ctim.tv_nsec,
+    };
+}
+
+enum wr_status wr_file_mark(const char *path, struct wr_file_mark *ret, int *ret_errno)
+{
+    struct stat st;
+
+    if (stat(path, &st) == -1) {
+        *ret_errno = errno;
+        return WR_ESYS;
+    }
+    *ret = mark_of(&st);
+    return WR_OK;
+}
+
+/* At most n bytes; fewer when the file became shorter meanwhile. */
+static enum wr_status read_some(int fd, char *p, size_t n, size_t *ret_n, int *ret_errno)
+{
+    size_t have = 0;
+
+    while (have < n) {
+        ssize_t k = pread(fd, p + have, n - have, (off_t)have);
+
+        if (k == -1 && errno == EINTR) {
+            continue;
+        }
+        if (k == -1) {
+            *ret_errno = errno;
+            return WR_ESYS;
+        }
+        if (k == 0) {
+            break;
+        }
+        have += (size_t)k;
+    }
+    *ret_n = have;
+    return WR_OK;
+}
+
+static enum wr_status read_open(int fd, size_t max, struct wr_file_mark *ret_mark, char **ret,
+                                size_t *ret_len, int *ret_errno)
+{
+    enum wr_status status;
+    struct stat st;
+    char *p;
+
+    if (fstat(fd, &st) == -1) {
+        *ret_errno = errno;
+        return WR_ESYS;
+    }
+    if (!S_ISREG(st.st_mode)) {
+        *ret_errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
+        return WR_ESYS;
+    }
+    if ((uint64_t)st.st_size > max) {
+        return WR_ELIMIT;
+    }
+    p = wr_run_alloc((size_t)st.st_size + 1);
+    if (!p) {
+        return WR_ENOMEM;
+    }
+    status = read_some(fd, p, (size_t)st.st_size, ret_len, ret_errno);
+    if (status != WR_OK) {
+        wr_mem_free(p);
+        return status;
+    }
+    p[*ret_len] = '\0';
+    *ret_mark = mark_of(&st);
+    *ret = p;
+    return WR_OK;
+}
+
+enum wr_status wr_file_read_all(const char *path, size_t max, struct wr_file_mark *ret_mark,
+                                char **ret, size_t *ret_len, int *ret_errno)
+{
+    enum wr_status st;
+    int fd;
+
+    do {
+        fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    } while (fd == -1 && errno == EINTR);
+    if (fd == -1) {
+        *ret_errno = errno;
+        return WR_ESYS;
+    }
+    st = read_open(fd, max, ret_mark, ret, ret_len, ret_errno);
+    (void)close(fd);
+    return st;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * file.h: refcounted open files, for file slices in pipes, static files and temporary files. One
- * thread.
+ * thread; but what blocks may be done by any: wr_file_find gives plain facts, of which the thread
+ * that uses the file makes a struct wr_file.
  */
 #ifndef WR_IO_FILE_H
 #define WR_IO_FILE_H
@@ -22,7 +23,40 @@ struct wr_file {
     int64_t mtime; /* seconds */
     uint64_t ino, dev;
     bool is_dir, is_regular;
+    bool is_direct; /* O_DIRECT: reads need aligned memory and offsets */
 };
+
+enum wr_symlinks {
+    WR_SYMLINKS_FOLLOW,
+    WR_SYMLINKS_REFUSE,
+    WR_SYMLINKS_SAME_OWNER /* followed where the link and what it leads to have one owner */
+};
+
+/* What is done to a name. */
+struct wr_file_how {
+    bool want_fd;        /* open for reading; else only look */
+    uint8_t symlinks;    /* enum wr_symlinks */
+    uint32_t from_len;   /* links in so many first bytes of the name are fine; ends before a '/' */
+    uint64_t direct_min; /* regular files of at least this size are read with O_DIRECT */
+    uint64_t ahead_min;  /* regular files larger than this are read ahead; 0: as the system likes */
+};
+
+struct wr_file_facts {
+    int fd; /* -1: it was only looked at */
+    uint64_t size;
+    int64_t mtime;
+    uint64_t ino, dev;
+    bool is_dir, is_regular, is_executable, is_direct;
+};
+
+/* Any thread. path is zero-terminated. WR_ESYS with *ret_errno; ELOOP: a link that is refused. */
+enum wr_status wr_file_find(const char *path, const struct wr_file_how *how,
+                            struct wr_file_facts *ret, int *ret_errno) WR_MUST_CHECK;
+/* Takes the descriptor in every case. WR_ENOMEM. */
+enum wr_status wr_file_of_facts(const struct wr_file_facts *facts,
+                                struct wr_file **ret) WR_MUST_CHECK;
+/* Any thread: the descriptor of facts that nobody made a file of. */
+void wr_file_facts_drop(struct wr_file_facts *facts);
 
 /* O_RDONLY|O_NONBLOCK|O_CLOEXEC and fstat. WR_ESYS with *ret_errno, WR_ENOMEM. path is
  * zero-terminated. */
@@ -67,6 +101,23 @@ enum wr_status wr_file_read(struct wr_file *f, uint64_t off, void *buf, size_t n
                             size_t *ret_n) WR_MUST_CHECK;
 enum wr_status wr_file_write(struct wr_file *f, uint64_t off, const void *buf, size_t n,
                              int *ret_errno) WR_MUST_CHECK;
+
+/* Tells a file from another one, and from itself before it was written to. */
+struct wr_file_mark {
+    uint64_t dev, ino, size;
+    int64_t mtime_ns, ctime_ns;
+};
+
+/* WR_ESYS with *ret_errno. */
+enum wr_status wr_file_mark(const char *path, struct wr_file_mark *ret,
+                            int *ret_errno) WR_MUST_CHECK;
+/*
+ * All of a small file, a '\0' behind it, as run-time memory that is the caller's (wr_mem_free), and
+ * its mark of before it was read. WR_ELIMIT: more than max bytes. WR_ESYS with *ret_errno,
+ * WR_ENOMEM.
+ */
+enum wr_status wr_file_read_all(const char *path, size_t max, struct wr_file_mark *ret_mark,
+                                char **ret, size_t *ret_len, int *ret_errno) WR_MUST_CHECK;
 
 /* To no bytes. What was sent by sendfile keeps its pages. WR_ESYS. */
 enum wr_status wr_file_truncate(struct wr_file *f) WR_MUST_CHECK;

@@ -344,10 +344,14 @@ static void release_least(const struct wr_members *m, uint32_t thread_no, uint32
     }
 }
 
-const struct wr_lb wr_lb_least_conn = {
-    .name = "least_conn", .params = WR_LB_ALL, .pick = pick_least, .release = release_least};
+const struct wr_lb wr_lb_least_conn = {.name = "least_conn",
+                                       .params = WR_LB_ALL,
+                                       .wants_load = true,
+                                       .pick = pick_least,
+                                       .release = release_least};
 const struct wr_lb wr_lb_least_time = {.name = "least_time",
                                        .params = WR_LB_ALL,
                                        .wants_times = true,
+                                       .wants_load = true,
                                        .pick = pick_least,
                                        .release = release_least};

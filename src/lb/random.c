@@ -48,5 +48,6 @@ static enum wr_status pick_random(struct wr_lb_ctx *ctx, uint32_t *ret_i)
 const struct wr_lb wr_lb_random = {.name = "random",
                                    .params = WR_LB_ALL & ~(WR_LB_BACKUP | WR_LB_SLOW_START),
                                    .wants_times = true,
+                                   .wants_load = true,
                                    .group_init = wr_lb_shares_init,
                                    .pick = pick_random};

@@ -53,6 +53,7 @@ uint32_t wr_lb_shares_get(const struct wr_lb_shares *s, uint32_t cnt, uint64_t n
 uint64_t wr_lb_load_of(const struct wr_member *m, const struct wr_lb_least_conf *c, uint64_t now_ms)
 {
     const struct wr_peer *p = m->peer;
+    /* Of this method's requests: those of a configuration with another one end. */
     uint64_t active = wr_load_seq(&p->active), mean = 0, began, lasted;
 
     if (c->load == WR_LOAD_CONNS) {

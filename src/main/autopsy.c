@@ -264,12 +264,14 @@ static void report_thread(const void *anchor, const struct wr_recorder *r, int p
         copy_raw(name, task, sizeof(name));
         wr_strbuf_add(&b, name, strnlen(name, sizeof(name)));
         wr_strbuf_add_z(&b, r->conn_no != 0 || r->req_id != 0 ? "\", " : "\"");
-        wr_recorder_write_req(&b, r->conn_no, r->req_id, &r->req);
+        wr_recorder_write_req(&b, r->conn_no, r->req_id, wr_recorder_req_of(r, r->req_id));
     } else {
         wr_strbuf_add_z(&b, " waited");
-        if (r->req.id != 0) {
+        if (r->last_id != 0) {
+            const struct wr_recorder_req *q = wr_recorder_req_of(r, r->last_id);
+
             wr_strbuf_add_z(&b, ", before: ");
-            wr_recorder_write_req(&b, r->req.conn_no, r->req.id, &r->req);
+            wr_recorder_write_req(&b, q->conn_no, r->last_id, q);
         }
     }
     if (!is_told) {

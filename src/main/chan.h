@@ -9,9 +9,9 @@
  *                          REOPEN name fd    the same name has a new file
  *                          QUIT, STOP
  *                          ASK no text       a question (question.h)
- *   worker -> supervisor   READY no          all threads serve this generation
- *                          FAILED no text    it could not be built; the one before goes on
- *                          ANSWER no text fd to the question of that number
+ *                          SECRET text       what keys of tickets are made of; before the first
+ * LOAD worker -> supervisor   READY no          all threads serve this generation FAILED no text it
+ * could not be built; the one before goes on ANSWER no text fd to the question of that number
  */
 #ifndef WR_MAIN_CHAN_H
 #define WR_MAIN_CHAN_H
@@ -31,6 +31,7 @@ enum wr_chan_type {
     WR_CHAN_REOPEN,
     WR_CHAN_QUIT,
     WR_CHAN_STOP,
+    WR_CHAN_SECRET,
     WR_CHAN_READY,
     WR_CHAN_FAILED,
     WR_CHAN_ASK,

@@ -24,6 +24,7 @@
 #include "main/privs.h"
 #include "main/say.h"
 #include "main/worker.h"
+#include "tls/tls.h"
 
 #define ENV_MAX   1024
 #define WORKER_FD 3
@@ -235,6 +236,21 @@ static void bury(struct wr_child *c)
     wr_grave_bury(&c->grave, free_child);
 }
 
+/* All workers read each other's tickets. Without a secret each has its own. */
+static enum wr_status send_secret(struct wr_child *c)
+{
+    char room[WR_TLS_SECRET_TEXT_MAX];
+    struct wr_strbuf b;
+    enum wr_status st = WR_OK;
+
+    wr_strbuf_init_fixed(&b, room, sizeof(room));
+    if (wr_tls_secret_write(&b)) {
+        st = wr_chan_send(c->chan, WR_CHAN_SECRET, 0, wr_strbuf_str(&b), -1);
+    }
+    wr_tls_wipe(wr_str(room, sizeof(room)));
+    return st;
+}
+
 struct wr_child *wr_child_start(struct wr_supervisor *s, const struct wr_loaded *l,
                                 enum wr_child_role role)
 {
@@ -261,7 +277,7 @@ struct wr_child *wr_child_start(struct wr_supervisor *s, const struct wr_loaded 
         bury(c);
         return NULL;
     }
-    if (wr_child_send_load(c, l, true) != WR_OK) {
+    if (send_secret(c) != WR_OK || wr_child_send_load(c, l, true) != WR_OK) {
         wr_child_tell_end(c, WR_CHAN_STOP); /* its end is noticed as any other */
     }
     return c;

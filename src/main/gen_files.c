@@ -49,7 +49,8 @@ static bool is_same(const struct sinks *a, const struct sinks *b)
     for (size_t i = 0; i < a->cnt && i < b->cnt; i++) {
         const struct wr_log_sink *x = &a->at[i], *y = &b->at[i];
 
-        if (x->fd != y->fd || x->level != y->level || x->put != y->put || x->data != y->data) {
+        if (x->fd != y->fd || x->level != y->level || x->put != y->put || x->data != y->data ||
+            x->form != y->form) {
             return false;
         }
     }

@@ -14,6 +14,7 @@
 #include "main/bundle.h"
 #include "main/main_conf.h"
 #include "main/modules.h"
+#include "main/plugin.h"
 #include "main/say.h"
 #include "main/source_disk.h"
 
@@ -38,6 +39,7 @@ static enum wr_status load(const struct wr_start *s, uint64_t no, struct wr_bund
                              .path = s->conf,
                              .prefix = s->prefix,
                              .cmdline = s->cmdline,
+                             .prepare = wr_plugins_prepare,
                              .data = &kind,
                              .gen_no = no};
     struct wr_diags diags;

@@ -3,7 +3,7 @@
  * load_module.c: see load_module.h. A table tells of each module file that Debian's packages, those
  * of nginx.org and well-known third parties install, whose it is and by which directive it can be
  * told whether weir has what it brings. That question goes to the registry, so a row needs no
- * change when weir learns the directive. The file itself is never opened: a configuration that was
+ * change when weir learns the directive. Such a file is never opened: a configuration that was
  * moved here works also when nginx is gone. Control thread or supervisor.
  */
 #include "main/load_module.h"
@@ -89,6 +89,11 @@ const struct wr_foreign_module *wr_foreign_module_find(struct wr_str path)
     return NULL;
 }
 
+bool wr_load_module_is_ours(struct wr_str path)
+{
+    return wr_foreign_module_find(path) == NULL;
+}
+
 bool wr_foreign_module_is_built_in(const struct wr_foreign_module *m, const struct wr_registry *r)
 {
     const struct wr_dir_entry *e = NULL;
@@ -100,6 +105,13 @@ bool wr_foreign_module_is_built_in(const struct wr_foreign_module *m, const stru
         e = e->next;
     }
     return e != NULL;
+}
+
+static bool is_same(const struct wr_node *a, const struct wr_node *b,
+                    const struct wr_foreign_module *m)
+{
+    return m != NULL ? wr_foreign_module_find(wr_node_arg(a, 0)) == m
+                     : wr_str_eq(wr_node_arg(a, 0), wr_node_arg(b, 0));
 }
 
 /* What nginx refuses before it opens the file. The directives in front of node are its siblings. */
@@ -116,9 +128,9 @@ static enum wr_status check_order(struct wr_conf *cf, const struct wr_node *node
         if (n->has_block) {
             return wr_conf_err(cf, node, "\"load_module\" directive is specified too late");
         }
-        if (m != NULL && n->arg_cnt > 0 && wr_str_eq(n->name, node->name) &&
-            wr_foreign_module_find(wr_node_arg(n, 0)) == m) {
-            return wr_conf_err(cf, node, "module \"%s\" is already loaded", m->file);
+        if (n->arg_cnt > 0 && wr_str_eq(n->name, node->name) && is_same(n, node, m)) {
+            return wr_conf_err(cf, node, "module \"%.*s\" is already loaded",
+                               WR_STR_ARG(m != NULL ? wr_str_z(m->file) : wr_node_arg(node, 0)));
         }
     }
     WR_UNREACHABLE(); /* a node is a child of its parent */
@@ -150,10 +162,7 @@ enum wr_status wr_load_module_set(struct wr_conf *cf, const struct wr_dir *dir,
         return st;
     }
     if (m == NULL) {
-        return wr_conf_err(cf, node,
-                           "cannot load \"%.*s\": it is no module file that is known here, and "
-                           "modules built for nginx cannot be loaded",
-                           WR_STR_ARG(path));
+        return WR_OK; /* it is loaded, or an error was told */
     }
     if (!wr_foreign_module_is_built_in(m, cf->registry)) {
         return refuse(cf, node, m);

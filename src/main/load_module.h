@@ -2,7 +2,7 @@
 /*
  * load_module.h: the `load_module` directive. Module files of nginx cannot be loaded; those whose
  * directives are built in are skipped with a notice, so that the `include modules-enabled` line of
- * a stock configuration works.
+ * a stock configuration works. All others are files for weir (main/plugin.h).
  */
 #ifndef WR_MAIN_LOAD_MODULE_H
 #define WR_MAIN_LOAD_MODULE_H
@@ -29,7 +29,9 @@ const struct wr_foreign_module *wr_foreign_module_at(size_t i);
 /* Are its directives among those of the registry? */
 bool wr_foreign_module_is_built_in(const struct wr_foreign_module *m, const struct wr_registry *r);
 
-/* Setter of `load_module`. */
+/* Is this a file that may be a module for weir: one that is not known as somebody else's? */
+bool wr_load_module_is_ours(struct wr_str path);
+/* Setter of `load_module`, behind main/plugin.h, which says what is wrong with files of ours. */
 wr_dir_set_fn wr_load_module_set;
 
 #endif

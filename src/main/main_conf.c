@@ -308,31 +308,6 @@ static enum wr_status set_debug_connection(struct wr_conf *cf, const struct wr_d
     return add_debug_client(cf, conf, &c);
 }
 
-/* thread_pool NAME threads=N [max_queue=N]: checked, then forgotten. */
-static enum wr_status set_thread_pool(struct wr_conf *cf, const struct wr_dir *dir,
-                                      const struct wr_node *node, void *conf)
-{
-    bool has_threads = false;
-
-    (void)dir, (void)conf; /* nothing is kept */
-    for (uint32_t i = 1; i < node->arg_cnt; i++) {
-        bool is_threads;
-        struct wr_str v;
-        uint64_t n;
-
-        is_threads = wr_arg_has_key(node, i, "threads", &v);
-        if ((!is_threads && !wr_arg_has_key(node, i, "max_queue", &v)) ||
-            wr_num_parse_u64(v, INT32_MAX, &n) != WR_OK || (is_threads && n == 0)) {
-            return wr_arg_invalid(cf, node, i);
-        }
-        has_threads = has_threads || is_threads;
-    }
-    if (!has_threads) {
-        return wr_conf_err(cf, node, "missing \"threads\" parameter");
-    }
-    return WR_OK;
-}
-
 static enum wr_status created(struct wr_conf *cf, struct wr_scope *s, enum wr_conf_kind kind,
                               void *conf)
 {
@@ -428,11 +403,11 @@ static const struct wr_dir main_dirs[] = {
              .doc = "An environment variable that the worker keeps or gets."),
     MAIN_ROW("events", 0, 0, .flags = WR_DIR_BLOCK, WR_DIR_CONF(MAIN), .set = set_events,
              .doc = "Connections and how they are waited for."),
-    MAIN_ROW("thread_pool", 2, 3, .flags = WR_DIR_REPEAT, .kind = WR_KIND_NONE,
-             .set = set_thread_pool, .doc = "Accepted; one pool does all blocking work."),
-    MAIN_ROW("load_module", 1, 1, .flags = WR_DIR_REPEAT, .kind = WR_KIND_NONE,
-             .set = wr_load_module_set,
-             .doc = "A module file of nginx: skipped where its directives are built in."),
+    MAIN_ROW(
+        "load_module", 1, 1, .flags = WR_DIR_REPEAT, .kind = WR_KIND_NONE,
+        .set = wr_load_module_set,
+        .doc =
+            "Loads a module for weir. A module file of nginx is skipped where its directives are built in."),
     MAIN_ROW("pcre_jit", 1, 1, ACCEPTED,
              .doc = "Accepted; regular expressions are always compiled."),
     MAIN_ROW("timer_resolution", 1, 1, ACCEPTED, .doc = "Accepted; the clock is read once a turn."),
@@ -455,6 +430,9 @@ static const struct wr_dir main_dirs[] = {
     EVENTS_ROW("debug_connection", 1, 1, .flags = WR_DIR_REPEAT, FIELD(debug_clients),
                .set = set_debug_connection,
                .doc = "Clients whose lines are all written, whatever the level of error_log."),
+    EVENTS_ROW("stall_threshold", 1, 1, FIELD(stall_threshold_ms), .set = wr_set_msec,
+               .def = "250ms",
+               .doc = "A warning tells when a thread was held up for longer; 0: none does."),
     EVENTS_ROW("worker_aio_requests", 1, 1, FIELD(worker_aio_requests), .set = wr_set_num,
                .data = &at_least_one, .def = "32",
                .doc = "Accepted; aio goes through a pool of threads."),

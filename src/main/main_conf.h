@@ -65,6 +65,7 @@ struct wr_main_conf {
     bool multi_accept, accept_mutex;
     uint32_t accept_mutex_delay_ms;
     struct wr_main_cidrs debug_clients; /* debug_connection */
+    uint32_t stall_threshold_ms;        /* 0: stalls are not looked for */
 };
 
 /* Of a generation that was loaded. */

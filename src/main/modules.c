@@ -5,6 +5,9 @@
  */
 #include "main/modules.h"
 
+#include <string.h>
+
+#include "base/mem.h"
 #include "base/strbuf.h"
 #include "http/core_conf.h"
 #include "http/module.h"
@@ -69,6 +72,65 @@ enum wr_status wr_modules_boot(void)
     return st;
 }
 
+/* Written by wr_modules_use. */
+static const struct wr_module *extended[WR_ARRAY_LEN(modules) + WR_MODULES_MORE_MAX];
+
+/* A registry with modules that were loaded; all of them, for the end. */
+struct extension {
+    struct wr_registry registry;
+    struct wr_conf_module *confs[WR_ARRAY_LEN(modules) + WR_MODULES_MORE_MAX];
+    bool is_hidden[WR_ARRAY_LEN(modules) + WR_MODULES_MORE_MAX];
+    struct extension *next;
+};
+
+static struct extension *extensions; /* the thread that loads a configuration */
+
+enum wr_status wr_modules_use(const struct wr_modules_more *more, struct wr_strbuf *err)
+{
+    size_t n = WR_ARRAY_LEN(modules);
+    const char *clash = "";
+
+    memcpy(extended, modules, sizeof(modules));
+    for (size_t i = 0; i < more->cnt; i++) {
+        const struct wr_module *m = more->at[i];
+
+        if (more->is_hidden[i]) {
+            wr_vars_unregister(m->vars, m->var_cnt);
+        } else {
+            extended[n++] = m;
+        }
+    }
+    if (wr_modules_set(extended, n, &clash) != WR_OK) {
+        wr_strbuf_printf(err, "\"%s\" is defined by another module", clash);
+        return WR_ECONFIG;
+    }
+    return WR_OK;
+}
+
+enum wr_status wr_modules_extend(const struct wr_modules_more *more, const struct wr_registry **ret,
+                                 struct wr_strbuf *err)
+{
+    struct extension *x = wr_mem_alloc(sizeof(*x));
+    size_t n = registry.module_cnt;
+
+    memcpy(x->confs, conf_modules, n * sizeof(struct wr_conf_module *));
+    for (size_t i = 0; i < more->cnt; i++) {
+        if (more->at[i]->conf != NULL) {
+            x->is_hidden[n] = more->is_hidden[i];
+            x->confs[n++] = more->at[i]->conf;
+        }
+    }
+    if (wr_registry_init_some(&x->registry, x->confs, n, x->is_hidden, err) != WR_OK) {
+        wr_registry_fini(&x->registry);
+        wr_mem_free(x);
+        return WR_ECONFIG;
+    }
+    x->next = extensions;
+    extensions = x;
+    *ret = &x->registry;
+    return WR_OK;
+}
+
 const struct wr_registry *wr_modules_registry(void)
 {
     return &registry;
@@ -76,5 +138,12 @@ const struct wr_registry *wr_modules_registry(void)
 
 void wr_modules_end(void)
 {
+    struct extension *x;
+
+    while ((x = extensions) != NULL) {
+        extensions = x->next;
+        wr_registry_fini(&x->registry);
+        wr_mem_free(x);
+    }
     wr_registry_fini(&registry);
 }

@@ -50,9 +50,14 @@ static bool can_set_nofile(const struct wr_child *c, const struct wr_main_conf *
 }
 
 /* The first directive that a running worker cannot take on; NULL: there is none. */
-static const char *find_fixed(const struct wr_child *c, const struct wr_main_conf *old,
-                              const struct wr_main_conf *new)
+static const char *find_fixed(const struct wr_child *c, const struct wr_gen *before,
+                              const struct wr_gen *now)
 {
+    const struct wr_main_conf *old = wr_main_conf_of(before), *new = wr_main_conf_of(now);
+
+    if (before->registry != now->registry) {
+        return "load_module";
+    }
     if (new->threads != old->threads) {
         return "worker_processes";
     }
@@ -96,8 +101,7 @@ static void write_place(const struct wr_gen *now, const struct wr_gen *before, c
 /* Must another worker process take over? Says why. */
 static bool needs_second(struct wr_supervisor *s)
 {
-    const char *name =
-        find_fixed(s->child, wr_main_conf_of(s->now.gen), wr_main_conf_of(s->coming.gen));
+    const char *name = find_fixed(s->child, s->now.gen, s->coming.gen);
     char room[4200];
     struct wr_strbuf place;
 

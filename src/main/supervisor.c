@@ -27,8 +27,10 @@
 #include "main/say.h"
 #include "main/supervisor_int.h"
 #include "main/title.h"
+#include "tls/tls.h"
 
-#define STOP_WAIT_MS 5000  /* a worker that does not stop by then is killed */
+#define STOP_WAIT_MS 5000 /* a worker that does not stop by then is killed */
+#define HOUR_MS      3600000
 #define GOOD_RUN_MS  60000 /* a worker that lived so long is restarted at once again */
 
 /* --- a worker starts and ends --- */
@@ -121,6 +123,14 @@ static void run_restart(struct wr_task *t)
         s->child = wr_child_start(s, &s->now, WR_CHILD_SERVES);
         wr_supervisor_ensure_worker(s);
     }
+}
+
+static void run_hourly(struct wr_task *t)
+{
+    struct wr_supervisor *s = wr_container_of(t, struct wr_supervisor, hourly_task);
+
+    wr_tls_secret_age();
+    wr_timer_arm(&s->hourly, wr_now_ms() + HOUR_MS);
 }
 
 /* --- signals --- */
@@ -357,6 +367,9 @@ static enum wr_status open_signals(struct wr_supervisor *s)
     wr_task_init(&s->signal_task, run_signals, "signals");
     wr_task_init(&s->restart_task, run_restart, "restart of the worker");
     wr_timer_init(&s->restart, &s->restart_task);
+    wr_task_init(&s->hourly_task, run_hourly, "hourly");
+    wr_timer_init(&s->hourly, &s->hourly_task);
+    wr_timer_arm(&s->hourly, wr_now_ms() + HOUR_MS);
     set_signals(&set);
     if (wr_signals_open(&s->signals, &set, &s->signal_task) != WR_OK) {
         wr_say(WR_LOG_EMERG, errno, "signalfd() failed");
@@ -390,6 +403,7 @@ static void serve(struct wr_supervisor *s)
     wr_ctl_close(&s->ctl);
     wr_signals_close(&s->signals);
     wr_timer_fini(&s->restart);
+    wr_timer_fini(&s->hourly);
     wr_loop_free(loop);
 }
 

@@ -81,6 +81,8 @@ struct wr_supervisor {
     struct wr_task signal_task;
     struct wr_timer restart;
     struct wr_task restart_task;
+    struct wr_timer hourly; /* the secret of tickets ages also where there is none to be read */
+    struct wr_task hourly_task;
     uint32_t backoff_ms; /* until the next worker, should this one die soon; 0: at once */
     int daemon_fd;       /* a byte to the process that the user started: it may end. -1: none */
 };

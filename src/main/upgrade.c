@@ -9,14 +9,17 @@
  *        QUIT: it ends
  *
  * The sockets are inherited as open descriptors; their names and numbers come in the environment
- * variable WEIR_LISTEN as text, "NO FD NAME\n" each. Supervisor's thread.
+ * variable WEIR_LISTEN as text, "NO FD NAME\n" each. WEIR_SECRET is the number of a descriptor with
+ * what keys of tickets are made of, so that sessions go on. Supervisor's thread.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,9 +30,11 @@
 #include "main/notify.h"
 #include "main/say.h"
 #include "main/supervisor_int.h"
+#include "tls/tls.h"
 
 #define LISTEN_ENV "WEIR_LISTEN"
 #define PARENT_ENV "WEIR_PARENT"
+#define SECRET_ENV "WEIR_SECRET"
 #define LISTEN_MAX ((size_t)96 << 10) /* the kernel takes 128 KB for one variable */
 #define OLD_SUFFIX ".oldbin"
 
@@ -71,9 +76,32 @@ static bool take_line(struct wr_supervisor *s, struct wr_str line)
     return true;
 }
 
+/* Without it tickets of the old one are not taken, that is all. */
+static void take_secret(struct wr_str text)
+{
+    char room[WR_TLS_SECRET_TEXT_MAX];
+    uint64_t fd = 0;
+    struct stat st;
+    ssize_t n;
+
+    /* A descriptor that is none of ours is left alone. */
+    if (wr_num_parse_u64(text, INT32_MAX, &fd) != WR_OK || fd <= STDERR_FILENO ||
+        fstat((int)fd, &st) == -1 || !S_ISREG(st.st_mode) || st.st_nlink != 0) {
+        return;
+    }
+    n = pread((int)fd, room, sizeof(room), 0);
+    (void)close((int)fd);
+    if (n <= 0 || !wr_tls_secret_read(wr_str(room, (size_t)n))) {
+        wr_say(WR_LOG_WARN, 0,
+               SECRET_ENV " has no secret: sessions of the old binary are not resumed");
+    }
+    wr_tls_wipe(wr_str(room, sizeof(room)));
+}
+
 enum wr_status wr_upgrade_inherit(struct wr_supervisor *s)
 {
     const char *listen = getenv(LISTEN_ENV), *parent = getenv(PARENT_ENV);
+    const char *secret = getenv(SECRET_ENV);
     struct wr_str rest;
     uint64_t pid;
 
@@ -93,9 +121,13 @@ enum wr_status wr_upgrade_inherit(struct wr_supervisor *s)
             }
         }
         wr_say(WR_LOG_NOTICE, 0, "listening sockets come from process %d", (int)pid);
+        if (secret != NULL) {
+            take_secret(wr_str_z(secret));
+        }
     }
     (void)unsetenv(LISTEN_ENV);
     (void)unsetenv(PARENT_ENV);
+    (void)unsetenv(SECRET_ENV);
     return WR_OK;
 }
 
@@ -122,6 +154,22 @@ static void set_notify(void)
     }
 }
 
+/* In the child: a descriptor that the new binary inherits and closes. */
+static void pass_secret(void)
+{
+    char room[WR_TLS_SECRET_TEXT_MAX], number[24];
+    struct wr_strbuf b;
+    int fd = memfd_create("weir-secret", 0);
+
+    wr_strbuf_init_fixed(&b, room, sizeof(room));
+    if (fd == -1 || !wr_tls_secret_write(&b) || write(fd, b.ptr, b.len) != (ssize_t)b.len) {
+        return; /* then clients do a whole handshake */
+    }
+    wr_tls_wipe(wr_strbuf_str(&b));
+    number[wr_num_write_u64(number, (uint64_t)fd)] = '\0';
+    (void)setenv(SECRET_ENV, number, 1);
+}
+
 WR_NORETURN static void become_new(struct wr_supervisor *s, const char *listen)
 {
     struct wr_file_entry *e = NULL;
@@ -136,6 +184,7 @@ WR_NORETURN static void become_new(struct wr_supervisor *s, const char *listen)
     }
     (void)setenv(LISTEN_ENV, listen, 1);
     (void)setenv(PARENT_ENV, parent, 1);
+    pass_secret();
     set_notify();
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);

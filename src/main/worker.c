@@ -17,6 +17,7 @@
 #include "event/loop.h"
 #include "main/title.h"
 #include "main/worker_int.h"
+#include "tls/tls.h"
 #include "up/idle.h"
 
 void wr_worker_close_listeners(struct wr_worker *w)
@@ -117,6 +118,12 @@ static void handle(struct wr_worker *w, struct wr_chan_msg *msg)
         break;
     case WR_CHAN_ASK:
         wr_worker_ask(w, msg->no, msg->text);
+        break;
+    case WR_CHAN_SECRET:
+        if (!wr_tls_secret_read(msg->text)) {
+            wr_log(NULL, WR_LOG_ALERT, "the secret of tickets is none");
+        }
+        wr_tls_wipe(msg->text);
         break;
     case WR_CHAN_READY:
     case WR_CHAN_FAILED:

@@ -21,6 +21,7 @@
 #include "main/bundle.h"
 #include "main/gen_files.h"
 #include "main/modules.h"
+#include "main/plugin.h"
 #include "main/source_bundle.h"
 
 #define DIAGS_CAP      ((size_t)4 << 20)
@@ -131,6 +132,7 @@ static enum wr_status build(struct wr_worker *w, uint64_t no, struct wr_bundle *
                              .path = wr_bundle_fact(b, "conf"),
                              .prefix = wr_bundle_fact(b, "prefix"),
                              .cmdline = wr_bundle_fact(b, "cmdline"),
+                             .prepare = wr_plugins_prepare,
                              .data = &kind,
                              .gen_no = no,
                              .fixtures = &w->fixtures};
@@ -262,6 +264,7 @@ void wr_worker_load(struct wr_worker *w, uint64_t no, int bundle_fd)
         wr_worker_publish(w);
         return;
     }
+    wr_plugins_freeze();
     if (wr_worker_start_threads(w, wr_main_conf_of(w->coming)) != WR_OK) {
         w->has_failed = true;
         tell_failed(w, no, "threads could not be started");

@@ -20,6 +20,7 @@
 #include "event/loop.h"
 #include "http/server.h"
 #include "io/kpipe.h"
+#include "io/work.h"
 #include "observe/access_log.h"
 #include "up/idle.h"
 
@@ -144,6 +145,7 @@ static void run_thread(void *data)
     for (int i = 0; i < 4; i++) {
         wr_loop_turn(loop, 0);
     }
+    wr_work_thread_end();
     wr_access_log_flush();
     wr_kpipe_thread_end();
     wr_timer_fini(&t->_timer);
@@ -195,6 +197,7 @@ static void run_adopt(struct wr_mail *m)
     struct adopt_mail *a = wr_container_of(m, struct adopt_mail, mail);
 
     a->status = wr_http_adopt(a->gen, a->thread->no);
+    wr_loop_get()->watchdog.limit_ms = wr_main_conf_of(a->gen)->stall_threshold_ms;
     a->mail.run = run_adopted;
     wr_mailbox_post(a->thread->worker->mailbox, &a->mail);
 }

@@ -134,6 +134,9 @@ static enum wr_phase_result run_location(struct wr_req *r)
     if (!run.conf->ops.first || r->scope == r->server->scope) {
         return WR_PHASE_NEXT; /* no location: the server's own ran already */
     }
+    if (r->scope->ctx == WR_CTX_LIMIT_EXCEPT) {
+        return WR_PHASE_NEXT; /* a `return` must not be quicker than what limits the method */
+    }
     switch (wr_rewrite_run_ops(&run)) {
     case WR_REWRITE_DONE:
         return WR_PHASE_DONE;

@@ -6,8 +6,9 @@
  * redirect to it static  all others: the file as one slice in a pipe (the codec sends it by
  * sendfile), 301 for a folder last    nobody wanted it: 403 for a folder, 404
  *
- * Log lines are worded as those of nginx, for the tools that read them. Request's thread; a file
- * that is not in the page cache makes its thread wait for the disk.
+ * Log lines are worded as those of nginx, for the tools that read them. Files are opened as the
+ * location says (http/open_file.h); a handler that has to wait for one is called again from its
+ * beginning. Request's thread.
  */
 #include "mod/static.h"
 
@@ -20,6 +21,7 @@
 #include "http/core_conf.h"
 #include "http/mime.h"
 #include "http/module.h"
+#include "http/open_file.h"
 #include "http/path.h"
 #include "http/reply.h"
 #include "io/file.h"
@@ -69,24 +71,24 @@ static enum wr_phase_result go_to_index(struct wr_req *r, struct wr_str name)
 /* Is the folder itself there? Asked once, when the first name was not found in it. */
 static enum wr_phase_result check_folder(struct wr_req *r, struct wr_str folder, struct wr_str name)
 {
-    struct wr_file *f;
+    struct wr_found found;
     int err = 0;
-    enum wr_status st = wr_file_open(folder.ptr, &f, &err);
+    enum wr_status st = wr_open_file(r, folder, WR_OPEN_LOOK, &found, &err);
 
     if (st == WR_OK) {
-        bool is_dir = f->is_dir;
-
-        wr_file_unref(f);
-        if (is_dir) {
+        if (found.facts.is_dir) {
             return WR_PHASE_NEXT;
         }
         wr_log(&r->log, WR_LOG_ALERT, "\"%.*s\" is not a directory", WR_STR_ARG(folder));
         return fail(r, 500);
     }
-    if (st == WR_ENOMEM) {
+    if (st == WR_AGAIN) {
+        return WR_PHASE_AGAIN;
+    }
+    if (st != WR_ESYS) {
         return fail(r, 500);
     }
-    if (err == ENOENT || err == ENOTDIR || err == ENAMETOOLONG) {
+    if (wr_open_is_missing(err)) {
         if (wr_core_loc_of(r)->log_not_found) {
             wr_log_errno(&r->log, WR_LOG_ERROR, err, "\"%.*s%.*s\" is not found",
                          WR_STR_ARG(folder), WR_STR_ARG(name));
@@ -96,7 +98,11 @@ static enum wr_phase_result check_folder(struct wr_req *r, struct wr_str folder,
     if (err == EACCES) {
         return WR_PHASE_NEXT; /* it may be entered and not read */
     }
-    wr_log_errno(&r->log, WR_LOG_CRIT, err, "open() \"%.*s\" failed", WR_STR_ARG(folder));
+    if (err == ELOOP) {
+        wr_log_errno(&r->log, WR_LOG_ERROR, err, "\"%.*s\" is forbidden", WR_STR_ARG(folder));
+        return fail(r, 403);
+    }
+    wr_log_errno(&r->log, WR_LOG_CRIT, err, "stat() \"%.*s\" failed", WR_STR_ARG(folder));
     return fail(r, 500);
 }
 
@@ -104,30 +110,33 @@ enum index_found {
     INDEX_FOUND,
     INDEX_MISSING,
     INDEX_NO_ACCESS,
+    INDEX_WAIT,
     INDEX_ERROR
 };
 
 static enum index_found look_for(struct wr_req *r, struct wr_str file)
 {
-    struct wr_file *f;
+    struct wr_found found;
     int err = 0;
-    enum wr_status st = wr_file_open(file.ptr, &f, &err);
+    enum wr_status st = wr_open_file(r, file, WR_OPEN_LOOK, &found, &err);
 
     if (st == WR_OK) {
-        wr_file_unref(f);
         return INDEX_FOUND;
     }
-    if (st == WR_ENOMEM) {
+    if (st == WR_AGAIN) {
+        return INDEX_WAIT;
+    }
+    if (st != WR_ESYS) {
         return INDEX_ERROR;
     }
-    if (err == ENOENT || err == ENOTDIR || err == ENAMETOOLONG) {
+    if (wr_open_is_missing(err)) {
         return INDEX_MISSING;
     }
-    if (err == EACCES) {
+    if (err == EACCES || err == ELOOP) {
         wr_log_errno(&r->log, WR_LOG_ERROR, err, "\"%.*s\" is forbidden", WR_STR_ARG(file));
         return INDEX_NO_ACCESS;
     }
-    wr_log_errno(&r->log, WR_LOG_CRIT, err, "open() \"%.*s\" failed", WR_STR_ARG(file));
+    wr_log_errno(&r->log, WR_LOG_CRIT, err, "stat() \"%.*s\" failed", WR_STR_ARG(file));
     return INDEX_ERROR;
 }
 
@@ -150,6 +159,8 @@ static enum wr_phase_result try_index(struct wr_req *r, struct wr_str folder, st
         return go_to_index(r, name);
     case INDEX_MISSING:
         return WR_PHASE_NEXT;
+    case INDEX_WAIT:
+        return WR_PHASE_AGAIN;
     case INDEX_NO_ACCESS:
         return fail(r, 403);
     case INDEX_ERROR:
@@ -309,7 +320,7 @@ static enum wr_phase_result send_file(struct wr_req *r, struct wr_file *f)
 
 static enum wr_phase_result run_static(struct wr_req *r)
 {
-    struct wr_file *f;
+    struct wr_found found;
     struct wr_str path;
     int err = 0;
     enum wr_status st;
@@ -324,24 +335,24 @@ static enum wr_phase_result run_static(struct wr_req *r)
     if (st != WR_OK) {
         return fail_map(r, st);
     }
-    st = wr_file_open(path.ptr, &f, &err);
+    st = wr_open_file(r, path, WR_OPEN_READ, &found, &err);
     if (st != WR_OK) {
-        return st == WR_ENOMEM ? fail(r, 500) : fail_open(r, path, err);
+        return st == WR_AGAIN  ? WR_PHASE_AGAIN
+               : st == WR_ESYS ? fail_open(r, path, err)
+                               : fail(r, 500);
     }
-    if (f->is_dir) {
-        wr_file_unref(f);
+    if (found.facts.is_dir) {
         return add_slash(r);
     }
-    if (!f->is_regular) {
-        wr_file_unref(f);
+    if (!found.file) {
         wr_log(&r->log, WR_LOG_CRIT, "\"%.*s\" is not a regular file", WR_STR_ARG(path));
         return fail(r, 404);
     }
     if (r->method == WR_METHOD_POST) {
-        wr_file_unref(f);
+        wr_file_unref(found.file);
         return fail(r, 405);
     }
-    return send_file(r, f);
+    return send_file(r, found.file);
 }
 
 /* ---- nobody wanted it --------------------------------------------------------------------------

@@ -19,9 +19,9 @@
 #include "http/core_conf.h"
 #include "http/mime.h"
 #include "http/module.h"
+#include "http/open_file.h"
 #include "http/path.h"
 #include "http/reply.h"
-#include "io/file.h"
 
 struct try_files {
     struct wr_templates names; /* all but the last word */
@@ -80,6 +80,7 @@ static enum wr_status map_name(struct wr_req *r, const struct wr_template *t, st
 enum found {
     FOUND,
     MISSING,
+    WAIT,
     FOUND_ERROR
 };
 
@@ -87,8 +88,8 @@ static enum found look_for(struct wr_req *r, const struct wr_template *t, bool w
                            struct wr_str *ret_path)
 {
     struct wr_str name, file;
+    struct wr_found found;
     enum wr_status st;
-    bool is_dir;
     int err = 0;
 
     if (wr_template_eval(r, t, &name) != WR_OK) {
@@ -98,10 +99,14 @@ static enum found look_for(struct wr_req *r, const struct wr_template *t, bool w
     if (st != WR_OK) {
         return st == WR_ENOMEM ? FOUND_ERROR : MISSING; /* refused: said by wr_path_map */
     }
-    if (wr_file_look(file.ptr, &is_dir, &err) == WR_OK) {
-        return is_dir == want_folder ? FOUND : MISSING;
+    st = wr_open_file(r, file, WR_OPEN_LOOK, &found, &err);
+    if (st == WR_OK) {
+        return found.facts.is_dir == want_folder ? FOUND : MISSING;
     }
-    if (err != ENOENT && err != ENOTDIR && err != ENAMETOOLONG && err != EACCES) {
+    if (st != WR_ESYS) {
+        return st == WR_AGAIN ? WAIT : FOUND_ERROR;
+    }
+    if (!wr_open_is_missing(err) && err != EACCES && err != ELOOP) {
         wr_log_errno(&r->log, WR_LOG_CRIT, err, "stat() \"%.*s\" failed", WR_STR_ARG(file));
     }
     return MISSING;
@@ -168,6 +173,8 @@ static enum wr_phase_result run(struct wr_req *r)
             return WR_PHASE_NEXT;
         case MISSING:
             break;
+        case WAIT:
+            return WR_PHASE_AGAIN; /* the names before are remembered */
         case FOUND_ERROR:
             return fail(r, 500);
         }

@@ -15,6 +15,7 @@
 #include "base/slab.h"
 #include "base/sync.h"
 #include "net/link_sock.h"
+#include "net/proxied.h"
 #include "net/sock.h"
 
 #define CONN_SLAB_MAX 2048u
@@ -185,6 +186,7 @@ void wr_conn_close(struct wr_conn *c, enum wr_io_close_how how)
     wr_task_cancel(&c->task);
     c->task.run = run_closed;
     wr_timer_fini(&c->timer);
+    wr_proxied_unref(wr_take(&c->proxied));
     wr_grave_bury(&c->grave, free_buried);
 }
 

@@ -25,6 +25,8 @@
 
 #define WR_CONN_MAGIC 0x636f6e6eu
 
+struct wr_proxied;
+
 /* An address in few bytes; unix clients have no name worth keeping. */
 union wr_addr46 {
     struct sockaddr sa;
@@ -46,9 +48,10 @@ struct wr_conn {
     struct wr_task task;      /* run by whoever is attached (the codec) */
     struct wr_timer timer;
     struct wr_grave grave;
-    union wr_addr46 peer;  /* client's address, or the peer's */
-    union wr_addr46 local; /* family 0 until asked for */
-    uint64_t since_ms;     /* accepted or connected at */
+    union wr_addr46 peer;       /* client's address, or the peer's */
+    union wr_addr46 local;      /* family 0 until asked for */
+    uint64_t since_ms;          /* accepted or connected at */
+    struct wr_proxied *proxied; /* one reference; NULL: no header of the PROXY protocol */
 };
 
 /*

@@ -77,34 +77,10 @@ void wr_json_raw(struct wr_json *j, const char *key, struct wr_str json)
     wr_strbuf_add_str(j->b, json);
 }
 
-/* Length of the well-formed sequence of more than one byte at s; 0: there is none (RFC 3629). */
-static size_t utf8_len(struct wr_str s)
-{
-    const unsigned char *p = (const unsigned char *)s.ptr;
-    size_t n = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-    unsigned long v;
-
-    if (p[0] < 0xc2 || p[0] > 0xf4 || s.len < n) {
-        return 0;
-    }
-    v = p[0] & (0x7fu >> n);
-    for (size_t i = 1; i < n; i++) {
-        if ((p[i] & 0xc0) != 0x80) {
-            return 0;
-        }
-        v = v << 6 | (p[i] & 0x3f);
-    }
-    if ((n == 3 && v < 0x800) || (n == 4 && (v < 0x10000 || v > 0x10ffff)) ||
-        (v >= 0xd800 && v <= 0xdfff)) {
-        return 0;
-    }
-    return n;
-}
-
 static bool is_utf8(struct wr_str s)
 {
     while (s.len > 0) {
-        size_t n = (unsigned char)s.ptr[0] < 0x80 ? 1 : utf8_len(s);
+        size_t n = (unsigned char)s.ptr[0] < 0x80 ? 1 : wr_codec_utf8_len(s);
 
         if (n == 0) {
             return false;

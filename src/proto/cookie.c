@@ -141,15 +141,15 @@ static bool next_attribute(struct wr_str *rest, struct attribute *ret)
 }
 
 /* The first rule that fits. WR_EOF: none. */
-static enum wr_status apply_rules(struct wr_req *r, const struct proxy_rules *rules, bool is_domain,
-                                  struct wr_str value, struct wr_str *ret)
+static enum wr_status apply_rules(struct wr_req *r, const struct proxy_rules *rules,
+                                  enum proxy_rule_kind kind, struct wr_str value,
+                                  struct wr_str *ret)
 {
     enum wr_status st = WR_EOF;
     uint32_t i;
 
     for (i = 0; i < rules->cnt && st == WR_EOF; i++) {
-        st = is_domain ? wr_proxy_rule_domain(r, &rules->at[i], value, ret)
-                       : wr_proxy_rule_prefix(r, &rules->at[i], value, ret);
+        st = wr_proxy_rule_apply(r, &rules->at[i], kind, value, ret);
     }
     return st;
 }
@@ -275,10 +275,10 @@ static enum wr_status change_attribute(struct wr_req *r, const struct wr_proxy_l
         return WR_EOF;
     }
     if (lc->cookie_domains.cnt != 0 && wr_str_ieq(a->key, WR_STR("Domain"))) {
-        return apply_rules(r, &lc->cookie_domains, true, a->value, &a->value);
+        return apply_rules(r, &lc->cookie_domains, PROXY_RULE_DOMAIN, a->value, &a->value);
     }
     if (lc->cookie_paths.cnt != 0 && wr_str_ieq(a->key, WR_STR("Path"))) {
-        return apply_rules(r, &lc->cookie_paths, false, a->value, &a->value);
+        return apply_rules(r, &lc->cookie_paths, PROXY_RULE_PREFIX, a->value, &a->value);
     }
     return WR_EOF;
 }

@@ -12,7 +12,6 @@
 #include "http/core_conf.h"
 #include "http/h1_conn.h"
 #include "http/h1_write.h"
-#include "net/conn.h"
 #include "proto/http_int.h"
 
 #define URI_MAX 65536 /* bytes of a request target after escaping */
@@ -325,7 +324,7 @@ static enum wr_status add_client_fields(struct wr_up *u, const struct wr_proxy_l
         if (do_look && wr_msg_connection_has(head, h->name)) {
             continue;
         }
-        st = wr_hdrs_push(&m->hdrs, h->name, h->value, (enum wr_hdr_id)h->id);
+        st = wr_hdrs_push_like(&m->hdrs, h);
         if (st != WR_OK) {
             return st;
         }
@@ -399,13 +398,11 @@ static enum wr_status get_forwarded_for(struct wr_req *r, const struct wr_var *v
                                         struct wr_str rest, struct wr_str *ret)
 {
     struct wr_str had = WR_STR_NULL, addr;
-    struct wr_addr peer;
     char text[WR_ADDR_TEXT_MAX];
     enum wr_status st;
 
     (void)v, (void)rest; /* one variable, no prefix */
-    wr_conn_peer_addr(r->stream->conn, &peer);
-    addr = wr_str(text, wr_addr_write_host(&peer, text));
+    addr = wr_str(text, wr_addr_write_host(&r->peer, text));
     if (wr_hdrs_has(&r->head->hdrs, WR_HDR_X_FORWARDED_FOR)) {
         st = wr_hdrs_join(&r->head->hdrs, WR_STR("X-Forwarded-For"), WR_STR(", "), &had);
         if (st != WR_OK) {

@@ -71,7 +71,7 @@ enum wr_status wr_proxy_rewrite_redirect(struct wr_up *u, struct wr_str value, s
 
     for (i = 0; i < lc->redirects.cnt; i++, rule++) {
         st = rule->is_default ? try_default(u, u->ctx, value, ret)
-                              : wr_proxy_rule_prefix(u->req, rule, value, ret);
+                              : wr_proxy_rule_apply(u->req, rule, PROXY_RULE_PREFIX, value, ret);
         if (st != WR_EOF) {
             return st;
         }

@@ -6,6 +6,7 @@
  */
 #include "proto/rewrite.h"
 
+#include "base/assert.h"
 #include "conf/scope.h"
 
 enum wr_status wr_proxy_rules_check(struct wr_conf *cf, const struct wr_node *node,
@@ -87,34 +88,37 @@ static enum wr_status match_regex(struct wr_req *r, const struct proxy_rule *rul
     return wr_template_eval(r, &rule->to, ret);
 }
 
-enum wr_status wr_proxy_rule_prefix(struct wr_req *r, const struct proxy_rule *rule,
-                                    struct wr_str value, struct wr_str *ret)
+/* Does FROM fit? Then *ret_head of value stays before TO, *ret_rest behind it. */
+static bool fits(enum proxy_rule_kind kind, struct wr_str value, struct wr_str from,
+                 struct wr_str *ret_head, struct wr_str *ret_rest)
 {
-    struct wr_str from, to;
-    enum wr_status st;
+    struct wr_str plain;
 
-    if (rule->re != NULL) {
-        return match_regex(r, rule, value, ret);
+    switch (kind) {
+    case PROXY_RULE_PREFIX:
+        if (!wr_str_has_prefix(value, from)) {
+            return false;
+        }
+        *ret_head = WR_STR("");
+        *ret_rest = wr_str_sub(value, from.len, value.len);
+        return true;
+    case PROXY_RULE_DOMAIN:
+        plain = without_dot(value);
+        if (!wr_str_ieq(plain, without_dot(from))) {
+            return false;
+        }
+        *ret_head = wr_str_sub(value, 0, value.len - plain.len);
+        *ret_rest = WR_STR("");
+        return true;
     }
-    st = wr_template_eval(r, &rule->from, &from);
-    if (st != WR_OK) {
-        return st;
-    }
-    if (!wr_str_has_prefix(value, from)) {
-        return WR_EOF;
-    }
-    st = wr_template_eval(r, &rule->to, &to);
-    if (st != WR_OK) {
-        return st;
-    }
-    return wr_arena_printf(r->arena, ret, "%.*s%.*s", WR_STR_ARG(to), (int)(value.len - from.len),
-                           value.ptr + from.len);
+    WR_UNREACHABLE();
 }
 
-enum wr_status wr_proxy_rule_domain(struct wr_req *r, const struct proxy_rule *rule,
-                                    struct wr_str value, struct wr_str *ret)
+enum wr_status wr_proxy_rule_apply(struct wr_req *r, const struct proxy_rule *rule,
+                                   enum proxy_rule_kind kind, struct wr_str value,
+                                   struct wr_str *ret)
 {
-    struct wr_str plain = without_dot(value), from, to;
+    struct wr_str from, to, head, rest;
     enum wr_status st;
 
     if (rule->re != NULL) {
@@ -124,14 +128,14 @@ enum wr_status wr_proxy_rule_domain(struct wr_req *r, const struct proxy_rule *r
     if (st != WR_OK) {
         return st;
     }
-    if (!wr_str_ieq(plain, without_dot(from))) {
+    if (!fits(kind, value, from, &head, &rest)) {
         return WR_EOF;
     }
     st = wr_template_eval(r, &rule->to, &to);
     if (st != WR_OK) {
         return st;
     }
-    to = without_dot(to);
-    return wr_arena_printf(r->arena, ret, "%s%.*s", plain.len != value.len ? "." : "",
-                           WR_STR_ARG(to));
+    to = kind == PROXY_RULE_DOMAIN ? without_dot(to) : to;
+    return wr_arena_printf(r->arena, ret, "%.*s%.*s%.*s", WR_STR_ARG(head), WR_STR_ARG(to),
+                           WR_STR_ARG(rest));
 }

@@ -44,11 +44,15 @@ enum wr_status wr_proxy_rules_check(struct wr_conf *cf, const struct wr_node *no
 enum wr_status wr_proxy_rule_regex(struct wr_conf *cf, const struct wr_node *node, unsigned flags,
                                    struct wr_regex **ret) WR_MUST_CHECK;
 
-/* Value begins with FROM: *ret is TO and the rest; a regular expression: TO. WR_EOF: no fit. */
-enum wr_status wr_proxy_rule_prefix(struct wr_req *r, const struct proxy_rule *rule,
-                                    struct wr_str value, struct wr_str *ret) WR_MUST_CHECK;
-/* Value is FROM without regard to case and to a dot in front, which stays. */
-enum wr_status wr_proxy_rule_domain(struct wr_req *r, const struct proxy_rule *rule,
-                                    struct wr_str value, struct wr_str *ret) WR_MUST_CHECK;
+/* What FROM must be of a value to fit it. */
+enum proxy_rule_kind {
+    PROXY_RULE_PREFIX, /* its beginning: the result is TO and the rest */
+    PROXY_RULE_DOMAIN, /* all of it without regard to case and to a dot in front, which stays */
+};
+
+/* *ret: the value with TO in place of FROM; a regular expression: TO. WR_EOF: no fit. */
+enum wr_status wr_proxy_rule_apply(struct wr_req *r, const struct proxy_rule *rule,
+                                   enum proxy_rule_kind kind, struct wr_str value,
+                                   struct wr_str *ret) WR_MUST_CHECK;
 
 #endif

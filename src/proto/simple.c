@@ -236,12 +236,10 @@ static void step_connecting(struct simple_pconn *c)
     enum wr_status st = wr_pconn_shake(&c->pc);
 
     if (st == WR_OK) {
-        c->pc.since_ms = wr_now_ms();
         set_state(c, WR_PCONN_READY);
         wr_task_wake_opt(c->pc.user);
     } else if (st != WR_AGAIN) {
-        end_pconn(c, st == WR_ESYS ? WR_REASON_CLOSED : WR_REASON_TLS, c->pc.conn->io.err,
-                  WR_IO_CLOSE_FIN);
+        end_pconn(c, wr_pconn_shake_reason(st), c->pc.conn->io.err, WR_IO_CLOSE_FIN);
     }
 }
 
@@ -383,16 +381,11 @@ enum wr_status wr_simple_dial(const struct wr_codec *codec, const struct wr_dial
         return st;
     }
     wr_container_of(conn, struct simple_link, conn)->client = c;
-    c->pc =
-        (struct wr_pconn){.codec = codec, .conn = conn, .user = user, .state = WR_PCONN_CONNECTING};
+    wr_pconn_init(&c->pc, codec, conn, user);
     c->no = conn->no;
     c->is_in_on = true; /* from the start, poll.h */
-    c->pc.dial = d->tls ? d : NULL;
-    if (st == WR_OK && d->tls) {
-        wr_task_wake(&conn->task); /* to begin the handshake */
-        st = WR_AGAIN;
-    } else if (st == WR_OK) {
-        c->pc.since_ms = wr_now_ms();
+    st = wr_pconn_begin(&c->pc, d, st);
+    if (st == WR_OK) {
         set_state(c, WR_PCONN_READY);
     }
     *ret = &c->pc;

@@ -10,6 +10,7 @@
 #include <openssl/bio.h>
 #include <openssl/conf.h>
 #include <openssl/err.h>
+#include <openssl/rand.h>
 
 #include "base/chars.h"
 #include "tls/tls_int.h"
@@ -53,7 +54,9 @@ void wr_tls_ctx_unref(struct wr_tls_ctx *c)
         OPENSSL_clear_free(c->keys, c->key_cnt * sizeof(*c->keys));
     }
     OPENSSL_free(c->curves);
+    OPENSSL_free(c->key_log);
     OPENSSL_free(c->staple);
+    wr_tls_free_pairs(c);
     wr_tls_free_lazy(c);
     OPENSSL_free(c);
 }
@@ -141,6 +144,15 @@ static bool use_ctx(struct wr_tls *t, struct wr_tls_ctx *c)
     return c->curves == NULL || SSL_set1_groups_list(ssl, c->curves) == 1;
 }
 
+/* No session fits a context of sessions that nobody else has. */
+static bool be_alone(SSL *ssl)
+{
+    unsigned char id[SSL_MAX_SID_CTX_LENGTH];
+
+    return RAND_bytes(id, sizeof(id)) == 1 &&
+           SSL_set_session_id_context(ssl, id, sizeof(id)) == 1 && SSL_set_num_tickets(ssl, 0) == 1;
+}
+
 static int see_hello(SSL *ssl, int *al, void *data)
 {
     struct wr_tls *t = SSL_get_app_data(ssl);
@@ -155,7 +167,12 @@ static int see_hello(SSL *ssl, int *al, void *data)
         *al = SSL_AD_INTERNAL_ERROR;
         return SSL_CLIENT_HELLO_ERROR;
     }
-    if (wr_tls_ctx_of(SSL_get_SSL_CTX(ssl))->is_rejecting) {
+    c = wr_tls_ctx_of(SSL_get_SSL_CTX(ssl));
+    if (c->no_resumption && !be_alone(ssl)) {
+        *al = SSL_AD_INTERNAL_ERROR;
+        return SSL_CLIENT_HELLO_ERROR;
+    }
+    if (c->is_rejecting) {
         t->is_rejected = true;
         *al = SSL_AD_UNRECOGNIZED_NAME;
         return SSL_CLIENT_HELLO_ERROR;
@@ -187,20 +204,33 @@ static int choose_alpn(SSL *ssl, const unsigned char **ret, unsigned char *ret_l
     return SSL_TLSEXT_ERR_OK;
 }
 
+/* Of the certificate that this handshake shows. */
+static unsigned char *find_staple(const struct wr_tls_ctx *c, SSL *ssl, size_t *ret_len)
+{
+    const X509 *shown = SSL_get_certificate(ssl);
+
+    if (c->staple != NULL) {
+        *ret_len = c->staple_len;
+        return OPENSSL_memdup(c->staple, c->staple_len);
+    }
+    for (uint32_t i = 0; i < c->pair_cnt; i++) {
+        if (c->pairs[i].staple != NULL && c->pairs[i].cert == shown) {
+            return wr_tls_staple_copy(c->pairs[i].staple, ret_len);
+        }
+    }
+    return NULL;
+}
+
 static int give_staple(SSL *ssl, void *data)
 {
-    const struct wr_tls_ctx *c = wr_tls_ctx_of(SSL_get_SSL_CTX(ssl));
-    unsigned char *copy;
+    size_t len = 0;
+    unsigned char *copy = find_staple(wr_tls_ctx_of(SSL_get_SSL_CTX(ssl)), ssl, &len);
 
     (void)data;
-    if (c->staple == NULL) {
-        return SSL_TLSEXT_ERR_NOACK;
-    }
-    copy = OPENSSL_memdup(c->staple, c->staple_len);
     if (copy == NULL) {
         return SSL_TLSEXT_ERR_NOACK;
     }
-    (void)SSL_set_tlsext_status_ocsp_resp(ssl, copy, (long)c->staple_len); /* takes it */
+    (void)SSL_set_tlsext_status_ocsp_resp(ssl, copy, (long)len); /* takes it */
     return SSL_TLSEXT_ERR_OK;
 }
 
@@ -248,7 +278,7 @@ static void set_server_basics(SSL_CTX *ssl, const struct wr_tls_opts *o)
     if (o->prefer_server_ciphers) {
         (void)SSL_CTX_set_options(ssl, SSL_OP_CIPHER_SERVER_PREFERENCE);
     }
-    if (o->no_tickets) {
+    if (o->no_tickets || o->no_resumption) {
         (void)SSL_CTX_set_options(ssl, SSL_OP_NO_TICKET);
     }
     if (o->verify != WR_TLS_VERIFY_OFF) {
@@ -259,7 +289,7 @@ static void set_server_basics(SSL_CTX *ssl, const struct wr_tls_opts *o)
     (void)SSL_CTX_set_tlsext_servername_callback(ssl, accept_name);
     SSL_CTX_set_alpn_select_cb(ssl, choose_alpn, NULL);
     (void)SSL_CTX_set_tlsext_status_cb(ssl, give_staple);
-    (void)SSL_CTX_set_max_early_data(ssl, o->early_data ? EARLY_MAX : 0);
+    (void)SSL_CTX_set_max_early_data(ssl, o->early_data && !o->no_resumption ? EARLY_MAX : 0);
 }
 
 static void set_basics(SSL_CTX *ssl, const struct wr_tls_opts *o)
@@ -378,6 +408,12 @@ static enum wr_status fill(struct wr_tls_ctx *c, const struct wr_tls_opts *o, st
         st = wr_tls_use_lazy(c, o);
     }
     if (st == WR_OK) {
+        st = wr_tls_use_key_log(c, o->key_log);
+    }
+    if (st == WR_OK && o->staples) {
+        st = wr_tls_note_pairs(c);
+    }
+    if (st == WR_OK) {
         st = use_words(c, o, err, ret_part);
     }
     if (st == WR_OK) {
@@ -418,7 +454,8 @@ enum wr_status wr_tls_ctx_new(const struct wr_tls_opts *o, struct wr_strbuf *err
     c->ssl = ssl;
     c->record_max = o->record_max;
     c->is_rejecting = o->is_rejecting;
-    c->early_data = o->early_data;
+    c->early_data = o->early_data && !o->no_resumption;
+    c->no_resumption = o->no_resumption;
     set_basics(ssl, o);
     st = fill(c, o, err, ret_part, ret_no);
     ERR_clear_error();

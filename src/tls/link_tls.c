@@ -266,7 +266,7 @@ static enum wr_status read_early(struct wr_tls *t)
 static enum wr_status handshake_tls(struct wr_link *l)
 {
     struct wr_tls *t = tls_of(l);
-    enum wr_status st = flush(t);
+    enum wr_status st = t->is_refused ? WR_EPROTO : flush(t);
 
     if (st == WR_OK && t->may_early) {
         st = read_early(t);
@@ -711,6 +711,7 @@ enum wr_status wr_tls_connect(struct wr_link *below, const struct wr_tls_target 
         wr_tls_unref(t);
         return WR_ENOMEM;
     }
+    wr_tls_load_target(t);
     wr_tls_resume(t);
     *ret = t;
     return WR_OK;

@@ -59,7 +59,9 @@ void wr_tls_write_failure(struct wr_tls *t, enum wr_status st, int err, struct w
 
     wr_obj_check(t, WR_TLS_MAGIC);
     code = SSL_get_verify_result(t->ssl);
-    if (st == WR_EOF) {
+    if (t->is_refused) {
+        wr_strbuf_add_z(b, t->error != NULL ? t->error : "cannot load certificate");
+    } else if (st == WR_EOF) {
         wr_strbuf_add_z(b, "peer closed connection in SSL handshake");
     } else if (st == WR_ESYS) {
         wr_strbuf_printf(b, "peer closed connection in SSL handshake (%d: %s)", err,

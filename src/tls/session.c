@@ -4,8 +4,7 @@
  * store in a context, or a wr_tls_cache), and tickets that clients keep, under keys of files or of
  * the process.
  *
- * The keys of the process are made anew when they are older than the longest ssl_session_timeout
- * (an hour at least); the ones before stay good for reading. They belong to no generation, so that
+ * The keys of the process (ticket.c) belong to no generation, so that
  * tickets survive a reload. What a session may be used for is said by its id context: a hash of the
  * certificates and of all that decides about clients' certificates. Towards peers sessions are kept
  * as bytes by peer and identity. Any thread.
@@ -22,41 +21,8 @@
 #include "tls/tls_int.h"
 
 #define SESSION_DER_MAX 16384
-#define RING_LIFE_MIN   3600u /* seconds */
-
-/*
- * Rule zero: keys of the process, under their lock: a reload and a second configuration of the same
- * name must find them again.
- */
-static struct {
-    struct wr_mutex lock;
-    struct wr_tls_ticket_key now, before;
-    uint64_t made_ms; /* 0: never */
-    uint32_t life_sec;
-} ring = {.lock = WR_MUTEX_INIT(WR_RANK_LEAF), .life_sec = RING_LIFE_MIN};
 
 /* ---- tickets -------------------------------------------------------------------------------- */
-
-/* Ring's lock held. */
-static bool refresh_ring(void)
-{
-    uint64_t now = wr_now_ms();
-    struct wr_tls_ticket_key fresh = {.half = 32};
-
-    if (ring.made_ms != 0 && now - ring.made_ms < (uint64_t)ring.life_sec * 1000) {
-        return true;
-    }
-    if (RAND_bytes(fresh.name, sizeof(fresh.name)) != 1 ||
-        RAND_priv_bytes(fresh.hmac, sizeof(fresh.hmac)) != 1 ||
-        RAND_priv_bytes(fresh.aes, sizeof(fresh.aes)) != 1) {
-        return false;
-    }
-    ring.before = ring.made_ms != 0 ? ring.now : fresh;
-    ring.now = fresh;
-    ring.made_ms = now != 0 ? now : 1;
-    OPENSSL_cleanse(&fresh, sizeof(fresh));
-    return true;
-}
 
 /* The key to encrypt with, or the one of this name. *ret_is_first: it is the one in use. */
 static bool get_key(const struct wr_tls_ctx *c, const unsigned char *name,
@@ -74,19 +40,7 @@ static bool get_key(const struct wr_tls_ctx *c, const unsigned char *name,
     if (c->key_cnt > 0) {
         return found;
     }
-    wr_mutex_lock(&ring.lock);
-    if (refresh_ring()) {
-        if (name == NULL || memcmp(ring.now.name, name, sizeof(ret->name)) == 0) {
-            *ret = ring.now;
-            *ret_is_first = found = true;
-        } else if (memcmp(ring.before.name, name, sizeof(ret->name)) == 0) {
-            *ret = ring.before;
-            *ret_is_first = false;
-            found = true;
-        }
-    }
-    wr_mutex_unlock(&ring.lock);
-    return found;
+    return wr_tls_find_ticket_key(name, ret, ret_is_first);
 }
 
 static bool set_mac(EVP_MAC_CTX *mac, struct wr_tls_ticket_key *k)
@@ -279,9 +233,7 @@ enum wr_status wr_tls_use_sessions(struct wr_tls_ctx *c, const struct wr_tls_opt
         SSL_CTX_sess_set_get_cb(c->ssl, find_session);
         SSL_CTX_sess_set_remove_cb(c->ssl, forget_session);
     }
-    wr_mutex_lock(&ring.lock);
-    ring.life_sec = WR_MAX(ring.life_sec, o->session_timeout_sec);
-    wr_mutex_unlock(&ring.lock);
+    wr_tls_want_ticket_life(o->session_timeout_sec);
     (void)SSL_CTX_set_tlsext_ticket_key_evp_cb(c->ssl, use_ticket_key);
     return WR_OK;
 }

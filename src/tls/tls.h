@@ -65,12 +65,15 @@ struct wr_tls_pair {
     struct wr_tls_file cert, key;
 };
 
-/* Where the client's server name stands in paths of wr_tls_lazy. */
-#define WR_TLS_NAME_MARKER "$ssl_server_name"
-
-/* Paths of files that are read during each handshake. */
+/* A pair that is named, and read, during each handshake: its directives' words. */
 struct wr_tls_lazy {
     struct wr_str cert, key;
+};
+
+/* Of pairs that are read during handshakes. */
+struct wr_tls_cert_cache {
+    uint32_t max; /* files; 0: none are kept */
+    uint64_t inactive_ms, valid_ms;
 };
 
 struct wr_tls_command {
@@ -95,10 +98,14 @@ struct wr_tls_opts {
     uint32_t pair_cnt; /* 0: refuses every handshake that stays with this context */
     const struct wr_tls_lazy *lazy;
     uint32_t lazy_cnt;
+    struct wr_tls_cert_cache cert_cache;
     const struct wr_str *passwords; /* of encrypted keys, tried in order */
     uint32_t password_cnt;
     struct wr_tls_file dhparam, client_ca, trusted, crl;
     struct wr_tls_file staple;             /* an OCSP response (DER) for all who ask */
+    struct wr_str key_log;                 /* file for secrets of connections; empty: none */
+    bool staples;                          /* responses will come: tls/ocsp.h */
+    bool no_resumption;                    /* each handshake is a whole one */
     const struct wr_tls_file *ticket_keys; /* the first encrypts; none: keys of the process */
     uint32_t ticket_key_cnt;
     const struct wr_tls_command *commands;
@@ -150,6 +157,21 @@ struct wr_tls_cache *wr_tls_cache_ref(struct wr_tls_cache *c);
 /* Any thread; accepts NULL. */
 void wr_tls_cache_unref(struct wr_tls_cache *c);
 
+/* --- the secret behind tickets --------------------------------------------------------------- */
+
+#define WR_TLS_SECRET_TEXT_MAX 128 /* bytes of it as text */
+
+/*
+ * Keys of tickets are made of one secret of the process and of the time; whoever is given it makes
+ * the same ones: a second worker, another binary. Made when it is first asked for. What it was
+ * cannot be found from what it is. False: there is no randomness. Any thread.
+ */
+bool wr_tls_secret_write(struct wr_strbuf *b) WR_MUST_CHECK;
+/* Instead of ours. False: that is none. */
+bool wr_tls_secret_read(struct wr_str text) WR_MUST_CHECK;
+/* Forgets what no ticket needs any more; from time to time where tickets are not used. */
+void wr_tls_secret_age(void);
+
 /* --- connections ----------------------------------------------------------------------------- */
 
 /* What the owner of a connection is asked during the handshake. */
@@ -159,6 +181,12 @@ struct wr_tls_owner {
      * the one given to wr_tls_accept.
      */
     struct wr_tls_ctx *(*pick)(const struct wr_tls_owner *o, struct wr_str name);
+    /*
+     * Appends the name of certificate or key of lazy pair `no` of the context that was picked: an
+     * absolute path, or "data:" and PEM. False: err tells why there is none. NULL: never.
+     */
+    bool (*name)(const struct wr_tls_owner *o, uint32_t no, bool is_key, struct wr_strbuf *b,
+                 struct wr_strbuf *err);
 };
 
 /*
@@ -171,8 +199,9 @@ enum wr_status wr_tls_accept(struct wr_link *below, struct wr_tls_ctx *c,
 /* Which peer, and how it proves that it is the one. Outlives the handshake. */
 struct wr_tls_target {
     struct wr_tls_ctx *ctx;
-    struct wr_str sni;  /* the name it is asked for, '\0' behind; empty: none */
-    struct wr_str name; /* a host or an address: its certificate must be for it */
+    struct wr_str sni;       /* the name it is asked for, '\0' behind; empty: none */
+    struct wr_str name;      /* a host or an address: its certificate must be for it */
+    struct wr_str cert, key; /* names as wr_tls_owner's, '\0' behind; empty: the context's pair */
     bool verify;
     bool keeps_session;
     uint64_t peer_id, identity; /* sessions are resumed only where both are the same */

@@ -14,10 +14,13 @@
 #include "base/chunk.h"
 #include "base/strbuf.h"
 #include "base/sync.h"
+#include "tls/ocsp.h"
 #include "tls/tls.h"
 
 #define WR_TLS_MAGIC    0x746c7321u
 #define WR_TLS_NAME_MAX 255u /* of a host, RFC 1035 */
+
+struct wr_tls_certs;
 
 struct wr_tls_ticket_key {
     unsigned char name[16];
@@ -26,20 +29,31 @@ struct wr_tls_ticket_key {
     uint32_t half; /* bytes of hmac and of aes that count: 16 or 32 */
 };
 
+/* A certificate of a context whose clients may be given a response that is fetched. */
+struct wr_tls_stapled {
+    X509 *cert;                   /* the context's */
+    STACK_OF(X509) * chain;       /* the context's; NULL: none */
+    struct wr_tls_staple *staple; /* one reference; NULL: none */
+};
+
 struct wr_tls_ctx {
     wr_atomic_u32 refs; /* the maker's, and one or two of each connection */
     SSL_CTX *ssl;
     struct wr_tls_cache *cache;     /* one reference; NULL: none */
     struct wr_tls_ticket_key *keys; /* of files */
     uint32_t key_cnt;
-    struct wr_tls_lazy *lazy; /* our copies */
     uint32_t lazy_cnt;
-    unsigned char *staple; /* NULL: none */
+    struct wr_tls_certs *certs; /* NULL: what is read is not kept */
+    unsigned char *staple;      /* NULL: none */
     size_t staple_len;
-    char *curves; /* NULL: the library's */
+    struct wr_tls_stapled *pairs; /* with opts.staples; NULL: none */
+    uint32_t pair_cnt;
+    char *curves;  /* NULL: the library's */
+    char *key_log; /* NULL: none */
     uint32_t record_max;
     bool is_rejecting;
     bool early_data;
+    bool no_resumption; /* each handshake is a whole one */
 };
 
 struct wr_tls {
@@ -66,6 +80,7 @@ struct wr_tls {
     bool is_broken;     /* no more bytes of ours */
     bool is_closed;     /* the link below is not ours any more */
     bool is_nomem;      /* in the call at hand */
+    bool is_refused;    /* client side: our certificate could not be read, see error */
     bool is_shut;       /* close_notify was sent */
     bool is_rejected;   /* by ssl_reject_handshake */
     size_t held;        /* plain bytes in `out` that the caller was not told of */
@@ -89,6 +104,8 @@ bool wr_tls_is_trusted(struct wr_tls *t);
 /* lazy.c */
 enum wr_status wr_tls_use_lazy(struct wr_tls_ctx *c, const struct wr_tls_opts *o) WR_MUST_CHECK;
 void wr_tls_free_lazy(struct wr_tls_ctx *c);
+/* Client side: the pair that the target names; a failure ends the handshake. */
+void wr_tls_load_target(struct wr_tls *t);
 
 /* cert.c: into the queue what fopen() of a file that cannot be opened would leave in it. */
 void wr_tls_raise_open(const struct wr_tls_file *f);
@@ -105,6 +122,22 @@ enum wr_status wr_tls_read_staple(struct wr_tls_ctx *c, const struct wr_tls_file
                                   struct wr_strbuf *err) WR_MUST_CHECK;
 enum wr_status wr_tls_use_crl(SSL_CTX *ssl, const struct wr_tls_file *f,
                               struct wr_strbuf *err) WR_MUST_CHECK;
+
+/* ocsp.c */
+enum wr_status wr_tls_note_pairs(struct wr_tls_ctx *c) WR_MUST_CHECK;
+void wr_tls_free_pairs(struct wr_tls_ctx *c);
+/* For OPENSSL_free; NULL: there is none now. */
+unsigned char *wr_tls_staple_copy(struct wr_tls_staple *s, size_t *ret_len);
+
+/* keylog.c */
+enum wr_status wr_tls_use_key_log(struct wr_tls_ctx *c, struct wr_str path) WR_MUST_CHECK;
+
+/* ticket.c: keys of the process. */
+/* The one to encrypt with (name NULL), or the one of this name. *ret_is_first: it is in use now. */
+bool wr_tls_find_ticket_key(const unsigned char *name, struct wr_tls_ticket_key *ret,
+                            bool *ret_is_first);
+/* Tickets must be good for so long. */
+void wr_tls_want_ticket_life(uint32_t sec);
 
 /* session.c */
 /* Client side: sessions of peers, kept for the process. */

@@ -407,6 +407,17 @@ static enum wr_status stick(const struct wr_up *u, enum wr_sticky_when when)
     return m->sticky->answered(m, u->req, (uint32_t)(u->slot.member - m->at), when);
 }
 
+/* Tells the group's method and its sessions that the peer answered. */
+static enum wr_status tell_answer(const struct wr_up *u, const struct wr_msg *head)
+{
+    const struct wr_members *m = u->start.members;
+
+    if (m->lb->answered != NULL && u->slot.member != NULL) {
+        m->lb->answered(m, (uint32_t)(u->slot.member - m->at), head);
+    }
+    return stick(u, WR_STICKY_HEAD);
+}
+
 static enum wr_up_state accel_redirect(struct wr_up *u, const struct wr_msg *head, struct wr_str to)
 {
     struct wr_req *r = u->req;
@@ -417,7 +428,7 @@ static enum wr_up_state accel_redirect(struct wr_up *u, const struct wr_msg *hea
 
     st = wr_up_head_keep(u, head);
     if (st == WR_OK) {
-        st = stick(u, WR_STICKY_HEAD);
+        st = tell_answer(u, head);
     }
     if (st == WR_OK) {
         st = stick(u, WR_STICKY_END);
@@ -453,6 +464,7 @@ static enum wr_status wire_body(struct wr_up *u)
         return WR_ENOMEM;
     }
     if (!u->is_buffered) {
+        r->is_streamed = true;
         wr_pipe_set_marks(r->out_pipe, (size_t)c->buffer_size, 0);
     } else if (c->max_temp_file_size != 0) {
         r->out_pipe->watcher = &r->task; /* pushes end with the attempt, before the request */
@@ -488,7 +500,7 @@ static enum wr_up_state relay_head(struct wr_up *u, const struct wr_msg *head,
     u->attempt.is_accepted = true;
     st = wr_up_head_copy(u, head);
     if (st == WR_OK) {
-        st = stick(u, WR_STICKY_HEAD);
+        st = tell_answer(u, head);
     }
     if (st == WR_OK) {
         st = wire_body(u);

@@ -23,6 +23,7 @@
 #include "http/core_conf.h"
 #include "http/module.h"
 #include "http/resolver.h"
+#include "http/zone.h"
 #include "up/group_int.h"
 #include "up/idle.h"
 #include "up/moving.h"
@@ -400,6 +401,8 @@ static enum wr_status set_state(struct wr_conf *cf, const struct wr_dir *dir,
     return WR_OK;
 }
 
+static const char zone_kind[] = "upstream";
+
 static enum wr_status set_zone(struct wr_conf *cf, const struct wr_dir *dir,
                                const struct wr_node *node, void *conf)
 {
@@ -412,7 +415,7 @@ static enum wr_status set_zone(struct wr_conf *cf, const struct wr_dir *dir,
         return WR_ECONFIG;
     }
     gc->members->has_zone = true;
-    return WR_OK;
+    return wr_zone_claim(cf, node, wr_node_arg(node, 0), zone_kind);
 }
 
 enum wr_status wr_group_set_lb(struct wr_conf *cf, const struct wr_node *node,
@@ -718,6 +721,7 @@ enum wr_status wr_members_seal(struct wr_members *m, struct wr_arena *a)
     for (i = 0; i < m->cnt; i++) {
         m->at[i].effective = &effective[i];
         wr_store_rlx(&effective[i], m->at[i].weight);
+        m->at[i].counts_together = m->at[i].max_conns != 0 || m->lb->wants_load;
     }
     count_members(m);
     if (m->cnt == 0) {

@@ -6,7 +6,6 @@
  */
 #include "up/head.h"
 
-#include "base/clock.h"
 #include "http/h1_write.h"
 #include "up/up.h"
 
@@ -169,23 +168,26 @@ static enum wr_status copy_field(struct wr_up *u, const struct wr_msg *head, con
                                  bool do_look)
 {
     enum field_rule rule = rules[h->id];
-    struct wr_str v = h->value;
-    enum wr_status st;
+    enum wr_status st = WR_EOF;
+    struct wr_str v;
 
     if (!is_passed(u, head, h, do_look)) {
         return WR_OK;
     }
     if (rule >= RULE_REDIRECT && rule <= RULE_COOKIE) {
-        st = rewrite(u, rule, v, &v);
-        if (st != WR_OK && st != WR_EOF) {
-            return st;
-        }
-        if (st == WR_OK && !wr_h1_value_is_safe(v)) {
-            return WR_EPROTO; /* U14.1: a variable of the replacement must not end the line */
-        }
-        if (st == WR_OK && rule == RULE_REDIRECT) {
-            u->req->is_location_ours = true;
-        }
+        st = rewrite(u, rule, h->value, &v);
+    }
+    if (st == WR_EOF) {
+        return wr_hdrs_push_like(&u->req->out.hdrs, h);
+    }
+    if (st != WR_OK) {
+        return st;
+    }
+    if (!wr_h1_value_is_safe(v)) {
+        return WR_EPROTO; /* U14.1: a variable of the replacement must not end the line */
+    }
+    if (rule == RULE_REDIRECT) {
+        u->req->is_location_ours = true;
     }
     return wr_hdrs_push(&u->req->out.hdrs, h->name, v, (enum wr_hdr_id)h->id);
 }
@@ -197,7 +199,6 @@ enum wr_status wr_up_head_copy(struct wr_up *u, const struct wr_msg *head)
     bool do_look = wr_msg_connection_names(head);
     uint32_t i;
     enum wr_status st;
-    int64_t t;
 
     r->out.status = head->status;
     r->out.reason = head->reason;
@@ -229,10 +230,7 @@ enum wr_status wr_up_head_copy(struct wr_up *u, const struct wr_msg *head)
     /* *_pass_header Server (Date): what the peer sent, nothing if it sent none (U5.7). */
     r->no_server = (c->hidden_ids >> WR_HDR_SERVER & 1) == 0;
     r->no_date = (c->hidden_ids >> WR_HDR_DATE & 1) == 0;
-    if (wr_hdrs_has(&head->hdrs, WR_HDR_LAST_MODIFIED) &&
-        wr_clock_parse_http_date(value_of(head, WR_HDR_LAST_MODIFIED), &t) == WR_OK) {
-        r->out_mtime = t;
-    }
+    r->is_mtime_unread = true;
     r->is_proxied = true;
     r->can_range = c->force_ranges && head->status == 200;
     return WR_OK;

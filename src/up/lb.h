@@ -14,6 +14,7 @@
 #include "base/status.h"
 #include "up/peer.h"
 
+struct wr_msg;
 struct wr_req;
 struct wr_members;
 
@@ -48,6 +49,7 @@ struct wr_lb {
     const char *name; /* directive: "least_conn"; "round_robin" is the default */
     unsigned params;  /* enum wr_lb_params it honours */
     bool wants_times; /* response times of the peers are measured (wr_peer_mean_time) */
+    bool wants_load;  /* it reads wr_peer.active: slots are counted together (peer.h) */
     /* Per members list, at build; state of this list into *ret_state (members' arena). May be NULL.
      */
     enum wr_status (*group_init)(struct wr_members *m, void **ret_state);
@@ -62,6 +64,9 @@ struct wr_lb {
     /* Member i was chosen without being asked for: the choice counts as its turn. May be NULL. With
      * a zone: group lock held. */
     void (*charge)(struct wr_lb_ctx *ctx, uint32_t i);
+    /* The head of member i's answer is accepted: what it says may change later choices. Any thread.
+     * May be NULL. */
+    void (*answered)(const struct wr_members *m, uint32_t i, const struct wr_msg *head);
     void (*group_fini)(struct wr_members *m);
 };
 

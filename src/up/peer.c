@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/obj.h"
 #include "base/rng.h"
+#include "up/tally.h"
 
 #define FAILS_SHIFT 48
 #define PROBE_BIT   (UINT64_C(1) << 47)
@@ -23,7 +24,10 @@
 
 static void free_peer(struct wr_fixture *f)
 {
-    wr_mem_free(wr_container_of(f, struct wr_peer, fixture));
+    struct wr_peer *p = wr_container_of(f, struct wr_peer, fixture);
+
+    wr_tally_drop(p->tally);
+    wr_mem_free(p);
 }
 
 static const struct wr_fixture_ops peer_ops = {.kind = "peer", .free = free_peer};
@@ -92,9 +96,10 @@ enum wr_status wr_peer_find(struct wr_fixtures *r, struct wr_str group, const st
         if (p == NULL) {
             return WR_ENOMEM;
         }
+        p->tally = wr_tally_take();
         st = wr_fixtures_add(r, &p->fixture, &peer_ops, key, 0);
         if (st != WR_OK) {
-            wr_mem_free(p);
+            free_peer(&p->fixture);
             return st;
         }
         f = &p->fixture;
@@ -170,28 +175,75 @@ bool wr_peer_claim(const struct wr_member *m, uint64_t now_ms, bool *ret_probe)
     return true;
 }
 
+/* Slots in the common word and in the cells, which are read one by one: more may have been given
+ * back than were seen. */
+static uint32_t sum_active(const struct wr_peer *p, uint32_t word)
+{
+    uint32_t n = word + wr_tally_active(p->tally);
+
+    return n > INT32_MAX ? 0 : n;
+}
+
+uint32_t wr_peer_active(const struct wr_peer *p)
+{
+    return sum_active(p, wr_load_seq(&p->active));
+}
+
+bool wr_peer_is_full(const struct wr_member *m)
+{
+    return m->max_conns != 0 && wr_peer_active(m->peer) >= m->max_conns;
+}
+
+/* False: max_conns is reached. */
+static bool take_limited(const struct wr_member *m)
+{
+    uint32_t n = wr_load_seq(&m->peer->active);
+
+    do {
+        /* The others are of an older configuration, or of a line without a limit. */
+        if (sum_active(m->peer, n) >= m->max_conns) {
+            return false;
+        }
+    } while (!wr_cas_seq(&m->peer->active, &n, n + 1));
+    return true;
+}
+
+/* Where this thread counts the slots of a member without a limit. */
+static wr_atomic_u32 *active_of(const struct wr_member *m, struct wr_tally_cell *own)
+{
+    return own == NULL || m->counts_together ? &m->peer->active : &own->active;
+}
+
+static void count_request(struct wr_peer *p, struct wr_tally_cell *own)
+{
+    if (own == NULL) {
+        wr_add_rlx(&p->requests, 1);
+    } else {
+        wr_store_rlx(&own->requests, wr_load_rlx(&own->requests) + 1); /* one writer */
+    }
+}
+
 bool wr_peer_acquire(const struct wr_member *m, uint64_t now_ms, bool has_accounting,
                      bool *ret_probe)
 {
+    struct wr_tally_cell *own = wr_tally_own(m->peer->tally);
+    wr_atomic_u32 *active = active_of(m, own);
     bool is_probe = false;
-    uint32_t n;
 
     if (m->max_conns != 0) {
-        n = wr_load_seq(&m->peer->active);
-        do {
-            if (n >= m->max_conns) {
-                return false;
-            }
-        } while (!wr_cas_seq(&m->peer->active, &n, n + 1));
+        if (!take_limited(m)) {
+            return false;
+        }
+    } else if (active == &m->peer->active) {
+        wr_add_rlx(active, 1); /* no order is needed */
     } else {
-        /* Read by least_conn and by status; no order is needed. */
-        wr_add_rlx(&m->peer->active, 1);
+        wr_store_rlx(active, wr_load_rlx(active) + 1); /* one writer */
     }
     if (has_accounting && !wr_peer_claim(m, now_ms, &is_probe)) {
         wr_peer_leave(m);
         return false;
     }
-    wr_add_rlx(&m->peer->requests, 1);
+    count_request(m->peer, own);
     *ret_probe = is_probe;
     return true;
 }
@@ -296,7 +348,7 @@ enum wr_health_change wr_peer_account(const struct wr_member *m, enum wr_outcome
 void wr_peer_leave(const struct wr_member *m)
 {
     /* In one order with what a request that begins to wait does (up/queue.c). */
-    wr_sub_seq(&m->peer->active, 1);
+    wr_sub_seq(active_of(m, wr_tally_own(m->peer->tally)), 1);
 }
 
 void wr_peer_look(const struct wr_member *m, bool has_accounting, uint64_t now_ms,
@@ -305,8 +357,9 @@ void wr_peer_look(const struct wr_member *m, bool has_accounting, uint64_t now_m
     uint64_t w = wr_load_acq(&m->peer->health);
 
     *ret = (struct wr_peer_facts){.fails = fails_of(w),
-                                  .active = wr_load_rlx(&m->peer->active),
-                                  .requests = wr_load_rlx(&m->peer->requests),
+                                  .active = wr_peer_active(m->peer),
+                                  .requests = wr_load_rlx(&m->peer->requests) +
+                                              wr_tally_requests(m->peer->tally),
                                   .failures = wr_load_rlx(&m->peer->failures)};
     if (!has_accounting || m->max_fails == 0 || fails_of(w) < m->max_fails) {
         return;

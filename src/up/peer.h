@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * peer.h: what all threads know of a peer: a fixture that survives reloads as long as some
- * generation names the same group and address. Facts are atomics; failure accounting is one word
- * changed by CAS (U2.2).
+ * generation names the same group and address. Facts are atomics, which a request that goes well
+ * only reads, but where its slots are counted together (wr_peer_active); failure accounting is one
+ * word changed by CAS (U2.2).
  *
  *   health word:  fails 16 bits | probing 1 bit | since_ms 47 bits
  *
@@ -37,10 +38,11 @@ struct wr_peer {
     struct wr_addr addr;
     uint16_t text_len;
     char text[WR_ADDR_TEXT_MAX]; /* "10.0.0.1:80": $upstream_addr */
-    wr_atomic_u32 active;        /* slots in use */
+    uint32_t tally;              /* its number in up/tally.h; 0: none */
+    wr_atomic_u32 active; /* slots in use of members that count together, see wr_peer_active */
     wr_atomic_u64 health;
     wr_atomic_u64 failed_at;          /* the latest failure; written before the word */
-    wr_atomic_u64 requests, failures; /* for status */
+    wr_atomic_u64 requests, failures; /* for status; requests of threads without a tally */
     wr_atomic_u64 slow_since;         /* slow_start: came back at this time; 0: not */
     wr_atomic_u64 began_sum;          /* starts of the requests that are under way, summed */
     wr_atomic_u64 times[WR_TIME_CNT]; /* mean in 1/256 ms, upper half; when it was changed, lower */
@@ -57,6 +59,7 @@ struct wr_member {
     uint32_t slow_start_ms; /* 0: none */
     bool is_backup, is_down;
     bool is_draining;         /* only for sessions that are bound to it */
+    bool counts_together;     /* its slots are counted in one word for all threads */
     struct wr_str route;      /* route=, or empty */
     wr_atomic_u32 *effective; /* effective weight, 0..weight (U2.1) */
 };
@@ -127,6 +130,15 @@ enum wr_health_change wr_peer_account(const struct wr_member *m, enum wr_outcome
                                       uint64_t began_ms, uint64_t now_ms, bool was_probe);
 /* Gives the slot back. */
 void wr_peer_leave(const struct wr_member *m);
+/*
+ * Slots in use, of all threads. Where something decides by the number while requests come and go
+ * (max_conns, least_conn and its kin: `counts_together`) they are in one word, and the limit is
+ * kept exactly; elsewhere each thread has its own (up/tally.h), no request writes what others
+ * write, and the sum is of almost one moment. A peer may have both, after a reload.
+ */
+uint32_t wr_peer_active(const struct wr_peer *p);
+/* max_conns: is none left? */
+bool wr_peer_is_full(const struct wr_member *m);
 
 /* How it looks from outside. */
 enum wr_peer_health {

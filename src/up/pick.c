@@ -26,7 +26,7 @@ bool wr_peer_ok(const struct wr_lb_ctx *ctx, uint32_t i)
     if (ctx->tried != NULL && (ctx->tried[i / 64] & (UINT64_C(1) << (i % 64))) != 0) {
         return false;
     }
-    if (m->max_conns != 0 && wr_load_seq(&m->peer->active) >= m->max_conns) {
+    if (wr_peer_is_full(m)) {
         return false;
     }
     return !ctx->members->has_accounting || wr_peer_is_healthy(m, ctx->now_ms);

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "http/h1_parse.h"
+#include "http/stage.h"
 #include "up/up.h"
 
 static const char *phase_of(const struct wr_up *u)
@@ -227,9 +228,10 @@ void wr_up_report_disabled(struct wr_up *u)
 void wr_up_report_spill(struct wr_up *u)
 {
     const struct wr_stream *s = u->req->stream;
-    const struct wr_pipe *p = s->out;
+    const struct wr_pipe *p = wr_stages_source(u->req);
 
-    /* The pipe lives as long as the client's codec reads from it. */
+    /* The pipe lives as long as the first stage, or the client's codec, reads from it. */
+    p = p ? p : s->out;
     if (p == NULL || u->is_spill_told || s->tx >= WR_HALF_DONE) {
         return;
     }

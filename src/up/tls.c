@@ -15,10 +15,11 @@
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "conf/gen.h"
+#include "http/ssl_lazy.h"
 #include "http/var.h"
 
-#define ERROR_MAX 4096
-#define NAME_MAX_ 255u /* of a host, RFC 1035 */
+#define ERROR_ROOM 512
+#define NAME_MAX_  255u /* of a host, RFC 1035 */
 
 /* ---- contexts -------------------------------------------------------------------------------- */
 
@@ -40,6 +41,9 @@ static enum wr_status read_pair(struct making *m, const char *prefix)
         return wr_conf_err(m->cf, m->c->cert.node,
                            "no \"%s_ssl_certificate_key\" is defined for certificate \"%.*s\"",
                            prefix, WR_STR_ARG(wr_node_arg(m->c->cert.node, 0)));
+    }
+    if (m->c->cert.tmpl || m->c->key.tmpl) {
+        return WR_OK; /* read for each connection */
     }
     m->o.pairs = &m->pair;
     m->o.pair_cnt = 1;
@@ -70,6 +74,8 @@ static enum wr_status read_all(struct making *m, const char *prefix)
     m->o.ciphers = c->ciphers.text;
     m->o.verify_depth = c->verify_depth;
     m->o.record_max = 16384;
+    m->o.key_log = c->key_log.path;
+    m->o.cert_cache = c->cert_cache;
     return st == WR_OK ? wr_ssl_take_commands(m->cf, &c->commands, &m->o) : st;
 }
 
@@ -107,9 +113,10 @@ static enum wr_status make_identity(const struct making *m, uint64_t *ret)
     return b.status == WR_OK ? WR_OK : wr_conf_nomem(m->cf);
 }
 
-static const struct wr_node *blame(const struct wr_up_tls_conf *c, enum wr_tls_part part,
-                                   uint32_t no)
+static const struct wr_node *blame(const void *data, enum wr_tls_part part, uint32_t no)
 {
+    const struct wr_up_tls_conf *c = data;
+
     switch (part) {
     case WR_TLS_PART_CERT:
         return c->cert.node;
@@ -134,37 +141,9 @@ static const struct wr_node *blame(const struct wr_up_tls_conf *c, enum wr_tls_p
     WR_UNREACHABLE();
 }
 
-static void end_ctx(void *data)
-{
-    wr_tls_ctx_unref(data);
-}
-
 static void end_map(void *data)
 {
     wr_map_fini(data);
-}
-
-static enum wr_status make_ctx(struct making *m, struct wr_up_tls *t)
-{
-    enum wr_tls_part part = WR_TLS_PART_OTHER;
-    char room[ERROR_MAX];
-    struct wr_strbuf err;
-    uint32_t no = 0;
-    enum wr_status st;
-
-    wr_strbuf_init_fixed(&err, room, sizeof(room));
-    st = wr_tls_ctx_new(&m->o, &err, &part, &no, &t->ctx);
-    if (st == WR_ECONFIG) {
-        return wr_conf_err(m->cf, blame(m->c, part, no), "%.*s", WR_STR_ARG(wr_strbuf_str(&err)));
-    }
-    if (st != WR_OK) {
-        return wr_conf_nomem(m->cf);
-    }
-    if (wr_arena_on_fini(m->cf->arena, end_ctx, t->ctx) != WR_OK) {
-        wr_tls_ctx_unref(wr_take(&t->ctx));
-        return wr_conf_nomem(m->cf);
-    }
-    return WR_OK;
 }
 
 static enum wr_status make_new(struct wr_conf *cf, const struct wr_up_tls_conf *c,
@@ -182,7 +161,7 @@ static enum wr_status make_new(struct wr_conf *cf, const struct wr_up_tls_conf *
         st = make_identity(&m, &t->identity);
     }
     if (st == WR_OK) {
-        st = make_ctx(&m, t);
+        st = wr_ssl_make_ctx(cf, &m.o, blame, c, &t->ctx);
     }
     wr_tls_wipe(m.pair.key.bytes);
     for (uint32_t i = 0; i < m.o.password_cnt; i++) {
@@ -246,6 +225,40 @@ static uint64_t mix(const struct wr_up_tls *t, struct wr_str name, uint64_t othe
     return wr_hash_sip(&all, offsetof(__typeof__(all), name) + name.len) | 1; /* never as plain */
 }
 
+/* Certificate and key with variables: their names, which count for the identity. */
+static enum wr_status name_pair(struct wr_req *r, const struct wr_up_tls_conf *c,
+                                struct wr_tls_target *to, uint64_t *identity)
+{
+    struct wr_strbuf cert, key, err;
+    char room[ERROR_ROOM];
+    enum wr_status st;
+
+    wr_strbuf_init_arena(&cert, r->arena, WR_VAR_TEXT_MAX * 2);
+    wr_strbuf_init_arena(&key, r->arena, WR_VAR_TEXT_MAX * 2);
+    wr_strbuf_init_fixed(&err, room, sizeof(room));
+    st = wr_ssl_eval_name(r, &c->cert, &cert, &err);
+    if (st == WR_EOF) {
+        return WR_OK; /* an empty name: no certificate */
+    }
+    if (st == WR_OK) {
+        st = wr_ssl_eval_name(r, &c->key, &key, &err);
+    }
+    if (st == WR_EOF || st == WR_EPROTO) {
+        wr_log(&r->log, WR_LOG_ERROR, "%.*s",
+               WR_STR_ARG(st == WR_EOF ? WR_STR("the name of the certificate key is empty")
+                                       : wr_strbuf_str(&err)));
+        return WR_ELIMIT;
+    }
+    if (st != WR_OK || wr_strbuf_cstr(&cert)[0] == '\0' || wr_strbuf_cstr(&key)[0] == '\0') {
+        return WR_ENOMEM;
+    }
+    to->cert = wr_strbuf_str(&cert);
+    to->key = wr_strbuf_str(&key);
+    *identity ^=
+        wr_hash_sip(to->cert.ptr, to->cert.len) * 3 + wr_hash_sip(to->key.ptr, to->key.len);
+    return WR_OK;
+}
+
 enum wr_status wr_up_tls_start(struct wr_req *r, const struct wr_up_tls_conf *c,
                                const struct wr_up_tls *t, struct wr_str host, uint64_t *identity,
                                const struct wr_tls_target **ret)
@@ -279,6 +292,12 @@ enum wr_status wr_up_tls_start(struct wr_req *r, const struct wr_up_tls_conf *c,
     /* RFC 6066 3: no literal addresses. */
     if (c->server_name && wr_addr_parse_ip(to->name, 0, &a) != WR_OK) {
         to->sni = to->name;
+    }
+    if (c->cert.tmpl || c->key.tmpl) {
+        st = name_pair(r, c, to, identity);
+        if (st != WR_OK) {
+            return st;
+        }
     }
     *identity = mix(t, to->name, *identity);
     *ret = to;

@@ -29,7 +29,8 @@ struct wr_up_tls {
 /* Zeroed bytes between fields: equal bytes are equal values. */
 struct wr_up_tls_conf {
     struct wr_template *name; /* NULL: host of the URL */
-    struct wr_ssl_path cert, key, password_file, trusted, crl;
+    struct wr_ssl_path cert, key, password_file, trusted, crl, key_log;
+    struct wr_tls_cert_cache cert_cache;
     struct wr_ssl_text ciphers;
     struct wr_ssl_commands commands;
     uint32_t protocols; /* enum wr_tls_protocol or-ed */
@@ -64,9 +65,13 @@ enum wr_status wr_up_tls_start(struct wr_req *r, const struct wr_up_tls_conf *c,
 
 /* The rows; u is the name of the wr_up_tls_conf field in T. Ends without a comma. */
 #define WR_UP_TLS_DIRS(p, T, u)                                                                    \
-    {WR_UP_TLS_ROW(p, "certificate", 1, T, u.cert, wr_ssl_set_path, 0,                             \
-                   "File with the certificate that peers are shown (PEM).")},                      \
-        {WR_UP_TLS_ROW(p, "certificate_key", 1, T, u.key, wr_ssl_set_path, 0,                      \
+    {WR_UP_TLS_ROW(p, "certificate", 1, T, u.cert, wr_ssl_set_name, 0,                             \
+                   "File with the certificate that peers are shown (PEM); variables.")},           \
+        {WR_UP_TLS_ROW(p, "certificate_cache", 3, T, u.cert_cache, wr_ssl_set_cert_cache, 0,       \
+                       "Certificates with variables in their names that stay read: off, max=, "    \
+                       "inactive=, valid=."),                                                      \
+         .def = "off"},                                                                            \
+        {WR_UP_TLS_ROW(p, "certificate_key", 1, T, u.key, wr_ssl_set_name, 0,                      \
                        "File with the key (PEM) of that certificate.")},                           \
         {WR_UP_TLS_ROW(p, "ciphers", 1, T, u.ciphers, wr_ssl_set_text, 0,                          \
                        "Ciphers up to TLSv1.2, in OpenSSL's words."),                              \
@@ -81,6 +86,9 @@ enum wr_status wr_up_tls_start(struct wr_req *r, const struct wr_up_tls_conf *c,
          .doc = "A configuration command of OpenSSL with its value; none that names a file."},     \
         {WR_UP_TLS_ROW(p, "crl", 1, T, u.crl, wr_ssl_set_path, 0,                                  \
                        "File with revoked certificates of peers (PEM).")},                         \
+        {WR_UP_TLS_ROW(p, "key_log", 1, T, u.key_log, wr_ssl_set_log, 0,                           \
+                       "File for secrets of connections with peers, to read captured traffic "     \
+                       "with; written by the worker's user.")},                                    \
         {WR_UP_TLS_ROW(p, "name", 1, T, u.name, wr_set_template, 0,                                \
                        "Name for which a peer's certificate must be, and which it is asked for; "  \
                        "by default the host of the URL.")},                                        \

@@ -60,7 +60,7 @@ static const char *find_reason(const struct wr_picker *p, uint32_t i, uint64_t n
     if (p->members->has_accounting && !wr_peer_is_healthy(m, now_ms)) {
         return "failed";
     }
-    return m->max_conns != 0 && wr_load_seq(&m->peer->active) >= m->max_conns ? "full" : NULL;
+    return wr_peer_is_full(m) ? "full" : NULL;
 }
 
 /* The peers that were passed over, and why. */

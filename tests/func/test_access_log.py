@@ -34,6 +34,33 @@ def test_control_characters_never_break_a_line(weir, escape, expect):  # U14.1
     assert server.access(1) == [expect]
 
 
+def lines_of(server, cnt):
+    """As server.access, but only a line feed ends a line."""
+    server.access(cnt)
+    return server.read("access.log").split("\n")[:-1]
+
+
+def default_escape(c):
+    return "\\x%02X" % c if c < 32 or c > 126 or chr(c) in '"\\' else chr(c)
+
+
+def json_escape(c):
+    short = {34: '\\"', 92: "\\\\", 8: "\\b", 9: "\\t", 10: "\\n", 12: "\\f", 13: "\\r"}
+    return short.get(c, "\\u%04X" % c if c < 32 else chr(c))
+
+
+@pytest.mark.parametrize("escape,how", [("default", default_escape), ("json", json_escape), ("none", chr)])
+def test_each_byte(weir, escape, how):
+    """Each byte that a path may decode to; nginx's bytes are these."""
+    server = weir("access_log {dir}/access.log t; location / { return 200 x; }",
+                  http=f"log_format t escape={escape} '[$uri]';")
+    odd = [c for c in range(1, 256) if c not in b"/.\n\r"]
+    with server.client() as client:
+        for c in odd:
+            assert client.get("/%%%02X" % c).status == 200
+    assert lines_of(server, len(odd)) == ["[/" + how(c) + "]" for c in odd]
+
+
 @pytest.mark.weir_only("U14.1: no raw CR, LF or NUL in a log line, whatever the escape; nginx writes them with escape=none")
 def test_escape_none_never_breaks_a_line(weir):
     server = weir("access_log {dir}/access.log t; location / { return 200 x; }",

@@ -200,6 +200,13 @@ def test_hide_header_and_pass_header(weir, origin):
                                                                                      "p") and "X-Hide" not in resp.headers
 
 
+def test_hidden_last_modified_does_not_come_back(weir, origin):
+    data = OK + b"Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 0\r\n\r\n"
+    assert "Last-Modified" in answer(weir, origin, data).headers
+    conf = "location / { proxy_hide_header Last-Modified; proxy_pass http://{up}; }"
+    assert "Last-Modified" not in answer(weir, origin, data, conf=conf).headers
+
+
 @pytest.mark.parametrize("name,value", [("Connection", "foo"), ("Keep-Alive", "timeout=5")])
 def test_hop_by_hop_of_responses(weir, origin, name, value):
     resp = answer(weir, origin, OK + f"{name}: {value}\r\nContent-Length: 0\r\n\r\n".encode())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Static files: root, alias, index, validators, conditionals, one range, directories, paths that try to leave."""
+"""Static files: root, alias, index, validators, conditionals, ranges, directories, paths that try to leave."""
 import email.utils
 import os
 import re
@@ -34,6 +34,7 @@ SERVER = """
     location /etag/ { alias {dir}/html/; etag off; }
     location /before/ { alias {dir}/html/; if_modified_since before; }
     location /imsoff/ { alias {dir}/html/; if_modified_since off; }
+    location /tworanges/ { alias {dir}/html/; max_ranges 2; }
     location /noranges/ { alias {dir}/html/; max_ranges 0; }
     location /sf/ { alias {dir}/html/; sendfile on; tcp_nopush on; }
 """
@@ -232,6 +233,56 @@ def test_if_range(server, value, status):
 
 def test_if_range_with_weak_etag(server):
     assert server.get("/f.bin", {"Range": "bytes=0-4", "If-Range": "W/" + ETAG}).status == 200
+
+
+# several ranges
+
+def parts_of(resp):
+    kind = resp.headers["Content-Type"]
+    assert kind.startswith("multipart/byteranges; boundary=")
+    boundary = kind.partition("=")[2].encode()
+    assert int(resp.headers["Content-Length"]) == len(resp.body) and "Content-Range" not in resp.headers
+    pieces = resp.body.split(b"\r\n--" + boundary)
+    assert pieces[0] == b"" and pieces[-1] == b"--\r\n"
+    made = []
+    for piece in pieces[1:-1]:
+        head, _, body = piece.partition(b"\r\n\r\n")
+        made.append((head.decode().split("\r\n")[1:], body))
+    return made
+
+
+@pytest.mark.parametrize("value,ranges", [
+    ("bytes=0-1,4-5", [(0, 2), (4, 6)]), ("bytes=-1, 0-0", [(99999, 100000), (0, 1)]), ("bytes=5-9,5-9", [(5, 10), (5, 10)]),
+    ("bytes=0-9,200000-200001,20-29", [(0, 10), (20, 30)]), ("bytes=0-49999,50000-", [(0, 50000), (50000, 100000)])])
+@pytest.mark.parametrize("prefix", ["", "/sf"])
+def test_several_ranges(server, prefix, value, ranges):
+    client = server.client()
+    resp = client.get(prefix + "/f.bin", {"Range": value})
+    assert resp.status == 206
+    for (fields, body), (first, end) in zip(parts_of(resp), ranges, strict=True):
+        assert fields == ["Content-Type: text/plain", f"Content-Range: bytes {first}-{end - 1}/{len(DATA)}"]
+        assert body == DATA[first:end]
+    assert client.get("/a.txt").body == b"text"
+
+
+def test_several_ranges_of_one_that_counts(server):
+    resp = server.get("/f.bin", {"Range": "bytes=0-1,200000-"})
+    assert (resp.status, resp.body, resp.headers["Content-Range"]) == (206, DATA[:2], f"bytes 0-1/{len(DATA)}")
+
+
+def test_several_ranges_that_are_more_than_the_whole(server):
+    assert server.get("/f.bin", {"Range": "bytes=0-,0-,0-"}).body == DATA
+
+
+def test_several_ranges_by_head(server):
+    whole = server.get("/f.bin", {"Range": "bytes=0-1,4-5"})
+    resp = server.request("HEAD", "/f.bin", {"Range": "bytes=0-1,4-5"})
+    assert resp.status == 206 and resp.headers["Content-Length"] == whole.headers["Content-Length"]
+
+
+@pytest.mark.parametrize("value,status", [("bytes=0-0,2-2", 206), ("bytes=0-0,2-2,4-4", 200), ("bytes=0-0", 206)])
+def test_max_ranges(server, value, status):
+    assert server.get("/tworanges/f.bin", {"Range": value}).status == status
 
 
 def test_max_ranges_zero(server):

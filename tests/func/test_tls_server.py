@@ -1037,23 +1037,6 @@ def test_no_staple_unless_asked_for(weir, pki, tmp_path):
     assert "OCSP response: no response sent" in s_client(server, "-status")
 
 
-@pytest.mark.weir_only("weir fetches no OCSP responses and says so")
-def test_stapling_without_a_file_is_told(weir, pki):
-    server = start(weir, pki, "ssl_stapling on; ssl_stapling_verify on; location / { return 204; }")
-    assert connect(server).get("/").status == 204
-    assert "[warn]" in server.wait_log('"ssl_stapling" ignored')[0]
-
-
-@pytest.mark.weir_only("what weir has not yet, and must not be left out")
-@pytest.mark.parametrize("text, message", [
-    ("ssl_ocsp on; }}", "OCSP of clients' certificates is not supported yet"),
-    ("ssl_stapling on; ssl_stapling_file /nowhere/s; }}", 'BIO_new_file("/nowhere/s") failed')])
-def test_errors_of_ocsp(command, pki, text, message):
-    text = HEAD + CERT.replace("{cert}", pki.server.cert).replace("{key}", pki.server.key) + text
-    done = command(text=text).command("-t", "-q")
-    assert done.returncode == 1 and message in done.stderr, done.stderr
-
-
 # ---- certificates by the client's name -----------------------------------------------------------------------------
 
 def lazy(weir, pki, tmp_path, **more):
@@ -1106,10 +1089,3 @@ def test_name_that_is_a_path(weir, pki, tmp_path):
         assert "BEGIN CERTIFICATE" not in out
     assert len(server.wait_log("no certificate without a server name that can be a file's", 3)) == 3
     handshake_fails(server, name=None)
-
-
-@pytest.mark.weir_only("other variables are refused so far")
-def test_other_variables_in_a_path(command, pki):
-    text = HEAD + f"ssl_certificate /x/$host.crt; ssl_certificate_key {pki.server.key}; }}}}"
-    done = command(text=text).command("-t", "-q")
-    assert done.returncode == 1 and "of variables only $ssl_server_name is supported" in done.stderr

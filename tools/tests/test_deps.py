@@ -63,7 +63,7 @@ def machine(tmp_path):
     return Machine(tmp_path)
 
 
-BUILD = ["make", "gcc", "libc6-dev", "pkgconf", "libpcre2-dev", "zlib1g-dev", "libjansson-dev", "libssl-dev", "libc-ares-dev"]
+BUILD = ["make", "gcc", "libc6-dev", "pkgconf", "libpcre2-dev", "zlib1g-dev", "libbrotli-dev", "libzstd-dev", "libjansson-dev", "libssl-dev", "libc-ares-dev", "libcrypt-dev"]
 
 
 def test_nothing_missing(machine):
@@ -76,17 +76,17 @@ def test_root_installs(machine):
     machine.have("make", "gcc", "libc6-dev")
     status, out = machine.run("build")
     assert status == 0
-    assert out.splitlines()[0] == "deps: missing packages: pkg-config libpcre2-dev zlib1g-dev libjansson-dev libssl-dev libc-ares-dev"
-    assert machine.log().splitlines()[-1].endswith("pkg-config libpcre2-dev zlib1g-dev libjansson-dev libssl-dev libc-ares-dev")
+    assert out.splitlines()[0] == "deps: missing packages: pkg-config libpcre2-dev zlib1g-dev libbrotli-dev libzstd-dev libjansson-dev libssl-dev libc-ares-dev libcrypt-dev"
+    assert machine.log().splitlines()[-1].endswith("pkg-config libpcre2-dev zlib1g-dev libbrotli-dev libzstd-dev libjansson-dev libssl-dev libc-ares-dev libcrypt-dev")
     assert machine.run("build") == (0, "")
 
 
 def test_user_gets_one_command(machine):
     machine.uid = "1000"
-    machine.have(*BUILD[:-5])
+    machine.have(*BUILD[:-8])
     status, out = machine.run("build")
     assert status == 1
-    assert "sudo apt-get update && sudo apt-get install -y --no-install-recommends libpcre2-dev zlib1g-dev libjansson-dev libssl-dev libc-ares-dev\n" in out
+    assert "sudo apt-get update && sudo apt-get install -y --no-install-recommends libpcre2-dev zlib1g-dev libbrotli-dev libzstd-dev libjansson-dev libssl-dev libc-ares-dev libcrypt-dev\n" in out
     assert machine.log() == ""
 
 

@@ -30,9 +30,10 @@ def build_request(method, target, headers=(), body=None, version="1.1", host="lo
 
 
 class Client(Stream):
-    """One connection to the server under test. tls: an ssl.SSLContext; name: what it asks for; session: to resume."""
+    """One connection to the server under test. tls: an ssl.SSLContext; name: what it asks for; session: to resume; prefix: bytes
+    that go before all that (a header of the PROXY protocol)."""
 
-    def __init__(self, address, rcvbuf=None, tls=None, name=None, session=None):
+    def __init__(self, address, rcvbuf=None, tls=None, name=None, session=None, prefix=b""):
         family = socket.AF_UNIX if isinstance(address, str) else \
             (socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
         sock = socket.socket(family, socket.SOCK_STREAM)
@@ -42,6 +43,8 @@ class Client(Stream):
         sock.connect(address)
         if family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if prefix:
+            sock.sendall(prefix)
         if tls is not None:
             try:
                 sock = tls.wrap_socket(sock, server_hostname=name, session=session)

@@ -105,6 +105,35 @@ static void whole_families(void **state)
     assert_string_equal(find("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"), "last6");
 }
 
+static const char *find_net(const char *net)
+{
+    struct wr_cidr c = cidr(net);
+
+    return wr_iptrie_find_net(&trie, &c);
+}
+
+static void around_a_network(void **state)
+{
+    (void)state;
+    (void)put("10.0.0.0/8", "a");
+    (void)put("10.1.2.0/24", "b");
+    (void)put("10.1.2.3", "c");
+    (void)put("2001:db8::/32", "d");
+    assert_null(find_net("0.0.0.0/0"));
+    assert_null(find_net("10.0.0.0/7"));
+    assert_string_equal(find_net("10.0.0.0/8"), "a");
+    assert_string_equal(find_net("10.1.0.0/16"), "a");
+    assert_string_equal(find_net("10.1.2.0/23"), "a");
+    assert_string_equal(find_net("10.1.2.0/24"), "b");
+    assert_string_equal(find_net("10.1.2.2/31"), "b");
+    assert_string_equal(find_net("10.1.2.3/32"), "c");
+    assert_null(find_net("11.0.0.0/8"));
+    assert_null(find_net("2001:db8::/31"));
+    assert_string_equal(find_net("2001:db8::/32"), "d");
+    assert_string_equal(find_net("2001:db8:ffff::1"), "d");
+    assert_null(find_net("::/0"));
+}
+
 static void taken_out(void **state)
 {
     (void)state;
@@ -179,6 +208,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(longest, set_up, tear_down),
         cmocka_unit_test_setup_teardown(whole_families, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(around_a_network, set_up, tear_down),
         cmocka_unit_test_setup_teardown(taken_out, set_up, tear_down),
         cmocka_unit_test_setup_teardown(against_a_list, set_up, tear_down),
         cmocka_unit_test_setup_teardown(without_memory, set_up, tear_down),

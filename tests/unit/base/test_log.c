@@ -68,9 +68,9 @@ static void expect(const char *rest)
     assert_string_equal(out, want);
 }
 
-static void add_context(const struct wr_log *log, struct wr_strbuf *b)
+static void add_context(const struct wr_log *log, struct wr_log_fields *f)
 {
-    wr_strbuf_printf(b, ", client: %s", (const char *)log->data);
+    wr_log_field(f, "client", wr_str_z(log->data), WR_LOG_BARE);
 }
 
 static void test_format(void **state)
@@ -380,6 +380,102 @@ static void test_debug(void **state)
     assert_int_equal(count_lines("step"), 0);
 }
 
+static void add_many(const struct wr_log *log, struct wr_log_fields *f)
+{
+    const struct wr_str parts[] = {WR_STR("http://"), WR_STR("a\"b"), wr_str_z(log->data)};
+
+    wr_log_field(f, "client", WR_STR("1.2.3.4"), WR_LOG_BARE);
+    wr_log_field(f, "request", wr_str_z(log->data), WR_LOG_QUOTED);
+    wr_log_field_parts(f, "upstream", parts, WR_ARRAY_LEN(parts));
+    for (int i = 0; i < 5; i++) {
+        wr_log_field(f, "more", wr_str_z(log->data), WR_LOG_QUOTED);
+    }
+    if (wr_log_fields_are_json(f)) {
+        wr_log_field(f, "tag", WR_STR("t"), WR_LOG_QUOTED);
+    }
+}
+
+static void test_json(void **state)
+{
+    struct wr_log_sink text = {.fd = fds[1], .level = WR_LOG_CRIT};
+    struct wr_log_sink json = {
+        .fd = fds[1], .level = WR_LOG_ERROR, .next = &text, .form = WR_LOG_JSON};
+    char data[] = "x\n\xc3\xa9\xff", want[700];
+    struct wr_log log = {.sinks = &json, .conn_no = 17, .context = add_many, .data = data};
+    const char *rest = ",\"client\":\"1.2.3.4\",\"request\":\"x\\n\xc3\xa9\\u00ff\","
+                       "\"upstream\":\"http://a\\\"bx\\n\xc3\xa9\\u00ff\"";
+
+    (void)state;
+    wr_mem_fault_set(1); /* any run-time allocation would fail */
+    wr_log_errno(&log, WR_LOG_ERROR, EPERM, "te\"xt %d", 5);
+    assert_int_equal(wr_mem_fault_count(), 0);
+    wr_mem_fault_set(0);
+    t_drain(fds[0], out, sizeof(out));
+    (void)snprintf(want, sizeof(want),
+                   "{\"time\":\"1994-11-06T08:49:37.000+00:00\",\"level\":\"error\",\"pid\":%d,"
+                   "\"tid\":%d,\"connection\":17,\"message\":\"te\\\"xt 5 (1: Operation not "
+                   "permitted)\"%s,\"more\"",
+                   getpid(), (int)gettid(), rest);
+    assert_memory_equal(out, want, strlen(want));
+    assert_non_null(strstr(out, ",\"tag\":\"t\"}\n"));
+    assert_null(strstr(out, "[error]"));
+    wr_log(&log, WR_LOG_CRIT, "both");
+    t_drain(fds[0], out, sizeof(out));
+    assert_non_null(strstr(out, "\"message\":\"both\",\"client\""));
+    assert_non_null(strstr(out, "*17 both, client: 1.2.3.4, request: \"x\\x0A"));
+    assert_null(strstr(out, "tag: "));
+}
+
+/* Quotes and braces match, no control byte: enough to know that it was cut at a character. */
+static void expect_object(const char *p, size_t n)
+{
+    bool is_in = false;
+
+    assert_in_range(n, 1, 4096);
+    assert_int_equal(p[n - 1], '\n');
+    assert_int_equal(p[n - 2], '}');
+    for (size_t i = 0; i + 1 < n; i++) {
+        assert_true((unsigned char)p[i] >= ' ');
+        if (p[i] == '\\') {
+            assert_true(is_in);
+            assert_non_null(strchr("\"\\nu", p[i + 1]));
+            i++;
+        } else if (p[i] == '"') {
+            is_in = !is_in;
+        }
+    }
+    assert_false(is_in);
+}
+
+static void test_json_long(void **state)
+{
+    static const char *const fills[] = {
+        "y", "\n", "\"", "\x01", "\xc3\xa9", "\xff", "\xf0\x9f\x98\x80"};
+    struct wr_log_sink json = {.fd = fds[1], .level = WR_LOG_ERROR, .form = WR_LOG_JSON};
+    struct wr_log log = {.sinks = &json, .context = add_many};
+    char text[5000];
+
+    (void)state;
+    for (size_t i = 0; i < WR_ARRAY_LEN(fills); i++) {
+        for (size_t len = 90; len < sizeof(text) - 4; len += 97) {
+            size_t n, one = strlen(fills[i]);
+
+            for (n = 0; n + one <= len; n += one) {
+                memcpy(text + n, fills[i], one);
+            }
+            text[n] = '\0';
+            log.data = text;
+            mono_us += 20000;
+            wr_log(&log, WR_LOG_ERROR, "%s", text);
+            n = t_drain(fds[0], out, sizeof(out));
+            expect_object(out, n);
+            if (len > 2100) {
+                assert_non_null(strstr(out, ",\"truncated\":true}"));
+            }
+        }
+    }
+}
+
 static void test_names(void **state)
 {
     enum wr_log_level level = WR_LOG_STDERR;
@@ -411,6 +507,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_cut_line, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_put, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_debug, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_json, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_json_long, set_up, tear_down),
         cmocka_unit_test(test_names),
     };
 

@@ -140,8 +140,13 @@ static void test_running(void **state)
                                         "10.1.2.3, request: \"GET /a\"\\x01 HTTP/1.1\"\n");
     wr_recorder_enter_req(10, 6, &v6, WR_STR("GET /b"));
     assert_non_null(strstr(dump_running(), "request 10, client: ::1, request: \"GET /b\"\n"));
-    wr_recorder_enter_req(9, 5, &ux, WR_STR("GET /c"));
-    assert_non_null(strstr(dump_running(), "request 9, client: unix:, request: \"GET /c\"\n"));
+    /* The first one is still known, but by its id, until another one takes its place. */
+    wr_recorder_enter_req(9, 5, &v6, WR_STR("not looked at"));
+    assert_non_null(strstr(dump_running(), "request 9, client: 10.1.2.3, request: \"GET /a"));
+    wr_recorder_enter_req(9 + WR_RECORDER_REQS, 5, &ux, WR_STR("GET /c"));
+    assert_non_null(strstr(dump_running(), "request 73, client: unix:, request: \"GET /c\"\n"));
+    wr_recorder_enter_req(9, 7, &v4, WR_STR("GET /d"));
+    assert_non_null(strstr(dump_running(), "request 9, client: 10.1.2.3, request: \"GET /d\"\n"));
     /* A line that is too long, all of it to be escaped. */
     memset(longest, 1, sizeof(longest));
     wr_recorder_enter_req(11, 6, &v4, wr_str(longest, sizeof(longest)));

@@ -168,11 +168,12 @@ static const char *full_field(const char *response, const char *name)
     static char buf[4][1024];
     static unsigned turn;
     char *to = buf[turn++ % 4], key[128];
-    const char *p;
+    const char *p, *end = strstr(response, "\r\n\r\n");
     size_t n;
 
     (void)snprintf(key, sizeof(key), "\r\n%s: ", name);
     p = strstr(response, key);
+    p = p && end && p > end ? NULL : p; /* of a part of the body */
     n = p ? strcspn(p + strlen(key), "\r") : 0;
     memcpy(to, p ? p + strlen(key) : "", n);
     to[n] = '\0';

@@ -213,6 +213,8 @@ static void says_what_is_wrong(void **state)
         {"default_type a; default_type b;",                                        "\"default_type\" directive is duplicate in "                },
         {"output_buffers 0 32k;",                                                  "\"output_buffers\" directive invalid value in "             },
         {"aio on;",                                                                "\"aio on\" is unsupported on this platform in "             },
+        {"aio threads=x;",                                                         "unknown thread pool \"x\" in "                              },
+        {"disable_symlinks foo;",                                                  "invalid parameter \"foo\" in "                              },
         {"aio foo;",                                                               "\"aio\" directive invalid value in "                        },
         {"open_file_cache inactive=5s;",                                           "\"open_file_cache\" must have the \"max\" parameter in "    },
         {"open_file_cache foo=1;",                                                 "invalid \"open_file_cache\" parameter \"foo=1\" in "        },
@@ -241,18 +243,18 @@ static void says_what_is_wrong(void **state)
 static void says_what_is_wrong_with_logs(void **state)
 {
     static const char *const cases[][2] = {
-        {"error_log /l foo;",                     "invalid log level \"foo\" in "              },
-        {"error_log /l json;",                    "the \"json\" parameter is not supported in "},
-        {"error_log syslog:;",                    "unknown syslog parameter \"\" in "          },
-        {"error_log syslog:facility=user;",       "no syslog server specified in "             },
+        {"error_log /l foo;",                     "invalid log level \"foo\" in "    },
+        {"error_log /l format=xml;",              "invalid log format \"xml\" in "   },
+        {"error_log syslog:;",                    "unknown syslog parameter \"\" in "},
+        {"error_log syslog:facility=user;",       "no syslog server specified in "   },
         {"error_log syslog:server=no.such.host;",
-         "host not found in syslog server \"no.such.host\" in "                                },
-        {"error_log syslog:server=1.2.3.4 foo;",  "invalid log level \"foo\" in "              },
-        {"error_log memory:;",                    "invalid buffer size \"\" in "               },
-        {"error_log memory:0 debug;",             "invalid buffer size \"0\" in "              },
-        {"error_log memory:2115 debug;",          "invalid buffer size \"2115\" in "           },
-        {"error_log memory:1g debug;",            "invalid buffer size \"1g\" in "             },
-        {"error_log /l info info;",               "duplicate log level \"info\" in "           },
+         "host not found in syslog server \"no.such.host\" in "                      },
+        {"error_log syslog:server=1.2.3.4 foo;",  "invalid log level \"foo\" in "    },
+        {"error_log memory:;",                    "invalid buffer size \"\" in "     },
+        {"error_log memory:0 debug;",             "invalid buffer size \"0\" in "    },
+        {"error_log memory:2115 debug;",          "invalid buffer size \"2115\" in " },
+        {"error_log memory:1g debug;",            "invalid buffer size \"1g\" in "   },
+        {"error_log /l info info;",               "duplicate log level \"info\" in " },
     };
     char text[512];
 
@@ -283,7 +285,7 @@ static void accepts(void **state)
         "types { text/html html; text/html; }",
         "postpone_output 1k; sendfile_max_chunk 1m; directio 4m;",
         "aio threads;",
-        "aio threads=x;",
+        "aio threads=default; disable_symlinks if_not_owner from=$t_uri;",
         "open_file_cache max=10 inactive=5s; open_file_cache_valid 5s; open_file_cache_errors on; open_file_cache_min_uses 2;",
         "open_file_cache off;",
         "resolver 1.1.1.1 valid=5s; resolver_timeout 5s;",

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "http/h1_parse.h"
 #include "http/h1_write.h"
 
 struct fixture {
@@ -154,6 +155,41 @@ static void test_unsafe(void **state)
     assert_false(wr_h1_value_is_safe(WR_STR("\0")));
 }
 
+/* Lines of a parsed head go on as they came, but not with a value that is not theirs. */
+static void test_parsed_lines(void **state)
+{
+    static const struct wr_h1_limits limits = {4096, 4096, 10};
+    static const char head[] = "HTTP/1.1 200 OK\r\nServer:  two\r\ncOnnection: a, b \r\nX-None:\r\n"
+                               "X-Tab: a\tb\r\nAge:1\r\nVary: x\r\nX-Short: abc\r\n\r\n";
+    struct wr_h1_parser p;
+    struct wr_msg in;
+    struct fixture f;
+
+    (void)state;
+    start(&f, 4096);
+    wr_msg_init(&in, &f.a, 10);
+    wr_h1_parser_init(&p, WR_H1_RESPONSE, &limits, 0, &in);
+    assert_int_equal(wr_h1_parse(&p, head, sizeof(head) - 1), WR_H1_DONE);
+    for (uint32_t i = 0; i < in.hdrs.cnt; i++) {
+        /* None is not how we write it. */
+        assert_int_equal(in.hdrs.at[i].is_line,
+                         in.hdrs.at[i].value.len > 0 && in.hdrs.at[i].id != WR_HDR_AGE);
+        assert_int_equal(wr_hdrs_push_like(&f.m.hdrs, &in.hdrs.at[i]), WR_OK);
+    }
+    f.m.hdrs.at[6].value.len = 2;
+    assert_int_equal(wr_hdrs_set_id(&f.m.hdrs, WR_HDR_VARY, WR_STR("new")), WR_OK);
+    assert_false(f.m.hdrs.at[5].is_line);
+    assert_int_equal(wr_h1_write_fields(&f.b, &f.m.hdrs), WR_OK);
+    assert_true(wr_str_eq_z(wr_strbuf_str(&f.b),
+                            "Server: two\r\ncOnnection: a, b\r\nX-None: \r\nX-Tab: a\tb\r\n"
+                            "Age: 1\r\nVary: new\r\nX-Short: ab\r\n\r\n"));
+    /* Whoever forgets the mark is found out by where the value lies. */
+    f.m.hdrs.at[1].value = WR_STR("a\r\nb: c");
+    assert_true(f.m.hdrs.at[1].is_line);
+    assert_int_equal(wr_h1_write_fields(&f.b, &f.m.hdrs), WR_EPROTO);
+    end(&f);
+}
+
 static void test_no_room(void **state)
 {
     (void)state;
@@ -178,9 +214,8 @@ static void test_no_room(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_heads),
-        cmocka_unit_test(test_status_lines),
-        cmocka_unit_test(test_unsafe),
+        cmocka_unit_test(test_heads),   cmocka_unit_test(test_status_lines),
+        cmocka_unit_test(test_unsafe),  cmocka_unit_test(test_parsed_lines),
         cmocka_unit_test(test_no_room),
     };
 

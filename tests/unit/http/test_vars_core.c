@@ -76,7 +76,7 @@ static void values(void **state)
         {"$request_body|$request_body_file|$request_completion", "GET /",                  "",                                       "||"                   },
         {"$is_request_port$request_port",                        "GET http://a:81/",       "",                                       ":81"                  },
         {"$is_request_port$request_port",                        "GET /",                  "",                                       ""                     },
-        {"$proxy_protocol_addr|$sent_http_x|$sent_trailer_x",    "GET /",                  "",                                       "||"                   },
+        {"$sent_http_x|$sent_trailer_x",                         "GET /",                  "",                                       "|"                    },
     };
 
     (void)state;

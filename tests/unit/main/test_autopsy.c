@@ -75,10 +75,15 @@ static void live_badly(struct wr_recorder_area *a)
         r->tid = i + 1;
         r->no = i;
         r->_cnt = UINT64_MAX - i;
-        r->conn_no = r->req_id = r->req.id = UINT64_MAX;
-        r->req.line_len = UINT32_MAX;
-        r->req.ip_len = 99;
-        memset(r->req.line, 0x80, sizeof(r->req.line));
+        r->conn_no = r->req_id = r->last_id = UINT64_MAX;
+        for (unsigned k = 0; k < WR_RECORDER_REQS; k++) {
+            struct wr_recorder_req *q = &r->reqs[k];
+
+            q->id = UINT64_MAX;
+            q->line_len = UINT32_MAX;
+            q->ip_len = 99;
+            memset(q->line, 0x80, sizeof(q->line));
+        }
         r->task = i % 3 == 0 ? secret : i % 3 == 1 ? writable : (const char *)0x10;
         for (unsigned k = 0; k < WR_RECORDER_CAP; k++) {
             struct wr_recorder_entry *e = &r->_at[k];

@@ -117,15 +117,11 @@ static void test_messages(void **state)
          "[emerg] cannot load \"ndk_http_module.so\": it is the file of ndk_http_module, a module "
          "for nginx by a third party in Debian's package libnginx-mod-http-ndk, whose directives "
          "are not supported yet in /t/weir.conf:1\n"                                     },
-        {"load_module modules/mine.so;",
-         "[emerg] cannot load \"modules/mine.so\": it is no module file that is known here, and "
-         "modules built for nginx cannot be loaded in /t/weir.conf:1\n"                  },
-        {"load_module ngx_stream_module;",
-         "[emerg] cannot load \"ngx_stream_module\": it is no module file that is known here, and "
-         "modules built for nginx cannot be loaded in /t/weir.conf:1\n"                  },
-        {"load_module '';",
-         "[emerg] cannot load \"\": it is no module file that is known here, and modules built for "
-         "nginx cannot be loaded in /t/weir.conf:1\n"                                    },
+ /* Files of ours are main/plugin.c's. */
+        {"load_module modules/mine.so;",                                               ""},
+        {"load_module a/mine.so;\nload_module b/mine.so;\n",                           ""},
+        {"load_module a/mine.so;\nload_module a/mine.so;\n",
+         "[emerg] module \"a/mine.so\" is already loaded in /t/weir.conf:2\n"            },
  /* As nginx. */
         {"stream { }\nload_module ngx_stream_module.so;",
          "[emerg] \"load_module\" directive is specified too late in /t/weir.conf:2\n"   },

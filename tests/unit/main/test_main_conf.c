@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "event/thread.h"
+#include "event/watchdog.h"
 #include "http/server.h"
 #include "main/main_conf.h"
 #include "main/modules.h"
@@ -62,6 +63,7 @@ static void test_defaults(void **state)
     assert_int_equal(mc->threads, 1);
     assert_null(mc->threads_node);
     assert_int_equal(mc->worker_connections, 512);
+    assert_int_equal(mc->stall_threshold_ms, WR_WATCHDOG_STALL_MS);
     assert_true(mc->daemon && mc->master_process);
     assert_true(wr_str_eq_z(mc->pid, WR_PID_PATH));
     assert_int_equal(mc->priority, WR_MAIN_UNSET_NUM);
@@ -79,7 +81,7 @@ static void test_values(void **state)
         "worker_rlimit_nofile 1000; worker_rlimit_core 1g; worker_shutdown_timeout 10s;\n"
         "working_directory /w; pid run/x.pid; daemon off; env A; env B=c; pcre_jit on;\n"
         "thread_pool default threads=4 max_queue=8; lock_file x; timer_resolution 10ms;\n"
-        "events { worker_connections 7; use epoll; multi_accept on; accept_mutex on;\n"
+        "events { worker_connections 7; stall_threshold 2s; use epoll; multi_accept on; accept_mutex on;\n"
         "         accept_mutex_delay 1s; debug_connection ::1; worker_aio_requests 4; }\n";
     char err[512];
     struct wr_gen *g = load(text, "master_process off;", err, sizeof(err));
@@ -103,6 +105,7 @@ static void test_values(void **state)
     assert_false(mc->master_process);
     assert_int_equal(mc->env.cnt, 2);
     assert_int_equal(mc->worker_connections, 7);
+    assert_int_equal(mc->stall_threshold_ms, 2000);
     wr_gen_unref(g);
 }
 
@@ -137,8 +140,8 @@ static void test_refused(void **state)
         {"worker_rlimit_core x; events {}",
          "\"worker_rlimit_core\" directive invalid value in /t/weir.conf:1"                                  },
         {"env =x; events {}",                    "\"env\" directive invalid value in /t/weir.conf:1"         },
-        {"thread_pool a max_queue=1; events {}", "missing \"threads\" parameter in /t/weir.conf:1"           },
-        {"thread_pool a threads=0; events {}",   "invalid parameter \"threads=0\" in /t/weir.conf:1"         },
+        {"thread_pool a max_queue=1; events {}", "\"thread_pool\" must have \"threads\" parameter in /t/weir.conf:1"},
+        {"thread_pool a threads=0; events {}",   "invalid threads value \"threads=0\" in /t/weir.conf:1"         },
         {"events { use kqueue; }",               "invalid event type \"kqueue\" in /t/weir.conf:1"           },
         {"events { worker_connections 0; }",
          "invalid number \"0\" in \"worker_connections\" directive in /t/weir.conf:1"                        },

@@ -10,6 +10,7 @@
 #include "conf/scope.h"
 #include "conf/types.h"
 #include "http/module.h"
+#include "http/zone.h"
 #include "up/group.h"
 #include "up/idle.h"
 
@@ -130,7 +131,7 @@ static uint64_t fail_at; /* the allocation that fails while a text is read; 0: n
 
 static void load(struct load *l, const char *text)
 {
-    static struct wr_conf_module *const mods[] = {&test_conf, &wr_group_conf};
+    static struct wr_conf_module *const mods[] = {&test_conf, &wr_zone_conf, &wr_group_conf};
     struct wr_conf_text file = {.path = "/c/x.conf", .text = text};
     struct wr_conf_texts texts = {&file, 1};
     struct wr_conf_opts opts = {.registry = &l->registry,

@@ -211,7 +211,7 @@ static void lengths_reason_and_times(void **state)
         e->conf.force_ranges = i == 0;
         assert_int_equal(wr_up_head_copy(&e->up, &e->head), WR_OK);
         assert_true(e->req.out.content_length == rows_[i].want);
-        assert_int_equal(e->req.out_mtime, 784111777);
+        assert_int_equal(wr_req_mtime(&e->req), 784111777);
         assert_text(e->req.out.reason, "Fine");
         assert_int_equal(e->req.can_range, i == 0);
         finish(e);
