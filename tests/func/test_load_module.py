@@ -4,6 +4,7 @@
 Everything is built outside of the source tree with what `make install-headers` brings, by the compiler of the path."""
 import collections
 import fcntl
+import gzip
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ import subprocess
 import pytest
 
 from weirtest.client import build_request
+from weirtest.http1 import Closed
 from weirtest.server import BINARY, ROOT
 from weirtest.timing import LIMIT, wait_for
 
@@ -171,6 +173,39 @@ def test_header_filter(weir, origin, built):
     assert server.get("/up?n=8").headers["X-Served-By"] == "edge 8"
     assert server.get("/none?n=9").headers["X-Served-By"] == "edge 9"
     assert "X-Served-By" not in server.get("/off").headers
+
+
+def test_body_filter(weir, origin, built):
+    """Small and large, whole and cut, of files and of peers; with gzip behind it; HEAD, ranges and other types as they are."""
+    text = "".join(f"line {n}\n" for n in range(30000)).encode() + b"end"
+    numbered = b"".join(b"%d %s" % (n + 1, line) for n, line in enumerate(text.splitlines(True)))
+
+    def cut(conn):
+        conn.read_request()
+        conn.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 100\r\n\r\nhalf\nof")
+
+    def slowly(conn):
+        conn.read_request()
+        conn.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for byte in b"a\n\nb":
+            conn.send(b"1\r\n%c\r\n" % byte)
+        conn.send(b"0\r\n\r\n")
+    server = weir("line_numbers on; root {dir}/files; default_type text/plain; gzip_types text/plain; types { } "
+                  "location /gz/ { gzip on; alias {dir}/files/; } location /cut { proxy_pass http://{cut}; } "
+                  "location /slow { proxy_pass http://{slow}; } location /off { line_numbers off; return 200 x; } "
+                  "location /bin { default_type image/png; return 200 x; }",
+                  main=f"load_module {module(built, 'body_filter')};", cut=origin(cut), slow=origin(slowly),
+                  files={"files/big": text, "files/empty": b""}, allow=[r"prematurely closed"])
+    answer = server.get("/big")
+    assert answer.body == numbered and "Content-Length" not in answer.headers and answer.headers["ETag"].startswith("W/")
+    assert server.get("/big", {"Range": "bytes=0-3"}).status == 200
+    assert server.request("HEAD", "/big").headers.get("Content-Length") is None
+    assert gzip.decompress(server.get("/gz/big", {"Accept-Encoding": "gzip"}).body) == numbered
+    assert server.get("/empty").body == b""
+    assert server.get("/slow").text == "1 a\n2 \n3 b"
+    assert [server.get(path).text for path in ("/off", "/bin")] == ["x", "x"]
+    with server.client() as client, pytest.raises(Closed):
+        client.get("/cut")  # what is cut stays cut
 
 
 def test_balancer(weir, origin, built):
