@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * secure_link.h: `secure_link`: links that were signed with a secret, and their time. ($secure_link)
+ */
+#ifndef WR_MOD_SECURE_LINK_H
+#define WR_MOD_SECURE_LINK_H
+
+struct wr_module;
+
+extern const struct wr_module wr_secure_link_module;
+
+#endif
