@@ -241,43 +241,22 @@ static enum wr_status set_modern(struct wr_conf *cf, const struct wr_dir *dir,
     return WR_OK;
 }
 
+#define ROW(n, max_, set_, field_, ...)                                                            \
+    {                                                                                              \
+        .name = n, .contexts = WR_CTX_HTTP_ALL, .min = 1, .max = max_, .flags = WR_DIR_REPEAT,     \
+        .set = set_, WR_DIR_FIELD(LOC, struct browser_loc, field_), __VA_ARGS__                    \
+    }
+
+/* clang-format off */
 static const struct wr_dir dirs[] = {
-    {.name = "ancient_browser",
-     .contexts = WR_CTX_HTTP_ALL,
-     .min = 1,
-     .max = WR_ARGS_ANY,
-     .flags = WR_DIR_REPEAT,
-     .set = wr_set_strs,
-     WR_DIR_FIELD(LOC,                                    struct browser_loc, ancient),
-     .doc = "Texts in User-Agent that tell an ancient browser."                            },
-    {                              .name = "ancient_browser_value",
-     .contexts = WR_CTX_HTTP_ALL,
-     .min = 1,
-     .max = 1,
-     .flags = WR_DIR_REPEAT,
-     .set = wr_set_str,
-     WR_DIR_FIELD(LOC,                struct browser_loc,     ancient_value),
-     .def = "1",
-     .doc = "Value of $ancient_browser for such."},
-    {                                                                        .name = "modern_browser",
-     .contexts = WR_CTX_HTTP_ALL,
-     .min = 1,
-     .max = 2,
-     .flags = WR_DIR_REPEAT,
-     .set = set_modern,
-     WR_DIR_FIELD(LOC,                struct browser_loc,            modern),
-     .doc = "The version from which on a browser is modern; unlisted: so are all others."},
-    { .name = "modern_browser_value",
-     .contexts = WR_CTX_HTTP_ALL,
-     .min = 1,
-     .max = 1,
-     .flags = WR_DIR_REPEAT,
-     .set = wr_set_str,
-     WR_DIR_FIELD(LOC, struct browser_loc,                                                              modern_value),
-     .def = "1",
-     .doc = "Value of $modern_browser for such."},
+    ROW("ancient_browser", WR_ARGS_ANY, wr_set_strs, ancient, .doc = "Texts in User-Agent that tell an ancient browser."),
+    ROW("ancient_browser_value", 1, wr_set_str, ancient_value, .def = "1", .doc = "Value of $ancient_browser for such."),
+    ROW("modern_browser", 2, set_modern, modern, .doc = "The version from which on a browser is modern; unlisted: so are all others."),
+    ROW("modern_browser_value", 1, wr_set_str, modern_value, .def = "1", .doc = "Value of $modern_browser for such."),
     WR_DIR_END
 };
+
+/* clang-format on */
 
 static struct wr_conf_module browser_conf = {
     .name = "browser", .dirs = dirs, .size = {[WR_KIND_LOC] = sizeof(struct browser_loc)}};

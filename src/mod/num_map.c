@@ -91,26 +91,35 @@ static bool read_number(struct wr_str s, uint64_t *ret)
     return wr_num_parse_u64(s, NUMBER_MAX, ret) == WR_OK;
 }
 
-/* "80", "8080-8090", "<N", "<=N", ">N", ">=N". False: it is none, or nothing is in it. */
-static bool read_range(struct wr_str s, struct num_range *ret)
+/* "80", "8080-8090". */
+static bool read_plain(struct wr_str s, struct num_range *ret)
 {
-    bool is_less = s.len > 0 && s.ptr[0] == '<', is_more = s.len > 0 && s.ptr[0] == '>';
-    bool has_equal = s.len > 1 && s.ptr[1] == '=';
     size_t dash = wr_str_find(s, '-');
+
+    return read_number(wr_str_sub(s, 0, dash), &ret->first) &&
+           read_number(dash < s.len ? wr_str_sub(s, dash + 1, s.len) : s, &ret->last) &&
+           ret->first <= ret->last;
+}
+
+/* "<N", "<=N", ">N", ">=N". False: it is none, or nothing is in it. */
+static bool read_open(struct wr_str s, struct num_range *ret)
+{
+    bool is_less = s.ptr[0] == '<', has_equal = s.len > 1 && s.ptr[1] == '=';
     uint64_t n;
 
-    if (!is_less && !is_more) {
-        return read_number(wr_str_sub(s, 0, dash), &ret->first) &&
-               read_number(dash < s.len ? wr_str_sub(s, dash + 1, s.len) : s, &ret->last) &&
-               ret->first <= ret->last;
-    }
     if (!read_number(wr_str_sub(s, has_equal ? 2 : 1, s.len), &n) ||
-        (is_less && !has_equal && n == 0) || (is_more && !has_equal && n == NUMBER_MAX)) {
+        (!has_equal && n == (is_less ? 0 : NUMBER_MAX))) {
         return false;
     }
     ret->first = is_less ? 0 : n + !has_equal;
     ret->last = is_less ? n - !has_equal : NUMBER_MAX;
     return true;
+}
+
+static bool read_range(struct wr_str s, struct num_range *ret)
+{
+    return s.len > 0 && (s.ptr[0] == '<' || s.ptr[0] == '>') ? read_open(s, ret)
+                                                             : read_plain(s, ret);
 }
 
 static enum wr_status add_entry(struct wr_conf *cf, const struct wr_node *n, struct num_table *t)

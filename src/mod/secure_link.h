@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * secure_link.h: `secure_link`: links that were signed with a secret, and their time. ($secure_link)
+ * secure_link.h: `secure_link`: links that were made with a secret, and their time.
  */
 #ifndef WR_MOD_SECURE_LINK_H
 #define WR_MOD_SECURE_LINK_H
