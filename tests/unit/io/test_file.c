@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_file.c: opening, positional reads and writes, temporary files and their names. */
+/*
+ * test_file.c: opening, positional reads and writes, temporary files and their names, small files
+ * whole.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +11,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -121,6 +125,43 @@ static void test_temp_fails(void **state)
     wr_mem_fault_set(0);
 }
 
+static void test_read_all(void **state)
+{
+    struct wr_file_mark first, again;
+    char path[64], *bytes = NULL;
+    size_t len = 0;
+    int err = 0, fd;
+
+    (void)state;
+    (void)snprintf(path, sizeof(path), "%s/whole", dir);
+    assert_int_equal(wr_file_read_all(path, 10, &first, &bytes, &len, &err), WR_ESYS);
+    assert_int_equal(err, ENOENT);
+    assert_int_equal(wr_file_mark(path, &first, &err), WR_ESYS);
+    assert_int_equal(err, ENOENT);
+    assert_int_equal(wr_file_read_all(dir, 10, &first, &bytes, &len, &err), WR_ESYS);
+    assert_int_equal(err, EISDIR);
+    fd = open(path, O_CREAT | O_WRONLY, 0600);
+    assert_int_equal(write(fd, "0123456789", 10), 10);
+    assert_int_equal(wr_file_read_all(path, 9, &first, &bytes, &len, &err), WR_ELIMIT);
+    assert_int_equal(wr_file_read_all(path, 10, &first, &bytes, &len, &err), WR_OK);
+    assert_int_equal(len, 10);
+    assert_string_equal(bytes, "0123456789");
+    wr_mem_free(bytes);
+    assert_int_equal(wr_file_mark(path, &again, &err), WR_OK);
+    assert_memory_equal(&first, &again, sizeof(first));
+    assert_int_equal(ftruncate(fd, 0), 0);
+    assert_int_equal(wr_file_read_all(path, 10, &again, &bytes, &len, &err), WR_OK);
+    assert_int_equal(len, 0);
+    wr_mem_free(bytes);
+    assert_int_equal(first.ino, again.ino);
+    assert_int_equal(again.size, 0);
+    wr_mem_fault_set(1);
+    assert_int_equal(wr_file_read_all(path, 10, &again, &bytes, &len, &err), WR_ENOMEM);
+    wr_mem_fault_set(0);
+    (void)close(fd);
+    assert_int_equal(unlink(path), 0);
+}
+
 static void test_traits(void **state)
 {
     struct wr_temp_path where = {wr_str_z(dir), {0}};
@@ -151,7 +192,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_open),       cmocka_unit_test(test_temp_read_write),
         cmocka_unit_test(test_temp_names), cmocka_unit_test(test_temp_fails),
-        cmocka_unit_test(test_traits),
+        cmocka_unit_test(test_traits),     cmocka_unit_test(test_read_all),
     };
     /* The folder must be empty at the end: teardown removes it. */
     return cmocka_run_group_tests(tests, setup, teardown);
