@@ -324,6 +324,8 @@ def test_reload_while_passwords_are_checked(weir):
     client = server.client()
     assert client.get("/open").status == 200
     client.send(b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\n\r\n" % basic("bc", "pw")["Authorization"].encode())
+    for _ in range(5):  # by now the thread that has the client has read its request, too
+        assert server.get("/open").status == 200
     server.write_conf(server.compose("location / { return 204; }"))
     server.signal("HUP")
     wait_for(lambda: server.get("/").status == 204, "the new configuration")

@@ -13,7 +13,7 @@
 #include "unit/event/looptest.h"
 
 struct sum_work {
-    struct wr_work work; /* first */
+    struct wr_req_work work; /* first */
     unsigned in, out;
 };
 
@@ -21,7 +21,7 @@ static sem_t gate;
 static wr_atomic_u32 run_cnt;
 static unsigned wipe_cnt;
 
-static void run_sum(struct wr_work *w)
+static void run_sum(struct wr_req_work *w)
 {
     struct sum_work *s = wr_container_of(w, struct sum_work, work);
 
@@ -29,7 +29,7 @@ static void run_sum(struct wr_work *w)
     (void)wr_add_rlx(&run_cnt, 1);
 }
 
-static void run_at_gate(struct wr_work *w)
+static void run_at_gate(struct wr_req_work *w)
 {
     while (sem_wait(&gate) != 0) {
         continue;
@@ -37,7 +37,7 @@ static void run_at_gate(struct wr_work *w)
     run_sum(w);
 }
 
-static void wipe(struct wr_work *w)
+static void wipe(struct wr_req_work *w)
 {
     wr_container_of(w, struct sum_work, work)->in = 0;
     wipe_cnt++;
@@ -91,20 +91,12 @@ static int setup(void **state)
     return 0;
 }
 
-static void come_home(struct kit *k)
-{
-    for (int i = 0; i < 200 && wr_work_away_cnt() > 0; i++) {
-        wr_loop_turn(k->loop, 50);
-    }
-    assert_int_equal(wr_work_away_cnt(), 0);
-}
-
 static int teardown(void **state)
 {
     struct kit *k = *state;
 
-    wr_work_free_all(&k->x.works);
-    come_home(k);
+    wr_req_work_free_all(&k->x.works);
+    wr_work_thread_end();
     wr_gen_unref(k->gen);
     wr_fixtures_fini(&k->fixtures);
     wr_task_cancel(&k->x.r.task);
@@ -113,12 +105,12 @@ static int teardown(void **state)
     return 0;
 }
 
-static struct sum_work *make(struct kit *k, wr_work_fn *run, unsigned in)
+static struct sum_work *make(struct kit *k, wr_req_work_fn *run, unsigned in)
 {
-    struct sum_work *s = wr_work_new(&k->x.r, sizeof(*s), run, wipe);
+    struct sum_work *s = wr_req_work_new(&k->x.r, sizeof(*s), run, wipe);
 
     assert_non_null(s);
-    assert_false(s->work.is_done);
+    assert_false(wr_req_work_is_done(&s->work));
     s->in = in;
     return s;
 }
@@ -128,25 +120,24 @@ static void test_done(void **state)
     struct kit *k = *state;
     struct sum_work *s = make(k, run_sum, 41);
 
-    assert_int_equal(wr_work_start(k->pool, &s->work), WR_OK);
-    assert_int_equal(wr_work_away_cnt(), 1);
-    come_home(k);
+    assert_int_equal(wr_req_work_start(k->pool, &s->work), WR_OK);
+    wr_work_thread_end();
     turn_until(k->loop, &wakes, 1);
-    assert_true(s->work.is_done);
+    assert_true(wr_req_work_is_done(&s->work));
     assert_int_equal(s->out, 42);
-    wr_work_free(&s->work);
+    wr_req_work_free(&s->work);
     assert_int_equal(wipe_cnt, 1);
     assert_true(wr_list_is_empty(&k->x.works));
-    wr_work_free(NULL);
+    wr_req_work_free(NULL);
 }
 
 static void test_never_started(void **state)
 {
     struct kit *k = *state;
 
-    wr_work_free(&make(k, run_sum, 1)->work);
+    wr_req_work_free(&make(k, run_sum, 1)->work);
     (void)make(k, run_sum, 2);
-    wr_work_free_all(&k->x.works);
+    wr_req_work_free_all(&k->x.works);
     assert_int_equal(wipe_cnt, 2);
     assert_int_equal(wr_load_rlx(&run_cnt), 0);
 }
@@ -157,13 +148,12 @@ static void test_given_up(void **state)
     struct kit *k = *state;
     struct sum_work *a = make(k, run_at_gate, 1), *b = make(k, run_at_gate, 2);
 
-    assert_int_equal(wr_work_start(k->pool, &a->work), WR_OK);
-    assert_int_equal(wr_work_start(k->pool, &b->work), WR_OK);
-    wr_work_free_all(&k->x.works);
-    assert_int_equal(wr_work_away_cnt(), 2);
+    assert_int_equal(wr_req_work_start(k->pool, &a->work), WR_OK);
+    assert_int_equal(wr_req_work_start(k->pool, &b->work), WR_OK);
+    wr_req_work_free_all(&k->x.works);
     sem_post(&gate);
     sem_post(&gate); /* should the first not have been begun either */
-    come_home(k);
+    wr_work_thread_end();
     assert_int_equal(wipe_cnt, 2);
     assert_int_equal(wakes, 0);
     assert_true(wr_load_rlx(&run_cnt) <= 1);
@@ -174,12 +164,12 @@ static void test_given_up_when_done(void **state)
     struct kit *k = *state;
     struct sum_work *s = make(k, run_sum, 1);
 
-    assert_int_equal(wr_work_start(k->pool, &s->work), WR_OK);
+    assert_int_equal(wr_req_work_start(k->pool, &s->work), WR_OK);
     while (wr_load_rlx(&run_cnt) == 0) {
         continue; /* it ran; its mail is here or comes */
     }
-    wr_work_free(&s->work);
-    come_home(k);
+    wr_req_work_free(&s->work);
+    wr_work_thread_end();
     assert_int_equal(wipe_cnt, 1);
     assert_int_equal(wakes, 0);
 }
@@ -191,12 +181,12 @@ static void test_too_many(void **state)
 
     for (unsigned i = 0; i < 20; i++) {
         struct sum_work *s = make(k, run_at_gate, i);
-        enum wr_status st = wr_work_start(k->pool, &s->work);
+        enum wr_status st = wr_req_work_start(k->pool, &s->work);
 
         assert_true(st == WR_OK || st == WR_ELIMIT);
         ok += st == WR_OK;
         if (st != WR_OK) {
-            wr_work_free(&s->work);
+            wr_req_work_free(&s->work);
         }
     }
     assert_in_range(ok, 4, 5); /* one may be at work */
@@ -204,9 +194,9 @@ static void test_too_many(void **state)
     for (unsigned i = 0; i < ok; i++) {
         sem_post(&gate);
     }
-    come_home(k);
+    wr_work_thread_end();
     assert_int_equal(wr_load_rlx(&run_cnt), ok);
-    wr_work_free_all(&k->x.works);
+    wr_req_work_free_all(&k->x.works);
     assert_int_equal(wipe_cnt, 20);
 }
 
@@ -215,7 +205,7 @@ static void test_no_memory(void **state)
     struct kit *k = *state;
 
     wr_mem_fault_set(1);
-    assert_null(wr_work_new(&k->x.r, sizeof(struct sum_work), run_sum, wipe));
+    assert_null(wr_req_work_new(&k->x.r, sizeof(struct sum_work), run_sum, wipe));
     wr_mem_fault_set(0);
     assert_true(wr_list_is_empty(&k->x.works));
 }
