@@ -24,7 +24,7 @@ struct entry {
 
 struct wr_auth_memory {
     struct wr_fixture fixture;
-    uint8_t key[32];
+    struct wr_hmac_sha1 begun; /* with the key of this process */
     struct wr_mutex locks[LOCKS];
     struct entry sets[SETS][WAYS]; /* each under its lock */
 };
@@ -32,8 +32,11 @@ struct wr_auth_memory {
 struct wr_auth_memory *wr_auth_memory_new(void)
 {
     struct wr_auth_memory *m = wr_mem_alloc(sizeof(*m));
+    uint8_t key[32];
 
-    wr_rng_secret(m->key, sizeof(m->key));
+    wr_rng_secret(key, sizeof(key));
+    wr_hmac_sha1_begin(&m->begun, key, sizeof(key));
+    explicit_bzero(key, sizeof(key));
     for (unsigned i = 0; i < LOCKS; i++) {
         wr_mutex_init(&m->locks[i], WR_RANK_LEAF);
     }
@@ -45,7 +48,7 @@ void wr_auth_memory_free(struct wr_auth_memory *m)
     for (unsigned i = 0; i < LOCKS; i++) {
         wr_mutex_fini(&m->locks[i]);
     }
-    explicit_bzero(m->key, sizeof(m->key));
+    explicit_bzero(&m->begun, sizeof(m->begun));
     wr_mem_free(m);
 }
 
@@ -86,9 +89,8 @@ void wr_auth_memory_tag(const struct wr_auth_memory *m, struct wr_str hash, stru
                         struct wr_auth_tag *ret)
 {
     const uint64_t hash_len = hash.len; /* so that one cannot end where the other begins */
-    struct wr_hmac_sha1 mac;
+    struct wr_hmac_sha1 mac = m->begun;
 
-    wr_hmac_sha1_begin(&mac, m->key, sizeof(m->key));
     wr_sha1_add(&mac.inner, &hash_len, sizeof(hash_len));
     wr_sha1_add(&mac.inner, hash.ptr, hash.len);
     wr_sha1_add(&mac.inner, password.ptr, password.len);
