@@ -270,10 +270,16 @@ C = "limit_conn_zone $arg_k zone=c:1m;"
     (C + "server { if ($host) { limit_conn c 1; } }", '"limit_conn" directive is not allowed here'),
     (C + "server { location / { if ($host) { limit_conn c 1; } } }", '"limit_conn" directive is not allowed here'),
     ("server { if ($host) { limit_conn_status 500; } }", '"limit_conn_status" directive is not allowed here'),
-    ("limit_zone one $host 1m;", '"limit_zone"')])
+    ("limit_zone one $host 1m;", 'unknown directive "limit_zone"')])
 def test_bad_directives(command, http, message):
     result = command("return 200;", http=http).command("-t")
     assert result.returncode == 1 and message in result.stderr, result.stderr
+
+
+@pytest.mark.weir_only("our hint")
+def test_old_name_has_a_hint(command):
+    result = command("return 200;", http="limit_zone one $binary_remote_addr 1m;").command("-t")
+    assert result.returncode == 1 and "limit_conn_zone $binary_remote_addr zone=one:1m" in result.stderr, result.stderr
 
 
 @pytest.mark.parametrize("http", [
