@@ -65,8 +65,8 @@ struct wr_shake {
     struct wr_shake_sink *sink;
     struct wr_tls_owner owner;
     struct wr_ocsp_check *check; /* OCSP; NULL: none */
-    uint64_t at_ms; /* deadline; 0: none */
-    char *part;     /* PROXY: what has come of a header in pieces; NULL: nothing yet */
+    uint64_t at_ms;              /* deadline; 0: none */
+    char *part;                  /* PROXY: what has come of a header in pieces; NULL: nothing yet */
     uint32_t part_len;
     uint8_t state;  /* enum shake_state, by set_state only */
     bool is_faulty; /* a bug of ours: to be closed */

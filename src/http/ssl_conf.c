@@ -18,8 +18,8 @@
 #include "base/num.h"
 #include "conf/gen.h"
 #include "http/core_conf.h"
-#include "http/zone.h"
 #include "http/ssl_ocsp.h"
+#include "http/zone.h"
 
 #define FILE_MAX    ((size_t)16 << 20)
 #define PASSWORDS   1024u /* lines of a password file */
