@@ -186,7 +186,8 @@ def test_dry_run_level_status_and_error_page(weir, held):
 def test_counted_once_over_redirects(weir):
     server = weir("root {dir}/www; location = /x { limit_conn c 1; try_files /nosuch /y; } location = /y { limit_conn c 1; try_files /nosuch /a; } limit_conn other 1;",
                   http=ZONES, files=FILES)
-    assert [server.get("/x?k=1&j=1").status for _ in range(4)] == [200] * 4
+    for _ in range(4):      # counted twice it would never be 200
+        wait_free(server, "/x?k=1&j=1")
 
 
 @pytest.mark.parametrize("workers", [1, 3])
