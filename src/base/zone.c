@@ -15,6 +15,7 @@
 #include "base/assert.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/stat.h"
 #include "base/sync.h"
 
 #define SHARDS_MAX  64u
@@ -171,6 +172,7 @@ static uint32_t get_number(const struct wr_zone *z, struct zone_shard *s)
     leave_order(s, item_at(s, no));
     leave_bucket(z, s, no);
     s->evicted++;
+    wr_stat_inc(WR_CNT_ZONE_EVICTED);
     return no;
 }
 

@@ -103,7 +103,11 @@ void *wr_req_keep(struct wr_req *r, const struct wr_module *m, size_t size)
 
 void *wr_req_kept(const struct wr_req *r, const struct wr_module *m)
 {
-    size_t no = slots[slot_of(m)];
+    size_t no;
 
-    return r->kept && no < all_cnt ? r->kept[no] : NULL;
+    if (!r->kept) {
+        return NULL; /* nearly all requests */
+    }
+    no = slots[slot_of(m)];
+    return no < all_cnt ? r->kept[no] : NULL;
 }

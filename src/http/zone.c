@@ -150,6 +150,32 @@ enum wr_status wr_zone_open(struct wr_conf *cf, struct wr_zone_name *z, struct w
     return wr_gen_use(cf->gen, f) == WR_OK ? WR_OK : wr_conf_nomem(cf);
 }
 
+/* Does the generation know of zones? Not in tests that leave the module out. */
+static bool has_names(const struct wr_gen *g)
+{
+    for (size_t i = 0; i < g->registry->module_cnt; i++) {
+        if (g->registry->modules[i] == &wr_zone_conf) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void wr_zone_each(const struct wr_gen *g, wr_zone_each_fn *fn, void *data)
+{
+    const struct zone_main *m;
+
+    if (!has_names(g)) {
+        return;
+    }
+    m = wr_scope_get(g->root, &wr_zone_conf, WR_KIND_MAIN);
+    for (const struct wr_zone_name *z = m->names; z; z = z->next) {
+        if (z->table) {
+            fn(data, z);
+        }
+    }
+}
+
 /* ---- the file is whole ---------------------------------------------------------------------- */
 
 /* Each that is used was declared. */

@@ -18,6 +18,7 @@
 #include "base/zone.h"
 #include "conf/dirs.h"
 
+struct wr_gen;
 struct wr_module;
 
 extern struct wr_conf_module wr_zone_conf; /* for tests without the module */
@@ -55,6 +56,9 @@ enum wr_status wr_zone_claim(struct wr_conf *cf, const struct wr_node *node, str
 enum wr_status wr_zone_parse(struct wr_conf *cf, const struct wr_node *node, uint32_t i,
                              struct wr_str text, struct wr_str *ret_name,
                              uint64_t *ret_size) WR_MUST_CHECK;
+typedef void wr_zone_each_fn(void *data, const struct wr_zone_name *z);
+/* Each zone of the generation that has a table, in the order of the file. Any thread. */
+void wr_zone_each(const struct wr_gen *g, wr_zone_each_fn *fn, void *data);
 /* The table of a zone that was declared, for z->table. key: its key as written. */
 enum wr_status wr_zone_open(struct wr_conf *cf, struct wr_zone_name *z,
                             struct wr_str key) WR_MUST_CHECK;

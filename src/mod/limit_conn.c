@@ -248,8 +248,23 @@ static enum wr_status set_limit(struct wr_conf *cf, const struct wr_dir *dir,
     return WR_OK;
 }
 
+/* Of nginx before 1.7.6. */
+static enum wr_status refuse_old_zone(struct wr_conf *cf, const struct wr_dir *dir,
+                                      const struct wr_node *node, void *conf)
+{
+    (void)dir, (void)conf;
+    return wr_conf_err(
+        cf, node, "unknown directive \"limit_zone\", now \"limit_conn_zone %.*s zone=%.*s:%.*s\"",
+        WR_STR_ARG(wr_node_arg(node, 1)), WR_STR_ARG(wr_node_arg(node, 0)),
+        WR_STR_ARG(wr_node_arg(node, 2)));
+}
+
 /* clang-format off */
 static const struct wr_dir dirs[] = {
+    {.name = "limit_zone", .contexts = WR_CTX_HTTP, .min = 3, .max = 3,
+     .flags = WR_DIR_REPEAT | WR_DIR_HIDDEN,
+     .set = refuse_old_zone, WR_DIR_CONF(NONE),
+     .doc = "What limit_conn_zone was called once: an error that says what to write."},
     {.name = "limit_conn_zone", .contexts = WR_CTX_HTTP, .min = 2, .max = 2, .flags = WR_DIR_REPEAT,
      .set = set_zone, WR_DIR_CONF(NONE),
      .doc = "A zone of numbers of connections: key, zone=NAME:SIZE."},

@@ -13,6 +13,7 @@
 #include "base/stat.h"
 #include "event/loop.h"
 #include "event/poll.h"
+#include "http/zone.h"
 #include "observe/json_out.h"
 #include "up/idle.h"
 #include "up/peer.h"
@@ -238,6 +239,29 @@ static void write_groups(struct wr_json *j, const struct wr_status_worker *w)
     wr_mem_free(o.idle);
 }
 
+static void write_zone(void *data, const struct wr_zone_name *z)
+{
+    struct wr_json *j = data;
+
+    wr_json_object(j, NULL);
+    wr_json_str(j, "name", z->name);
+    wr_json_str(j, "kind", wr_str_z(z->kind));
+    wr_json_num(j, "bytes", z->size);
+    wr_json_num(j, "room", wr_zone_room(z->table));
+    wr_json_num(j, "keys", wr_zone_cnt(z->table));
+    wr_json_num(j, "forgotten", wr_zone_evicted(z->table));
+    wr_json_end(j);
+}
+
+static void write_zones(struct wr_json *j, const struct wr_status_worker *w)
+{
+    wr_json_array(j, "zones");
+    if (w->gen != NULL) {
+        wr_zone_each(w->gen, write_zone, j);
+    }
+    wr_json_end(j);
+}
+
 /* CONN_ACCEPTED as conn_accepted. */
 static void write_counters(struct wr_json *j)
 {
@@ -283,6 +307,7 @@ void wr_status_write_worker(const struct wr_status_worker *w, struct wr_strbuf *
     }
     wr_json_end(&j);
     write_groups(&j, w);
+    write_zones(&j, w);
     write_pools(&j, w);
     write_counters(&j);
     wr_json_end(&j);

@@ -313,6 +313,23 @@ static void write_group(const json_t *g, struct wr_strbuf *b)
     write_table(json_object_get(g, "peers"), cols, WR_ARRAY_LEN(cols), b);
 }
 
+static void write_zone(const json_t *z, struct wr_strbuf *b)
+{
+    wr_strbuf_add_z(b, "\nzone ");
+    write_text(z, "name", b);
+    wr_strbuf_add_z(b, ": ");
+    write_text(z, "kind", b);
+    wr_strbuf_add_z(b, ", ");
+    add_bytes(b, num_of(z, "bytes"));
+    wr_strbuf_add_z(b, ", keys: ");
+    write_num(z, "keys", b);
+    wr_strbuf_add_z(b, " of ");
+    write_num(z, "room", b);
+    wr_strbuf_add_z(b, ", forgotten: ");
+    write_num(z, "forgotten", b);
+    wr_strbuf_add_char(b, '\n');
+}
+
 static void write_pools(const json_t *report, struct wr_strbuf *b)
 {
     const json_t *p = json_object_get(report, "pools");
@@ -356,6 +373,10 @@ static void write_worker(const json_t *w, struct wr_strbuf *b)
         json_array_foreach(json_object_get(report, "groups"), i, g)
         {
             write_group(g, b);
+        }
+        json_array_foreach(json_object_get(report, "zones"), i, g)
+        {
+            write_zone(g, b);
         }
     }
 }

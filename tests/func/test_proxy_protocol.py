@@ -125,6 +125,21 @@ def test_timeout_and_close(weir):
         server.wait_log("client closed connection while reading PROXY protocol", before + 2)
 
 
+@pytest.mark.weir_only("nginx wants the whole header in one piece")
+def test_quit_and_reload_while_a_header_is_awaited(weir):
+    server = weir(SERVER)
+    half, silent, later = (server.client("port2") for _ in range(3))
+    half.send(V1[:20])
+    later.send(V1[:20])
+    server.signal("HUP")
+    server.wait_log("configuration 2 is being served")
+    later.send(V1[20:] + GET)
+    assert later.read_response("GET").text.startswith("1.2.3.4 ")
+    server.signal("QUIT")
+    assert half.read_to_end() == b"" and silent.read_to_end() == b""
+    assert server.wait_exit() == 0
+
+
 def test_before_tls(weir, pki):
     server = weir(f"""listen 127.0.0.1:{{port2}} ssl proxy_protocol; ssl_certificate {pki.server.cert}; ssl_certificate_key {pki.server.key};
                   location / {{ return 200 "$scheme $proxy_protocol_addr"; }}""")

@@ -94,6 +94,15 @@ def test_who_sees_it(weir, origin):
     assert "9.1.2.3 - 127.0.0.1 /" in server.access(9)
 
 
+def test_access_sees_it(weir):
+    """allow and deny, by the server's addresses and by those of a location."""
+    server = weir("""set_real_ip_from 127.0.0.1; location = /a { root {dir}; allow 9.0.0.0/8; deny all; }""", files={"a": b"a", "b": b"b"}, http="""
+        server { listen 127.0.0.1:{port2}; location = /b { set_real_ip_from 127.0.0.1; root {dir}; deny 9.9.9.9; } }""")
+    assert [server.get("/a", {"X-Real-IP": ip}).status for ip in ("9.1.1.1", "1.1.1.1")] == [200, 403]
+    assert server.get("/a").status == 403
+    assert [server.get("/b", {"X-Real-IP": ip}, port="port2").status for ip in ("9.9.9.9", "9.9.9.8")] == [403, 200]
+
+
 def test_ip_hash_sees_it(weir, origin):
     ups = [origin(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n" + name) for name in (b"a", b"b", b"c")]
     server = weir("set_real_ip_from 127.0.0.1; location / { proxy_pass http://u; }",

@@ -147,6 +147,19 @@ def test_configurations_and_what_holds_them(weir, origin):
     wait_for(lambda: live() == [(2, True, 0)], "the old configuration to go")
 
 
+def test_zones(weir):
+    server = weir("location = /a { limit_req zone=z; root {dir}; } location = /b { limit_conn c 1; root {dir}; }", files={"a": b"a", "b": b"b"},
+                  http="limit_req_zone $arg_k zone=z:32k rate=1r/m; limit_conn_zone $arg_k zone=c:1m;")
+    for i in range(1000):
+        server.get(f"/a?k={i}")
+    server.get("/b?k=1")
+    zones = {zone["name"]: zone for zone in report(server)["zones"]}
+    assert zones["z"]["kind"] == "limit_req" and zones["z"]["bytes"] == 32768 and zones["c"]["kind"] == "limit_conn"
+    assert 600 < zones["z"]["keys"] <= zones["z"]["room"] and zones["z"]["keys"] + zones["z"]["forgotten"] == 1000
+    wait_for(lambda: {zone["name"]: zone for zone in report(server)["zones"]}["c"]["keys"] == 0, "the request's end")
+    assert "zone z: limit_req, 32.0 KB, keys: " in server.command("status").stdout
+
+
 def test_groups_and_peers(weir, origin):
     good, bad = origin(), origin()
     bad.stop()

@@ -42,6 +42,8 @@ static void test_whole(void **state)
         "{\"server\":\"10.0.0.2:80\",\"address\":\"10.0.0.2:80\",\"state\":\"out\","
         "\"out_for_ms\":4200,\"active\":0,\"requests\":5,\"failures\":5,\"fails\":1,"
         "\"max_fails\":1,\"weight\":1,\"effective_weight\":0,\"max_conns\":0,\"backup\":true}]}],"
+        "\"zones\":[{\"name\":\"z\",\"kind\":\"limit_req\",\"bytes\":1048576,\"room\":23700,"
+        "\"keys\":12,\"forgotten\":3}],"
         "\"pools\":{\"resident_bytes\":5242880,\"objects_bytes\":1023,\"chunks_bytes\":0}}},"
         "{\"pid\":12,\"role\":\"leaves\",\"uptime_ms\":999,\"silent\":\"it does not answer\"}]}",
         "weir 0.1.0, process 17, up 3 d 4 h, state: serves\n"
@@ -66,6 +68,8 @@ static void test_whole(void **state)
         "  a:80 (10.0.0.1:80)  7 of 10       100         0  0 of 1  2 of 2  up\n"
         "  10.0.0.2:80               0         5         5  1 of 1  0 of 1  out, next try in "
         "4.2 s, backup\n"
+        "\n"
+        "zone z: limit_req, 1.0 MB, keys: 12 of 23700, forgotten: 3\n"
         "\n"
         "worker process 12, up 0.9 s, ends when its requests have\n"
         "  it does not answer\n");
