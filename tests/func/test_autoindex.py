@@ -227,7 +227,7 @@ def test_a_large_folder_holds_up_nobody(weir):
     names = re.findall(rb'<a href="(\d+)">', bodies[0])
     assert names == [b"%05d" % i for i in range(10000)]
     print(f"{cnt} others meanwhile, the slowest took {worst * 1000:.1f} ms")
-    assert cnt >= 20
+    assert cnt >= 5
 
 
 def test_random_index(weir):
