@@ -14,6 +14,7 @@ import pytest
 from weirtest.load import is_sanitized, need_tool, skip_loudly
 from weirtest.server import IS_NGINX
 from weirtest.timing import SLOW, wait_for
+from weirtest.tls import client_context
 
 DATA = bytes(i % 253 for i in range(700001))
 WAYS = {"plain": "sendfile on;", "nosendfile": "sendfile off;", "buffers": "sendfile off; output_buffers 1 4k;", "pool": "sendfile on; aio threads;",
@@ -397,3 +398,16 @@ def test_inherited(weir):
     for name in ("x", "y"):
         os.symlink("f", server.path(f"w/{name}/ln"))
     assert server.get("/x/ln").status == 200 and server.get("/y/ln").status == 403 and server.get("/y/f").status == 200
+
+
+# over TLS
+
+@pytest.mark.parametrize("lines", ["", "aio threads;", "directio 512;", "open_file_cache max=10;"])
+def test_files_over_tls(weir, pki, lines):
+    server = weir(http=f"server {{ listen 127.0.0.1:{{port}} ssl; ssl_certificate {pki.server.cert}; ssl_certificate_key {pki.server.key};"
+                       f"root {{dir}}/w; {lines} }}", files={"w/f": DATA, "w/d/x": b"x"})
+    client = server.client(tls=client_context(), name="localhost")
+    assert client.get("/f").body == DATA
+    assert client.get("/f", {"Range": "bytes=1000-500000"}).body == DATA[1000:500001]
+    resp = client.get("/d", {"Host": "localhost"})
+    assert (resp.status, resp.headers["Location"]) == (301, f"https://localhost:{server.port}/d/")
