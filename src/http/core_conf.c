@@ -758,7 +758,7 @@ static const struct wr_dir core_dirs[] = {
     {.name = "aio_write", .contexts = ALL, .min = 1, .max = 1, .flags = WR_DIR_DEF_DOC,
      .set = check_flag, WR_DIR_CONF(LOC), .def = "off", .doc = "Accepted without effect."},
     {.name = "output_buffers", .contexts = ALL, .min = 2, .max = 2, .set = wr_set_buffers, .data = &buffers_1,
-     WR_DIR_FIELD(LOC, struct wr_core_loc, output_buffers), .def = "2 32k", .doc = "A file that sendfile does not send is read in pieces of this size; one is held at a time."},
+     WR_DIR_FIELD(LOC, struct wr_core_loc, output_buffers), .def = "2 32k", .doc = "A file that sendfile does not send is read in pieces of number times size, at most 256k."},
     LOC_ROW("postpone_output", postpone_output, wr_set_size, NULL, "1460", "Accepted without effect: what is here goes out at once."),
     LOC_ROW("chunked_transfer_encoding", chunked, wr_set_flag, NULL, "on", "Use chunked coding towards HTTP/1.1 clients?"),
     LOC_ROW("absolute_redirect", absolute_redirect, wr_set_flag, NULL, "on", "Complete our own redirects with scheme and host?"),

@@ -179,13 +179,14 @@ static enum wr_status write_location(struct wr_req *r, struct wr_hdr *f, struct 
 {
     bool is_v6 = host.len > 0 && host.ptr[0] != '[' && wr_str_find(host, ':') < host.len;
     const char *open = is_v6 ? "[" : "", *end = is_v6 ? "]" : "";
+    const char *scheme = r->tls ? "https" : "http";
 
-    if (port == 0 || port == 80) {
-        return wr_arena_printf(r->arena, &f->value, "http://%s%.*s%s%.*s", open, WR_STR_ARG(host),
-                               end, WR_STR_ARG(f->value));
+    if (port == 0 || port == (r->tls ? 443 : 80)) {
+        return wr_arena_printf(r->arena, &f->value, "%s://%s%.*s%s%.*s", scheme, open,
+                               WR_STR_ARG(host), end, WR_STR_ARG(f->value));
     }
-    return wr_arena_printf(r->arena, &f->value, "http://%s%.*s%s:%u%.*s", open, WR_STR_ARG(host),
-                           end, port, WR_STR_ARG(f->value));
+    return wr_arena_printf(r->arena, &f->value, "%s://%s%.*s%s:%u%.*s", scheme, open,
+                           WR_STR_ARG(host), end, port, WR_STR_ARG(f->value));
 }
 
 /* absolute_redirect: "/x" becomes "http://host:port/x". Only for answers of ours. */

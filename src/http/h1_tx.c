@@ -500,12 +500,40 @@ static bool is_turn_over(const struct h1_xchg *x, uint64_t before)
            kernel_front(&x->tx) != NULL;
 }
 
+/* What the last send came to. */
+static enum h1_sent sum_up(struct h1_xchg *x, struct wr_conn *c, enum wr_status st, bool is_idle)
+{
+    if (st == WR_OK && !is_idle) {
+        wr_task_wake(&c->task);
+        return H1_SENT_ALL;
+    }
+    if (st == WR_OK) {
+        return judge(x);
+    }
+    if (st == WR_ECANCELED) {
+        return H1_SENT_ALL;
+    }
+    if (st == WR_AGAIN) {
+        x->tx.is_blocked = true;
+        return H1_SENT_BLOCKED;
+    }
+    if (st == WR_ENOMEM || st == WR_ELIMIT) {
+        return H1_SENT_NOMEM;
+    }
+    if (st == WR_EOF || st == WR_EPROTO) {
+        /* The file became shorter; a trailer that cannot be written. */
+        return H1_SENT_CUT;
+    }
+    x->tx.is_dead = true;
+    return H1_SENT_ERR;
+}
+
 enum h1_sent h1_tx_run(struct h1_xchg *x, struct wr_conn *c)
 {
     struct h1_tx *tx = &x->tx;
     bool is_idle = false;
-    uint64_t before;
     enum wr_status st;
+    uint64_t before;
 
     if ((c->io.facts & WR_IO_WRITABLE) != 0) {
         c->io.facts &= (uint16_t)~WR_IO_WRITABLE;
@@ -519,29 +547,7 @@ enum h1_sent h1_tx_run(struct h1_xchg *x, struct wr_conn *c)
     do {
         st = frame_and_send(x, c, &is_idle);
     } while (st == WR_OK && !is_idle && !is_turn_over(x, before));
-    if (st == WR_OK && !is_idle) {
-        wr_task_wake(&c->task);
-        return H1_SENT_ALL;
-    }
-    if (st == WR_OK) {
-        return judge(x);
-    }
-    if (st == WR_ECANCELED) {
-        return H1_SENT_ALL;
-    }
-    if (st == WR_AGAIN) {
-        tx->is_blocked = true;
-        return H1_SENT_BLOCKED;
-    }
-    if (st == WR_ENOMEM || st == WR_ELIMIT) {
-        return H1_SENT_NOMEM;
-    }
-    if (st == WR_EOF || st == WR_EPROTO) {
-        /* The file became shorter; a trailer that cannot be written. */
-        return H1_SENT_CUT;
-    }
-    tx->is_dead = true;
-    return H1_SENT_ERR;
+    return sum_up(x, c, st, is_idle);
 }
 
 void h1_tx_drop(struct h1_xchg *x)

@@ -53,10 +53,12 @@ struct wanted {
 
 static bool is_fresh(const struct wanted *w, const struct wr_open_entry *e)
 {
-    uint64_t valid_ms = wr_core_loc_of(w->r)->open_file_cache_valid * 1000;
+    const struct wr_core_loc *lc = wr_core_loc_of(w->r);
+    uint64_t valid_ms = lc->open_file_cache_valid * 1000;
 
-    return wr_now_ms() - e->checked_ms < valid_ms && e->symlinks == w->how.symlinks &&
-           e->from_len == w->how.from_len;
+    /* An error may have been kept for another location. */
+    return (e->err == 0 || lc->open_file_cache_errors) && wr_now_ms() - e->checked_ms < valid_ms &&
+           e->symlinks == w->how.symlinks && e->from_len == w->how.from_len;
 }
 
 /* Does what is known suffice? */
@@ -233,6 +235,7 @@ static enum wr_status start_opening(struct wr_reqx *x, const struct wanted *w)
     o->work.work = work;
     o->work.free = free_opening;
     o->how = w->how;
+    o->how.may_wait = true;
     o->facts.fd = -1;
     o->path_len = w->path.len;
     memcpy(o->path, w->path.ptr, w->path.len + 1);

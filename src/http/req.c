@@ -76,9 +76,10 @@ static const uint32_t state_moves[] = {
 
 static const struct wr_fsm req_fsm = WR_FSM("req", state_names, state_moves);
 
-#define LIMIT_HIGH      65536u /* bytes that limit_rate lets wait for the client */
-#define LIMIT_STEP_MS   50u    /* how often it lets bytes go */
-#define LIMIT_BURST_DIV 8u     /* share of a second's bytes that goes at once */
+#define LIMIT_HIGH      65536u  /* bytes that limit_rate lets wait for the client */
+#define LIMIT_STEP_MS   50u     /* how often it lets bytes go */
+#define LIMIT_BURST_DIV 8u      /* share of a second's bytes that goes at once */
+#define FILE_PIECE_MAX  262144u /* of output_buffers: the largest chunk */
 #define DRAIN_HIGH      65536u
 
 /* ---- server and location --------------------------------------------------------------------- */
@@ -100,7 +101,8 @@ void wr_req_use_location(struct wr_req *r, const struct wr_location *l)
     s->body_max = lc->body_max;
     s->no_sendfile = !lc->sendfile;
     s->file_pool = lc->aio && lc->aio->pool ? lc->aio->pool->offload : NULL;
-    s->file_piece = lc->output_buffers.size;
+    s->file_piece = (uint32_t)WR_MIN((uint64_t)lc->output_buffers.num * lc->output_buffers.size,
+                                     (uint64_t)FILE_PIECE_MAX);
     s->file_align = (uint32_t)WR_MIN(lc->directio_alignment, (uint64_t)WR_PIECE_ALIGN_MAX);
     s->file_turn = lc->sendfile_max_chunk;
     s->no_nodelay = !lc->tcp_nodelay;

@@ -51,6 +51,28 @@ static int open_plainly(const char *path)
     return fd;
 }
 
+/*
+ * A file that another process has a lease on: whoever may wait does so until that gives it back. A
+ * FIFO would be waited for as well, so only what is regular is opened so.
+ */
+static int open_waiting(const char *path)
+{
+    struct stat st;
+    int fd;
+
+    if (stat(path, &st) == -1) {
+        return -1;
+    }
+    if (!S_ISREG(st.st_mode)) {
+        errno = EAGAIN;
+        return -1;
+    }
+    do {
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+    } while (fd == -1 && errno == EINTR);
+    return fd;
+}
+
 static void note_facts(const struct stat *st, int fd, struct wr_file_facts *ret)
 {
     *ret = (struct wr_file_facts){
@@ -110,6 +132,9 @@ enum wr_status wr_file_find(const char *path, const struct wr_file_how *how,
     }
     if (how->symlinks == WR_SYMLINKS_FOLLOW) {
         fd = open_plainly(path);
+        if (fd == -1 && errno == EWOULDBLOCK && how->may_wait) {
+            fd = open_waiting(path);
+        }
         *ret_errno = errno;
     } else if (wr_walk_open(path, how, &fd, ret_errno) != WR_OK) {
         fd = -1;

@@ -35,6 +35,7 @@ enum wr_symlinks {
 /* What is done to a name. */
 struct wr_file_how {
     bool want_fd;        /* open for reading; else only look */
+    bool may_wait;       /* the thread may: a lease of another process is waited for */
     uint8_t symlinks;    /* enum wr_symlinks */
     uint32_t from_len;   /* links in so many first bytes of the name are fine; ends before a '/' */
     uint64_t direct_min; /* regular files of at least this size are read with O_DIRECT */

@@ -266,57 +266,80 @@ enum wr_status wr_tree_remove(const char *path, int *ret_errno)
 /* ---- copying ----------------------------------------------------------------------------------
  */
 
-static enum wr_status copy_bytes(int from, int to, int *ret_errno)
+/* A name and the folder that it is relative to. */
+struct place {
+    int at;
+    const char *name;
+};
+
+static bool is_not_for_kernel(int err)
 {
-    char *buf = NULL;
-    ssize_t n;
+    return err == EXDEV || err == EINVAL || err == EOPNOTSUPP || err == ENOSYS;
+}
 
-    for (;;) {
-        n = copy_file_range(from, NULL, to, NULL, (size_t)1 << 30, 0);
-        if (n == 0) {
-            break;
-        }
-        if (n == -1 && errno != EINTR) {
-            break;
-        }
-    }
-    if (n == 0 || (errno != EXDEV && errno != EINVAL && errno != EOPNOTSUPP && errno != ENOSYS)) {
-        return n == 0 ? WR_OK : fail(errno, ret_errno);
-    }
-    buf = wr_run_alloc(COPY_PIECE);
-    if (!buf) {
-        return fail(ENOMEM, ret_errno);
-    }
-    while ((n = read(from, buf, COPY_PIECE)) != 0) {
-        ssize_t done = 0, k = 0;
+static enum wr_status write_all(int fd, const char *p, size_t n, int *ret_errno)
+{
+    while (n > 0) {
+        ssize_t k = write(fd, p, n);
 
-        while (n > 0 && done < n && k != -1) {
-            k = write(to, buf + done, (size_t)(n - done));
-            done += k > 0 ? k : 0;
+        if (k == -1 && errno == EINTR) {
+            continue;
         }
-        if (n == -1 || k == -1) {
-            int err = errno;
-
-            wr_mem_free(buf);
-            return fail(err, ret_errno);
+        if (k <= 0) {
+            return fail(k == 0 ? ENOSPC : errno, ret_errno);
         }
+        p += k;
+        n -= (size_t)k;
     }
-    wr_mem_free(buf);
     return WR_OK;
 }
 
-static enum wr_status copy_file(int from_at, const char *from, int to_at, const char *to,
-                                int *ret_errno)
+static enum wr_status copy_by_buffer(int from, int to, int *ret_errno)
+{
+    char *buf = wr_run_alloc(COPY_PIECE);
+    enum wr_status st = WR_OK;
+    ssize_t n = 1;
+
+    if (!buf) {
+        return fail(ENOMEM, ret_errno);
+    }
+    while (st == WR_OK && n != 0) {
+        n = read(from, buf, COPY_PIECE);
+        if (n == -1 && errno != EINTR) {
+            st = fail(errno, ret_errno);
+        } else if (n > 0) {
+            st = write_all(to, buf, (size_t)n, ret_errno);
+        }
+    }
+    wr_mem_free(buf);
+    return st;
+}
+
+static enum wr_status copy_bytes(int from, int to, int *ret_errno)
+{
+    ssize_t n;
+
+    do {
+        n = copy_file_range(from, NULL, to, NULL, (size_t)1 << 30, 0);
+    } while (n > 0 || (n == -1 && errno == EINTR));
+    if (n == 0) {
+        return WR_OK;
+    }
+    /* Nothing was copied, or what was is where both have got to. */
+    return is_not_for_kernel(errno) ? copy_by_buffer(from, to, ret_errno) : fail(errno, ret_errno);
+}
+
+static enum wr_status copy_file(struct place from, struct place to, int *ret_errno)
 {
     struct stat st;
     struct timespec times[2];
     enum wr_status ret;
-    int in = openat(from_at, from, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC), out;
+    int in = openat(from.at, from.name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC), out;
 
     if (in == -1) {
         return fail(errno, ret_errno);
     }
-    out = openat(to_at, to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    out = openat(to.at, to.name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (out == -1 || fstat(in, &st) == -1) {
         ret = fail(errno, ret_errno);
     } else {
@@ -334,30 +357,32 @@ static enum wr_status copy_file(int from_at, const char *from, int to_at, const 
     return ret;
 }
 
-static enum wr_status copy_link(int from_at, const char *from, int to_at, const char *to,
-                                int *ret_errno)
+static enum wr_status copy_link(struct place from, struct place to, int *ret_errno)
 {
     char text[WR_FILE_TREE_NAME];
-    ssize_t n = readlinkat(from_at, from, text, sizeof(text));
+    ssize_t n = readlinkat(from.at, from.name, text, sizeof(text));
 
     if (n == -1 || n == (ssize_t)sizeof(text)) {
         return fail(n == -1 ? errno : ENAMETOOLONG, ret_errno);
     }
     text[n] = '\0';
-    return symlinkat(text, to_at, to) == 0 ? WR_OK : fail(errno, ret_errno);
+    return symlinkat(text, to.at, to.name) == 0 ? WR_OK : fail(errno, ret_errno);
 }
 
 /* A folder is made and gone into. */
-static enum wr_status copy_folder(struct walk *w, int from_at, const char *from, int to_at,
-                                  const char *to, mode_t mode, int *ret_errno)
+static enum wr_status copy_folder(struct walk *w, struct place from, struct place to, mode_t mode,
+                                  int *ret_errno)
 {
     struct stat st;
     int fd;
 
-    if (mkdirat(to_at, to, 0700) == -1) {
+    if (w->cnt >= WR_FILE_TREE_DEPTH) {
+        return fail(ELOOP, ret_errno); /* not made, since it could not be removed */
+    }
+    if (mkdirat(to.at, to.name, 0700) == -1) {
         return fail(errno, ret_errno);
     }
-    fd = openat(to_at, to, FOLDER_FLAGS);
+    fd = openat(to.at, to.name, FOLDER_FLAGS);
     if (fd == -1 || fstat(fd, &st) == -1) {
         int err = errno;
 
@@ -372,28 +397,27 @@ static enum wr_status copy_folder(struct walk *w, int from_at, const char *from,
         w->skip_dev = st.st_dev;
         w->skip_ino = st.st_ino;
     }
-    return enter(w, from_at, from, fd, ret_errno);
+    return enter(w, from.at, from.name, fd, ret_errno);
 }
 
-static enum wr_status copy_name(struct walk *w, int from_at, const char *from, int to_at,
-                                const char *to, int *ret_errno)
+static enum wr_status copy_name(struct walk *w, struct place from, struct place to, int *ret_errno)
 {
     struct stat st;
 
-    if (fstatat(from_at, from, &st, AT_SYMLINK_NOFOLLOW) == -1) {
+    if (fstatat(from.at, from.name, &st, AT_SYMLINK_NOFOLLOW) == -1) {
         return fail(errno, ret_errno);
     }
     if (S_ISREG(st.st_mode)) {
-        return copy_file(from_at, from, to_at, to, ret_errno);
+        return copy_file(from, to, ret_errno);
     }
     if (S_ISLNK(st.st_mode)) {
-        return copy_link(from_at, from, to_at, to, ret_errno);
+        return copy_link(from, to, ret_errno);
     }
     if (!S_ISDIR(st.st_mode) ||
         (w->has_skip && st.st_dev == w->skip_dev && st.st_ino == w->skip_ino)) {
         return WR_OK; /* a FIFO or device is no content; the copy is not copied */
     }
-    return copy_folder(w, from_at, from, to_at, to, st.st_mode, ret_errno);
+    return copy_folder(w, from, to, st.st_mode, ret_errno);
 }
 
 /* Everything in `from` into the open folder `to`. */
@@ -406,7 +430,8 @@ static enum wr_status copy_members(struct walk *w, int *ret_errno)
         const char *name = next_name(f);
 
         if (name) {
-            st = copy_name(w, f->fd, name, f->to_fd, name, ret_errno);
+            st = copy_name(w, (struct place){f->fd, name}, (struct place){f->to_fd, name},
+                           ret_errno);
         } else {
             leave(w);
         }
@@ -423,7 +448,7 @@ static enum wr_status copy_to_temp(const char *from, const char *temp, enum wr_t
     if (!w) {
         return fail(ENOMEM, ret_errno);
     }
-    st = copy_name(w, AT_FDCWD, from, AT_FDCWD, temp, ret_errno);
+    st = copy_name(w, (struct place){AT_FDCWD, from}, (struct place){AT_FDCWD, temp}, ret_errno);
     if (st == WR_OK && depth == WR_TREE_WHOLE) {
         st = copy_members(w, ret_errno);
     }

@@ -545,13 +545,31 @@ static unsigned check_pair(const struct dav *d, bool is_move)
     return 0;
 }
 
+/* Of source and destination, as they were found. 0: they may go on; else the status. */
+static unsigned check_found(const struct dav *d, bool is_move, bool may_overwrite)
+{
+    struct wr_req *r = d->content.req;
+    const struct job *j = d->job;
+
+    if (!j->at.is_link && j->at.facts.is_dir != d->is_folder) {
+        wr_log(&r->log, WR_LOG_ERROR, "\"%.*s\" is %s collection", WR_STR_ARG(r->uri.path),
+               d->is_folder ? "no" : "a");
+        return d->is_folder ? 409 : 400;
+    }
+    if (j->to.exists && !may_overwrite) {
+        wr_log_errno(&r->log, WR_LOG_ERROR, EEXIST, "\"%s\" could not be created", j->to_path);
+        return 412;
+    }
+    return may_change(r, &j->at) ? check_pair(d, is_move) : 412;
+}
+
 static void decide_copy(struct dav *d, bool is_move)
 {
     struct wr_req *r = d->content.req;
     struct job *j = d->job;
     enum depth depth = read_depth(r);
     bool may_overwrite = true;
-    unsigned status = 0;
+    unsigned status;
 
     d->is_new = !j->to.exists;
     if (depth == DEPTH_BAD || !read_overwrite(r, &may_overwrite)) {
@@ -561,22 +579,14 @@ static void decide_copy(struct dav *d, bool is_move)
     if (depth == DEPTH_1 || (is_move && depth != DEPTH_ALL)) {
         wr_log(&r->log, WR_LOG_ERROR, "\"Depth\" header must be %sinfinity",
                is_move ? "" : "0 or ");
-        status = 400;
-    } else if (!j->at.exists) {
+        fail(d, 400);
+        return;
+    }
+    if (!j->at.exists) {
         fail_missing(d, j->at.err);
         return;
-    } else if (!j->at.is_link && j->at.facts.is_dir != d->is_folder) {
-        wr_log(&r->log, WR_LOG_ERROR, "\"%.*s\" is %s collection", WR_STR_ARG(r->uri.path),
-               d->is_folder ? "no" : "a");
-        status = d->is_folder ? 409 : 400;
-    } else if (j->to.exists && !may_overwrite) {
-        wr_log_errno(&r->log, WR_LOG_ERROR, EEXIST, "\"%s\" could not be created", j->to_path);
-        status = 412;
-    } else if (!may_change(r, &j->at)) {
-        status = 412;
-    } else {
-        status = check_pair(d, is_move);
     }
+    status = check_found(d, is_move, may_overwrite);
     if (status != 0) {
         fail(d, status);
         return;
@@ -587,23 +597,20 @@ static void decide_copy(struct dav *d, bool is_move)
 
 static void decide(struct dav *d)
 {
+    enum wr_method method = d->content.req->method;
+
     if (d->job->status != WR_OK) {
         fail_errno(d, d->job->err);
         return;
     }
-    switch (d->content.req->method) {
-    case WR_METHOD_PUT:
+    if (method == WR_METHOD_PUT) {
         decide_put(d);
-        return;
-    case WR_METHOD_DELETE:
+    } else if (method == WR_METHOD_DELETE) {
         decide_delete(d);
-        return;
-    case WR_METHOD_MKCOL:
+    } else if (method == WR_METHOD_MKCOL) {
         decide_mkcol(d);
-        return;
-    default: /* the two that are left; a method is a number of the client's */
-        decide_copy(d, d->content.req->method == WR_METHOD_MOVE);
-        return;
+    } else {
+        decide_copy(d, method == WR_METHOD_MOVE);
     }
 }
 
@@ -641,20 +648,16 @@ static void pump(struct dav *d)
 static void begin_body(struct dav *d)
 {
     struct wr_req *r = d->content.req;
+    enum wr_status st;
 
     d->job->body = wr_pipe_new(BODY_HIGH, NULL, NULL);
     if (!d->job->body) {
         fail(d, 500);
         return;
     }
-    switch (wr_req_body_stream(r, &d->body)) {
-    case WR_OK:
-        break;
-    case WR_EPROTO:
-        fail(d, r->body_status);
-        return;
-    default: /* of a status there is nothing else to be made */
-        fail(d, 500);
+    st = wr_req_body_stream(r, &d->body);
+    if (st != WR_OK) {
+        fail(d, st == WR_EPROTO ? r->body_status : 500);
         return;
     }
     if (d->body) {

@@ -208,11 +208,11 @@ def test_links_where_they_are_refused(server):
 
 @pytest.mark.weir_only("nginx holds up all other requests meanwhile")
 def test_a_large_folder_holds_up_nobody(weir):
-    """30,000 names, read by the pool and sent as the client takes them."""
+    """10,000 names, read by the pool and sent as the client takes them."""
     server = weir("root {dir}; autoindex on; keepalive_requests 1000000; location = /quick { return 200 ok; }", start=False, workers=1)
     folder = server.path("large")
     os.makedirs(folder)
-    for i in range(30000):
+    for i in range(10000):
         os.close(os.open(f"{folder}/{i:05d}", os.O_CREAT | os.O_WRONLY))
     server.start(open(server.conf, encoding="utf-8").read())
     bodies = []
@@ -225,9 +225,9 @@ def test_a_large_folder_holds_up_nobody(weir):
         worst, cnt = max(worst, time.monotonic() - began), cnt + 1
     reader.join()
     names = re.findall(rb'<a href="(\d+)">', bodies[0])
-    assert names == [b"%05d" % i for i in range(30000)]
+    assert names == [b"%05d" % i for i in range(10000)]
     print(f"{cnt} others meanwhile, the slowest took {worst * 1000:.1f} ms")
-    assert cnt >= 20
+    assert cnt >= 5
 
 
 def test_random_index(weir):
