@@ -29,8 +29,16 @@ extern const struct wr_module wr_proxy_module;
 static const struct wr_lb *const lbs[] = {&wr_lb_rr};
 static const struct wr_module core_module = {.conf = &wr_core_conf};
 static struct wr_module up_module = {.conf = &wr_group_conf, .balancers = lbs, .balancer_cnt = 1};
+/* clang-format off */
 static const struct wr_module *const modules[] = {&core_module, &up_module, &wr_vars_core_module,
-                                                  &wr_range_module, &wr_proxy_module};
+                                                  &wr_range_module, &wr_proxy_module,
+#ifdef MORE_MODULE /* a test may have one more, with directives */
+                                                  &MORE_MODULE,
+#endif
+};
+/* clang-format on */
+static struct wr_conf_text kit_files[4]; /* the first is the configuration; a test may add others */
+static size_t kit_file_cnt = 1;
 static struct wr_registry registry;
 static struct wr_gen *gen;
 static struct wr_fixtures fixtures;
@@ -51,8 +59,7 @@ static struct wr_fixtures fixtures;
 static int proxy_boot(void)
 {
     static struct wr_conf_module *confs[WR_ARRAY_LEN(modules)];
-    static const struct wr_conf_text text = {"/t/weir.conf", CONF, 0, 0};
-    static const struct wr_conf_texts texts = {&text, 1};
+    static struct wr_conf_texts texts = {kit_files, 1};
     struct wr_conf_opts o = {
         .registry = &registry, .path = WR_STR("/t/weir.conf"), .prefix = WR_STR("/tmp/")};
     struct wr_conf_source source;
@@ -60,6 +67,7 @@ static int proxy_boot(void)
     struct wr_diags diags;
     struct wr_strbuf b;
     struct wr_arena a;
+    size_t conf_cnt;
 
     up_module.var_cnt = wr_up_vars_cnt;
     up_module.vars = wr_up_vars;
@@ -72,8 +80,14 @@ static int proxy_boot(void)
     /* Modules without directives stand last in the list of confs. */
     confs[2] = wr_vars_core_module.conf;
     confs[3] = wr_proxy_module.conf;
+    conf_cnt = 4;
+#ifdef MORE_MODULE
+    confs[conf_cnt++] = MORE_MODULE.conf;
+#endif
+    kit_files[0] = (struct wr_conf_text){"/t/weir.conf", CONF, 0, 0};
+    texts.cnt = kit_file_cnt;
     wr_strbuf_init(&b, 4096);
-    if (wr_registry_init(&registry, confs, 4, &b) != WR_OK) {
+    if (wr_registry_init(&registry, confs, conf_cnt, &b) != WR_OK) {
         wr_log(NULL, WR_LOG_EMERG, "%.*s", WR_STR_ARG(wr_strbuf_str(&b)));
         return -1;
     }

@@ -40,6 +40,7 @@ static void note_end(struct wr_timer *t);
     "http { client_body_timeout 3s;\n"                                                             \
     "proxy_connect_timeout 5s; proxy_read_timeout 5s; proxy_send_timeout 5s;\n"                    \
     "upstream u { server 10.0.0.2:80 max_fails=0; server 10.0.0.3:80 backup max_fails=0; }\n"      \
+    "upstream q { server 10.0.0.2:80 max_conns=1 max_fails=0; queue 4 timeout=300ms; }\n"          \
     "server { listen 10.0.0.1:80;\n"                                                               \
     "location / { proxy_pass http://u; }\n"                                                        \
     "location /one { proxy_buffering off; proxy_pass http://u; }\n"                                \
@@ -47,43 +48,62 @@ static void note_end(struct wr_timer *t);
     "location /off { proxy_request_buffering off; proxy_buffering off; proxy_pass http://u; }\n"   \
     "location /rate { proxy_limit_rate 10; proxy_pass http://u; }\n"                               \
     "location /trail { proxy_pass_trailers on; proxy_pass http://u; }\n"                           \
+    "location /q { proxy_pass http://q; }\n"                                                       \
+    "location /name { resolver 10.0.0.9; resolver_timeout 1s; proxy_pass http://$arg_h:80; }\n"    \
     "location /err { proxy_pass http://u; proxy_intercept_errors on; error_page 503 /e; }\n"       \
     "location /up { proxy_set_header Upgrade $http_upgrade;"                                       \
     " proxy_set_header Connection upgrade; proxy_pass http://u; } } }"
 /* clang-format on */
 
+#include "sim/fake_dns.h"
 #include "sim/proxy_kit.h"
 
+#define LIVE_MAX  4    /* requests at a time */
 #define STEPS_MAX 4000 /* turns of one scene */
 
-static struct wr_up *live; /* the request that is watched; NULL: none */
+static struct wr_up *live[LIVE_MAX]; /* requests that are watched */
 static bool seen[WR_UP_WAIT][WR_ATTEMPT_RESULT + 1];
 
 static bool note_move(const struct wr_fsm *f, uint8_t *state, unsigned to, uint64_t id)
 {
+    bool is_ours = false;
+
     assert_ptr_equal(f, &up_fsm);
-    assert_ptr_equal(state, &live->state);
+    for (size_t i = 0; i < LIVE_MAX; i++) {
+        is_ours = is_ours || (live[i] != NULL && state == &live[i]->state);
+    }
+    assert_true(is_ours);
     return wr_fsm_move(f, state, to, id);
 }
 
 static void note_begin(struct wr_timer *t, struct wr_task *task)
 {
-    live = wr_container_of(t, struct wr_up, timer);
+    size_t i = 0;
+
+    while (live[i] != NULL) {
+        i++;
+        assert_true(i < LIVE_MAX);
+    }
+    live[i] = wr_container_of(t, struct wr_up, timer);
     wr_timer_init(t, task);
 }
 
 static void note_end(struct wr_timer *t)
 {
-    if (live != NULL && t == &live->timer) {
-        live = NULL;
+    for (size_t i = 0; i < LIVE_MAX; i++) {
+        if (live[i] != NULL && t == &live[i]->timer) {
+            live[i] = NULL;
+        }
     }
     wr_timer_fini(t);
 }
 
 static void note_state(void)
 {
-    if (live != NULL && wr_http_req_cnt() > 0 && live->state < WR_UP_WAIT) {
-        seen[live->state][live->attempt.state] = true;
+    for (size_t i = 0; i < LIVE_MAX; i++) {
+        if (live[i] != NULL && wr_http_req_cnt() > 0 && live[i]->state < WR_UP_WAIT) {
+            seen[live[i]->state][live[i]->attempt.state] = true;
+        }
     }
 }
 
@@ -92,7 +112,8 @@ struct scene {
     const struct sim_step *client, *two, *three; /* NULL: refused */
     const char *whole;                           /* a whole answer holds it; NULL: there is none */
     uint32_t connect_ms;
-    bool ends_with_close; /* a close of the peer is the end of the answer */
+    bool ends_with_close;          /* a close of the peer is the end of the answer */
+    const struct sim_step *before; /* another client, who comes first; NULL: none */
 };
 
 enum act {
@@ -163,12 +184,16 @@ static void keep_received(struct play *p, const struct sim_sock *c)
 
 static void check_slots(const struct play *p)
 {
-    const struct wr_members *m = wr_group_find(gen, WR_STR("u"), 0, false);
+    static const char *const names[] = {"u", "q"};
 
-    for (uint32_t i = 0; i < m->cnt; i++) {
-        if (wr_load_seq(&m->at[i].peer->active) != 0) {
-            fail_msg("%s: act %d behind turn %u: a slot is left", p->scene->name, (int)p->act,
-                     p->turn);
+    for (size_t k = 0; k < WR_ARRAY_LEN(names); k++) {
+        const struct wr_members *m = wr_group_find(gen, wr_str_z(names[k]), 0, false);
+
+        for (uint32_t i = 0; i < m->cnt; i++) {
+            if (wr_load_seq(&m->at[i].peer->active) != 0) {
+                fail_msg("%s: act %d behind turn %u: a slot is left", p->scene->name, (int)p->act,
+                         p->turn);
+            }
         }
     }
 }
@@ -183,7 +208,7 @@ static void run_play(struct play *p)
     int fd = sim_listen(s, &front);
     struct sim_sock *c;
 
-    live = NULL;
+    memset(live, 0, sizeof(live));
     h->ports[0].fds = &fd;
     h->ports[0].fd_cnt = 1;
     if (sc->two != NULL) {
@@ -192,7 +217,18 @@ static void run_play(struct play *p)
     if (sc->three != NULL) {
         sim_serve_script(s, &three, sc->three);
     }
-    assert_int_equal(wr_http_adopt(gen, 0), WR_OK);
+    if (wr_http_adopt(gen, 0) != WR_OK) {
+        assert_true(sim_is_faulted());
+        wr_http_stop();
+        (void)sim_run_for(s, 100);
+        sim_free(s);
+        return;
+    }
+    if (sc->before != NULL) {
+        c = sim_dial(s, &front);
+        assert_non_null(c);
+        sim_script(c, sc->before);
+    }
     c = sim_dial(s, &front);
     assert_non_null(c);
     sim_script(c, sc->client);
@@ -313,6 +349,10 @@ static const struct sim_step get_st[] = {GET("/st"), SIM_DRAIN, SIM_CLOSE};
 static const struct sim_step get_rate[] = {GET("/rate"), SIM_DRAIN, SIM_CLOSE};
 static const struct sim_step get_trail[] = {GET("/trail"), SIM_DRAIN, SIM_CLOSE};
 static const struct sim_step get_err[] = {GET("/err"), SIM_DRAIN, SIM_CLOSE};
+static const struct sim_step get_q[] = {GET("/q"), SIM_DRAIN, SIM_CLOSE};
+static const struct sim_step get_name[] = {GET("/name?h=two.test"), SIM_DRAIN, SIM_CLOSE};
+static const struct sim_step get_no_name[] = {GET("/name?h=none.test"), SIM_DRAIN, SIM_CLOSE};
+static const struct sim_step get_slow_name[] = {GET("/name?h=slow.test"), SIM_DRAIN, SIM_CLOSE};
 static const struct sim_step get_twice[] = {SIM_SEND("GET /a HTTP/1.1\r\nHost: h\r\n\r\n"),
                                             SIM_UNTIL(TEN),
                                             SIM_WAIT(20),
@@ -376,6 +416,7 @@ static const struct sim_step early[] = {
 static const struct sim_step unavailable[] = {
     SIM_UNTIL("\r\n\r\n"), SIM_WAIT(5), SIM_SEND("HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\nno"),
     SIM_LOOP};
+static const struct sim_step very_slow[] = {SIM_UNTIL("\r\n\r\n"), SIM_WAIT(1000), SIM_CLOSE};
 static const struct sim_step closes[] = {SIM_UNTIL("\r\n\r\n"), SIM_WAIT(5), SIM_CLOSE};
 static const struct sim_step accel[] = {
     SIM_UNTIL("\r\n\r\n"),
@@ -397,33 +438,45 @@ static const struct sim_step listens[] = {
 
 /* clang-format off */
 static const struct scene scenes[] = {
-    {"GET", get, slow_ok, ok, TEN, 0, false},
-    {"GET, unbuffered", get_one, slow_ok, ok, TEN, 0, false},
-    {"chunked", get, slow_chunked, ok, TEN, 0, false},
-    {"chunked, unbuffered", get_one, slow_chunked, ok, TEN, 0, false},
-    {"to the close", get, to_the_close, ok, TEN, 0, true},
-    {"on a kept connection", get_twice, ok, ok, TEN, 0, false},
-    {"a connect that takes its time", get, ok, ok, TEN, 30, false},
-    {"refused, then the next", get, NULL, ok, TEN, 10, false},
-    {"closed, then the next", get, closes, ok, TEN, 10, false},
-    {"all are closed", get, closes, closes, NULL, 0, false},
-    {"503, then the next", get_st, unavailable, ok, TEN, 0, false},
-    {"503 for error_page", get_err, unavailable, ok, NULL, 0, false},
-    {"a body that is gathered", post_in_parts, takes_post, takes_post, TEN, 0, false},
-    {"a body that is streamed", post_streamed, takes_post, takes_post, TEN, 0, false},
-    {"an early answer", post_streamed, early, ok, TEN, 0, false},
-    {"a rate", get_rate, ok, ok, TEN, 0, false},
-    {"trailers", get_trail, slow_chunked, ok, TEN, 0, false},
-    {"X-Accel-Redirect", get, accel, ok, TEN, 0, false},
-    {"a tunnel", talks, listens, ok, "pong", 0, false},
+    {"GET", get, slow_ok, ok, TEN, 0, false, NULL},
+    {"GET, unbuffered", get_one, slow_ok, ok, TEN, 0, false, NULL},
+    {"chunked", get, slow_chunked, ok, TEN, 0, false, NULL},
+    {"chunked, unbuffered", get_one, slow_chunked, ok, TEN, 0, false, NULL},
+    {"to the close", get, to_the_close, ok, TEN, 0, true, NULL},
+    {"on a kept connection", get_twice, ok, ok, TEN, 0, false, NULL},
+    {"a connect that takes its time", get, ok, ok, TEN, 30, false, NULL},
+    {"refused, then the next", get, NULL, ok, TEN, 10, false, NULL},
+    {"closed, then the next", get, closes, ok, TEN, 10, false, NULL},
+    {"all are closed", get, closes, closes, NULL, 0, false, NULL},
+    {"503, then the next", get_st, unavailable, ok, TEN, 0, false, NULL},
+    {"503 for error_page", get_err, unavailable, ok, NULL, 0, false, NULL},
+    {"a body that is gathered", post_in_parts, takes_post, takes_post, TEN, 0, false, NULL},
+    {"a body that is streamed", post_streamed, takes_post, takes_post, TEN, 0, false, NULL},
+    {"an early answer", post_streamed, early, ok, TEN, 0, false, NULL},
+    {"a rate", get_rate, ok, ok, TEN, 0, false, NULL},
+    {"trailers", get_trail, slow_chunked, ok, TEN, 0, false, NULL},
+    {"X-Accel-Redirect", get, accel, ok, TEN, 0, false, NULL},
+    {"a tunnel", talks, listens, ok, "pong", 0, false, NULL},
+    {"a queue", get_q, slow_ok, ok, TEN, 0, false, get_q},
+    {"a queue, connects that take their time", get_q, slow_ok, ok, TEN, 30, false, get_q},
+    {"a queue whose time is over", get_q, very_slow, ok, NULL, 0, false, get_q},
+    {"a queue before a peer that closes", get_q, closes, ok, NULL, 0, false, get_q},
+    {"a name that is looked up", get_name, slow_ok, ok, TEN, 0, false, NULL},
+    {"a name that is not there", get_no_name, NULL, NULL, NULL, 0, false, NULL},
+    {"a name of which nobody knows", get_slow_name, NULL, NULL, NULL, 0, false, NULL},
 };
 
 /* clang-format on */
 
+/* With a loop: the resolver of the configuration belongs to it. */
 static int boot(void **state)
 {
+    struct sim *s = sim_new(&(struct sim_conf){.seed = 1});
+    int ret = proxy_boot();
+
     (void)state;
-    return proxy_boot();
+    sim_free(s);
+    return ret;
 }
 
 static int shutdown_all(void **state)
@@ -448,11 +501,38 @@ static void every_step(void **state)
     assert_true(plays > 2000);
 }
 
+static void run_undisturbed(void *data)
+{
+    struct play *p = data;
+
+    run_play(p);
+    if (!sim_is_faulted() && p->scene->whole != NULL && !has_whole(p, p->scene->whole)) {
+        fail_msg("%s: %s", p->scene->name, p->got);
+    }
+    check_whole(p);
+}
+
+/* Every allocation fails in turn where a request waits for a slot, or for a name. */
+static void every_allocation(void **state)
+{
+    static struct play p;
+
+    (void)state;
+    for (size_t i = 0; i < WR_ARRAY_LEN(scenes); i++) {
+        if (scenes[i].client == get_q || strncmp(scenes[i].name, "a name", 6) == 0) {
+            p = (struct play){.scene = &scenes[i], .seed = 1};
+            assert_true(sim_torture(run_undisturbed, &p) > 10);
+        }
+    }
+}
+
 /* The states in which a request can wait; the others are passed through within one run. */
 static void every_state_was_met(void **state)
 {
     (void)state;
     assert_true(seen[WR_UP_START][WR_ATTEMPT_NONE]);
+    assert_true(seen[WR_UP_RESOLVE][WR_ATTEMPT_NONE]);
+    assert_true(seen[WR_UP_QUEUE][WR_ATTEMPT_NONE]);
     assert_true(seen[WR_UP_TRY][WR_ATTEMPT_CONNECT]);
     assert_true(seen[WR_UP_TRY][WR_ATTEMPT_ACTIVE]);
     assert_true(seen[WR_UP_RELAY][WR_ATTEMPT_ACTIVE]);
@@ -464,6 +544,7 @@ int main(void)
     static const struct wr_log_sink quiet = {.fd = 2, .level = WR_LOG_EMERG};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_step),
+        cmocka_unit_test(every_allocation),
         cmocka_unit_test(every_state_was_met),
     };
 
