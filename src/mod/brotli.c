@@ -10,7 +10,7 @@
 static void *lib_alloc(void *opaque, size_t n)
 {
     (void)opaque;
-    return wr_press_alloc(n);
+    return wr_press_alloc_must(n);
 }
 
 static void lib_free(void *opaque, void *p)
@@ -62,7 +62,7 @@ static enum wr_status run_brotli(void *state, enum wr_press_op op, struct wr_pre
     io->out += io->out_len - out_len;
     io->out_len = out_len;
     if (!is_fine) {
-        return WR_ENOMEM; /* what else can happen is a wrong call */
+        return WR_EPROTO; /* a wrong call */
     }
     if (in_len > 0 || (op != WR_PRESS_RUN && BrotliEncoderHasMoreOutput(state))) {
         return WR_AGAIN;

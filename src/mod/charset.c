@@ -63,7 +63,7 @@ static struct wr_conf_module charset_conf;
 static enum wr_status take_few(struct charset_stage *s, const char *p, size_t n, size_t *ret_used)
 {
     char out[2 * WR_RECODE_OUT_MAX];
-    size_t len = wr_recode_run(s->table, &s->state, p, n, out, sizeof(out), ret_used);
+    size_t len = wr_recode_run(s->table, &s->state, wr_str(p, n), out, sizeof(out), ret_used);
 
     return len > 0 ? wr_stage_give(&s->stage, out, len) : WR_OK;
 }
@@ -84,8 +84,8 @@ static enum wr_status take_charset(struct wr_stage *g, const char *p, size_t n, 
             wr_stage_commit(g, 0);
             st = take_few(s, p + off, n - off, &used);
         } else {
-            wr_stage_commit(g,
-                            wr_recode_run(s->table, &s->state, p + off, n - off, out, room, &used));
+            wr_stage_commit(
+                g, wr_recode_run(s->table, &s->state, wr_str(p + off, n - off), out, room, &used));
         }
         off += used;
     }

@@ -78,6 +78,8 @@ enum wr_status wr_press_add(struct wr_req *r, const struct wr_press_codec *codec
 
 /* As malloc and free; blocks of some size are kept for the next one who asks. */
 void *wr_press_alloc(size_t n) WR_MUST_CHECK;
+/* For a library that ends the process when it gets no memory: what is kept is given up first. */
+void *wr_press_alloc_must(size_t n);
 void wr_press_free(void *p);
 /* States that are used again as they are, by kind: a small number of the codec's own. */
 #define WR_PRESS_KINDS 3

@@ -173,17 +173,17 @@ static size_t step_utf8(const struct wr_recode *t, struct wr_recode_state *s, un
     return put_char(t, code_of(s->bytes, s->need), out);
 }
 
-size_t wr_recode_run(const struct wr_recode *t, struct wr_recode_state *s, const char *in, size_t n,
+size_t wr_recode_run(const struct wr_recode *t, struct wr_recode_state *s, struct wr_str in,
                      char *out, size_t room, size_t *ret_used)
 {
     size_t at = 0, used = 0;
 
     if (t->kind == WR_RECODE_BYTES) {
-        *ret_used = WR_MIN(n, room);
-        return run_bytes(t, in, *ret_used, out);
+        *ret_used = WR_MIN(in.len, room);
+        return run_bytes(t, in.ptr, *ret_used, out);
     }
-    while (used < n && room - at >= WR_RECODE_OUT_MAX) {
-        unsigned char c = (unsigned char)in[used];
+    while (used < in.len && room - at >= WR_RECODE_OUT_MAX) {
+        unsigned char c = (unsigned char)in.ptr[used];
         bool is_taken = true;
 
         if (t->kind == WR_RECODE_TO_UTF8) {

@@ -57,7 +57,7 @@ enum wr_status wr_recode_add_char(struct wr_arena *a, struct wr_recode *to, stru
  * Converts until the input is used up or less than WR_RECODE_OUT_MAX bytes of room are left.
  * Returns the bytes written; *ret_used those taken.
  */
-size_t wr_recode_run(const struct wr_recode *t, struct wr_recode_state *s, const char *in, size_t n,
+size_t wr_recode_run(const struct wr_recode *t, struct wr_recode_state *s, struct wr_str in,
                      char *out, size_t room, size_t *ret_used);
 /* The input ended: what is left of a sequence. Room for WR_RECODE_OUT_MAX. */
 size_t wr_recode_end(struct wr_recode_state *s, char *out);

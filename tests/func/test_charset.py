@@ -5,9 +5,9 @@ import os
 import pytest
 
 DIST = os.path.join(os.path.dirname(__file__), "..", "..", "dist")
-WORD = "Привет, world"
+WORD = "\u041f\u0440\u0438\u0432\u0435\u0442, world"
 KOI, WIN, UTF = WORD.encode("koi8-r"), WORD.encode("cp1251"), WORD.encode()
-FILES = {"h/k.html": KOI, "h/w.html": WIN, "h/u.html": UTF, "h/wide.html": "a€Ж漢".encode(), "h/bad.html": b"a\xff\xd0\xc0\xaf\xe2\x82b\xd0"}
+FILES = {"h/k.html": KOI, "h/w.html": WIN, "h/u.html": UTF, "h/wide.html": "a\u20ac\u0416\u6f22".encode(), "h/bad.html": b"a\xff\xd0\xc0\xaf\xe2\x82b\xd0"}
 MAPS = "".join(f"include {os.path.abspath(DIST)}/{name};" for name in ("koi-utf", "koi-win", "win-utf"))
 HTTP = "types { text/html html; } " + MAPS + " charset_map tiny utf-8 { 80 D096; }"
 
