@@ -323,8 +323,10 @@ static enum wr_status adopt_thread(struct wr_gen *g)
 static void drop_thread(struct wr_gen *g)
 {
     static void (*const ends[WR_PRESS_KINDS])(void *) = {
-        [WR_PRESS_KIND_ZLIB_SMALL] = wr_press_zlib_end,
-        [WR_PRESS_KIND_ZLIB] = wr_press_zlib_end,
+        wr_press_zlib_end,
+        wr_press_zlib_end,
+        wr_press_zlib_end,
+        wr_press_zlib_end,
         [WR_PRESS_KIND_ZSTD] = wr_press_zstd_end,
     };
 

@@ -209,6 +209,39 @@ static void whole_body_needs_no_task(void **state)
     end();
 }
 
+/* Some more of the body, if there is room for it. */
+static size_t feed_some(size_t at)
+{
+    size_t most = 1 + wr_rng_below(5000), n = WR_MIN(most, BODY_MAX - at);
+
+    if (n == 0 || !wr_pipe_can_push(g.in)) {
+        return at;
+    }
+    feed(body + at, n);
+    if (at + n == BODY_MAX) {
+        wr_pipe_eof(g.in);
+    }
+    return at + n;
+}
+
+static void run_pieces(const struct wr_stage_ops *b, size_t high)
+{
+    size_t at = 0;
+
+    make(&double_ops, b, high);
+    wr_stages_start(&g.x.r);
+    for (int i = 0; i < 100000 && !wr_pipe_is_spent(g.out); i++) {
+        at = feed_some(at);
+        turn();
+        drain(wr_rng_below(9000));
+    }
+    drain(SIZE_MAX);
+    assert_int_equal(g.out->state, WR_PIPE_EOF);
+    expect_doubled(BODY_MAX);
+    assert_true(g.queued_max <= WR_MAX(high, (size_t)4096) + 64);
+    end();
+}
+
 static void pieces_and_marks(void **state)
 {
     static const size_t highs[] = {1, 4096, 10000};
@@ -216,30 +249,8 @@ static void pieces_and_marks(void **state)
     (void)state;
     wr_rng_seed(3);
     for (size_t h = 0; h < WR_ARRAY_LEN(highs); h++) {
-        for (int two = 0; two < 2; two++) {
-            size_t at = 0;
-
-            make(&double_ops, two ? &keep_ops : NULL, highs[h]);
-            wr_stages_start(&g.x.r);
-            for (int i = 0; i < 100000 && !wr_pipe_is_spent(g.out); i++) {
-                size_t most = 1 + wr_rng_below(5000), n = WR_MIN(most, BODY_MAX - at);
-
-                if (n > 0 && wr_pipe_can_push(g.in)) {
-                    feed(body + at, n);
-                    at += n;
-                    if (at == BODY_MAX) {
-                        wr_pipe_eof(g.in);
-                    }
-                }
-                turn();
-                drain(wr_rng_below(9000));
-            }
-            drain(SIZE_MAX);
-            assert_int_equal(g.out->state, WR_PIPE_EOF);
-            expect_doubled(BODY_MAX);
-            assert_true(g.queued_max <= WR_MAX(highs[h], (size_t)4096) + 64);
-            end();
-        }
+        run_pieces(NULL, highs[h]);
+        run_pieces(&keep_ops, highs[h]);
     }
 }
 
