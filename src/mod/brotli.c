@@ -7,6 +7,9 @@
 
 #include "mod/press.h"
 
+/* From 1 MB on the library takes tables that are several times as large. */
+#define HINT_MAX ((1u << 20) - 1)
+
 static void *lib_alloc(void *opaque, size_t n)
 {
     (void)opaque;
@@ -39,8 +42,9 @@ static void *open_brotli(const struct wr_press_opts *o)
     }
     if (!BrotliEncoderSetParameter(b, BROTLI_PARAM_QUALITY, (uint32_t)o->level) ||
         !BrotliEncoderSetParameter(b, BROTLI_PARAM_LGWIN, window_of(o)) ||
-        (o->size <= UINT32_MAX &&
-         !BrotliEncoderSetParameter(b, BROTLI_PARAM_SIZE_HINT, (uint32_t)o->size))) {
+        (o->size != UINT64_MAX &&
+         !BrotliEncoderSetParameter(b, BROTLI_PARAM_SIZE_HINT,
+                                    (uint32_t)WR_MIN(o->size, (uint64_t)HINT_MAX)))) {
         BrotliEncoderDestroyInstance(b);
         return NULL;
     }
