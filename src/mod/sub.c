@@ -210,6 +210,7 @@ static enum wr_status change_head(struct wr_req *r, const struct sub_loc *lc)
 {
     if (!lc->last_modified) {
         r->out_mtime = -1;
+        r->is_mtime_unread = false;
         wr_hdrs_remove_id(&r->out.hdrs, WR_HDR_LAST_MODIFIED);
         wr_hdrs_remove_id(&r->out.hdrs, WR_HDR_ETAG);
     }
