@@ -450,6 +450,19 @@ def test_limit_rate_behind_gzip(weir):
     assert time.monotonic() - start > 0.1
 
 
+@pytest.mark.parametrize("how", ["aio threads;", "directio 512;", "aio threads; directio 512; directio_alignment 4k;", "sendfile on; open_file_cache max=10;"])
+def test_how_files_are_read(weir, how):
+    data = b"".join(b"%d some text\n" % i for i in range(100001))
+    server = weir("root {dir}/h; gzip on; gzip_vary on; location /static/ { gzip_static on; alias {dir}/s/; } " + how,
+                  main="", files={"h/a.html": data, "s/a.txt": data, "s/a.txt.gz": gzip.compress(data), "s/b.txt": data})
+    for _ in range(2):
+        assert unpack("gzip", server.get("/a.html", GZIP).body) == data
+        assert unpack("gzip", server.get("/static/a.txt", GZIP).body) == data
+        resp = server.get("/static/a.txt")
+        assert resp.body == data and resp.headers["Vary"] == "Accept-Encoding"
+        assert server.get("/static/b.txt", GZIP).body == data
+
+
 # words
 
 @pytest.mark.parametrize("text, words", [

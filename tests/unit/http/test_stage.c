@@ -21,6 +21,7 @@ struct toy {
 
 struct rig {
     struct wr_reqx x;
+    struct wr_stream stream;
     struct wr_arena arena;
     struct wr_loop *loop;
     struct wr_pipe *in, *out;
@@ -119,6 +120,7 @@ static void make(const struct wr_stage_ops *a, const struct wr_stage_ops *b, siz
     g.loop = loop;
     wr_arena_init(&g.arena, 1 << 20);
     g.x.r.arena = &g.arena;
+    g.x.r.stream = &g.stream;
     count_task_init(&g.producer);
     count_task_init(&g.consumer);
     g.in = wr_pipe_new(8192, &g.producer.task, NULL);
