@@ -4,6 +4,7 @@
 Everything is built outside of the source tree with what `make install-headers` brings, by the compiler of the path."""
 import collections
 import fcntl
+import gzip
 import os
 import re
 import shutil
@@ -171,6 +172,18 @@ def test_header_filter(weir, origin, built):
     assert server.get("/up?n=8").headers["X-Served-By"] == "edge 8"
     assert server.get("/none?n=9").headers["X-Served-By"] == "edge 9"
     assert "X-Served-By" not in server.get("/off").headers
+
+
+def test_body_filter(weir, origin, built):
+    body = b"some Text, 1 " * 20000
+    up = origin(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    server = weir('upper on; sub_filter_types *; sub_filter "SOME TEXT" "No Text"; location / { return 200 "some text"; } location /up { proxy_pass http://{up}; } '
+                  'location /off { upper off; return 200 x; } location /gz { gzip on; gzip_types *; proxy_pass http://{up}; }',
+                  main=f"load_module {module(built, 'body_filter')};", up=up)
+    assert server.get("/").text.upper() == "NO TEXT"
+    assert server.get("/up").body.upper() == body.upper().replace(b"SOME TEXT", b"NO TEXT", 1)
+    assert server.get("/off").text == "x"
+    assert gzip.decompress(server.get("/gz", {"Accept-Encoding": "gzip"}).body).upper() == body.upper().replace(b"SOME TEXT", b"NO TEXT", 1)
 
 
 def test_balancer(weir, origin, built):
