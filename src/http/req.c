@@ -190,7 +190,7 @@ void wr_req_reset_out(struct wr_req *r)
     }
     wr_stages_drop(r);
     r->out_pipe = NULL;
-    r->out_type = WR_STR_NULL;
+    r->out_type = r->out_charset = WR_STR_NULL;
     r->out_mtime = -1;
     r->is_streamed = false;
     r->is_mtime_unread = false;

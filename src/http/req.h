@@ -126,10 +126,11 @@ struct wr_req {
     struct wr_str server_name; /* that matched */
     struct wr_msg out;         /* response head; status, reason, hdrs, content_length */
     struct wr_str
-        out_type;         /* Content-Type without charset; empty: none. Written by header filters */
-    int64_t out_mtime;    /* Last-Modified; -1: none. To be read by wr_req_mtime */
-    bool is_mtime_unread; /* of a peer's answer: in its field, if it has one */
-    bool can_range;       /* the range filter may act (static files; proxied with force_ranges) */
+        out_type; /* Content-Type without charset; empty: none. Written by header filters */
+    struct wr_str out_charset; /* that a peer asks for (X-Accel-Charset); empty: none */
+    int64_t out_mtime;         /* Last-Modified; -1: none. To be read by wr_req_mtime */
+    bool is_mtime_unread;      /* of a peer's answer: in its field, if it has one */
+    bool can_range; /* the range filter may act (static files; proxied with force_ranges) */
     bool no_server, no_date; /* the FINAL filter adds no Server, no Date of ours */
     bool is_proxied;         /* the answer came from a peer: no 304/412 by our own checks (U5.10) */
     struct wr_pipe *out_pipe; /* response body, consumer end ours until respond; NULL: none */

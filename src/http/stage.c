@@ -16,7 +16,7 @@
 #include "event/task.h"
 #include "event/timer.h"
 #include "http/req_int.h"
-#include "io/file.h"
+#include "io/piece.h"
 #include "io/pipe.h"
 
 struct wr_stages {
@@ -35,6 +35,7 @@ struct wr_stages {
 static void close_stage(struct wr_stage *g)
 {
     wr_chunk_unref(wr_take(&g->_piece));
+    wr_work_leave(wr_take(&g->_reading));
     if (!g->_is_closed) {
         g->_is_closed = true;
         if (g->ops->close) {
@@ -63,29 +64,39 @@ static enum wr_reason reason_of(enum wr_status st)
 /* ---- bytes for take --------------------------------------------------------------------------
  */
 
-/* A piece of the file slice at the front. WR_EOF: the file became shorter. */
-static enum wr_status read_piece(struct wr_stage *g, const struct wr_slice *s)
+/*
+ * A piece of the file slice at the front. WR_EOF: the file became shorter. WR_AGAIN: a thread of
+ * the pool reads it, the list's task will be woken.
+ */
+static enum wr_status read_piece(struct wr_stages *c, struct wr_stage *g, const struct wr_slice *s)
 {
-    struct wr_chunk *c = wr_chunk_new(WR_CHUNK_64K);
-    enum wr_status st;
-    size_t n = 0;
+    struct wr_stream *st = g->req->stream;
+    struct wr_piece p = {
+        .file = s->u.file,
+        .off = s->off,
+        .len = s->len,
+        .size = st->file_piece > 0 ? WR_MIN(st->file_piece, WR_STAGE_RUN_MAX) : WR_STAGE_RUN_MAX,
+        .align = st->file_align,
+        .pool = st->file_pool,
+        .task = &c->task,
+    };
+    enum wr_status rc = WR_AGAIN;
 
-    if (!c) {
-        return WR_ENOMEM;
+    if (!g->_reading) {
+        rc = wr_piece_read(&p, &g->_piece, &g->_piece_off, &g->_reading);
+    } else if (g->_reading->is_home) {
+        rc = wr_piece_take(wr_take(&g->_reading), &g->_piece, &g->_piece_off);
     }
-    st = wr_file_read(s->u.file, s->off, c->data, (size_t)WR_MIN(s->len, (uint64_t)c->cap), &n);
-    if (st != WR_OK || n == 0) {
-        wr_chunk_unref(c);
+    if (rc == WR_EOF || rc == WR_ESYS) {
+        st->is_file_short = true;
         return WR_EOF;
     }
-    c->fill = (uint32_t)n;
-    g->_piece = c;
-    g->_piece_off = 0;
-    return WR_OK;
+    return rc;
 }
 
 /* The bytes at the front, in memory. *ret_n 0: there are none. */
-static enum wr_status see_front(struct wr_stage *g, const char **ret_p, size_t *ret_n)
+static enum wr_status see_front(struct wr_stages *c, struct wr_stage *g, const char **ret_p,
+                                size_t *ret_n)
 {
     const struct wr_slice *s;
     enum wr_status st = WR_OK;
@@ -100,7 +111,7 @@ static enum wr_status see_front(struct wr_stage *g, const char **ret_p, size_t *
         if (s->kind == WR_SLICE_KPIPE) {
             st = wr_pipe_copy_kpipes(g->_in); /* it went there before there was a stage */
         } else if (s->kind == WR_SLICE_FILE) {
-            st = read_piece(g, s);
+            st = read_piece(c, g, s);
         }
         if (st != WR_OK) {
             return st;
@@ -173,7 +184,7 @@ static enum wr_status take_all(struct wr_stages *c, struct wr_stage *g)
     for (;;) {
         const char *p = NULL;
         size_t n, used = 0;
-        enum wr_status st = see_front(g, &p, &n);
+        enum wr_status st = see_front(c, g, &p, &n);
 
         if (st != WR_OK) {
             return st;

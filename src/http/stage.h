@@ -30,7 +30,8 @@
  *  - The end: finish is called once all was taken and the producer said that it is whole; only
  *    then does the client see an end. When the producer fails, what was taken is flushed, and the
  *    failure passes on: a truncated body stays truncated. An abort drops all.
- *  - File slices are read in pieces of at most 64 KB. A body with a stage is not spliced.
+ *  - File slices are read in pieces of at most 64 KB, with `aio threads` by the pool if the disk
+ *    would make this thread wait. A body with a stage is not spliced.
  *  - One run takes at most WR_STAGE_RUN_MAX bytes, then other tasks have their turn.
  *  - close is called exactly once, at the latest when the request closes; what a stage needs of the
  *    configuration is there until then.
@@ -42,6 +43,7 @@
 struct wr_pipe;
 struct wr_req;
 struct wr_stage;
+struct wr_work;
 
 /*
  * Other results than WR_OK and WR_AGAIN break the response off. After one of them only close is
@@ -74,8 +76,9 @@ struct wr_stage {
     struct wr_stage *_next;
     struct wr_chunk *_piece; /* of a file slice; NULL: none */
     uint32_t _piece_off;
-    bool _is_held;   /* it took bytes since the last flush */
-    bool _is_closed; /* close was called */
+    struct wr_work *_reading; /* of the next piece, by a thread of a pool; NULL: none */
+    bool _is_held;            /* it took bytes since the last flush */
+    bool _is_closed;          /* close was called */
 };
 
 /*

@@ -7,10 +7,13 @@
 
 #include "mod/press.h"
 
+/* From 1 MB on the library takes tables that are several times as large. */
+#define HINT_MAX ((1u << 20) - 1)
+
 static void *lib_alloc(void *opaque, size_t n)
 {
     (void)opaque;
-    return wr_press_alloc(n);
+    return wr_press_alloc_must(n);
 }
 
 static void lib_free(void *opaque, void *p)
@@ -39,8 +42,9 @@ static void *open_brotli(const struct wr_press_opts *o)
     }
     if (!BrotliEncoderSetParameter(b, BROTLI_PARAM_QUALITY, (uint32_t)o->level) ||
         !BrotliEncoderSetParameter(b, BROTLI_PARAM_LGWIN, window_of(o)) ||
-        (o->size <= UINT32_MAX &&
-         !BrotliEncoderSetParameter(b, BROTLI_PARAM_SIZE_HINT, (uint32_t)o->size))) {
+        (o->size != UINT64_MAX &&
+         !BrotliEncoderSetParameter(b, BROTLI_PARAM_SIZE_HINT,
+                                    (uint32_t)WR_MIN(o->size, (uint64_t)HINT_MAX)))) {
         BrotliEncoderDestroyInstance(b);
         return NULL;
     }
@@ -62,7 +66,7 @@ static enum wr_status run_brotli(void *state, enum wr_press_op op, struct wr_pre
     io->out += io->out_len - out_len;
     io->out_len = out_len;
     if (!is_fine) {
-        return WR_ENOMEM; /* what else can happen is a wrong call */
+        return WR_EPROTO; /* a wrong call */
     }
     if (in_len > 0 || (op != WR_PRESS_RUN && BrotliEncoderHasMoreOutput(state))) {
         return WR_AGAIN;

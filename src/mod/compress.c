@@ -92,7 +92,7 @@ static bool has_cache_word(const struct wr_req *r, uint32_t proxied)
     return false;
 }
 
-bool wr_compress_is_proxied_fit(const struct wr_req *r, uint32_t proxied)
+bool wr_compress_is_proxied_fit(struct wr_req *r, uint32_t proxied)
 {
     const struct wr_hdr *f = wr_hdrs_get(&r->out.hdrs, WR_HDR_EXPIRES);
 
@@ -114,7 +114,7 @@ bool wr_compress_is_proxied_fit(const struct wr_req *r, uint32_t proxied)
     if (wr_hdrs_has(&r->out.hdrs, WR_HDR_CACHE_CONTROL)) {
         return has_cache_word(r, proxied);
     }
-    if ((proxied & WR_PROXIED_NO_LAST_MODIFIED) != 0 && r->out_mtime != -1) {
+    if ((proxied & WR_PROXIED_NO_LAST_MODIFIED) != 0 && wr_req_mtime(r) != -1) {
         return false;
     }
     return (proxied & WR_PROXIED_NO_ETAG) == 0 || !wr_hdrs_has(&r->out.hdrs, WR_HDR_ETAG);
@@ -323,8 +323,10 @@ static enum wr_status adopt_thread(struct wr_gen *g)
 static void drop_thread(struct wr_gen *g)
 {
     static void (*const ends[WR_PRESS_KINDS])(void *) = {
-        [WR_PRESS_KIND_ZLIB_SMALL] = wr_press_zlib_end,
-        [WR_PRESS_KIND_ZLIB] = wr_press_zlib_end,
+        wr_press_zlib_end,
+        wr_press_zlib_end,
+        wr_press_zlib_end,
+        wr_press_zlib_end,
         [WR_PRESS_KIND_ZSTD] = wr_press_zstd_end,
     };
 

@@ -78,7 +78,7 @@ extern const struct wr_press_codec *const wr_compress_codecs[WR_CODING_CNT];
 /* gzip_http_version and gzip_disable let this request have compressed responses. */
 bool wr_compress_is_client_fit(struct wr_req *r, const struct wr_compress_loc *lc);
 /* gzip_proxied: of a request that came through a proxy, with the response's fields as they are. */
-bool wr_compress_is_proxied_fit(const struct wr_req *r, uint32_t proxied);
+bool wr_compress_is_proxied_fit(struct wr_req *r, uint32_t proxied);
 
 wr_phase_fn wr_compress_run_static;
 

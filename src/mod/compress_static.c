@@ -9,6 +9,7 @@
 
 #include "http/core_conf.h"
 #include "http/mime.h"
+#include "http/open_file.h"
 #include "http/path.h"
 #include "io/file.h"
 #include "io/pipe.h"
@@ -30,29 +31,32 @@ static enum wr_phase_result fail(struct wr_req *r)
 static enum wr_status open_file(struct wr_req *r, struct wr_str path, enum wr_coding coding,
                                 struct wr_file **ret)
 {
-    struct wr_file *f = NULL;
+    struct wr_found found = {.file = NULL};
     struct wr_str name;
     int err = 0;
     enum wr_status st = wr_arena_printf(r->arena, &name, "%.*s%.*s", WR_STR_ARG(path),
                                         WR_STR_ARG(suffixes[coding]));
 
     if (st == WR_OK) {
-        st = wr_file_open(name.ptr, &f, &err);
-    }
-    if (st == WR_OK && !f->is_regular) {
-        wr_file_unref(wr_take(&f));
+        st = wr_open_file(r, name, WR_OPEN_READ, &found, &err);
     }
     if (st == WR_ESYS) {
-        if (err != ENOENT && err != ENOTDIR && err != ENAMETOOLONG) {
+        if (!wr_open_is_missing(err)) {
             wr_log_errno(&r->log, err == EACCES ? WR_LOG_ERROR : WR_LOG_CRIT, err,
                          "open() \"%.*s\" failed", WR_STR_ARG(name));
         }
         st = WR_OK;
     }
     if (st == WR_OK) {
-        *ret = f;
+        *ret = found.file;
     }
     return st;
+}
+
+/* The answer to a file that was asked for and not got. */
+static enum wr_phase_result wait_or_fail(struct wr_req *r, enum wr_status st)
+{
+    return st == WR_AGAIN ? WR_PHASE_AGAIN : fail(r);
 }
 
 /* Takes the reference of f in every case. */
@@ -146,6 +150,7 @@ static enum wr_phase_result try_files(struct wr_req *r, const struct wr_compress
     unsigned always = bits_with(lc, WR_PRESS_STATIC_ALWAYS);
     struct wr_codings c;
     enum wr_coding coding;
+    enum wr_status st = WR_OK;
 
     wr_codings_read(&r->head->hdrs, &c);
     if (!wr_compress_is_client_fit(r, lc) || !wr_compress_is_proxied_fit(r, lc->proxied)) {
@@ -154,8 +159,9 @@ static enum wr_phase_result try_files(struct wr_req *r, const struct wr_compress
     while ((coding = next_coding(&c, &wanted, &always)) != WR_CODING_CNT) {
         struct wr_file *f = NULL;
 
-        if (open_file(r, path, coding, &f) != WR_OK) {
-            return fail(r);
+        st = open_file(r, path, coding, &f);
+        if (st != WR_OK) {
+            return wait_or_fail(r, st);
         }
         if (f) {
             struct wr_compress_ctx *ctx = wr_req_ctx(r, &wr_compress_module, sizeof(*ctx));
@@ -168,10 +174,10 @@ static enum wr_phase_result try_files(struct wr_req *r, const struct wr_compress
             return send_file(r, f, coding);
         }
     }
-    if (lc->vary && asked != 0 && look_for_others(r, path, asked) != WR_OK) {
-        return fail(r);
+    if (lc->vary && asked != 0) {
+        st = look_for_others(r, path, asked);
     }
-    return WR_PHASE_NEXT;
+    return st == WR_OK ? WR_PHASE_NEXT : wait_or_fail(r, st);
 }
 
 enum wr_phase_result wr_compress_run_static(struct wr_req *r)

@@ -112,13 +112,13 @@ static enum wr_status set_expires_fields(struct wr_req *r, const struct wr_expir
     char *date = wr_arena_bytes(r->arena, WR_HTTP_DATE_LEN);
     struct wr_str age;
     uint32_t len;
-    int64_t at;
+    int64_t at, mtime = e->how == WR_EXPIRES_MODIFIED ? wr_req_mtime(r) : -1;
     enum wr_status st;
 
     if (!date) {
         return WR_ENOMEM;
     }
-    wr_expires_eval(e, (int64_t)(wr_clock_wall_ms() / 1000), r->out_mtime, &at, text, &len);
+    wr_expires_eval(e, (int64_t)(wr_clock_wall_ms() / 1000), mtime, &at, text, &len);
     wr_clock_write_http_date(date, at);
     st = wr_arena_dup(r->arena, wr_str(text, len), &age);
     if (st == WR_OK) {
@@ -151,6 +151,7 @@ static enum wr_status set_last_modified(struct wr_req *r, struct wr_str value)
         wr_hdrs_remove_id(&r->out.hdrs, WR_HDR_LAST_MODIFIED);
     }
     r->out_mtime = -1;
+    r->is_mtime_unread = false;
     if (value.len == 0) {
         return WR_OK;
     }

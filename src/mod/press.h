@@ -78,9 +78,11 @@ enum wr_status wr_press_add(struct wr_req *r, const struct wr_press_codec *codec
 
 /* As malloc and free; blocks of some size are kept for the next one who asks. */
 void *wr_press_alloc(size_t n) WR_MUST_CHECK;
+/* For a library that ends the process when it gets no memory: what is kept is given up first. */
+void *wr_press_alloc_must(size_t n);
 void wr_press_free(void *p);
 /* States that are used again as they are, by kind: a small number of the codec's own. */
-#define WR_PRESS_KINDS 3
+#define WR_PRESS_KINDS 5
 void *wr_press_take_state(unsigned kind);
 /* False: there are enough; the caller ends it. */
 bool wr_press_keep_state(unsigned kind, void *state);
@@ -92,9 +94,8 @@ void wr_press_pool_enter(void);
 void wr_press_pool_leave(void (*const *end)(void *state));
 
 enum wr_press_kind {
-    WR_PRESS_KIND_ZLIB_SMALL,
-    WR_PRESS_KIND_ZLIB,
-    WR_PRESS_KIND_ZSTD
+    WR_PRESS_KIND_ZLIB, /* four sizes of it */
+    WR_PRESS_KIND_ZSTD = WR_PRESS_KIND_ZLIB + 4
 };
 
 /* Of zlib.c and zstd.c, for the pool's owner. */

@@ -34,6 +34,17 @@ struct pool {
 /* Rule zero: one a thread, as a compressor has no other way from one response to the next. */
 static _Thread_local struct pool pool;
 
+static void drop_blocks(void)
+{
+    while (pool.free) {
+        struct block *b = pool.free;
+
+        pool.free = b->next;
+        wr_mem_free(b);
+    }
+    pool.free_bytes = 0;
+}
+
 void *wr_press_alloc(size_t n)
 {
     struct block **at = &pool.free, *b;
@@ -52,6 +63,20 @@ void *wr_press_alloc(size_t n)
     if (!b) {
         return NULL;
     }
+    b->size = n;
+    return b + 1;
+}
+
+void *wr_press_alloc_must(size_t n)
+{
+    void *p = wr_press_alloc(n);
+    struct block *b;
+
+    if (p) {
+        return p;
+    }
+    drop_blocks();
+    b = wr_mem_alloc(sizeof(*b) + n);
     b->size = n;
     return b + 1;
 }
@@ -103,11 +128,5 @@ void wr_press_pool_leave(void (*const *end)(void *state))
             end[k](pool.states[k][--pool.state_cnt[k]]);
         }
     }
-    while (pool.free) {
-        struct block *b = pool.free;
-
-        pool.free = b->next;
-        wr_mem_free(b);
-    }
-    pool.free_bytes = 0;
+    drop_blocks();
 }

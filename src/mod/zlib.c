@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * zlib.c: gzip and gunzip as tables of press.h. Deflate streams come in two sizes, by the length of
- * the body if that is known: 64 KB of memory for bodies of at most 8 KB, else 256 KB. A stream that
- * ended is reset for the next response: no allocation, and only its hash table is cleared.
+ * zlib.c: gzip and gunzip as tables of press.h. Deflate streams come in four sizes, by the length
+ * of the body if that is known; the largest has 256 KB of memory. A stream that ended is reset for
+ * the next response: no allocation, and only its hash table is cleared, which is small for small
+ * bodies.
  *
  * gunzip takes several members (RFC 1952 2.2); zeros and other bytes behind the last one that do
  * not begin another are ignored, as gunzip(1) does.
@@ -12,12 +13,8 @@
 #include "base/mem.h"
 #include "mod/press.h"
 
-#define GZIP_FORMAT  16 /* added to the window's bits: a gzip header and trailer */
-#define SMALL_MAX    8192u
-#define SMALL_WINDOW 13
-#define SMALL_MEMORY 6
-#define LARGE_MEMORY 8
-#define MAGIC_0      0x1f
+#define GZIP_FORMAT 16 /* added to the window's bits: a gzip header and trailer */
+#define MAGIC_0     0x1f
 
 struct zip {
     z_stream z;
@@ -27,6 +24,20 @@ struct zip {
     bool is_junk;   /* inflate: behind all of them */
     bool has_bytes; /* inflate: of a member that has not ended */
 };
+
+/* Memory: 1 << (window + 2), and 1 << (memory + 9). */
+static const struct {
+    uint64_t max; /* bytes of a body */
+    int window, memory;
+} sizes[] = {
+    {2048,       11,        4},
+    {8192,       13,        6},
+    {16384,      14,        7},
+    {UINT64_MAX, MAX_WBITS, 8},
+};
+
+_Static_assert(sizeof(sizes) / sizeof(sizes[0]) == WR_PRESS_KIND_ZSTD - WR_PRESS_KIND_ZLIB,
+               "a kind for each size");
 
 static voidpf lib_alloc(voidpf opaque, uInt n, uInt size)
 {
@@ -78,14 +89,18 @@ static void note_io(const z_stream *z, struct wr_press_io *io)
 
 static void *open_gzip(const struct wr_press_opts *o)
 {
-    bool is_small = o->size <= SMALL_MAX;
-    unsigned kind = is_small ? WR_PRESS_KIND_ZLIB_SMALL : WR_PRESS_KIND_ZLIB;
-    struct zip *g = wr_press_take_state(kind);
+    unsigned size = 0, kind;
+    struct zip *g;
 
+    while (o->size > sizes[size].max) {
+        size++;
+    }
+    kind = WR_PRESS_KIND_ZLIB + size;
+    g = wr_press_take_state(kind);
     if (g) {
-        /* Both fail only for a stream that was not made, or with output pending. */
         if (g->level != o->level) {
             g->level = o->level;
+            /* Fails only for a stream that was not made, or with output pending. */
             (void)deflateParams(&g->z, o->level, Z_DEFAULT_STRATEGY);
         }
         return g;
@@ -96,9 +111,8 @@ static void *open_gzip(const struct wr_press_opts *o)
     }
     g->kind = (uint8_t)kind;
     g->level = o->level;
-    if (deflateInit2(&g->z, o->level, Z_DEFLATED,
-                     (is_small ? SMALL_WINDOW : MAX_WBITS) + GZIP_FORMAT,
-                     is_small ? SMALL_MEMORY : LARGE_MEMORY, Z_DEFAULT_STRATEGY) != Z_OK) {
+    if (deflateInit2(&g->z, o->level, Z_DEFLATED, sizes[size].window + GZIP_FORMAT,
+                     sizes[size].memory, Z_DEFAULT_STRATEGY) != Z_OK) {
         wr_mem_free(g);
         return NULL;
     }

@@ -8,7 +8,7 @@
 
 #include "mod/press.h"
 
-#define KEEP_MAX ((size_t)4 << 20)
+#define KEEP_MAX ((size_t)6 << 20)
 
 static enum wr_status set_up(ZSTD_CCtx *c, const struct wr_press_opts *o)
 {

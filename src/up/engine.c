@@ -497,6 +497,7 @@ static enum wr_up_state relay_head(struct wr_up *u, const struct wr_msg *head,
         wr_num_parse_u64(accel->limit_rate, UINT32_MAX, &rate) == WR_OK) {
         r->limit_rate = rate;
     }
+    r->out_charset = accel->charset;
     u->attempt.is_accepted = true;
     st = wr_up_head_copy(u, head);
     if (st == WR_OK) {

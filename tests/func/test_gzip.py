@@ -406,7 +406,7 @@ def test_truncated_peer_has_no_end(weir, origin, coding, buffering):
 
 @pytest.mark.parametrize("coding", ["gzip", pytest.param("br", marks=CODECS), pytest.param("zstd", marks=CODECS)])
 def test_slow_client_holds_the_peer_back(weir, origin, coding):
-    sent = [0]
+    sent, left = [0], threading.Event()
 
     def script(conn):
         conn.read_request()
@@ -416,7 +416,7 @@ def test_slow_client_holds_the_peer_back(weir, origin, coding):
                 conn.send(os.urandom(1 << 16))
                 sent[0] += 1 << 16
         except (AssertionError, OSError):
-            pass                # the client went away
+            left.set()          # the client went away
     server = weir(f"gzip on; {'brotli on; brotli_comp_level 1; zstd on;' if coding != 'gzip' else ''} location / {{ proxy_buffering off; proxy_pass http://{{up}}; }}",
                   up=origin(script))
     client = server.client(rcvbuf=4096)
@@ -429,6 +429,22 @@ def test_slow_client_holds_the_peer_back(weir, origin, coding):
         time.sleep(0.3)         # its subject is that nothing moves any more
     assert 0 < sent[0] < 24 << 20
     client.reset()
+    assert left.wait(LIMIT)
+
+
+def test_slow_client_of_a_buffered_response(weir, origin):
+    body = os.urandom(4 << 20)
+    up = origin(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    server = weir("gzip on; location / { proxy_buffers 4 8k; proxy_pass http://{up}; } location /x { return 200 x; }", up=up)
+    client = server.client(rcvbuf=4096)
+    client.send(build_request("GET", "/", GZIP))
+    assert client.read_response_head().headers["Content-Encoding"] == "gzip"
+    server.wait_log("an upstream response is buffered to a temporary file")
+    assert server.get("/x").text == "x"
+    packed = b""
+    while piece := client.read_chunk():
+        packed += piece
+    assert unpack("gzip", packed) == body
 
 
 def test_client_that_leaves(weir):
@@ -448,6 +464,19 @@ def test_limit_rate_behind_gzip(weir):
     start = time.monotonic()
     assert unpack("gzip", server.get("/a.html", GZIP).body) == data
     assert time.monotonic() - start > 0.1
+
+
+@pytest.mark.parametrize("how", ["aio threads;", "directio 512;", "aio threads; directio 512; directio_alignment 4k;", "sendfile on; open_file_cache max=10;"])
+def test_how_files_are_read(weir, how):
+    data = b"".join(b"%d some text\n" % i for i in range(100001))
+    server = weir("root {dir}/h; gzip on; gzip_vary on; location /static/ { gzip_static on; alias {dir}/s/; } " + how,
+                  main="", files={"h/a.html": data, "s/a.txt": data, "s/a.txt.gz": gzip.compress(data), "s/b.txt": data})
+    for _ in range(2):
+        assert unpack("gzip", server.get("/a.html", GZIP).body) == data
+        assert unpack("gzip", server.get("/static/a.txt", GZIP).body) == data
+        resp = server.get("/static/a.txt")
+        assert resp.body == data and resp.headers["Vary"] == "Accept-Encoding"
+        assert server.get("/static/b.txt", GZIP).body == data
 
 
 # words
