@@ -204,7 +204,7 @@ static void ranges(void **state)
         {"GET /f",       "Range: bytes=3-5\r\n",                           206, "345",        "bytes 3-5/10", ""     },
         {"GET /f",       "Range: bytes=-2\r\n",                            206, "89",         "bytes 8-9/10", ""     },
         {"HEAD /f",      "Range: bytes=3-5\r\n",                           206, "",           "bytes 3-5/10", ""     },
-        {"GET /f",       "Range: bytes=0-1,4-5\r\n",                       206, NULL,         "bytes 0-1/10", ""     },
+        {"GET /f",       "Range: bytes=0-1,4-5\r\n",                       206, NULL,         "",             ""     },
         {"GET /f",       "Range: bytes=10-\r\n",                           416, NULL,         "bytes */10",   ""     },
         {"GET /norange", "Range: bytes=3-5\r\n",                           200, "0123456789", "",             ""     },
         {"GET /one",     "Range: bytes=3-5\r\n",                           206, "345",        "bytes 3-5/10", ""     },
