@@ -43,7 +43,8 @@ static enum wr_status move_streamed(struct wr_up *u)
         return WR_ECANCELED;
     }
     if (s->out->state == WR_PIPE_OPEN && s->tx < WR_HALF_DONE) {
-        if (wr_pipe_takes_kpipes(s->out) && !wr_pipe_takes_kpipes(src)) {
+        if (wr_pipe_takes_kpipes(s->out) && !wr_pipe_takes_kpipes(src) &&
+            wr_core_loc_of(u->req)->sendfile) {
             wr_pipe_take_kpipes(src); /* they go on to the peer's connection */
         }
         st = wr_pipe_move(s->out, src, UINT64_MAX);
