@@ -62,11 +62,13 @@ struct play {
     const char *path;
     size_t sent;                 /* bytes of the body that the client sends before it ends */
     bool is_once;                /* one request; else a second one behind the first */
+    uint32_t pause_ms;           /* of the client, between head and body */
     const struct sim_step *peer; /* NULL: reads a whole request and answers */
     enum sim_dir cut_dir;
     uint64_t cut_at;   /* the client's connection is reset there; 0: not */
     char got[4096];    /* what the client saw */
     char at[3 * 9200]; /* what came to the first connection of the peer */
+    char at2[9500];    /* and to the backup's */
     size_t got_len, at_len;
     unsigned conns[2]; /* that the peers accepted */
 };
@@ -86,10 +88,14 @@ static size_t keep(const struct sim_sock *k, char *to, size_t cap)
 
 static void run_play(void *data)
 {
-    static char first[BODY_LEN + 300], second[BODY_LEN + 300];
+    static char head[300], first[BODY_LEN + 1], second[BODY_LEN + 300];
     struct play *p = data;
     struct wr_addr front = sim_addr(1, 80), peer = sim_addr(2, 80), other = sim_addr(3, 80);
-    const struct sim_step client[] = {SIM_SEND(first), SIM_SEND(second), SIM_DRAIN, SIM_CLOSE};
+    const struct sim_step client[] = {SIM_SEND(head),  SIM_WAIT(p->pause_ms),
+                                      SIM_SEND(first), SIM_SEND(second),
+                                      SIM_DRAIN,       SIM_CLOSE};
+    const struct sim_step at_once[] = {SIM_SEND(head), SIM_SEND(first), SIM_SEND(second), SIM_DRAIN,
+                                       SIM_CLOSE};
     const struct sim_step usual[] = {SIM_UNTIL("\r\n\r\n"), SIM_READ(BODY_LEN), SIM_SEND(OK),
                                      SIM_LOOP};
     struct wr_http *h = wr_http_of(gen);
@@ -97,9 +103,10 @@ static void run_play(void *data)
     struct sim *s;
     int fd;
 
-    (void)snprintf(first, sizeof(first),
-                   "POST %s HTTP/1.1\r\nHost: h\r\n%sContent-Length: %u\r\n\r\n%.*s", p->path,
-                   p->is_once ? "Connection: close\r\n" : "", BODY_LEN, (int)p->sent, body);
+    (void)snprintf(head, sizeof(head),
+                   "POST %s HTTP/1.1\r\nHost: h\r\n%sContent-Length: %u\r\n\r\n", p->path,
+                   p->is_once ? "Connection: close\r\n" : "", BODY_LEN);
+    (void)snprintf(first, sizeof(first), "%.*s", (int)p->sent, body);
     (void)snprintf(second, sizeof(second),
                    "POST %s HTTP/1.1\r\nHost: h\r\nConnection: close\r\n"
                    "Content-Length: %u\r\n\r\n%s",
@@ -121,11 +128,12 @@ static void run_play(void *data)
             if (p->cut_at != 0) {
                 sim_reset_at(c, p->cut_dir, p->cut_at);
             }
-            sim_script(c, client);
+            sim_script(c, p->pause_ms != 0 ? client : at_once);
             (void)sim_run_for(s, 60000);
             p->got_len = keep(c, p->got, sizeof(p->got));
         }
         p->at_len = keep(sim_accepted_sock(s, &peer, 0), p->at, sizeof(p->at));
+        (void)keep(sim_accepted_sock(s, &other, 0), p->at2, sizeof(p->at2));
         p->conns[0] = sim_accepted_sock(s, &peer, 0) != NULL;
         p->conns[0] += sim_accepted_sock(s, &peer, 1) != NULL;
         p->conns[1] = sim_accepted_sock(s, &other, 0) != NULL;
@@ -285,6 +293,35 @@ static void peer_cut_anywhere(void **state)
     }
 }
 
+/* The first peer ends before a byte of the body came, and the client sends while the second one is
+ * dialed: what waits in a kernel pipe goes there, whole. U4.4 */
+static void next_peer(void **state)
+{
+    static const struct sim_step dies[] = {SIM_UNTIL("\r\n\r\n"), SIM_WAIT(100), SIM_RESET};
+    static struct play p;
+    unsigned moved_on = 0;
+
+    (void)state;
+    piped = 0;
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        p = make(seed);
+        p.is_once = true;
+        p.peer = dies;
+        p.pause_ms = 60 + (uint32_t)seed * 2;
+        p.conf.connect_ms = 50;
+        run_play(&p);
+        if (p.conns[1] == 0) {
+            /* The first one had a part of it. */
+            assert_int_equal(count(p.got, "HTTP/1.1 502"), 1);
+            continue;
+        }
+        moved_on++;
+        assert_int_equal(count(p.got, "200 OK"), 1);
+        assert_memory_equal(strstr(p.at2, "\r\n\r\n") + 4, body, BODY_LEN);
+    }
+    assert_true(moved_on > 10 && moved_on < 60 && piped > 0);
+}
+
 /* U4.5: an answer before the body is over. The peer reads on, or does not. */
 static void early_answers(void **state)
 {
@@ -351,8 +388,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(by_seeds),          cmocka_unit_test(gathered),
         cmocka_unit_test(pipes_run_out),     cmocka_unit_test(client_cut_anywhere),
-        cmocka_unit_test(peer_cut_anywhere), cmocka_unit_test(early_answers),
-        cmocka_unit_test(deaf_peer),         cmocka_unit_test(allocations),
+        cmocka_unit_test(peer_cut_anywhere), cmocka_unit_test(next_peer),
+        cmocka_unit_test(early_answers),     cmocka_unit_test(deaf_peer),
+        cmocka_unit_test(allocations),
     };
 
     wr_log_set_default(&quiet);
