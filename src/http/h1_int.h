@@ -160,7 +160,13 @@ size_t h1_rx_room(struct h1_xchg *x);
  * goes into the pipe; must be called before anything else is taken of the connection.
  */
 void h1_rx_aim(struct h1_xchg *x, struct wr_conn *c);
-enum h1_fed h1_rx_take_piped(struct h1_xchg *x, struct wr_conn *c) WR_MUST_CHECK;
+enum h1_fed h1_rx_take_piped_bytes(struct h1_xchg *x, struct wr_conn *c) WR_MUST_CHECK;
+
+WR_MUST_CHECK static inline enum h1_fed h1_rx_take_piped(struct h1_xchg *x, struct wr_conn *c)
+{
+    return WR_LIKELY(c->io.rx_piped == 0) ? H1_FED_MORE : h1_rx_take_piped_bytes(x, c);
+}
+
 /* The consumer is slow: he shall not keep a kernel pipe that others need. */
 void h1_rx_relieve(struct h1_xchg *x);
 /* The body is whole: the pipe's EOF, rx DONE. */

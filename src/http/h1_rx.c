@@ -414,7 +414,7 @@ static void judge_pieces(struct h1_rx *rx, uint32_t n)
     }
 }
 
-enum h1_fed h1_rx_take_piped(struct h1_xchg *x, struct wr_conn *c)
+enum h1_fed h1_rx_take_piped_bytes(struct h1_xchg *x, struct wr_conn *c)
 {
     struct wr_slice s = {.kind = WR_SLICE_KPIPE};
     struct h1_rx *rx = &x->rx;
