@@ -40,7 +40,7 @@ static inline bool wr_fsm_may(const struct wr_fsm *f, unsigned from, unsigned to
     return from < f->cnt && to < f->cnt && (f->moves[from] & (1u << to)) != 0;
 }
 
-/* Counts, dumps; always false. */
+/* Notes the move that was tried, counts, dumps; always false. */
 WR_COLD bool wr_fsm_failed(const struct wr_fsm *f, unsigned from, unsigned to, uint64_t id);
 
 /*
@@ -50,13 +50,13 @@ WR_COLD bool wr_fsm_failed(const struct wr_fsm *f, unsigned from, unsigned to, u
 WR_MUST_CHECK static inline bool wr_fsm_move(const struct wr_fsm *f, uint8_t *state, unsigned to,
                                              uint64_t id)
 {
-    bool is_legal = wr_fsm_may(f, *state, to);
+    unsigned from = *state;
 
-    wr_recorder_note(f, id, *state, to);
-    if (WR_UNLIKELY(!is_legal)) {
-        return wr_fsm_failed(f, *state, to, id);
+    if (WR_UNLIKELY(!wr_fsm_may(f, from, to))) {
+        return wr_fsm_failed(f, from, to, id);
     }
     *state = (uint8_t)to;
+    wr_recorder_note(f, id, from, to);
     return true;
 }
 
@@ -67,6 +67,10 @@ static inline void wr_fsm_force(const struct wr_fsm *f, uint8_t *state, unsigned
     *state = (uint8_t)to;
 }
 
+/* For wr_fsm_move_on: a move that the table forbids. */
+WR_COLD void wr_fsm_move_anyway(const struct wr_fsm *f, uint8_t *state, unsigned to, uint64_t id,
+                                bool *faulty);
+
 /*
  * For a machine whose setter's callers rely on the move, and whose last state means that its memory
  * is on the way to the grave: a move that the table forbids is made, and *faulty is set; the
@@ -75,11 +79,14 @@ static inline void wr_fsm_force(const struct wr_fsm *f, uint8_t *state, unsigned
 static inline void wr_fsm_move_on(const struct wr_fsm *f, uint8_t *state, unsigned to, uint64_t id,
                                   bool *faulty)
 {
-    if (WR_UNLIKELY(!wr_fsm_move(f, state, to, id))) {
-        WR_ASSERT(*state != f->cnt - 1);
-        wr_fsm_force(f, state, to, id);
-        *faulty = true;
+    unsigned from = *state;
+
+    if (WR_UNLIKELY(!wr_fsm_may(f, from, to))) {
+        wr_fsm_move_anyway(f, state, to, id, faulty);
+        return;
     }
+    *state = (uint8_t)to;
+    wr_recorder_note(f, id, from, to);
 }
 
 #endif

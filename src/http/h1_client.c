@@ -80,6 +80,7 @@ struct h1_client {
     bool is_broken;
     bool is_buried;
     bool is_faulty; /* a bug of ours: to be closed */
+    bool was_piped; /* the last answer was a big one: the next may be, too */
 };
 
 /* The connection's memory, with the way back. */
@@ -192,6 +193,7 @@ static void end_exchange(struct h1_client *c)
                    !c->is_broken && quiet == WR_CONN_QUIET;
 
     c->pc.served++;
+    c->was_piped = a->x.rx.piece_cnt > 0;
     if (!is_fine) {
         end_client(c, is_extra ? WR_REASON_EXTRA : WR_REASON_DONE, 0, WR_IO_CLOSE_FIN);
         return;
@@ -502,7 +504,8 @@ static void limit_receive(struct h1_client *c, size_t room)
 
     if (a->x.s.rx == WR_HALF_WAIT) {
         /* Head and the first of the body come together. What is large comes better by itself. */
-        max = WR_MIN((size_t)a->x.s.head_max + a->x.s.in_high, (size_t)H1_FIRST_MAX);
+        max = c->was_piped ? H1_FIRST_PIPED : H1_FIRST_MAX;
+        max = WR_MIN((size_t)a->x.s.head_max + a->x.s.in_high, max);
         max = WR_MIN(max, room);
     }
     c->pc.conn->io.rx_max = (uint32_t)WR_MIN(max, (size_t)UINT32_MAX);
@@ -523,7 +526,7 @@ static enum wr_status fill_rest(struct h1_client *c, size_t room)
     limit_receive(c, room);
     st = h1_rest_fill(&c->rest, c->pc.conn, room);
     if (st == WR_AGAIN) {
-        h1_rx_aim(&a->x, c->pc.conn, room);
+        h1_rx_aim(&a->x, c->pc.conn);
         return st;
     }
     if (st != WR_OK) {

@@ -32,6 +32,7 @@
 #define H1_FIELDS_MAX    1000     /* fields of one head */
 #define H1_RECV_ALL      SIZE_MAX /* whatever the poller received */
 #define H1_FIRST_MAX     65536u   /* most of an answer's first receive */
+#define H1_FIRST_PIPED   16384u   /* the same behind an answer that went through a kernel pipe */
 #define H1_LOOKAHEAD     4096     /* most bytes taken of a request that is not served yet */
 #define H1_REST_COPY_MAX 2048     /* bytes that wait are copied out of large chunks up to this */
 #define H1_GATHER_MAX    (256u * 1024)       /* a head that came in pieces: the largest chunk */
@@ -153,12 +154,19 @@ enum h1_fed h1_feed(struct h1_xchg *x, struct h1_rest *r, size_t room) WR_MUST_C
 /* Room for body bytes now: of the pipe, all when they are dropped; 0 arms the pipe's wake. */
 size_t h1_rx_room(struct h1_xchg *x);
 /*
- * A big body that nobody looks at stays in the kernel. aim: chooses where the next receive, of at
- * most room bytes, goes; needs all that was received to be used. take_piped: what was spliced since
+ * A big body that nobody looks at stays in the kernel. aim: chooses where the next receive goes, to
+ * a chunk (at most io.rx_max bytes) or a kernel pipe; needs all that was received to be used, and
+ * room. take_piped: what was spliced since
  * goes into the pipe; must be called before anything else is taken of the connection.
  */
-void h1_rx_aim(struct h1_xchg *x, struct wr_conn *c, size_t room);
-enum h1_fed h1_rx_take_piped(struct h1_xchg *x, struct wr_conn *c) WR_MUST_CHECK;
+void h1_rx_aim(struct h1_xchg *x, struct wr_conn *c);
+enum h1_fed h1_rx_take_piped_bytes(struct h1_xchg *x, struct wr_conn *c) WR_MUST_CHECK;
+
+WR_MUST_CHECK static inline enum h1_fed h1_rx_take_piped(struct h1_xchg *x, struct wr_conn *c)
+{
+    return WR_LIKELY(c->io.rx_piped == 0) ? H1_FED_MORE : h1_rx_take_piped_bytes(x, c);
+}
+
 /* The consumer is slow: he shall not keep a kernel pipe that others need. */
 void h1_rx_relieve(struct h1_xchg *x);
 /* The body is whole: the pipe's EOF, rx DONE. */
@@ -174,6 +182,9 @@ void h1_rx_drop(struct h1_xchg *x);
  */
 enum wr_status h1_tx_add_head(struct h1_xchg *x, const struct wr_msg *m, enum wr_h1_role role,
                               struct wr_str extra) WR_MUST_CHECK;
+/* The final response of s.head_out; has_length: its length is announced, is_kept: the connection
+ * stays. */
+enum wr_status h1_tx_add_response(struct h1_xchg *x, bool has_length, bool is_kept) WR_MUST_CHECK;
 /* How the end of the response in s.head_out is told (RFC 9112 6.3); *ret_length: it is announced.
  */
 enum wr_framing h1_tx_choose_framing(const struct h1_xchg *x, bool *ret_length);

@@ -221,12 +221,41 @@ void h1_rx_begin(struct h1_xchg *x, const struct wr_msg *m)
     }
 }
 
+/* Bytes that the kernel pipe takes now; 0 also when they are too few to be worth a call. */
+static uint64_t kpipe_room(const struct h1_rx *rx, const struct wr_io *io)
+{
+    uint64_t fill = wr_kpipe_fill(rx->kpipe), room = rx->kpipe->cap - WR_MIN(fill, rx->kpipe->cap);
+
+    if ((io->facts & WR_IO_PIPE_FULL) != 0 && fill > 0) {
+        return 0; /* full in segments, until it is empty */
+    }
+    return room < wr_kpipe_conf()->piece_min ? 0 : room;
+}
+
+/*
+ * What comes now has to wait for the kernel pipe, whose consumer wakes us: chunks behind it would
+ * only pile up copies. But a temporary file takes them.
+ */
+static bool must_await_kpipe(struct h1_xchg *x)
+{
+    struct h1_rx *rx = &x->rx;
+    const struct wr_io *io = &x->s.conn->io;
+
+    if (!rx->kpipe || rx->no_kpipe || rx->in->spill || wr_pipe_is_orphan(rx->in) ||
+        kpipe_room(rx, io) > 0) {
+        return false;
+    }
+    wr_kpipe_await(rx->kpipe, &x->s.conn->task,
+                   (io->facts & WR_IO_PIPE_FULL) != 0 ? 0 : rx->kpipe->cap / 2);
+    return true;
+}
+
 size_t h1_rx_room(struct h1_xchg *x)
 {
     if (x->rx.is_dropping) {
         return H1_RECV_ALL;
     }
-    return x->rx.in ? wr_pipe_room(x->rx.in) : 0;
+    return x->rx.in && !must_await_kpipe(x) ? wr_pipe_room(x->rx.in) : 0;
 }
 
 /* n bytes of r are body. */
@@ -318,6 +347,7 @@ static void leave_kpipe(struct h1_xchg *x)
         k->in += wr_io_take_piped(&x->s.conn->io);
         wr_io_aim(&x->s.conn->io, -1, 0);
     }
+    wr_kpipe_end_await(k);
     wr_kpipe_unref(k);
 }
 
@@ -346,10 +376,10 @@ void h1_rx_relieve(struct h1_xchg *x)
     }
 }
 
-void h1_rx_aim(struct h1_xchg *x, struct wr_conn *c, size_t room)
+void h1_rx_aim(struct h1_xchg *x, struct wr_conn *c)
 {
     struct h1_rx *rx = &x->rx;
-    uint64_t free_room = 0, max;
+    uint64_t max = 0;
 
     if (!is_for_kpipe(x, c)) {
         h1_rx_relieve(x);
@@ -360,17 +390,15 @@ void h1_rx_aim(struct h1_xchg *x, struct wr_conn *c, size_t room)
         rx->kpipe = wr_kpipe_new();
         rx->no_kpipe = !rx->kpipe;
     }
-    /* What is queued goes out soon, and leaves room for a larger piece. */
-    wr_pipe_await_low(rx->in);
-    if (rx->kpipe && ((c->io.facts & WR_IO_PIPE_FULL) == 0 || wr_kpipe_fill(rx->kpipe) == 0)) {
-        free_room = rx->kpipe->cap - wr_kpipe_fill(rx->kpipe);
-    }
-    if (free_room < wr_kpipe_conf()->piece_min) {
-        /* Full: in bytes, or in segments until it is empty. */
+    max = rx->kpipe ? kpipe_room(rx, &c->io) : 0;
+    if (max == 0) {
         c->io.rx_pipe = -1;
         return;
     }
-    max = WR_MIN((uint64_t)room, free_room);
+    if (wr_kpipe_fill(rx->kpipe) > 0) {
+        /* What is in it goes out soon, and leaves room for a larger piece. */
+        wr_kpipe_await(rx->kpipe, &c->task, rx->kpipe->cap / 2);
+    }
     max = rx->framing == WR_FRAMING_LENGTH ? WR_MIN(max, rx->left) : max;
     wr_io_aim(&c->io, rx->kpipe->wr, (uint32_t)max);
 }
@@ -386,7 +414,7 @@ static void judge_pieces(struct h1_rx *rx, uint32_t n)
     }
 }
 
-enum h1_fed h1_rx_take_piped(struct h1_xchg *x, struct wr_conn *c)
+enum h1_fed h1_rx_take_piped_bytes(struct h1_xchg *x, struct wr_conn *c)
 {
     struct wr_slice s = {.kind = WR_SLICE_KPIPE};
     struct h1_rx *rx = &x->rx;

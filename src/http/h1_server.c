@@ -24,9 +24,7 @@
 #include "base/obj.h"
 #include "base/slab.h"
 #include "base/stat.h"
-#include "base/strbuf.h"
 #include "http/h1_int.h"
-#include "http/h1_write.h"
 #include "net/sock.h"
 
 #define B(s) (1u << H1_SERVER_##s)
@@ -497,11 +495,11 @@ static size_t body_room(struct h1_xchg *x)
     return h1_rx_room(x);
 }
 
-static void feed(struct wr_h1_server *c, size_t room)
+static void take_fed(struct wr_h1_server *c, enum h1_fed fed)
 {
     struct h1_xchg *x = &c->req->x;
 
-    switch (h1_feed(x, &c->rest, room)) {
+    switch (fed) {
     case H1_FED_MORE:
         break;
     case H1_FED_DONE:
@@ -521,6 +519,25 @@ static void feed(struct wr_h1_server *c, size_t room)
     }
 }
 
+/* Bytes into rest, of the body at most room. False: none are there. */
+static bool fill_rest(struct wr_h1_server *c, bool is_body, size_t room)
+{
+    struct h1_xchg *x = &c->req->x;
+    size_t max = is_body ? room : H1_LOOKAHEAD;
+    enum wr_status st;
+
+    c->conn.io.rx_max = (uint32_t)WR_MIN(max, (size_t)UINT32_MAX);
+    st = h1_rest_fill(&c->rest, &c->conn, max);
+    if (st == WR_OK) {
+        x->got_in = true;
+    } else if (st != WR_AGAIN) {
+        see_end(c, st);
+    } else if (is_body) {
+        h1_rx_aim(x, &c->conn);
+    }
+    return st == WR_OK;
+}
+
 /* Receives what may be received. True: the body is awaited and none of it is here. */
 static bool pump_in(struct wr_h1_server *c)
 {
@@ -528,34 +545,26 @@ static bool pump_in(struct wr_h1_server *c)
     size_t room = 0;
     bool is_body = true;
 
+    take_fed(c, h1_rx_take_piped(x, &c->conn));
     while (!c->is_eof && !c->is_broken) {
         room = body_room(x);
         /* A body that nobody asked for stays where it is; of the next request a little is looked
          * at. */
         is_body = x->s.rx == WR_HALF_BODY;
-        if (c->rest.len == 0 && (room > 0 || !is_body)) {
-            size_t max = is_body ? room : H1_LOOKAHEAD;
-            enum wr_status st;
-
-            c->conn.io.rx_max = (uint32_t)WR_MIN(max, (size_t)UINT32_MAX);
-            st = h1_rest_fill(&c->rest, &c->conn, max);
-            if (st == WR_AGAIN) {
-                break;
-            }
-            if (st != WR_OK) {
-                see_end(c, st);
-                break;
-            }
-            x->got_in = true;
+        if (c->rest.len == 0 && (room > 0 || !is_body) && !fill_rest(c, is_body, room)) {
+            break;
         }
         if (room == 0 || c->rest.len == 0) {
             break;
         }
-        feed(c, room);
+        take_fed(c, h1_feed(x, &c->rest, room));
     }
     h1_rest_settle(&c->rest);
     is_body = x->s.rx == WR_HALF_BODY;
     room = body_room(x);
+    if (is_body && room == 0) {
+        h1_rx_relieve(x);
+    }
     want_in(c, c->rest.len == 0 && (!is_body || room > 0));
     return is_body && room > 0 && c->rest.len == 0;
 }
@@ -575,23 +584,6 @@ static bool can_keep(struct wr_h1_server *c, const struct h1_xchg *x)
     }
     return c->requests < o->keepalive_requests &&
            wr_now_ms() - c->conn.since_ms < o->keepalive_time_ms;
-}
-
-static void drop_framing_fields(struct wr_msg *m, bool is_switch, bool is_kept)
-{
-    static const enum wr_hdr_id ids[] = {WR_HDR_CONTENT_LENGTH, WR_HDR_TRANSFER_ENCODING};
-
-    for (size_t i = 0; i < WR_ARRAY_LEN(ids); i++) {
-        if (wr_hdrs_has(&m->hdrs, ids[i])) {
-            wr_hdrs_remove_id(&m->hdrs, ids[i]);
-        }
-    }
-    if (!is_switch && wr_hdrs_has(&m->hdrs, WR_HDR_CONNECTION)) {
-        wr_hdrs_remove_id(&m->hdrs, WR_HDR_CONNECTION);
-    }
-    if (!is_kept && wr_hdrs_has(&m->hdrs, WR_HDR_KEEP_ALIVE)) {
-        wr_hdrs_remove_id(&m->hdrs, WR_HDR_KEEP_ALIVE);
-    }
 }
 
 /* Framing of the response, and whether the connection stays. */
@@ -618,31 +610,12 @@ static void choose_ends(struct wr_h1_server *c, struct h1_xchg *x, bool *ret_len
 
 static enum wr_status write_response_head(struct wr_h1_server *c, struct h1_xchg *x)
 {
-    struct wr_msg *m = x->s.head_out;
     bool has_length = false;
-    struct wr_strbuf b;
-    char text[128];
 
     choose_ends(c, x, &has_length);
     x->tx.is_written = true;
-    if (x->s.version < 10) {
-        /* HTTP/0.9: the body only. */
-        return WR_OK;
-    }
-    drop_framing_fields(m, x->is_switch, c->is_kept);
-    wr_strbuf_init_fixed(&b, text, sizeof(text));
-    if (has_length && !x->is_switch) {
-        wr_strbuf_add_z(&b, "Content-Length: ");
-        wr_strbuf_add_u64(&b, m->content_length == WR_LENGTH_UNKNOWN ? 0 : m->content_length);
-        wr_strbuf_add_z(&b, "\r\n");
-    }
-    if (x->tx.framing == WR_FRAMING_CHUNKED) {
-        wr_strbuf_add_z(&b, "Transfer-Encoding: chunked\r\n");
-    }
-    if (!x->is_switch) {
-        wr_strbuf_add_z(&b, c->is_kept ? "Connection: keep-alive\r\n" : "Connection: close\r\n");
-    }
-    return h1_tx_add_head(x, m, WR_H1_RESPONSE, wr_strbuf_str(&b));
+    /* HTTP/0.9: the body only. */
+    return x->s.version < 10 ? WR_OK : h1_tx_add_response(x, has_length, c->is_kept);
 }
 
 /* The response cannot go on. */

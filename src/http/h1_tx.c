@@ -91,6 +91,46 @@ enum wr_status h1_tx_add_head(struct h1_xchg *x, const struct wr_msg *m, enum wr
     }
 }
 
+/* Fields that say what the codec says by itself. */
+static void drop_framing_fields(struct wr_msg *m, bool is_switch, bool is_kept)
+{
+    static const enum wr_hdr_id ids[] = {WR_HDR_CONTENT_LENGTH, WR_HDR_TRANSFER_ENCODING};
+
+    for (size_t i = 0; i < WR_ARRAY_LEN(ids); i++) {
+        if (wr_hdrs_has(&m->hdrs, ids[i])) {
+            wr_hdrs_remove_id(&m->hdrs, ids[i]);
+        }
+    }
+    if (!is_switch && wr_hdrs_has(&m->hdrs, WR_HDR_CONNECTION)) {
+        wr_hdrs_remove_id(&m->hdrs, WR_HDR_CONNECTION);
+    }
+    if (!is_kept && wr_hdrs_has(&m->hdrs, WR_HDR_KEEP_ALIVE)) {
+        wr_hdrs_remove_id(&m->hdrs, WR_HDR_KEEP_ALIVE);
+    }
+}
+
+enum wr_status h1_tx_add_response(struct h1_xchg *x, bool has_length, bool is_kept)
+{
+    struct wr_msg *m = x->s.head_out;
+    struct wr_strbuf b;
+    char text[128];
+
+    drop_framing_fields(m, x->is_switch, is_kept);
+    wr_strbuf_init_fixed(&b, text, sizeof(text));
+    if (has_length && !x->is_switch) {
+        wr_strbuf_add_z(&b, "Content-Length: ");
+        wr_strbuf_add_u64(&b, m->content_length == WR_LENGTH_UNKNOWN ? 0 : m->content_length);
+        wr_strbuf_add_z(&b, "\r\n");
+    }
+    if (x->tx.framing == WR_FRAMING_CHUNKED) {
+        wr_strbuf_add_z(&b, "Transfer-Encoding: chunked\r\n");
+    }
+    if (!x->is_switch) {
+        wr_strbuf_add_z(&b, is_kept ? "Connection: keep-alive\r\n" : "Connection: close\r\n");
+    }
+    return h1_tx_add_head(x, m, WR_H1_RESPONSE, wr_strbuf_str(&b));
+}
+
 enum wr_framing h1_tx_choose_framing(const struct h1_xchg *x, bool *ret_length)
 {
     const struct wr_msg *m = x->s.head_out;
@@ -392,6 +432,9 @@ static enum wr_status send_from_kernel(struct h1_xchg *x, struct wr_conn *c,
     }
     total = (size_t)WR_MIN(want, (uint64_t)1 << 30);
     if (s->kind == WR_SLICE_KPIPE) {
+        if (!WR_ASSERT_REQ(s->off == s->u.kpipe->out)) {
+            return WR_EPROTO; /* what went in before it was never read */
+        }
         st = ops->send_pipe(c->link, s->u.kpipe, total, &n);
     } else {
         st = ops->send_file(c->link, s->u.file, s->off, total, &n);

@@ -202,17 +202,19 @@ static enum wr_phase_result start_content(struct wr_req *r)
 static enum wr_phase_result run_rows(struct wr_req *r)
 {
     const struct phase_list *l = &phases[r->phase];
+    wr_phase_fn **fn = l->at + r->phase_next, **end = l->at + l->cnt;
 
-    while (r->phase_next < l->cnt) {
-        enum wr_phase_result res = l->at[r->phase_next](r);
+    for (; fn < end; fn++) {
+        enum wr_phase_result res = (*fn)(r);
 
-        if (res == WR_PHASE_SKIP) {
+        if (WR_UNLIKELY(res != WR_PHASE_NEXT)) {
+            if (res != WR_PHASE_SKIP) {
+                return res;
+            }
             r->phase_next = (uint16_t)l->cnt;
-        } else if (res == WR_PHASE_NEXT) {
-            r->phase_next++;
-        } else {
-            return res;
+            return WR_PHASE_NEXT;
         }
+        r->phase_next++;
     }
     return WR_PHASE_NEXT;
 }

@@ -30,7 +30,8 @@
 
 /* Written before threads start. */
 static struct wr_kpipe_conf conf = {
-    .cap = 256u * 1024,
+    .cap = 1024u * 1024,
+    .small_cap = 256u * 1024,
     .all_max = 48u * 1024 * 1024,
     .body_min = 64u * 1024,
     .piece_min = 4096,
@@ -61,7 +62,8 @@ void wr_kpipe_set_conf(const struct wr_kpipe_conf *c)
 
 void wr_kpipe_limit_fds(uint64_t fds)
 {
-    uint64_t max = fds / FDS_SHARE / FDS_OF_A_PIPE * conf.cap;
+    uint64_t least = conf.small_cap != 0 ? conf.small_cap : conf.cap;
+    uint64_t max = fds / FDS_SHARE / FDS_OF_A_PIPE * least;
 
     conf.all_max = (uint32_t)WR_MIN((uint64_t)conf.all_max, max);
 }
@@ -86,9 +88,8 @@ static void close_kpipe(struct wr_kpipe *k)
     wr_slab_free(k, sizeof(*k));
 }
 
-static struct wr_kpipe *make_kpipe(void)
+static struct wr_kpipe *make_sized(uint32_t cap)
 {
-    uint32_t cap = conf.cap;
     struct wr_kpipe *k;
     int fds[2];
 
@@ -118,6 +119,16 @@ fail:
     }
     (void)wr_sub_rlx(&all_bytes, cap);
     return NULL;
+}
+
+static struct wr_kpipe *make_kpipe(void)
+{
+    struct wr_kpipe *k = NULL;
+
+    if (conf.small_cap == 0 || wr_load_rlx(&all_bytes) < conf.all_max / 4) {
+        k = make_sized(conf.cap);
+    }
+    return k || conf.small_cap == 0 ? k : make_sized(conf.small_cap);
 }
 
 /* ---- what a thread keeps -------------------------------------------------------------------- */
@@ -223,6 +234,28 @@ void wr_kpipe_unref(struct wr_kpipe *k)
     keep(k);
 }
 
+void wr_kpipe_took(struct wr_kpipe *k, uint64_t n)
+{
+    k->out += n;
+    if (k->_waiter && wr_kpipe_fill(k) <= k->_wake_fill) {
+        wr_task_wake(wr_take(&k->_waiter));
+    }
+}
+
+void wr_kpipe_await(struct wr_kpipe *k, struct wr_task *waiter, uint64_t fill)
+{
+    wr_obj_check(k, KPIPE_MAGIC);
+    k->_waiter = waiter;
+    k->_wake_fill = fill;
+}
+
+void wr_kpipe_end_await(struct wr_kpipe *k)
+{
+    if (k->_waiter) {
+        wr_task_wake(wr_take(&k->_waiter));
+    }
+}
+
 enum wr_status wr_kpipe_read(struct wr_kpipe *k, void *buf, size_t n)
 {
     char *at = buf;
@@ -238,7 +271,7 @@ enum wr_status wr_kpipe_read(struct wr_kpipe *k, void *buf, size_t n)
         if (got <= 0) {
             return WR_ESYS;
         }
-        k->out += (uint64_t)got;
+        wr_kpipe_took(k, (uint64_t)got);
         at += got;
         n -= (size_t)got;
     }

@@ -115,22 +115,26 @@ static bool is_adjacent(const struct wr_slice *last, const struct wr_slice *s)
 
 static void account_in(struct wr_pipe *p, const struct wr_slice *s, uint64_t n)
 {
-    if (s->kind == WR_SLICE_FILE) {
+    if (is_memory(s)) {
+        p->queued_mem += (size_t)n;
+    } else if (s->kind == WR_SLICE_FILE) {
         p->queued_file += n;
     } else {
-        p->queued_mem += (size_t)n;
+        p->queued_kpipe += (size_t)n;
     }
 }
 
 static void account_out(struct wr_pipe *p, const struct wr_slice *s, uint64_t n)
 {
-    if (s->kind == WR_SLICE_FILE) {
+    if (is_memory(s)) {
+        p->queued_mem -= (size_t)n;
+    } else if (s->kind == WR_SLICE_KPIPE) {
+        p->queued_kpipe -= (size_t)n;
+    } else {
         p->queued_file -= n;
         if (p->spill && s->u.file == p->spill->file) {
             wr_spill_leave(p->spill, n);
         }
-    } else {
-        p->queued_mem -= (size_t)n;
     }
 }
 
@@ -265,7 +269,7 @@ enum wr_status wr_pipe_set_spill(struct wr_pipe *p, const struct wr_spill_conf *
 
 static uint64_t get_level(const struct wr_pipe *p)
 {
-    return p->spill ? p->queued_mem : wr_pipe_queued(p);
+    return p->spill ? p->queued_mem : (uint64_t)p->queued_mem + p->queued_file;
 }
 
 static bool can_spill(const struct wr_pipe *p)
@@ -322,12 +326,6 @@ bool wr_pipe_can_push(struct wr_pipe *p)
     return wr_pipe_room(p) > 0;
 }
 
-void wr_pipe_await_low(struct wr_pipe *p)
-{
-    wr_obj_check(p, PIPE_MAGIC);
-    p->_is_producer_waiting = get_level(p) > 0;
-}
-
 /* ---- kernel pipes --------------------------------------------------------------------------- */
 
 void wr_pipe_take_kpipes(struct wr_pipe *p)
@@ -351,19 +349,44 @@ bool wr_pipe_can_kpipe(struct wr_pipe *p)
     return !wr_pipe_is_orphan(p) && p->queued_file == 0 && p->queued_mem < p->high;
 }
 
-/* One slice of it, or a part of it that a chunk holds. */
-static enum wr_status copy_kpipe(struct wr_pipe *p, uint32_t i)
+/* Slice i of a kernel pipe becomes two, the first one of n bytes. */
+static enum wr_status split_kpipe(struct wr_pipe *p, uint32_t i, uint64_t n)
 {
-    struct wr_slice *s = slice_at(p, i);
-    struct wr_chunk *c = wr_chunk_new(wr_chunk_class_for((size_t)s->len));
-    enum wr_status st;
+    struct wr_slice *s;
 
-    if (!c) {
+    if (ensure_slot(p) != WR_OK) {
         return WR_ENOMEM;
     }
-    if (c->cap < s->len) {
-        wr_chunk_unref(c);
-        return WR_ELIMIT;
+    p->_cnt++;
+    for (uint32_t k = p->_cnt - 1; k > i; k--) {
+        *slice_at(p, k) = *slice_at(p, k - 1);
+    }
+    ref_slice(slice_at(p, i));
+    slice_at(p, i)->len = n;
+    s = slice_at(p, i + 1);
+    s->off += n;
+    s->len -= n;
+    return WR_OK;
+}
+
+/* Slice i of a kernel pipe, or as much of it as a chunk holds, becomes one of memory. */
+static enum wr_status copy_kpipe(struct wr_pipe *p, uint32_t i)
+{
+    const uint64_t most = wr_chunk_class_size(WR_CHUNK_256K);
+    struct wr_slice *s = slice_at(p, i);
+    enum wr_status st = WR_OK;
+    struct wr_chunk *c;
+
+    if (s->off != s->u.kpipe->out) {
+        return WR_ESYS; /* what went in before it was never read */
+    }
+    if (s->len > most && split_kpipe(p, i, most) != WR_OK) {
+        return WR_ENOMEM;
+    }
+    s = slice_at(p, i);
+    c = wr_chunk_new(wr_chunk_class_for((size_t)s->len));
+    if (!c) {
+        return WR_ENOMEM;
     }
     st = wr_kpipe_read(s->u.kpipe, c->data, (size_t)s->len);
     if (st != WR_OK) {
@@ -371,8 +394,10 @@ static enum wr_status copy_kpipe(struct wr_pipe *p, uint32_t i)
         return st;
     }
     c->fill = (uint32_t)s->len;
+    account_out(p, s, s->len);
     release_slice(s);
     *s = (struct wr_slice){.kind = WR_SLICE_CHUNK, .u.chunk = c, .len = c->fill};
+    account_in(p, s, s->len);
     return WR_OK;
 }
 
@@ -734,7 +759,8 @@ void wr_pipe_consume(struct wr_pipe *p, uint64_t n)
     check_low(p);
 }
 
-/* Slices from src to dst. WR_ENOMEM: dst could not take the next one. */
+/* Slices from src to dst. WR_ENOMEM: dst could not take the next one; WR_ESYS: its bytes are lost.
+ */
 static enum wr_status move_slices(struct wr_pipe *dst, struct wr_pipe *src, uint64_t max,
                                   uint64_t *ret_moved)
 {
@@ -744,6 +770,13 @@ static enum wr_status move_slices(struct wr_pipe *dst, struct wr_pipe *src, uint
     while (src->_cnt > 0 && moved < max && wr_pipe_can_push(dst)) {
         struct wr_slice s = *slice_at(src, 0);
 
+        if (s.kind == WR_SLICE_KPIPE && !dst->_takes_kpipes) {
+            st = copy_kpipe(src, 0);
+            if (st != WR_OK) {
+                break;
+            }
+            s = *slice_at(src, 0);
+        }
         s.len = WR_MIN(s.len, max - moved);
         ref_slice(&s);
         st = push_whole(dst, &s);
@@ -846,7 +879,7 @@ void wr_pipe_leave_consumer(struct wr_pipe *p)
         free_pipe(p);
         return;
     }
-    if (p->queued_mem + p->queued_file > 0) {
+    if (p->_cnt > 0) {
         wr_stat_add(WR_CNT_PIPE_DROPPED, wr_pipe_queued(p));
     }
     drop_queue(p);

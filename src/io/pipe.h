@@ -9,8 +9,8 @@
  *
  * Rules (docs/architecture.md, "Bytes: the pipe"):
  *  1. can_push is false when `queued` >= high; the producer that saw it is woken when queued <=
- * low. With a spill only bytes in memory count, and room on disk counts as room. reserve never
- * hands out more than high - queued.
+ * low. Bytes in kernel pipes do not count. With a spill only bytes in memory count, and room on
+ * disk counts as room. reserve never hands out more than high - queued.
  *  2. The consumer is woken when an empty pipe gains bytes, and on eof, fail, abort.
  *  3. Slices under 2 KiB are copied into the tail chunk, so that ten bytes never pin a big one.
  *  4. When the consumer left, pushes are dropped and counted, and the producer's calls give
@@ -84,7 +84,8 @@ struct wr_pipe {
     uint32_t _head, _cnt, _cap;
     struct wr_slice _inline[4];
     uint64_t in_total, out_total; /* bytes */
-    size_t queued_mem;            /* bytes of chunks, constants and kernel pipes queued */
+    size_t queued_mem;            /* bytes of chunks and constants queued */
+    size_t queued_kpipe;          /* bytes in kernel pipes queued: they are bounded by the pipe */
     uint64_t queued_file;         /* bytes queued as file slices */
     size_t high, low;
     struct wr_task *producer, *consumer; /* woken; NULL: nobody */
@@ -132,15 +133,13 @@ void wr_pipe_abort(struct wr_pipe *p, unsigned reason);
 /* The producer's task will not be woken any more. An open pipe becomes FAILED. Frees when last. */
 void wr_pipe_leave_producer(struct wr_pipe *p);
 
-/* The producer's task is woken when something leaves the queue and queued <= low, though there is
- * room: for a larger receive. */
-void wr_pipe_await_low(struct wr_pipe *p);
 /*
  * May what comes now stay in a kernel pipe? If only the consumer does not take them yet, the
  * producer's task is woken once he does.
  */
 bool wr_pipe_can_kpipe(struct wr_pipe *p);
-/* What lies in kernel pipes is copied to chunks, in place. WR_ENOMEM, WR_ESYS: not all of it. */
+/* What lies in kernel pipes is copied to chunks, in place. WR_ENOMEM, WR_ESYS: not all of it; what
+ * was not copied is as before. */
 enum wr_status wr_pipe_copy_kpipes(struct wr_pipe *p) WR_MUST_CHECK;
 
 /* The consumer has left: what is pushed is dropped (can_push and room say yes, push WR_EPEERGONE).
@@ -154,7 +153,7 @@ static inline bool wr_pipe_is_orphan(const struct wr_pipe *p)
 
 static inline uint64_t wr_pipe_queued(const struct wr_pipe *p)
 {
-    return (uint64_t)p->queued_mem + p->queued_file;
+    return (uint64_t)p->queued_mem + p->queued_kpipe + p->queued_file;
 }
 
 /* Nothing queued and nothing more comes. */
@@ -175,10 +174,16 @@ const struct wr_slice *wr_pipe_front(const struct wr_pipe *p);
 void wr_pipe_consume(struct wr_pipe *p, uint64_t n);
 /* From now on the queue may hold slices of kernel pipes; until the end is handed on. */
 void wr_pipe_take_kpipes(struct wr_pipe *p);
+
+static inline bool wr_pipe_takes_kpipes(const struct wr_pipe *p)
+{
+    return p->_takes_kpipes;
+}
+
 /*
- * Slices change pipes, no copy, at most max bytes and while dst can be pushed to; then the end
- * state follows if src is spent. WR_AGAIN: nothing to move now; WR_EOF: src is spent and dst was
- * ended alike.
+ * Slices change pipes, no copy (but of kernel pipes that dst does not take), at most max bytes and
+ * while dst can be pushed to; then the end state follows if src is spent. WR_AGAIN: nothing to move
+ * now; WR_EOF: src is spent and dst was ended alike.
  */
 enum wr_status wr_pipe_move(struct wr_pipe *dst, struct wr_pipe *src, uint64_t max) WR_MUST_CHECK;
 /* Shares (references) up to max bytes from position `from` (bytes from the front) into dst; for

@@ -39,7 +39,7 @@ static enum wr_status send_pipe_sock(struct wr_link *l, struct wr_kpipe *k, size
     enum wr_status st = wr_io_send_pipe(io_of(l), k->rd, n, ret_n);
 
     if (st == WR_OK) {
-        k->out += *ret_n;
+        wr_kpipe_took(k, *ret_n);
     }
     return st;
 }

@@ -68,6 +68,9 @@ static bool is_event_stream(const struct wr_msg *head)
     struct wr_str type = value_of(head, WR_HDR_CONTENT_TYPE), rest;
     size_t i;
 
+    if (type.len < kinds[1].len) {
+        return false; /* shorter than each of them: most are */
+    }
     for (i = 0; i < WR_ARRAY_LEN(kinds); i++) {
         if (!wr_str_has_iprefix(type, kinds[i])) {
             continue;

@@ -43,12 +43,16 @@ static enum wr_status move_streamed(struct wr_up *u)
         return WR_ECANCELED;
     }
     if (s->out->state == WR_PIPE_OPEN && s->tx < WR_HALF_DONE) {
+        if (wr_pipe_takes_kpipes(s->out) && !wr_pipe_takes_kpipes(src) &&
+            wr_core_loc_of(u->req)->sendfile) {
+            wr_pipe_take_kpipes(src); /* they go on to the peer's connection */
+        }
         st = wr_pipe_move(s->out, src, UINT64_MAX);
     }
     if (src->out_total != before) {
         u->body_lost = true;
     }
-    return st == WR_ENOMEM ? WR_ENOMEM : WR_OK;
+    return st == WR_ENOMEM || st == WR_ESYS ? WR_ENOMEM : WR_OK;
 }
 
 static enum wr_status share_gathered(struct wr_up *u)

@@ -36,8 +36,8 @@ def calls_of(server, path):
 
 def test_a_big_body_is_spliced(weir, origin):  # U6.1
     calls = calls_of(serve(weir, origin), "/")
-    # 6 MB in pipes of 256 KB, in and out.
-    assert calls.get("splice", 0) >= 48, calls
+    # 6 MB in pieces of at most 1 MB, in and out.
+    assert calls.get("splice", 0) >= 10, calls
 
 
 def test_sendfile_off_means_copies(weir, origin):

@@ -62,6 +62,7 @@
     "} }"
 /* clang-format on */
 
+#include "io/kpipe.h"
 #include "sim/proxy_kit.h"
 
 #define PEERS 4
@@ -760,9 +761,12 @@ static void deaf_peer(void **state)
     }
 }
 
-/* U14.5: no temporary file can be made: the client gets all, the log says it once. */
+/* U14.5: no temporary file can be made: the client gets all, the log says it once. Nor are there
+ * kernel pipes, which would hold it. */
 static void no_disk(void **state)
 {
+    static const struct wr_kpipe_conf no_pipes = {.cap = 4096};
+    const struct wr_kpipe_conf usual = *wr_kpipe_conf();
     static const struct sim_step client[] = {SIM_SEND(GET("/disk")), SIM_UNTIL("\r\n\r\n"),
                                              SIM_WAIT(2000), SIM_DRAIN, SIM_CLOSE};
     static const struct sim_step two[] = {
@@ -773,7 +777,9 @@ static void no_disk(void **state)
     (void)state;
     p = (struct play){
         .conf = {.buf_cap = 4096}, .client = client, .peers = {{.host = 2, .steps = two}}};
+    wr_kpipe_set_conf(&no_pipes);
     run_play(&p);
+    wr_kpipe_set_conf(&usual);
     assert_true(is_status(&p, 200));
     assert_int_equal(strlen(strstr(p.got, "\r\n\r\n") + 4), 100000);
     assert_int_equal(count(p.log, "the temporary file of an upstream response cannot be made"), 1);
