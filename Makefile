@@ -183,7 +183,7 @@ PROG      := $(if $(MAIN_SRC),$(B)/weir)
 
 CONV_OBJS := $(patsubst %.c,$(B)/%.o,$(filter src/base/% src/io/% src/conf/% \
              src/http/h1_parse.c src/http/h1_chunk.c src/http/h1_write.c src/http/hdr.c \
-             src/http/uri.c src/net/proxy_head.c,$(SRCS)))
+             src/http/uri.c src/net/proxy_head.c src/proto/%_codec.c,$(SRCS)))
 
 TEST_SRCS := $(sort $(shell find tests/unit tests/sim -name '*.c' 2>/dev/null))
 UNIT_SRCS := $(filter tests/unit/%,$(TEST_SRCS))
