@@ -60,8 +60,11 @@ static enum wr_status note_own(struct wr_conf *cf, struct wr_cgi_loc *lc)
 
     wr_map_init_arena(&lc->own, 0, cf->arena);
     for (i = 0; i < lc->params.cnt; i++) {
-        if (wr_str_has_prefix(lc->params.at[i].name, WR_STR("HTTP_"))) {
-            wr_map_put(&lc->own, lc->params.at[i].name, (void *)(uintptr_t)yes);
+        struct wr_cgi_param *p = &lc->params.at[i];
+
+        if (wr_str_has_prefix(p->name, WR_STR("HTTP_"))) {
+            p->is_never = wr_template_is_const(&p->value) && p->value.source.len == 0;
+            wr_map_put(&lc->own, p->name, (void *)(uintptr_t)yes);
         }
     }
     lc->has_host = lc->up.pass_request_headers && wr_map_get(&lc->own, WR_STR("HTTP_HOST")) == NULL;
@@ -279,7 +282,7 @@ enum wr_status wr_cgi_add_params(struct wr_req *r, const struct wr_cgi_loc *lc, 
     for (i = 0; i < lc->params.cnt && st == WR_OK; i++) {
         const struct wr_cgi_param *p = &lc->params.at[i];
 
-        st = add_value(r, &p->value, p->if_not_empty, p->name, b, add);
+        st = p->is_never ? WR_OK : add_value(r, &p->value, p->if_not_empty, p->name, b, add);
     }
     if (st == WR_OK && lc->has_host) {
         st = add_value(r, &lc->host, true, WR_STR("HTTP_HOST"), b, add);

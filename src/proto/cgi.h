@@ -29,6 +29,7 @@ struct wr_cgi_param {
     struct wr_str name;
     struct wr_template value;
     bool if_not_empty;
+    bool is_never; /* HTTP_* with a constant empty value: nor is the client's field told */
 };
 
 struct wr_cgi_params {

@@ -61,6 +61,9 @@ static enum wr_status find_members(struct wr_req *r, const struct wr_hostport *h
         *ret = m;
         return WR_OK;
     }
+    if (!hp->is_unix && !hp->has_port) {
+        return WR_EOF;
+    }
     if (hp->is_unix ? wr_addr_parse_unix(text, &addr) != WR_OK
                     : wr_addr_parse_ip(hp->host, hp->port, &addr) != WR_OK) {
         return hp->is_unix ? WR_EPROTO : WR_EOF;

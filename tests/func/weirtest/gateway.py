@@ -195,3 +195,37 @@ def read_get(conn):
 
 def value(req, data, flags=0):
     return b"VALUE %s %d %d\r\n" % (req.key.encode("latin-1"), flags, len(data)) + data + b"\r\nEND\r\n"
+
+
+# --- FastCGI, uwsgi and SCGI alike ---
+
+class App:
+    """One of the three protocols that carry CGI, for tests that hold for all of them."""
+
+    def __init__(self, name, read, wrap):
+        self.name = name
+        self.read = read
+        self.wrap = wrap
+
+    def __repr__(self):
+        return self.name
+
+    def conf(self, text):
+        """"app_" in front of a directive becomes the protocol's."""
+        return text.replace("app_", self.name + "_")
+
+    def answer(self, body=b"ok", head=b"Content-Type: text/plain\r\n"):
+        return self.wrap(head + b"\r\n" + body)
+
+    def script(self, body=b"ok", head=b"Content-Type: text/plain\r\n"):
+        """Answers one request and closes."""
+        def play(conn):
+            self.read(conn)
+            conn.send(self.answer(body, head))
+        return play
+
+
+FASTCGI = App("fastcgi", read_fastcgi, lambda data: out(data) + record(STDOUT) + end())
+UWSGI = App("uwsgi", read_uwsgi, lambda data: data)
+SCGI = App("scgi", read_scgi, lambda data: data)
+APPS = [FASTCGI, UWSGI, SCGI]
