@@ -50,7 +50,7 @@ def test_uwsgi_too_big(weir, origin):
 
 
 def test_suwsgi(weir, origin, pki):
-    up = origin(g.UWSGI.script(), tls=server_context(pki.server))
+    up = origin([g.UWSGI.script(), lambda conn: conn.hold()], tls=server_context(pki.server))
     server = weir("location / { uwsgi_pass suwsgi://{up}; uwsgi_ssl_verify on; uwsgi_ssl_trusted_certificate {ca}; "
                   "uwsgi_ssl_name localhost; uwsgi_ssl_server_name on; uwsgi_ssl_protocols TLSv1.2 TLSv1.3; uwsgi_ssl_verify_depth 2; "
                   "uwsgi_ssl_session_reuse off; uwsgi_ssl_ciphers DEFAULT; uwsgi_ssl_conf_command Options NoRenegotiation; } "
