@@ -126,7 +126,8 @@ static const struct conform conforms[] = {
      .bad = "nonsense\r\n\r\n", .big = BIG("X: a"), .has_request = has_scgi},
     {.name = "memcached", .one = "memcached_pass one", .group = "memcached_pass g", .prefix = "memcached",
      .next_bad = "invalid_response", .extra = "set $memcached_key /a;", .is_kept = true,
-     .good = GOOD("VALUE /a 0 5\r\nhello\r\nEND\r\n"), .bad = "nonsense\r\n", .big = BIG("VALUE /a"), .has_request = has_get},
+     .good = GOOD("VALUE /a 0 5\r\nhello\r\nEND\r\n"), .bad = "nonsense\r\n", .big = BIG("VALUE /a"),
+     .has_request = has_get},
 };
 
 static const struct wr_module *const conform_modules[] = {

@@ -84,19 +84,19 @@ static void show(const struct wr_msg *m, char *out, size_t size)
 }
 
 /* The first `cut` bytes in one place, then all of it in another. */
-static enum wr_cgi_result parse_cut(struct wr_cgi_head *c, struct wr_msg *m, const char *in,
-                                    size_t len, size_t cut, char *second, size_t *used)
+static enum wr_cgi_result parse_cut(struct wr_cgi_head *c, struct wr_msg *m, struct wr_str in,
+                                    size_t cut, char *second, size_t *used)
 {
     char *first = wr_mem_alloc(cut + 1);
     enum wr_cgi_result res;
 
-    memcpy(first, in, cut);
-    memcpy(second, in, len);
+    memcpy(first, in.ptr, cut);
+    memcpy(second, in.ptr, in.len);
     wr_cgi_head_init(c);
     res = wr_cgi_head_parse(c, first, cut, m, used);
     wr_msg_rebase(m, first, cut, second);
     if (res == WR_CGI_MORE) {
-        res = wr_cgi_head_parse(c, second, len, m, used);
+        res = wr_cgi_head_parse(c, second, in.len, m, used);
     }
     if (res == WR_CGI_BAD && c->where.len > 0 && c->where.ptr >= first &&
         c->where.ptr < first + cut) {
@@ -124,7 +124,7 @@ static void good_heads(void **state)
 
             wr_arena_init(&a, 1 << 16);
             wr_msg_init(&m, &a, 10);
-            assert_int_equal(parse_cut(&c, &m, in, strlen(in), cut, second, &used), WR_CGI_DONE);
+            assert_int_equal(parse_cut(&c, &m, wr_str_z(in), cut, second, &used), WR_CGI_DONE);
             assert_int_equal(used, head);
             assert_int_equal(m.status, good[i].status);
             assert_true(wr_str_eq(m.reason, wr_str_z(good[i].reason)));
@@ -151,7 +151,7 @@ static void bad_heads(void **state)
 
             wr_arena_init(&a, 1 << 16);
             wr_msg_init(&m, &a, 10);
-            assert_int_equal(parse_cut(&c, &m, bad[i].in, bad[i].len, cut, second, &used),
+            assert_int_equal(parse_cut(&c, &m, wr_str(bad[i].in, bad[i].len), cut, second, &used),
                              WR_CGI_BAD);
             why = wr_cgi_head_why(&c, &a);
             if (!wr_str_eq(why, wr_str_z(bad[i].why))) {
