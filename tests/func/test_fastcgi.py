@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What only FastCGI has: records both ways, standard error, kept connections, the script's name (U12.2)."""
 import os
+import re
 import threading
 
 import pytest
@@ -322,7 +323,25 @@ def test_send_lowat_is_a_warning(command):
     assert run.returncode == 0 and '"fastcgi_send_lowat" is not supported, ignored' in run.stderr
 
 
-# --- a PHP application's configuration ---
+# --- configurations ---
+
+def blocks():
+    """The configurations of docs/protocols.md."""
+    with open(os.path.join(os.path.dirname(__file__), "..", "..", "docs", "protocols.md"), encoding="utf-8") as file:
+        return re.findall("```nginx\n(.*?)```", file.read(), re.S)
+
+
+@pytest.mark.weir_only("the files are those that are installed beside weir.conf")
+def test_documented_configurations(command):
+    dist = os.path.join(os.path.dirname(__file__), "..", "..", "dist")
+    files = {name: open(os.path.join(dist, name), "rb").read()
+             for name in ("fastcgi.conf", "uwsgi_params", "snippets/fastcgi-php.conf")}
+    assert len(blocks()) == 3
+    for text in blocks():
+        both = {"http": text, "server": ""} if "server {" in text else {"server": text + " location @app { return 404; }"}
+        run = command(files=files, **both).command("-t")
+        assert run.returncode == 0, run.stderr
+
 
 def test_distributed_files(weir, origin):
     """The files that are installed beside weir.conf (Debian's, for nginx)."""

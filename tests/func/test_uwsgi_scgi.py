@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What uwsgi and SCGI have of their own: their packets, modifiers, TLS (U12.2). What they share: test_apps.py."""
+import os
+
 import pytest
 
 from weirtest import gateway as g
@@ -60,6 +62,15 @@ def test_suwsgi(weir, origin, pki):
     assert up.names == ["localhost"]
     assert server.get("/wrong").status == 502
     server.wait_log('upstream: "suwsgi://127')
+
+
+@pytest.mark.parametrize("conf", ["client_body_buffer_size 16k;", "uwsgi_request_buffering off;"])
+def test_suwsgi_body(weir, origin, pki, conf):
+    body = os.urandom(300000)
+    up = origin(g.UWSGI.script(), tls=server_context(pki.server))
+    server = weir("location / { uwsgi_pass suwsgi://{up}; uwsgi_param CONTENT_LENGTH $content_length; " + conf + " }", up=up)
+    assert server.request("POST", "/", body=body).text == "ok"
+    assert up.requests[0].body == body
 
 
 def test_suwsgi_client_certificate(weir, origin, pki):
