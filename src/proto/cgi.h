@@ -67,6 +67,7 @@ struct wr_cgi_pass {
     const struct wr_cgi_kind *kind;
 };
 
+/* The content handler that wr_cgi_set_pass gives a location; conf: its struct wr_cgi_pass. */
 enum wr_status wr_cgi_start(struct wr_req *r, void *conf, struct wr_content **ret) WR_MUST_CHECK;
 /* dir->data is the struct wr_cgi_kind. */
 wr_dir_set_fn wr_cgi_set_pass, wr_cgi_set_param;
