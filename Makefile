@@ -183,10 +183,12 @@ PROG      := $(if $(MAIN_SRC),$(B)/weir)
 
 CONV_OBJS := $(patsubst %.c,$(B)/%.o,$(filter src/base/% src/io/% src/conf/% \
              src/http/h1_parse.c src/http/h1_chunk.c src/http/h1_write.c src/http/hdr.c \
-             src/http/uri.c src/net/proxy_head.c,$(SRCS)))
+             src/http/uri.c src/net/proxy_head.c src/proto/%_codec.c,$(SRCS)))
 
-TEST_SRCS := $(sort $(shell find tests/unit tests/sim -name '*.c' 2>/dev/null))
-UNIT_SRCS := $(filter tests/unit/%,$(TEST_SRCS))
+# tests/proto: the suite for protocols; its other files are included by tests.
+TEST_SRCS := $(sort $(shell find tests/unit tests/sim -name '*.c' 2>/dev/null) \
+             $(wildcard tests/proto/test_*.c))
+UNIT_SRCS := $(filter tests/unit/% tests/proto/%,$(TEST_SRCS))
 UNIT_SRCS := $(foreach f,$(UNIT_SRCS),$(if $(filter test_%,$(notdir $f)),$f))
 SIM_SRCS  := $(foreach f,$(filter tests/sim/%,$(TEST_SRCS)),$(if $(filter test_%,$(notdir $f)),$f))
 # The other files beside the tests are helpers: the simulator, scripted peers.

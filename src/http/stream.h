@@ -126,6 +126,8 @@ struct wr_stream {
     uint8_t bad_why; /* server role: enum wr_h1_bad behind `bad`; 408: where it was waited */
     int err;         /* errno behind the reason, 0: none */
     struct wr_str tls_error; /* " (SSL: error:...)" behind RESET; empty: TLS was not it */
+    struct wr_str bad_text;  /* client role, behind RESET: what was wrong, in the protocol's words;
+                                empty: the reason says all */
     const struct wr_stream_ops *ops;
     void *codec;          /* the codec's; NULL once it left */
     struct wr_conn *conn; /* for addresses and logs; NULL once the codec left */

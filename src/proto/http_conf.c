@@ -233,7 +233,6 @@ static enum wr_status merged(struct wr_conf *cf, struct wr_scope *s, enum wr_con
                                            WR_STR_INIT("X-Accel-Charset")};
     struct wr_proxy_loc *lc = conf;
     const struct wr_proxy_loc *pl = parent;
-    struct wr_up_given given;
 
     if (kind != WR_KIND_LOC) {
         return WR_OK;
@@ -246,16 +245,8 @@ static enum wr_status merged(struct wr_conf *cf, struct wr_scope *s, enum wr_con
         wr_proxy_redirect_default(cf, lc) != WR_OK) {
         return WR_ENOMEM;
     }
-    given.buffer_size = wr_conf_is_given(&wr_proxy_conf, kind, cf->registry, lc,
-                                         offsetof(struct wr_proxy_loc, up.buffer_size));
-    given.busy_buffers = wr_conf_is_given(&wr_proxy_conf, kind, cf->registry, lc,
-                                          offsetof(struct wr_proxy_loc, up.busy_buffers_size));
-    given.temp_write_size =
-        wr_conf_is_given(&wr_proxy_conf, kind, cf->registry, lc,
-                         offsetof(struct wr_proxy_loc, up.temp_file_write_size));
-    given.buffers = wr_conf_is_given(&wr_proxy_conf, kind, cf->registry, lc,
-                                     offsetof(struct wr_proxy_loc, up.buffers));
-    if (wr_up_conf_merged(cf, s, &lc->up, "proxy", given,
+    if (wr_up_conf_merged(cf, s, &lc->up, "proxy",
+                          wr_up_given_of(cf, &wr_proxy_conf, lc, offsetof(struct wr_proxy_loc, up)),
                           (struct wr_up_hidden){hidden, WR_ARRAY_LEN(hidden)}) != WR_OK) {
         return WR_ECONFIG;
     }

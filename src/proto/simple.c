@@ -95,6 +95,9 @@ static void end_pconn(struct simple_pconn *c, enum wr_reason why, int err, enum 
     c->pc.reason = (uint8_t)why;
     c->pc.err = err;
     if (c->x != NULL) {
+        if ((why == WR_REASON_BAD_HEAD || why == WR_REASON_BAD_BODY) && c->x->q != NULL) {
+            c->x->s.bad_text = c->x->q->why;
+        }
         (void)wr_stream_break(&c->x->s, why, err); /* false: both halves were over, which is fine */
         leave_xchg(c, why);
     }

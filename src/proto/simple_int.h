@@ -36,6 +36,12 @@ struct simple_xchg {
     struct wr_pipe *out, *in;  /* our ends; NULL: none, or over */
     struct wr_chunk *file_buf; /* of the file slice in front, for links without send_file */
     uint32_t file_off;
+    /* frames of the body (frame_body): [frame_off, frame_len) goes before frame_left bytes of
+     * `out`, [end_off, end_len) behind them */
+    char frame[WR_PROTO_FRAME_MAX], end[WR_PROTO_FRAME_MAX];
+    uint8_t frame_off, frame_len, end_off, end_len;
+    bool is_end_framed;
+    uint64_t frame_left;
     uint64_t body_len;           /* announced, or WR_LENGTH_UNKNOWN */
     uint64_t rx_at_ms, tx_at_ms; /* deadlines in force; 0: none */
     bool is_self_framed;         /* the end of the body is known without the close */

@@ -53,6 +53,7 @@ enum wr_status wr_simple_attach(struct wr_stream *s, struct wr_proto_req *q, str
     q->head = head;
     q->length = WR_LENGTH_UNKNOWN;
     q->keep = false;
+    q->why = WR_STR_NULL;
     x->q = q;
     x->head_out = bytes;
     return WR_OK;

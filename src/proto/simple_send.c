@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * simple_send.c: the request of one exchange: the bytes that create_request appended, then the
- * client's body raw, from memory or a file, in as few calls as possible. Done when the last byte is
- * with the kernel. Owner thread only.
+ * client's body raw or in the table's frames, from memory or a file, in as few calls as possible.
+ * Done when the last byte is with the kernel. Owner thread only.
+ *
+ *   head_out | frame, frame_left bytes of the body | frame ... | end
  */
 #include "proto/simple_int.h"
 
@@ -24,18 +26,24 @@ void simple_leave_out(struct simple_xchg *x)
     }
 }
 
-static void account(struct simple_xchg *x, size_t n)
+/* min(*n, have) of the bytes sent were these. */
+static size_t take_sent(size_t *n, size_t have)
 {
-    size_t m = WR_MIN(n, x->head_out.len);
+    size_t m = WR_MIN(*n, have);
 
-    x->s.tx_bytes += n;
-    x->got_out = x->got_out || n > 0;
-    x->head_out = wr_str_sub(x->head_out, m, x->head_out.len);
-    n -= m;
+    *n -= m;
+    return m;
+}
+
+static void account_body(struct simple_xchg *x, size_t n)
+{
     if (n == 0) {
         return;
     }
     x->s.tx_body_bytes += n;
+    if (x->table->frame_body != NULL) {
+        x->frame_left -= n;
+    }
     if (x->file_buf != NULL) {
         x->file_off += (uint32_t)n;
         if (x->file_off == x->file_buf->fill) {
@@ -43,6 +51,44 @@ static void account(struct simple_xchg *x, size_t n)
         }
     }
     wr_pipe_consume(x->out, n);
+}
+
+/* n bytes went out, in the order of plan. */
+static void account(struct simple_xchg *x, size_t n)
+{
+    bool is_framed = x->table->frame_body != NULL;
+
+    x->s.tx_bytes += n;
+    x->got_out = x->got_out || n > 0;
+    x->head_out = wr_str_sub(x->head_out, take_sent(&n, x->head_out.len), x->head_out.len);
+    x->frame_off += (uint8_t)take_sent(&n, (size_t)x->frame_len - x->frame_off);
+    account_body(x, is_framed ? take_sent(&n, (size_t)x->frame_left) : n);
+    x->end_off += (uint8_t)(is_framed ? n : 0);
+}
+
+static bool is_frame_over(const struct simple_xchg *x)
+{
+    return x->frame_off == x->frame_len && x->frame_left == 0;
+}
+
+/* Behind a whole frame: the next one, of what is here; with the last one the body's end. */
+static void begin_frame(struct simple_xchg *x)
+{
+    uint64_t here = x->out == NULL ? 0 : wr_pipe_queued(x->out);
+    size_t n = (size_t)WR_MIN(here, (uint64_t)x->table->frame_max);
+
+    if (x->is_end_framed || !is_frame_over(x)) {
+        return;
+    }
+    if (n > 0) {
+        x->frame_off = 0;
+        x->frame_len = (uint8_t)x->table->frame_body(x->q, n, x->frame);
+        x->frame_left = n;
+    }
+    if (n == here && (x->out == NULL || x->out->state == WR_PIPE_EOF)) {
+        x->end_len = (uint8_t)x->table->frame_body(x->q, 0, x->end);
+        x->is_end_framed = true;
+    }
 }
 
 /* Without send_file the front of a file slice goes through a buffer. */
@@ -66,35 +112,50 @@ static enum wr_status read_file(struct simple_xchg *x, const struct wr_slice *f)
     return WR_OK;
 }
 
-static int plan(struct simple_xchg *x, struct iovec *iov, size_t *ret_total)
+/* The next piece, if there is any. */
+static void plan_piece(struct iovec *iov, int *cnt, const char *p, size_t n, size_t *total)
 {
     union {
         const char *in;
         void *out; /* a send does not write there */
-    } u = {.in = x->head_out.ptr};
+    } u = {.in = p};
 
-    size_t n = 0;
+    if (n > 0) {
+        iov[(*cnt)++] = (struct iovec){u.out, n};
+        *total += n;
+    }
+}
+
+/* Request bytes, the beginning of a frame, body, the body's end: as far as all that is before is in
+ * memory. */
+static int plan(struct simple_xchg *x, struct iovec *iov, size_t *ret_total)
+{
+    bool is_framed = x->table->frame_body != NULL;
+    size_t max = is_framed ? (size_t)x->frame_left : SIZE_MAX, n = 0, total = 0;
     int cnt = 0;
 
-    if (x->head_out.len > 0) {
-        iov[cnt++] = (struct iovec){u.out, x->head_out.len};
-    }
+    plan_piece(iov, &cnt, x->head_out.ptr, x->head_out.len, &total);
+    plan_piece(iov, &cnt, x->frame + x->frame_off, (size_t)x->frame_len - x->frame_off, &total);
     if (x->file_buf != NULL) {
-        n = x->file_buf->fill - x->file_off;
-        iov[cnt++] = (struct iovec){x->file_buf->data + x->file_off, n};
-    } else if (x->out != NULL) {
-        cnt += wr_pipe_peek(x->out, iov + cnt, IOV_CNT - cnt, SIZE_MAX, &n);
+        n = WR_MIN((size_t)(x->file_buf->fill - x->file_off), max);
+        plan_piece(iov, &cnt, x->file_buf->data + x->file_off, n, &total);
+    } else if (x->out != NULL && max > 0) {
+        cnt += wr_pipe_peek(x->out, iov + cnt, IOV_CNT - 1 - cnt, max, &n);
+        total += n;
     }
-    *ret_total = x->head_out.len + n;
+    if (is_framed && n == x->frame_left) {
+        plan_piece(iov, &cnt, x->end + x->end_off, (size_t)x->end_len - x->end_off, &total);
+    }
+    *ret_total = total;
     return cnt;
 }
 
-static enum wr_status send_file(struct wr_conn *conn, const struct wr_slice *f, size_t *ret_total,
-                                size_t *ret_n)
+static enum wr_status send_file(struct wr_conn *conn, const struct wr_slice *f, uint64_t max,
+                                size_t *ret_total, size_t *ret_n)
 {
     enum wr_status st;
 
-    *ret_total = (size_t)WR_MIN(f->len, (uint64_t)SEND_FILE_MAX);
+    *ret_total = (size_t)WR_MIN(WR_MIN(f->len, max), (uint64_t)SEND_FILE_MAX);
     st = conn->link->ops->send_file(conn->link, f->u.file, f->off, *ret_total, ret_n);
     return st == WR_EOF ? WR_ECANCELED : st; /* the file became shorter */
 }
@@ -126,11 +187,15 @@ static enum wr_status send_once(struct simple_xchg *x, struct wr_conn *conn)
 {
     const struct wr_slice *f = file_at_front(x);
     bool has_send_file = conn->link->ops->send_file != NULL;
+    bool is_framed = x->table->frame_body != NULL;
     size_t total = 0, n = 0;
     enum wr_status st = WR_OK;
 
-    if (f != NULL && has_send_file && x->head_out.len == 0) {
-        st = send_file(conn, f, &total, &n);
+    if (is_framed) {
+        begin_frame(x);
+    }
+    if (f != NULL && has_send_file && x->head_out.len == 0 && x->frame_off == x->frame_len) {
+        st = send_file(conn, f, is_framed ? x->frame_left : UINT64_MAX, &total, &n);
     } else {
         if (f != NULL && !has_send_file) {
             st = read_file(x, f);
@@ -154,6 +219,8 @@ static bool end_or_wait(struct simple_pconn *c)
     if (x->out != NULL && !wr_pipe_is_spent(x->out)) {
         return true;
     }
+    WR_DEBUG_ASSERT(x->table->frame_body == NULL || x->out == NULL ||
+                    x->out->state != WR_PIPE_EOF || (x->is_end_framed && x->end_off == x->end_len));
     if (x->out != NULL && x->out->state != WR_PIPE_EOF) {
         enum wr_reason why = (enum wr_reason)x->out->reason;
 

@@ -280,6 +280,7 @@ void wr_attempt_step(struct wr_up *u)
     if (s->head_in == NULL ? wr_stream_is_reset(s) : a->is_accepted && s->rx == WR_HALF_RESET) {
         a->reason = s->reason;
         a->tls_error = s->tls_error;
+        a->bad_text = s->bad_text;
         wr_attempt_end(u, cause_of(s, a->is_accepted), s->err);
     }
 }

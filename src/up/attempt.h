@@ -48,6 +48,7 @@ struct wr_attempt {
     struct wr_pconn *pc;      /* NULL: none */
     struct wr_stream *stream; /* NULL: none */
     struct wr_str tls_error;  /* of the stream, with RESULT: for the log */
+    struct wr_str bad_text;   /* likewise */
     struct wr_strbuf why;     /* of a TLS handshake that failed */
 };
 

@@ -32,6 +32,32 @@ const struct wr_word wr_up_next_words[] = {
     WR_WORDS_END
 };
 
+const struct wr_word wr_up_next_app_words[] = {
+    {"error",          WR_UP_NEXT_ERROR         },
+    {"timeout",        WR_UP_NEXT_TIMEOUT       },
+    {"denied",         WR_UP_NEXT_DENIED        },
+    {"invalid_header", WR_UP_NEXT_INVALID_HEADER},
+    {"non_idempotent", WR_UP_NEXT_NON_IDEMPOTENT},
+    {"http_500",       WR_UP_NEXT_HTTP_500      },
+    {"http_503",       WR_UP_NEXT_HTTP_503      },
+    {"http_403",       WR_UP_NEXT_HTTP_403      },
+    {"http_404",       WR_UP_NEXT_HTTP_404      },
+    {"http_429",       WR_UP_NEXT_HTTP_429      },
+    {"updating",       WR_UP_NEXT_UPDATING      },
+    {"off",            WR_UP_NEXT_OFF           },
+    WR_WORDS_END
+};
+
+const struct wr_word wr_up_next_store_words[] = {
+    {"error",            WR_UP_NEXT_ERROR         },
+    {"timeout",          WR_UP_NEXT_TIMEOUT       },
+    {"denied",           WR_UP_NEXT_DENIED        },
+    {"invalid_response", WR_UP_NEXT_INVALID_HEADER},
+    {"not_found",        WR_UP_NEXT_HTTP_404      },
+    {"off",              WR_UP_NEXT_OFF           },
+    WR_WORDS_END
+};
+
 const struct wr_word wr_up_ignore_words[] = {
     {"X-Accel-Redirect",   WR_UP_IGNORE_ACCEL_REDIRECT  },
     {"X-Accel-Expires",    WR_UP_IGNORE_ACCEL_EXPIRES   },
@@ -119,12 +145,32 @@ static void make_hidden(struct wr_conf *cf, struct wr_up_conf *c, const struct w
     for (i = 0; i < c->pass_headers.cnt; i++) {
         wr_map_remove(&c->hidden, c->pass_headers.at[i]);
     }
-    c->hidden_ids = 0;
+    c->hidden_ids = c->passed_ids = 0;
+    for (i = 0; i < c->pass_headers.cnt; i++) {
+        c->passed_ids |= UINT64_C(1) << wr_hdr_id_of(c->pass_headers.at[i]);
+    }
     for (i = WR_HDR_OTHER + 1; i < WR_HDR_ID_COUNT; i++) {
         if (wr_map_get(&c->hidden, wr_hdr_name((enum wr_hdr_id)i)) != NULL) {
             c->hidden_ids |= UINT64_C(1) << i;
         }
     }
+}
+
+struct wr_up_given wr_up_given_of(const struct wr_conf *cf, const struct wr_conf_module *m,
+                                  const void *conf, size_t up_off)
+{
+    const size_t offs[] = {up_off + offsetof(struct wr_up_conf, buffer_size),
+                           up_off + offsetof(struct wr_up_conf, buffers),
+                           up_off + offsetof(struct wr_up_conf, temp_file_write_size),
+                           up_off + offsetof(struct wr_up_conf, busy_buffers_size)};
+    bool is[WR_ARRAY_LEN(offs)];
+    size_t i;
+
+    for (i = 0; i < WR_ARRAY_LEN(offs); i++) {
+        is[i] = wr_conf_is_given(m, WR_KIND_LOC, cf->registry, conf, offs[i]);
+    }
+    return (struct wr_up_given){
+        .buffer_size = is[0], .buffers = is[1], .temp_write_size = is[2], .busy_buffers = is[3]};
 }
 
 enum wr_status wr_up_conf_merged(struct wr_conf *cf, struct wr_scope *s, struct wr_up_conf *c,

@@ -92,10 +92,14 @@ struct wr_up_conf {
     struct wr_strs hide_headers, pass_headers;
     struct wr_map hidden;    /* derived: names that are not passed */
     uint64_t hidden_ids;     /* likewise, those with an id: bit id */
+    uint64_t passed_ids;     /* named by *_pass_header */
     uint32_t ignore_headers; /* enum wr_up_ignore */
 };
 
-extern const struct wr_word wr_up_next_words[], wr_up_ignore_words[], wr_up_buffering_words[];
+/* For proxy; for FastCGI and kin (a gateway's own 502 and 504 are not known there); for memcached.
+ */
+extern const struct wr_word wr_up_next_words[], wr_up_next_app_words[], wr_up_next_store_words[];
+extern const struct wr_word wr_up_ignore_words[], wr_up_buffering_words[];
 extern const struct wr_bounds wr_up_buffer_bounds;
 extern const struct wr_buffers_bounds wr_up_buffers_bounds;
 extern const struct wr_bounds wr_up_sockbuf_bounds;
@@ -115,6 +119,9 @@ struct wr_up_hidden {
     size_t cnt;
 };
 
+/* What the user set: up_off is where the struct wr_up_conf lies in conf, of module m. */
+struct wr_up_given wr_up_given_of(const struct wr_conf *cf, const struct wr_conf_module *m,
+                                  const void *conf, size_t up_off);
 enum wr_status wr_up_conf_merged(struct wr_conf *cf, struct wr_scope *s, struct wr_up_conf *c,
                                  const char *prefix, struct wr_up_given given,
                                  struct wr_up_hidden hidden) WR_MUST_CHECK;
@@ -141,24 +148,59 @@ enum wr_status wr_up_conf_merged(struct wr_conf *cf, struct wr_scope *s, struct 
         WR_DIR_FIELD(LOC, T, field), .set = wr_set_strs, .doc = text                               \
     }
 
-/* The rows; u is the name of the wr_up_conf field in T. Ends with a comma. */
-#define WR_UP_DIRS(p, T, u)                                                                        \
+/*
+ * The rows, u being the name of the wr_up_conf field in T. They come in parts, because not every
+ * protocol has all: WR_UP_DIRS_PEER for each, RELAY where a response may be buffered and changed,
+ * SOCKET and LOWAT as nginx has them. No part ends with a comma.
+ */
+#define WR_UP_DIRS_PEER(p, T, u, next_words)                                                       \
     WR_UP_ROW(p, "_connect_timeout", 1, 1, T, u.connect_timeout_ms, wr_set_msec, "60s",            \
               "How long a connection to a peer may take."),                                        \
         WR_UP_ROW(p, "_send_timeout", 1, 1, T, u.send_timeout_ms, wr_set_msec, "60s",              \
                   "Between two successful writes to a peer."),                                     \
         WR_UP_ROW(p, "_read_timeout", 1, 1, T, u.read_timeout_ms, wr_set_msec, "60s",              \
                   "Between two reads from a peer."),                                               \
-        WR_UP_ROW_WORDS(p, "_next_upstream", T, u.next_upstream, wr_up_next_words,                 \
-                        "error timeout", "When to try the next peer."),                            \
+        WR_UP_ROW_WORDS(p, "_next_upstream", T, u.next_upstream, next_words, "error timeout",      \
+                        "When to try the next peer."),                                             \
         WR_UP_ROW(p, "_next_upstream_tries", 1, 1, T, u.next_tries, wr_set_num, "0",               \
                   "Most tries; 0: as many as there are peers."),                                   \
         WR_UP_ROW(p, "_next_upstream_timeout", 1, 1, T, u.next_timeout_ms, wr_set_msec, "0",       \
                   "Time after which no further try begins; 0: none."),                             \
         WR_UP_ROW_DATA(p, "_buffer_size", 1, 1, T, u.buffer_size, wr_set_size,                     \
                        &wr_up_buffer_bounds, "16k", "Limit of the response head."),                \
-        WR_UP_ROW_DATA(p, "_buffers", 2, 2, T, u.buffers, wr_set_buffers, &wr_up_buffers_bounds,   \
-                       "8 32k", "Memory for the body of one response."),                           \
+        WR_UP_ROW(p, "_socket_keepalive", 1, 1, T, u.socket_keepalive, wr_set_flag, "off",         \
+                  "SO_KEEPALIVE on connections to peers."),                                        \
+        {.name = p "_allow_upstream",                                                              \
+         .contexts = WR_CTX_HTTP_ALL,                                                              \
+         .min = 1,                                                                                 \
+         .max = WR_ARGS_ANY,                                                                       \
+         WR_DIR_FIELD(LOC, T, u.allow),                                                            \
+         .set = wr_set_templates,                                                                  \
+         .doc = "A peer is contacted only if no value is empty or 0; asked for each try."},        \
+        WR_UP_ROW(p, "_bind_dynamic", 1, 1, T, u.bind_dynamic, wr_set_flag, "off",                 \
+                  "Evaluates the local address for each try."),                                    \
+    {                                                                                              \
+        .name = p "_bind", .contexts = WR_CTX_HTTP_ALL, .min = 1, .max = 2,                        \
+        WR_DIR_FIELD(LOC, T, u.bind), .set = wr_set_up_bind,                                       \
+        .doc = "Local address of connections to peers, or off."                                    \
+    }
+
+#define WR_UP_DIRS_SOCKET(p, T, u)                                                                 \
+    WR_UP_ROW_DATA(p, "_socket_rcvbuf", 1, 1, T, u.socket_rcvbuf, wr_set_size,                     \
+                   &wr_up_sockbuf_bounds, NULL, "SO_RCVBUF of connections to peers."),             \
+        WR_UP_ROW_DATA(p, "_socket_sndbuf", 1, 1, T, u.socket_sndbuf, wr_set_size,                 \
+                       &wr_up_sockbuf_bounds, NULL, "SO_SNDBUF of connections to peers.")
+
+#define WR_UP_DIRS_LOWAT(p, T, u)                                                                  \
+    {                                                                                              \
+        .name = p "_send_lowat", .contexts = WR_CTX_HTTP_ALL, .min = 1, .max = 1,                  \
+        .flags = WR_DIR_DEF_DOC, WR_DIR_FIELD(LOC, T, u.send_lowat), .set = wr_set_up_send_lowat,  \
+        .def = "0", .doc = "Accepted with a warning; has no effect on Linux."                      \
+    }
+
+#define WR_UP_DIRS_RELAY(p, T, u)                                                                  \
+    WR_UP_ROW_DATA(p, "_buffers", 2, 2, T, u.buffers, wr_set_buffers, &wr_up_buffers_bounds,       \
+                   "8 32k", "Memory for the body of one response."),                               \
         WR_UP_ROW(p, "_busy_buffers_size", 1, 1, T, u.busy_buffers_size, wr_set_size, NULL,        \
                   "How much of it may be on its way to the client."),                              \
         WR_UP_ROW_DATA(p, "_buffering", 1, 1, T, u.buffering, wr_set_enum, wr_up_buffering_words,  \
@@ -181,34 +223,10 @@ enum wr_status wr_up_conf_merged(struct wr_conf *cf, struct wr_scope *s, struct 
                   "Passes the client's header fields."),                                           \
         WR_UP_ROW(p, "_pass_request_body", 1, 1, T, u.pass_request_body, wr_set_flag, "on",        \
                   "Passes the client's body."),                                                    \
-        WR_UP_ROW(p, "_socket_keepalive", 1, 1, T, u.socket_keepalive, wr_set_flag, "off",         \
-                  "SO_KEEPALIVE on connections to peers."),                                        \
-        WR_UP_ROW_DATA(p, "_socket_rcvbuf", 1, 1, T, u.socket_rcvbuf, wr_set_size,                 \
-                       &wr_up_sockbuf_bounds, NULL, "SO_RCVBUF of connections to peers."),         \
-        WR_UP_ROW_DATA(p, "_socket_sndbuf", 1, 1, T, u.socket_sndbuf, wr_set_size,                 \
-                       &wr_up_sockbuf_bounds, NULL, "SO_SNDBUF of connections to peers."),         \
         WR_UP_ROW(p, "_limit_rate", 1, 1, T, u.limit_rate, wr_core_set_rate, "0",                  \
                   "Bytes a second read from a peer, for buffered responses; 0: no limit."),        \
-        {.name = p "_allow_upstream",                                                              \
-         .contexts = WR_CTX_HTTP_ALL,                                                              \
-         .min = 1,                                                                                 \
-         .max = WR_ARGS_ANY,                                                                       \
-         WR_DIR_FIELD(LOC, T, u.allow),                                                            \
-         .set = wr_set_templates,                                                                  \
-         .doc = "A peer is contacted only if no value is empty or 0; asked for each try."},        \
-        WR_UP_ROW(p, "_bind_dynamic", 1, 1, T, u.bind_dynamic, wr_set_flag, "off",                 \
-                  "Evaluates the local address for each try."),                                    \
         WR_UP_ROW(p, "_request_dynamic", 1, 1, T, u.request_dynamic, wr_set_flag, "off",           \
                   "Accepted: the request is built for each try in any case."),                     \
-        {.name = p "_send_lowat",                                                                  \
-         .contexts = WR_CTX_HTTP_ALL,                                                              \
-         .min = 1,                                                                                 \
-         .max = 1,                                                                                 \
-         .flags = WR_DIR_DEF_DOC,                                                                  \
-         WR_DIR_FIELD(LOC, T, u.send_lowat),                                                       \
-         .set = wr_set_up_send_lowat,                                                              \
-         .def = "0",                                                                               \
-         .doc = "Accepted with a warning; has no effect on Linux."},                               \
         {.name = p "_temp_path",                                                                   \
          .contexts = WR_CTX_HTTP_ALL,                                                              \
          .min = 1,                                                                                 \
@@ -217,18 +235,16 @@ enum wr_status wr_up_conf_merged(struct wr_conf *cf, struct wr_scope *s, struct 
          .set = wr_core_set_temp_path,                                                             \
          .def = p "_temp",                                                                         \
          .doc = "Folder of temporary files, with levels of sub-folders."},                         \
-        {.name = p "_bind",                                                                        \
-         .contexts = WR_CTX_HTTP_ALL,                                                              \
-         .min = 1,                                                                                 \
-         .max = 2,                                                                                 \
-         WR_DIR_FIELD(LOC, T, u.bind),                                                             \
-         .set = wr_set_up_bind,                                                                    \
-         .doc = "Local address of connections to peers, or off."},                                 \
         WR_UP_ROW_WORDS(p, "_ignore_headers", T, u.ignore_headers, wr_up_ignore_words, NULL,       \
                         "Header fields of peers that are not obeyed."),                            \
         WR_UP_ROW_MANY(p, "_hide_header", T, u.hide_headers,                                       \
                        "A header field of peers that is not passed."),                             \
         WR_UP_ROW_MANY(p, "_pass_header", T, u.pass_headers,                                       \
                        "A header field that is passed though it is hidden by default.")
+
+/* All of them, with the words of proxy. */
+#define WR_UP_DIRS(p, T, u)                                                                        \
+    WR_UP_DIRS_PEER(p, T, u, wr_up_next_words), WR_UP_DIRS_SOCKET(p, T, u),                        \
+        WR_UP_DIRS_LOWAT(p, T, u), WR_UP_DIRS_RELAY(p, T, u)
 
 #endif

@@ -546,6 +546,10 @@ static enum wr_up_state step_head(struct wr_up *u)
     if (head->status == 101) {
         return WR_UP_TUNNEL;
     }
+    if (u->start.proto->has_own_404 && head->status == 404) {
+        drop_answer(u);
+        return fail_with(u, 404);
+    }
     if (u->start.conf->intercept_errors && head->status >= 300 && has_error_page(u, head->status)) {
         const struct wr_hdr *auth = wr_hdrs_get(&head->hdrs, WR_HDR_WWW_AUTHENTICATE);
         uint16_t status = head->status;
@@ -837,7 +841,9 @@ enum wr_status wr_up_new(struct wr_req *r, const struct wr_up_start *start, stru
     u->opts.nodelay = true;
     u->opts.rcvbuf = start->conf->socket_rcvbuf;
     u->opts.sndbuf = start->conf->socket_sndbuf;
-    u->identity = start->identity;
+    /* What another protocol used is never used again for this one. */
+    u->start.identity += (uintptr_t)start->proto->codec;
+    u->identity = u->start.identity;
     wr_timer_init(&u->timer, &r->task);
     wr_obj_init(u, WR_UP_MAGIC);
     *ret = u;

@@ -69,7 +69,8 @@ struct group_def {
     struct wr_members *members;
     struct wr_scope *scope; /* NULL: implicit */
     struct group_def *next;
-    struct wr_hostport hp; /* implicit */
+    struct wr_hostport hp;          /* implicit */
+    const struct wr_node *portless; /* implicit: names it without a port where none is usual */
 };
 
 /* conf of the main level: every group of the generation */
@@ -498,6 +499,9 @@ enum wr_status wr_group_refer(struct wr_conf *cf, const struct wr_node *node,
     }
     if (st == WR_OK) {
         WR_ASSERT(d != NULL);
+        if (default_port == 0 && d->scope == NULL && !d->hp.is_unix && !d->hp.has_port) {
+            d->portless = node;
+        }
         *ret = d->members;
     }
     return st;
@@ -863,6 +867,9 @@ static enum wr_status build_group(struct wr_conf *cf, struct group_def *d)
     if (is_group_with_port(cf, d)) {
         return wr_conf_err(cf, m->node, "upstream \"%.*s\" may not have port %u",
                            WR_STR_ARG(d->hp.host), (unsigned)d->hp.port);
+    }
+    if (d->scope == NULL && d->portless != NULL) {
+        return wr_conf_err(cf, d->portless, "no port in upstream \"%.*s\"", WR_STR_ARG(m->name));
     }
     if (d->scope != NULL) {
         gc = wr_scope_get(d->scope, &wr_group_conf, WR_KIND_GROUP);

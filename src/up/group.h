@@ -87,7 +87,7 @@ extern struct wr_conf_module wr_group_conf;
 /*
  * During configuration: the group of this name, whether it is defined above or below; an implicit
  * one is noted for host:port when no upstream{} has the name. The pointer is good at once; members
- * are filled in the done hook.
+ * are filled in the done hook. default_port 0: a host without a port is an error.
  */
 enum wr_status wr_group_refer(struct wr_conf *cf, const struct wr_node *node,
                               struct wr_str url_host, uint16_t default_port,

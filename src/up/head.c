@@ -195,6 +195,18 @@ static enum wr_status copy_field(struct wr_up *u, const struct wr_msg *head, con
     return wr_hdrs_push(&u->req->out.hdrs, h->name, v, (enum wr_hdr_id)h->id);
 }
 
+/*
+ * Server, Date: with *_pass_header what the peer sent, nothing if it sent none (U5.7); where a
+ * protocol passes them by itself, ours if it sent none.
+ */
+static bool is_peers_own(const struct wr_up_conf *c, const struct wr_msg *head, enum wr_hdr_id id)
+{
+    if ((c->hidden_ids >> id & 1) != 0) {
+        return false;
+    }
+    return (c->passed_ids >> id & 1) != 0 || wr_hdrs_has(&head->hdrs, id);
+}
+
 enum wr_status wr_up_head_copy(struct wr_up *u, const struct wr_msg *head)
 {
     struct wr_req *r = u->req;
@@ -230,9 +242,8 @@ enum wr_status wr_up_head_copy(struct wr_up *u, const struct wr_msg *head)
             return st;
         }
     }
-    /* *_pass_header Server (Date): what the peer sent, nothing if it sent none (U5.7). */
-    r->no_server = (c->hidden_ids >> WR_HDR_SERVER & 1) == 0;
-    r->no_date = (c->hidden_ids >> WR_HDR_DATE & 1) == 0;
+    r->no_server = is_peers_own(c, head, WR_HDR_SERVER);
+    r->no_date = is_peers_own(c, head, WR_HDR_DATE);
     r->is_mtime_unread = true;
     r->is_proxied = true;
     r->can_range = c->force_ranges && head->status == 200;

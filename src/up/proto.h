@@ -46,6 +46,7 @@ struct wr_proto {
     /* Optional. Exactly once if create_request ever succeeded, never otherwise. status 0: cut. */
     void (*finalize_request)(struct wr_up *u, unsigned status);
     bool ignores_accel_buffering; /* X-Accel-Buffering does not change the mode */
+    bool has_own_404; /* a 404 is always ours to word: error_page, or the built-in page */
 };
 
 /* --- the second kind --- */
@@ -66,8 +67,12 @@ struct wr_proto_req {
     struct wr_msg *head; /* process_header fills: status, reason, fields */
     uint64_t length;     /* of the body; WR_LENGTH_UNKNOWN: up to the close. Set before DONE */
     bool keep;           /* the connection may serve again after this response */
-    bool no_body; /* create_request: the client's body is not sent behind the request bytes */
+    bool no_body;      /* create_request: the client's body is not sent behind the request bytes */
+    struct wr_str why; /* INVALID: what the log says in place of the general words, before "while
+                          reading ..."; constant text or in the arena */
 };
+
+#define WR_PROTO_FRAME_MAX 32 /* bytes of one frame's beginning, or of the last one's end */
 
 struct wr_proto_table {
     const char *name;
@@ -88,6 +93,14 @@ struct wr_proto_table {
      */
     enum wr_proto_result (*input_filter)(struct wr_proto_req *q, const char *p, size_t n,
                                          size_t *ret_used, struct wr_str *ret_data);
+    /*
+     * Optional. The client's body goes in frames: writes at most WR_PROTO_FRAME_MAX bytes to buf,
+     * which go before the next n bytes of the body (1 <= n <= frame_max); with n 0 what ends the
+     * body. That is asked for once, when all of the body went before it, also of a request without
+     * one. Returns how many it wrote.
+     */
+    size_t (*frame_body)(struct wr_proto_req *q, size_t n, char *buf);
+    size_t frame_max; /* > 0 with frame_body */
     void (*abort_request)(struct wr_proto_req *q);
     /* Required. */
     void (*finalize_request)(struct wr_proto_req *q, unsigned status);

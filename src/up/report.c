@@ -69,11 +69,22 @@ static void report_closed(struct wr_up *u)
     }
 }
 
+/* Has the protocol's table words for what was wrong? */
+static bool is_told_by_protocol(const struct wr_attempt *a, enum wr_cause cause)
+{
+    return a->bad_text.len != 0 &&
+           (cause == WR_CAUSE_BAD_HEAD || cause == WR_CAUSE_CLOSED || cause == WR_CAUSE_TRUNCATED);
+}
+
 void wr_up_report(struct wr_up *u, enum wr_cause cause)
 {
     const struct wr_log *log = &u->req->log;
     const struct wr_attempt *a = &u->attempt;
 
+    if (is_told_by_protocol(a, cause)) {
+        wr_log(log, WR_LOG_ERROR, "%.*s while %s", WR_STR_ARG(a->bad_text), phase_of(u));
+        return;
+    }
     switch (cause) {
     case WR_CAUSE_NONE:
     case WR_CAUSE_OK:

@@ -13,7 +13,7 @@
 
 /* What the calls did: one for each request, at q->ctx. left, is_open: state of the filter. */
 struct echo_ctx {
-    unsigned creates, reinits, heads, inits, aborts, finals, status;
+    unsigned creates, reinits, heads, inits, aborts, finals, frames, status;
     bool is_body_left_out;
     uint64_t left;
     bool is_open, is_last;

@@ -4,14 +4,9 @@
  * over real sockets in one process: a client, weir, and scripted peers. Proves that a protocol of
  * the second kind needs nothing of the engine (U12.1), and when its functions are called.
  */
-#include "unit/http/req_kit.h"
+#include "proto/engine_kit.h"
 
-#include "base/mem.h"
-#include "lb/rr.h"
 #include "proto/echo_proto.c"
-#include "up/idle.h"
-
-#include <netinet/in.h>
 
 /* ---- a module around the table: echo_pass HOST; echo_lines_pass HOST;
  * ---------------------------- */
@@ -90,57 +85,13 @@ static struct wr_conf_module echo_conf = {.name = "echo",
                                           .size = {[WR_KIND_LOC] = sizeof(struct echo_loc)},
                                           .merged = echo_merged};
 static const struct wr_module echo_module = {.conf = &echo_conf};
-static const struct wr_lb *const lbs[] = {&wr_lb_rr};
-static struct wr_module up_module = {.conf = &wr_group_conf, .balancers = lbs, .balancer_cnt = 1};
-static const struct wr_module *const modules[] = {&kit_core, &up_module, &echo_module, &kit_say};
+static const struct wr_module *const modules[] = {&kit_core, &kit_up, &echo_module, &kit_say};
 
-/* ---- peers --------------------------------------------------------------------------------------
- */
-
-struct epeer {
-    int lfd, fd; /* fd -1: none */
-    uint16_t port;
-    const char *answer;
-    size_t split;  /* bytes of it in the first write; 0: all */
-    bool hangs_up; /* behind the answer */
-    bool is_rude;  /* closes what it accepts */
-    unsigned accepted, served, ticks;
-    char got[4096];
-    size_t len, sent;
-};
-
-static struct epeer peers[2];
-static struct wr_fixtures fixtures;
-static struct kit kit;
-static size_t mem_before;
-
-static void peer_open(struct epeer *p)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t n = sizeof(a);
-
-    memset(p, 0, sizeof(*p));
-    p->fd = -1;
-    p->lfd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    assert_true(p->lfd >= 0);
-    assert_int_equal(bind(p->lfd, (struct sockaddr *)&a, sizeof(a)), 0);
-    assert_int_equal(listen(p->lfd, 16), 0);
-    assert_int_equal(getsockname(p->lfd, (struct sockaddr *)&a, &n), 0);
-    p->port = ntohs(a.sin_port);
-    p->answer = "";
-}
-
-static void peer_drop(struct epeer *p)
-{
-    if (p->fd >= 0) {
-        (void)close(p->fd);
-    }
-    p->fd = -1;
-    p->len = p->sent = 0;
-}
+/* ---- the world
+ * ------------------------------------------------------------------------------------ */
 
 /* Is a request with its body here? */
-static bool has_request(const struct epeer *p)
+static bool has_echo_request(const struct epeer *p)
 {
     const char *nl = memchr(p->got, '\n', p->len), *sp;
 
@@ -151,170 +102,23 @@ static bool has_request(const struct epeer *p)
     return sp != NULL && p->len >= (size_t)(nl + 1 - p->got) + strtoul(sp + 1, NULL, 10);
 }
 
-/* False: nobody is there. */
-static bool peer_accept(struct epeer *p)
-{
-    if (p->fd >= 0) {
-        return true;
-    }
-    p->fd = accept4(p->lfd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (p->fd < 0) {
-        return false;
-    }
-    p->accepted++;
-    p->len = p->sent = 0;
-    if (p->is_rude) {
-        peer_drop(p);
-    }
-    return p->fd >= 0;
-}
-
-static void peer_step(struct epeer *p)
-{
-    size_t total = strlen(p->answer), n;
-    ssize_t got;
-
-    if (!peer_accept(p)) {
-        return;
-    }
-    got = recv(p->fd, p->got + p->len, sizeof(p->got) - 1 - p->len, 0);
-    if (got == 0 || (got < 0 && errno != EAGAIN)) {
-        peer_drop(p);
-        return;
-    }
-    p->len += got > 0 ? (size_t)got : 0;
-    p->got[p->len] = '\0';
-    if (!has_request(p) || total == 0) {
-        return;
-    }
-    n = p->split != 0 && p->sent == 0 ? p->split : total - p->sent;
-    if (p->sent != 0 && p->ticks++ < 3) {
-        return; /* the second part comes some turns later */
-    }
-    assert_int_equal(send(p->fd, p->answer + p->sent, n, MSG_NOSIGNAL), (ssize_t)n);
-    p->sent += n;
-    p->ticks = 0;
-    if (p->sent == total) {
-        p->served++;
-        p->len = p->sent = 0;
-        if (p->hangs_up) {
-            peer_drop(p);
-        }
-    }
-}
-
-static void turn(void)
-{
-    wr_loop_turn(kit.loop, 1);
-    peer_step(&peers[0]);
-    peer_step(&peers[1]);
-}
-
-/* ---- the world
- * ------------------------------------------------------------------------------------ */
-
-/* group: parameters of both servers; location: what else stands beside echo_pass. */
 static void begin(const char *pass, const char *location)
 {
-    static char text[2048];
-    struct wr_conf_text file = {.path = "/w/F", .text = text};
-    struct wr_conf_texts texts = {&file, 1};
-    struct wr_conf_source src;
-    struct wr_conf_opts o = {.registry = &kit_registry,
-                             .path = WR_STR_INIT("/w/F"),
-                             .fixtures = &fixtures,
-                             .source = &src};
-    struct wr_gen *failed = NULL;
-    struct wr_arena a;
-    struct wr_diags d;
-
-    o.prefix = wr_str_z(kit_dir);
-    memset(&kit, 0, sizeof(kit));
     memset(seen, 0, sizeof(seen));
     seen_cnt = 0;
     leave_body_out = false;
-    wr_clock_update();
-    mem_before = wr_mem_in_use();
-    wr_fixtures_init(&fixtures);
-    peer_open(&peers[0]);
-    peer_open(&peers[1]);
-    (void)snprintf(
-        text, sizeof(text),
-        "http { upstream g { server 127.0.0.1:%u max_fails=0; server 127.0.0.1:%u max_fails=0; }\n"
-        "upstream one { server 127.0.0.1:%u; }\n"
-        "server { listen 127.0.0.1:80; location / { %s; %s } } }",
-        peers[0].port, peers[1].port, peers[0].port, pass, location);
-    kit.loop = wr_loop_new(wr_poll_epoll_new());
-    assert_non_null(kit.loop);
-    wr_conf_source_texts(&src, &texts);
-    wr_arena_init(&a, 1 << 20);
-    wr_diags_init(&d, &a);
-    if (wr_conf_load(&o, &d, &kit.gen, &failed) != WR_OK) {
-        fail_msg("%.*s", d.head == NULL ? 0 : (int)d.head->message.len,
-                 d.head == NULL ? "" : d.head->message.ptr);
-    }
-    wr_arena_fini(&a);
-    kit_listen(&kit);
-    assert_int_equal(wr_http_adopt(kit.gen, 0), WR_OK);
+    has_request = has_echo_request;
+    kit_begin(pass, location);
 }
 
 static void finish(void)
 {
-    const struct wr_members *m = wr_group_find(kit.gen, WR_STR("g"), 80, false);
-
-    for (int i = 0; i < 20 && wr_http_conn_cnt() > 0; i++) {
-        turn();
-    }
-    wr_http_stop();
-    wr_idle_thread_end();
-    for (int i = 0; i < 20; i++) {
-        wr_loop_turn(kit.loop, 0);
-    }
-    for (uint32_t i = 0; i < m->cnt; i++) {
-        assert_int_equal(wr_load_seq(&m->at[i].peer->active), 0); /* U8.3 */
-    }
-    assert_int_equal(wr_http_req_cnt(), 0);
-    assert_int_equal(wr_http_conn_cnt(), 0);
+    kit_finish();
     /* U12.1: finalize once if create ever succeeded. */
     for (unsigned i = 0; i < seen_cnt; i++) {
         assert_int_equal(seen[i].finals, seen[i].creates > 0 ? 1 : 0);
         assert_true(seen[i].reinits <= seen[i].creates);
     }
-    wr_gen_unref(kit.gen);
-    wr_fixtures_fini(&fixtures);
-    wr_loop_free(kit.loop);
-    for (size_t i = 0; i < kit.port_cnt; i++) {
-        (void)close(kit.fds[i]);
-    }
-    for (int i = 0; i < 2; i++) {
-        peer_drop(&peers[i]);
-        (void)close(peers[i].lfd);
-    }
-    assert_int_equal(wr_chunk_in_use(), 0);
-    assert_int_equal(wr_mem_in_use(), mem_before);
-}
-
-/* Sends a request with Connection: close; all that comes until the end. */
-static const char *ask(const char *request)
-{
-    static char buf[1 << 16];
-    int fd = kit_connect(&kit, 0);
-    size_t len = 0;
-    ssize_t n;
-
-    kit_send(fd, request);
-    for (int i = 0; i < 5000; i++) {
-        turn();
-        n = recv(fd, buf + len, sizeof(buf) - 1 - len, 0);
-        if (n == 0 || (n < 0 && errno != EAGAIN)) {
-            break;
-        }
-        len += n > 0 ? (size_t)n : 0;
-    }
-    buf[len] = '\0';
-    (void)close(fd);
-    turn();
-    return buf;
 }
 
 #define GET       "GET /a?b=c HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
@@ -602,7 +406,6 @@ static void every_allocation_may_fail(void **state)
 
 int main(void)
 {
-    static struct wr_conf_module *confs[WR_ARRAY_LEN(modules)];
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gets_and_posts),
         cmocka_unit_test(bodies_go_raw),
@@ -618,29 +421,12 @@ int main(void)
         cmocka_unit_test(cancel_at_each_step),
         cmocka_unit_test(every_allocation_may_fail),
     };
-    const char *err = NULL;
-    struct wr_strbuf b;
     char path[64];
     int failed;
 
-    (void)wr_local_get();
-    if (mkdtemp(kit_dir) == NULL) {
+    if (!kit_register(modules, WR_ARRAY_LEN(modules))) {
         return 1;
     }
-    up_module.vars = wr_up_vars;
-    up_module.var_cnt = wr_up_vars_cnt;
-    wr_strbuf_init(&b, 4096);
-    for (size_t i = 0; i < WR_ARRAY_LEN(modules); i++) {
-        confs[i] = modules[i]->conf;
-    }
-    if (wr_modules_set(modules, WR_ARRAY_LEN(modules), &err) != WR_OK ||
-        wr_registry_init(&kit_registry, confs, WR_ARRAY_LEN(confs), &b) != WR_OK) {
-        print_error("%s %s\n", err == NULL ? "" : err, wr_strbuf_cstr(&b));
-        return 1;
-    }
-    wr_strbuf_fini(&b);
-    (void)snprintf(path, sizeof(path), "%s/client_body_temp", kit_dir);
-    (void)mkdir(path, 0700);
     (void)snprintf(path, sizeof(path), "%s/echo_temp", kit_dir);
     (void)mkdir(path, 0700);
     failed = cmocka_run_group_tests_name("proto/engine", tests, NULL, NULL);

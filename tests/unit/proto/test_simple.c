@@ -19,6 +19,23 @@
 #include "proto/echo_proto.c"
 #include "sim/sim.h"
 
+/* The body in frames: "<4>hell<1>o$". */
+static size_t frame(struct wr_proto_req *q, size_t n, char *buf)
+{
+    ((struct echo_ctx *)q->ctx)->frames++;
+    if (n == 0) {
+        buf[0] = '$';
+        return 1;
+    }
+    assert_in_range(n, 1, 4);
+    (void)snprintf(buf, WR_PROTO_FRAME_MAX, "<%u>", (unsigned)n);
+    return 3;
+}
+
+static const struct wr_proto_table framed_table = {
+    .name = "echo framed", ECHO_TABLE, .frame_body = frame, .frame_max = 4};
+static const struct wr_simple_codec framed_codec = WR_SIMPLE_CODEC_INIT(framed_table);
+
 struct user {
     struct wr_task task;
     struct wr_arena arena;
@@ -30,6 +47,7 @@ struct user {
     struct wr_msg head_out;
     /* what the test wants */
     bool has_lines; /* the table with a filter */
+    bool is_framed; /* the one with frames */
     enum wr_method method;
     const char *body;
     bool leave_open;    /* the body is not ended */
@@ -102,7 +120,9 @@ static void user_leave(struct user *u)
 
 static bool user_begin(struct user *u)
 {
-    const struct wr_proto_table *t = u->has_lines ? &echo_lines_table : &echo_table;
+    const struct wr_proto_table *t = u->is_framed   ? &framed_table
+                                     : u->has_lines ? &echo_lines_table
+                                                    : &echo_table;
     struct wr_strbuf b;
 
     if (u->pc->codec->open(u->pc, &u->arena, &u->task, &u->s) != WR_OK) {
@@ -207,7 +227,9 @@ static struct env *begin(const struct sim_conf *conf)
 
 static void dial(struct env *e)
 {
-    const struct wr_codec *codec = e->u.has_lines ? &echo_lines_codec.codec : &echo_codec.codec;
+    const struct wr_codec *codec = e->u.is_framed   ? &framed_codec.codec
+                                   : e->u.has_lines ? &echo_lines_codec.codec
+                                                    : &echo_codec.codec;
     struct wr_connect_opts opts = {0};
     struct wr_dial d = {.to = &e->addr, .opts = &opts};
     enum wr_status st = codec->dial(codec, &d, &e->u.task, &e->u.pc, &e->u.err);
@@ -270,6 +292,29 @@ static void head_lines(struct user *u)
 static void with_body(struct user *u)
 {
     u->body = "hello";
+}
+
+static void framed(struct user *u)
+{
+    u->body = "hello";
+    u->is_framed = true;
+}
+
+static void framed_open(struct user *u)
+{
+    framed(u);
+    u->leave_open = true;
+}
+
+static void framed_failed(struct user *u)
+{
+    framed(u);
+    u->fail_body = WR_REASON_CLIENT_GONE;
+}
+
+static void framed_nothing(struct user *u)
+{
+    u->is_framed = true;
 }
 
 static void with_open_body(struct user *u)
@@ -348,6 +393,10 @@ static const struct row {
     {"request body", REQ "hello", "200 2 keep\nok", false, with_body, 200, "ok", WR_HALF_DONE, WR_HALF_DONE, WR_REASON_NONE, true},
     {"a body that waits", REQ "hello", "200 2 keep\nok", false, with_open_body, 200, "ok", WR_HALF_DONE, WR_HALF_BODY, WR_REASON_NONE, false},
     {"a body that fails", REQ, "", false, with_failed_body, 0, "", WR_HALF_RESET, WR_HALF_RESET, WR_REASON_CLIENT_GONE, false},
+    {"frames", REQ "<4>hell<1>o$", "200 2 keep\nok", false, framed, 200, "ok", WR_HALF_DONE, WR_HALF_DONE, WR_REASON_NONE, true},
+    {"frames, no body", REQ "$", "200 2 keep\nok", false, framed_nothing, 200, "ok", WR_HALF_DONE, WR_HALF_DONE, WR_REASON_NONE, true},
+    {"frames, more to come", REQ "<4>hell<1>o", "200 2 keep\nok", false, framed_open, 200, "ok", WR_HALF_DONE, WR_HALF_BODY, WR_REASON_NONE, false},
+    {"frames, it fails", REQ, "", false, framed_failed, 0, "", WR_HALF_RESET, WR_HALF_RESET, WR_REASON_CLIENT_GONE, false},
     {"body without room", REQ, "200 5 keep\nhello", false, small_pipe, 200, "hello", WR_HALF_DONE, WR_HALF_DONE, WR_REASON_NONE, true},
     {"body that nobody reads", REQ, "200 5 keep\nhello", false, drops, 200, "", WR_HALF_DONE, WR_HALF_DONE, WR_REASON_NONE, true},
     {"filter", REQ, "200 * keep\n3 abc\n2 de\n0 \n", false, lines, 200, "abcde", WR_HALF_DONE, WR_HALF_DONE, WR_REASON_NONE, true},
@@ -463,6 +512,28 @@ static void fields_are_kept_and_lengths_told(void **state)
     assert_int_equal(e->u.rx_bytes, strlen("200 5 keep X-A=value\nhello"));
     assert_true(e->u.was_kept);
     finish(e);
+}
+
+/* frame_body: once for each frame, once for the end, however short the writes are. */
+static void frames_are_asked_for_once(void **state)
+{
+    static const struct sim_step steps[] = {SIM_UNTIL(REQ "<4>hell<1>o$"), SIM_SEND("200 0 keep\n"),
+                                            SIM_END};
+
+    (void)state;
+    for (uint64_t seed = 1; seed < 20; seed++) {
+        struct env *e = begin(&(struct sim_conf){.seed = seed, .short_io = true, .delays = true});
+
+        framed(&e->u);
+        go(e, steps);
+        (void)sim_run_for(e->sim, 1000);
+        assert_int_equal(e->u.status, 200);
+        assert_int_equal(e->u.echo.frames, 3);
+        assert_int_equal(e->u.tx_body, 5);
+        assert_int_equal(e->u.tx_bytes, sizeof(REQ) - 1 + 5 + 3 + 3 + 1);
+        assert_true(e->u.was_kept);
+        finish(e);
+    }
 }
 
 static void head_grows_over_chunk_classes(void **state)
@@ -758,6 +829,7 @@ int main(void)
         cmocka_unit_test(refused_and_black_holes),
         cmocka_unit_test(deadlines_come_due),
         cmocka_unit_test(deadlines_rest_when_it_is_not_the_peer),
+        cmocka_unit_test(frames_are_asked_for_once),
         cmocka_unit_test(answer_survives_a_failed_send),
         cmocka_unit_test(breaks_at_every_byte),
         cmocka_unit_test(cancel_at_each_step),
