@@ -29,8 +29,11 @@ extern const struct wr_module wr_proxy_module;
 static const struct wr_lb *const lbs[] = {&wr_lb_rr};
 static const struct wr_module core_module = {.conf = &wr_core_conf};
 static struct wr_module up_module = {.conf = &wr_group_conf, .balancers = lbs, .balancer_cnt = 1};
+#ifndef MORE_MODULES /* a test may have some more, with a comma behind each */
+#    define MORE_MODULES
+#endif
 static const struct wr_module *const modules[] = {&core_module, &up_module, &wr_vars_core_module,
-                                                  &wr_range_module, &wr_proxy_module};
+                                                  &wr_range_module, MORE_MODULES &wr_proxy_module};
 static struct wr_registry registry;
 static struct wr_gen *gen;
 static struct wr_fixtures fixtures;
@@ -57,6 +60,7 @@ static int proxy_boot(void)
         .registry = &registry, .path = WR_STR("/t/weir.conf"), .prefix = WR_STR("/tmp/")};
     struct wr_conf_source source;
     const char *err = NULL;
+    size_t conf_cnt = 0;
     struct wr_diags diags;
     struct wr_strbuf b;
     struct wr_arena a;
@@ -67,13 +71,12 @@ static int proxy_boot(void)
         return -1;
     }
     for (size_t i = 0; i < WR_ARRAY_LEN(modules); i++) {
-        confs[i] = modules[i]->conf != NULL ? modules[i]->conf : confs[0];
+        if (modules[i]->conf != NULL) {
+            confs[conf_cnt++] = modules[i]->conf;
+        }
     }
-    /* Modules without directives stand last in the list of confs. */
-    confs[2] = wr_vars_core_module.conf;
-    confs[3] = wr_proxy_module.conf;
     wr_strbuf_init(&b, 4096);
-    if (wr_registry_init(&registry, confs, 4, &b) != WR_OK) {
+    if (wr_registry_init(&registry, confs, conf_cnt, &b) != WR_OK) {
         wr_log(NULL, WR_LOG_EMERG, "%.*s", WR_STR_ARG(wr_strbuf_str(&b)));
         return -1;
     }
