@@ -14,6 +14,7 @@
 #include "conf/scope.h"
 #include "http/req.h"
 #include "http/stage.h"
+#include "http/sub.h"
 #include "http/var.h"
 
 /* In this order. FIND_LOCATION is the engine's own. */
@@ -64,10 +65,10 @@ enum wr_filter_slot {
     WR_FILTER_NOT_MODIFIED = 100, /* conditionals */
     WR_FILTER_HEADERS = 200,      /* expires, add_header */
     WR_FILTER_DECOMPRESS = 300,   /* for those behind, and for clients that cannot */
-    WR_FILTER_ADD = 350,          /* text in front and behind */
     WR_FILTER_REPLACE = 400,      /* sub_filter */
     WR_FILTER_CHARSET = 450,
     WR_FILTER_INCLUDE = 500, /* server-side includes */
+    WR_FILTER_ADD = 550,     /* text in front and behind; went through its own stages */
     WR_FILTER_COMPRESS = 600,
     WR_FILTER_RANGE = 700,   /* of what goes out: a body that a stage changed has none */
     WR_FILTER_TRAILER = 800, /* what comes behind the body */
@@ -133,7 +134,8 @@ struct wr_str wr_req_out_type(const struct wr_req *r);
 /* Module context of this request by the module's pointer: made zeroed (size) at the first call;
  * NULL without memory. */
 void *wr_req_ctx(struct wr_req *r, const struct wr_module *m, size_t size);
-/* The same, but no redirect resets it: what is counted or decided once a request. */
+/* The same, but no redirect resets it, and subrequests share that of their main request: what is
+ * counted or decided once a client's request. */
 void *wr_req_keep(struct wr_req *r, const struct wr_module *m, size_t size);
 /* What wr_req_keep made; NULL: nothing yet. */
 void *wr_req_kept(const struct wr_req *r, const struct wr_module *m);

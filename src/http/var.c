@@ -373,6 +373,21 @@ static struct values *values_of(struct wr_req *r)
     return vs;
 }
 
+/*
+ * Whose values hold for a variable: those that are only set (set, auth_request_set, named groups)
+ * have one value for the main request and all its subrequests (http/sub.h).
+ */
+static struct wr_req *owner_of(struct wr_req *r, uint32_t no)
+{
+    const struct wr_var *row;
+
+    if (!r->parent || no >= wr_vars_count(r->http->vars)) {
+        return r;
+    }
+    row = r->http->vars->at[no].row;
+    return row && (row->flags & WR_VAR_WEAK) == 0 ? r : r->main;
+}
+
 /* Asks the row. The state is BUSY meanwhile. */
 static enum wr_status compute(struct wr_req *r, struct values *vs, uint32_t no)
 {
@@ -402,7 +417,7 @@ static enum wr_status compute(struct wr_req *r, struct values *vs, uint32_t no)
 
 enum wr_status wr_var_value(struct wr_req *r, uint32_t no, struct wr_str *ret, bool *ret_set)
 {
-    struct values *vs = values_of(r);
+    struct values *vs = values_of(owner_of(r, no));
     const struct var_entry *e;
     struct wr_value *v;
 
@@ -438,7 +453,9 @@ enum wr_status wr_var_value(struct wr_req *r, uint32_t no, struct wr_str *ret, b
 
 enum wr_status wr_var_set(struct wr_req *r, uint32_t no, struct wr_str value)
 {
-    struct values *vs = values_of(r);
+    struct wr_req *owner = owner_of(r, no);
+    struct values *vs = values_of(owner);
+    enum wr_status st;
 
     if (!vs) {
         return WR_ENOMEM;
@@ -446,8 +463,62 @@ enum wr_status wr_var_set(struct wr_req *r, uint32_t no, struct wr_str value)
     if (!WR_ASSERT_REQ(no < vs->cnt)) {
         return WR_ECANCELED;
     }
+    if (owner != r && value.len > 0) {
+        st = wr_arena_dup(owner->arena, value, &value); /* it outlives the subrequest */
+        if (st != WR_OK) {
+            return st;
+        }
+    }
     vs->at[no] = (struct wr_value){.s = value, .state = WR_VALUE_SET};
     return WR_OK;
+}
+
+/* A row that this generation has given no number: asked each time. */
+static enum wr_status ask_row(struct wr_req *r, struct wr_str low, struct wr_str *ret,
+                              bool *ret_set)
+{
+    const struct wr_var *row = wr_map_get(&registry.exact, low);
+    struct wr_str rest = WR_STR_NULL, kept;
+    enum wr_status st;
+
+    if (!row) {
+        row = find_prefix_row(low);
+    }
+    if (!row) {
+        return WR_OK;
+    }
+    if ((row->flags & WR_VAR_PREFIX) != 0) {
+        rest = wr_str_sub(low, strlen(row->name), SIZE_MAX);
+        st = wr_arena_dup(r->arena, rest, &kept); /* a getter may keep it */
+        if (st != WR_OK) {
+            return st;
+        }
+        rest = kept;
+    }
+    st = row->get(r, row, rest, ret);
+    *ret_set = st == WR_OK;
+    return st == WR_EOF ? WR_OK : st;
+}
+
+enum wr_status wr_var_find(struct wr_req *r, struct wr_str name, struct wr_str *ret, bool *ret_set)
+{
+    const struct wr_vars *v = r->http->vars;
+    char room[NAME_MAX_LEN];
+    struct wr_str low;
+    uintptr_t no;
+
+    *ret = WR_STR_NULL;
+    *ret_set = false;
+    if (name.len == 0 || name.len > sizeof(room)) {
+        return WR_OK;
+    }
+    for (size_t i = 0; i < name.len; i++) {
+        room[i] = (char)wr_char_lower[(unsigned char)name.ptr[i]];
+    }
+    low = wr_str(room, name.len);
+    no = (uintptr_t)wr_map_get(&v->by_name, low);
+    return no != 0 ? wr_var_value(r, (uint32_t)(no - 1), ret, ret_set)
+                   : ask_row(r, low, ret, ret_set);
 }
 
 /* ---- texts ---------------------------------------------------------------------------------- */

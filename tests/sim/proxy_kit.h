@@ -29,14 +29,11 @@ extern const struct wr_module wr_proxy_module;
 static const struct wr_lb *const lbs[] = {&wr_lb_rr};
 static const struct wr_module core_module = {.conf = &wr_core_conf};
 static struct wr_module up_module = {.conf = &wr_group_conf, .balancers = lbs, .balancer_cnt = 1};
-/* clang-format off */
-static const struct wr_module *const modules[] = {&core_module, &up_module, &wr_vars_core_module,
-                                                  &wr_range_module, &wr_proxy_module,
-#ifdef MORE_MODULE /* a test may have one more, with directives */
-                                                  &MORE_MODULE,
+#ifndef MORE_MODULES /* a test may have some more, with a comma behind each */
+#    define MORE_MODULES
 #endif
-};
-/* clang-format on */
+static const struct wr_module *const modules[] = {&core_module, &up_module, &wr_vars_core_module,
+                                                  &wr_range_module, MORE_MODULES &wr_proxy_module};
 static struct wr_conf_text kit_files[4]; /* the first is the configuration; a test may add others */
 static size_t kit_file_cnt = 1;
 static struct wr_registry registry;
@@ -64,10 +61,10 @@ static int proxy_boot(void)
         .registry = &registry, .path = WR_STR("/t/weir.conf"), .prefix = WR_STR("/tmp/")};
     struct wr_conf_source source;
     const char *err = NULL;
+    size_t conf_cnt = 0;
     struct wr_diags diags;
     struct wr_strbuf b;
     struct wr_arena a;
-    size_t conf_cnt;
 
     up_module.var_cnt = wr_up_vars_cnt;
     up_module.vars = wr_up_vars;
@@ -75,15 +72,10 @@ static int proxy_boot(void)
         return -1;
     }
     for (size_t i = 0; i < WR_ARRAY_LEN(modules); i++) {
-        confs[i] = modules[i]->conf != NULL ? modules[i]->conf : confs[0];
+        if (modules[i]->conf != NULL) {
+            confs[conf_cnt++] = modules[i]->conf;
+        }
     }
-    /* Modules without directives stand last in the list of confs. */
-    confs[2] = wr_vars_core_module.conf;
-    confs[3] = wr_proxy_module.conf;
-    conf_cnt = 4;
-#ifdef MORE_MODULE
-    confs[conf_cnt++] = MORE_MODULE.conf;
-#endif
     kit_files[0] = (struct wr_conf_text){"/t/weir.conf", CONF, 0, 0};
     texts.cnt = kit_file_cnt;
     wr_strbuf_init(&b, 4096);

@@ -49,7 +49,7 @@ static void note_move(const struct wr_fsm *f, uint8_t *state, unsigned to, uint6
     " proxy_ssl_trusted_certificate ca.crt; proxy_ssl_name one.test; proxy_ssl_session_reuse off; } } }"
 /* clang-format on */
 
-#define MORE_MODULE wr_ssl_module
+#define MORE_MODULES &wr_ssl_module,
 #include "sim/proxy_kit.h"
 
 #define STEPS_MAX 4000
