@@ -12,7 +12,7 @@ from weirtest.timing import wait_for
 
 ZONES = """
     limit_req_zone $arg_k zone=slow:1m rate=1r/m;
-    limit_req_zone $arg_k zone=ten:1m rate=10r/s;
+    limit_req_zone $arg_k zone=five:1m rate=5r/s;
     limit_req_zone $arg_j zone=other:1m rate=1r/m;
     limit_req_zone $http_x_key$arg_long zone=text:1m rate=1r/m;
     log_format l "$uri $arg_k $status $limit_req_status";
@@ -58,28 +58,28 @@ def test_key_of_several_variables_and_a_constant(weir):
 
 
 def test_delay(weir):
-    server = weir(LOG + limited(a="limit_req zone=ten burst=3;"), http=ZONES, files=FILES)
+    server = weir(LOG + limited(a="limit_req zone=five burst=3;"), http=ZONES, files=FILES)
     start = time.monotonic()
     assert statuses(server, "/a?k=1", 4) == [200] * 4      # one connection: each waits for the one before
-    assert 0.25 < time.monotonic() - start < 2 * SLOW
-    server.wait_log(r"\[warn\].*delaying request, excess: (1\.000|0\.\d{3}), by zone \"ten\", client:", 3)
+    assert 0.5 < time.monotonic() - start < 3 * SLOW
+    server.wait_log(r"\[warn\].*delaying request, excess: (1\.000|0\.\d{3}), by zone \"five\", client:", 3)
     assert sorted(line.split(" ", 2)[2] for line in server.access(4)) == ["200 DELAYED"] * 3 + ["200 PASSED"]
 
 
 def test_delays_add_up_over_connections(weir):
-    server = weir(limited(a="limit_req zone=ten burst=4;"), http=ZONES, files=FILES, main="worker_rlimit_nofile 1024;")
+    server = weir(limited(a="limit_req zone=five burst=4;"), http=ZONES, files=FILES, main="worker_rlimit_nofile 1024;")
     clients = [server.client() for _ in range(6)]
     start = time.monotonic()
     for client in clients:
         client.send(build_request("GET", "/a?k=1"))
     got = [client.read_response("GET").status for client in clients]
     assert got.count(503) == 1 and got.count(200) == 5
-    assert 0.35 < time.monotonic() - start < 2 * SLOW
+    assert 0.7 < time.monotonic() - start < 3 * SLOW
 
 
 def test_two_stages(weir):
     """delay=: so many at once, further ones delayed, more than burst refused."""
-    server = weir(LOG + limited(a="limit_req zone=ten burst=4 delay=2;"), http=ZONES, files=FILES)
+    server = weir(LOG + limited(a="limit_req zone=five burst=4 delay=2;"), http=ZONES, files=FILES)
     clients = [server.client() for _ in range(7)]
     for client in clients:
         client.send(build_request("GET", "/a?k=1"))
@@ -100,7 +100,7 @@ def test_several_zones_and_refused_requests_count_nowhere(weir):
 
 
 def test_of_several_delays_the_longest(weir):
-    server = weir(limited(a="limit_req zone=ten burst=3; limit_req zone=two burst=3;"), files=FILES,
+    server = weir(limited(a="limit_req zone=five burst=3; limit_req zone=two burst=3;"), files=FILES,
                   http=ZONES + "limit_req_zone $arg_k zone=two:1m rate=2r/s;")
     server.get("/a?k=1")
     start = time.monotonic()
@@ -110,14 +110,14 @@ def test_of_several_delays_the_longest(weir):
 
 
 def test_dry_run(weir):
-    server = weir(LOG + limited(a="limit_req zone=slow burst=1 nodelay; limit_req_dry_run on;", b="limit_req zone=ten burst=5; limit_req_dry_run on;"),
-                  http=ZONES, files=FILES)
+    server = weir(LOG + limited(a="limit_req zone=slow burst=1 nodelay; limit_req_dry_run on;", b="limit_req zone=slow2 burst=5; limit_req_dry_run on;"),
+                  http=ZONES + "limit_req_zone $arg_k zone=slow2:1m rate=1r/m;", files=FILES)
     start = time.monotonic()
     assert statuses(server, "/a?k=1", 4) == [200] * 4
     assert statuses(server, "/b?k=1", 3) == [200] * 3
-    assert time.monotonic() - start < 0.09 * SLOW or IS_NGINX
+    assert time.monotonic() - start < 30        # one that waits would wait a minute
     server.wait_log(r'\[error\].*limiting requests, dry run, excess: [12]\.\d{3} by zone "slow"', 2)
-    server.wait_log(r'\[warn\].*delaying request, dry run, excess: \d\.\d{3}, by zone "ten"', 2)
+    server.wait_log(r'\[warn\].*delaying request, dry run, excess: \d\.\d{3}, by zone "slow2"', 2)
     assert sorted(line.rsplit(" ", 1)[1] for line in server.access(7)) == \
         ["DELAYED_DRY_RUN"] * 2 + ["PASSED"] * 3 + ["REJECTED_DRY_RUN"] * 2
 
@@ -126,7 +126,7 @@ def test_dry_run(weir):
                                                    ("error", "error", "warn")])
 def test_log_level_and_status(weir, level, refused, delayed):
     server = weir(f"limit_req_log_level {level}; limit_req_status 429;" + limited(
-        a="limit_req zone=slow;", b="limit_req zone=ten burst=1;"), http=ZONES, files=FILES)
+        a="limit_req zone=slow;", b="limit_req zone=five burst=1;"), http=ZONES, files=FILES)
     assert statuses(server, "/a?k=1", 2) == [200, 429]
     assert statuses(server, "/b?k=1", 2) == [200, 200]
     server.wait_log(rf"\[{refused}\].*limiting requests")
@@ -184,7 +184,7 @@ def test_delayed_client_leaves(weir):
 
 def test_delayed_request_with_a_body(weir, origin):
     up = origin(lambda c: (c.read_request(), c.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")))
-    server = weir("location / { limit_req zone=ten burst=5; proxy_pass http://{up}; }", http=ZONES, up=up)
+    server = weir("location / { limit_req zone=five burst=5; proxy_pass http://{up}; }", http=ZONES, up=up)
     client = server.client()
     assert client.request("POST", "/?k=1", body=b"x" * 1000).status == 200
     client.send(build_request("POST", "/?k=1", headers={"Content-Length": "70000"}), b"y" * 30000)
