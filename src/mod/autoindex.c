@@ -77,6 +77,7 @@ struct autoindex {
     struct wr_str callback; /* jsonp; empty: none was given */
     struct wr_pipe *out;    /* producer end; NULL: READ, or it was left */
     uint32_t next;          /* entry */
+    bool is_utf8;           /* `charset utf-8` holds: columns of html count characters */
     bool is_ended;
 };
 
@@ -227,20 +228,69 @@ static void add_size(struct wr_strbuf *b, uint64_t size, bool is_exact)
     wr_strbuf_printf(b, "%8llu", (unsigned long long)size);
 }
 
-static void add_html(struct wr_strbuf *b, const struct autoindex_loc *lc, const struct entry *e)
+/* Bytes of the character at the front of s; 0: none of UTF-8. */
+static size_t utf8_at(struct wr_str s)
+{
+    unsigned char c = (unsigned char)s.ptr[0];
+    size_t n = c < 0x80                ? 1
+               : c >= 0xc2 && c < 0xe0 ? 2
+               : c >= 0xe0 && c < 0xf0 ? 3
+               : c >= 0xf0 && c < 0xf5 ? 4
+                                       : 0;
+
+    if (n > s.len) {
+        return 0;
+    }
+    for (size_t i = 1; i < n; i++) {
+        if (((unsigned char)s.ptr[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+    }
+    return n;
+}
+
+/*
+ * Width of a name, and how many bytes of it stay when it is too wide. A name that is no UTF-8
+ * counts by bytes as a whole.
+ */
+static size_t measure(struct wr_str name, bool is_utf8, size_t *ret_cut)
+{
+    size_t width = 0, at = 0, cut = 0;
+
+    *ret_cut = NAME_COLUMN - 3;
+    while (is_utf8 && at < name.len) {
+        size_t n = utf8_at(wr_str_sub(name, at, name.len));
+
+        if (n == 0) {
+            return name.len;
+        }
+        at += n;
+        if (++width == NAME_COLUMN - 3) {
+            cut = at;
+        }
+    }
+    if (!is_utf8) {
+        return name.len;
+    }
+    *ret_cut = cut;
+    return width;
+}
+
+static void add_html(struct wr_strbuf *b, const struct autoindex *ai,
+                     const struct autoindex_loc *lc, const struct entry *e)
 {
     static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                          "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
     struct wr_str name = wr_str(e->name, e->len);
     time_t t = (time_t)e->mtime;
-    size_t shown = name.len;
+    size_t cut = 0, shown = measure(name, ai->is_utf8, &cut);
     struct tm tm;
 
     wr_strbuf_add_z(b, "<a href=\"");
     add_segment(b, name);
     wr_strbuf_add_z(b, e->is_dir ? "/\">" : "\">");
-    if (name.len > NAME_COLUMN) {
-        wr_codec_escape(b, wr_str_sub(name, 0, NAME_COLUMN - 3), WR_ESCAPE_HTML);
+    if (shown > NAME_COLUMN) {
+        wr_codec_escape(b, wr_str_sub(name, 0, cut), WR_ESCAPE_HTML);
         wr_strbuf_add_z(b, "..&gt;</a>");
         shown = NAME_COLUMN;
     } else {
@@ -314,7 +364,7 @@ static void add_entry(struct wr_strbuf *b, const struct autoindex *ai, uint32_t 
 
     switch ((enum format)ai->format) {
     case FORMAT_HTML:
-        add_html(b, lc, e);
+        add_html(b, ai, lc, e);
         return;
     case FORMAT_JSON:
     case FORMAT_JSONP:
@@ -430,6 +480,16 @@ static struct wr_str type_of(uint32_t format)
     WR_UNREACHABLE();
 }
 
+/* The filters have run: what they said of the charset is in the head. */
+static bool is_utf8(const struct wr_req *r)
+{
+    const struct wr_hdr *h = wr_hdrs_get(&r->out.hdrs, WR_HDR_CONTENT_TYPE);
+    struct wr_str word = WR_STR("; charset=utf-8");
+
+    return h && h->value.len > word.len &&
+           wr_str_ieq(wr_str_sub(h->value, h->value.len - word.len, word.len), word);
+}
+
 static void respond(struct autoindex *ai)
 {
     struct wr_req *r = ai->content.req;
@@ -452,6 +512,7 @@ static void respond(struct autoindex *ai)
         wr_req_cancel(r, WR_REASON_CLIENT_GONE); /* the first reason stays */
         return;
     }
+    ai->is_utf8 = is_utf8(r);
     write_on(ai);
 }
 

@@ -147,6 +147,30 @@ def test_html_of_local_time(server):
     assert server.get("/local/").body == html_of(server, b"/local/", zone=time.localtime)
 
 
+def test_html_in_utf8(command, weir):
+    """Columns count characters then; a name that is no UTF-8 counts by bytes."""
+    names = [char * n + end for n in (46, 47, 49, 50, 51) for char, end in (("\u00e9", ""), ("\u65e5", "x"), ("\U0001f600", ""), ("a", "\u00e9"))]
+    raw = [name.encode() for name in names] + [b"\xff" * 50, b"\xff" * 51, b"a\xff" + "\u00e9".encode() * 30, b"a" * 60 + b"\xc3", "\u00e9".encode() * 24 + b"\xc3"]
+    text = "charset utf-8; autoindex on; root {dir}; autoindex_exact_size off;"
+    if "not supported yet" in command(text).command("-t").stderr:
+        pytest.skip("there is no charset yet")
+    server = weir(text)
+    os.makedirs(server.path("u"))
+    for name in raw:
+        if len(name) <= 255:
+            os.close(os.open(os.path.join(server.path("u").encode(), name), os.O_CREAT | os.O_WRONLY, 0o644))
+    resp = server.get("/u/")
+    assert resp.headers["Content-Type"] == "text/html; charset=utf-8"
+    lines = resp.body.split(b"\r\n")[4:-3]
+    for line, name in zip(lines, sorted(name for name in raw if len(name) <= 255), strict=True):
+        try:
+            chars = [char.encode() for char in name.decode()]
+        except UnicodeDecodeError:
+            chars = [bytes([c]) for c in name]
+        shown = b"".join(chars[:47]) + b"..&gt;</a>" if len(chars) > 50 else name + b"</a>" + b" " * (50 - len(chars))
+        assert line.split(b">", 1)[1].startswith(shown + b" 2"), name
+
+
 def test_empty_folder(server):
     assert server.get("/none/").body.endswith(b'<hr><pre><a href="../">../</a>\r\n</pre><hr></body>\r\n</html>\r\n')
 

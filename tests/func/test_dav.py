@@ -146,6 +146,29 @@ def test_put_broken_off_leaves_nothing(server):
     wait_for(lambda: tree(server) == before, "nothing of it is left")
 
 
+def test_put_of_too_many_chunks(server):
+    before = tree(server)
+    client = server.client()
+    client.send(b"PUT /small/n HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n400\r\n" + b"x" * 1024 + b"\r\n")
+    assert client.raw(b"400\r\n" + b"x" * 1024 + b"\r\n400\r\n" + b"x" * 1024 + b"\r\n0\r\n\r\n", method="PUT").status == 413
+    wait_for(lambda: tree(server) == before, "nothing of it is left")
+
+
+def test_put_bad_chunks(server):
+    before = tree(server)
+    client = server.client()
+    client.send(b"PUT /n HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+    assert client.raw(b"zz\r\n", method="PUT").status == 400
+    wait_for(lambda: tree(server) == before, "nothing of it is left")
+
+
+def test_put_that_waits_for_100(server):
+    client = server.client()
+    client.send(b"PUT /n HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
+    assert client.sock.recv(100).startswith(b"HTTP/1.1 100 ")
+    assert client.raw(b"abc", method="PUT").status == 201 and content(server, "root/n") == b"abc"
+
+
 def test_put_of_many_at_once(server):
     """One file by several clients: it is that of one of them."""
     bodies = [bytes([65 + i]) * 100000 for i in range(4)]

@@ -312,7 +312,7 @@ def worst_of_others(server, thread):
 @pytest.mark.parametrize("calls,lines", [("pread64", "directio 512; aio threads; output_buffers 1 256k;"), ("openat", "aio threads;"), ("openat,newfstatat", "aio threads; index i;"),
                                          ("getdents64", "aio threads; autoindex on;")])
 def test_a_slow_disk_holds_up_nobody(weir, calls, lines):
-    """Each call that may touch the disk takes 300 ms; meanwhile requests for memory go on."""
+    """Each call that may touch the disk takes a second; meanwhile requests for memory go on."""
     server = weir("root {dir}/w; keepalive_requests 1000000; location = /quick { return 200 ok; } location / { " + lines + " }", workers=1,
                   files={"w/f": DATA, "w/i": b"i", "w/list/x": b""})
     if is_sanitized(server):
@@ -320,7 +320,7 @@ def test_a_slow_disk_holds_up_nobody(weir, calls, lines):
     target = "/list/" if "autoindex" in lines else "/" if "index" in lines else "/f"
     server.get(target)
     bodies = []
-    slow = Slow(server, calls, 0.3)
+    slow = Slow(server, calls, 1.0 * SLOW)
     try:
         worst, cnt = worst_of_others(server, threading.Thread(target=lambda: bodies.append(server.get(target))))
     finally:
@@ -328,7 +328,7 @@ def test_a_slow_disk_holds_up_nobody(weir, calls, lines):
     delayed = len(re.findall("(DELAYED|INJECTED)", text))
     print(f"{calls}: {delayed} calls delayed; {cnt} others meanwhile, the slowest took {worst * 1000:.1f} ms")
     assert delayed >= 1 and bodies[0].status == 200
-    assert worst < 0.25 * max(1, SLOW) and cnt >= 5
+    assert worst < 0.9 * SLOW and cnt >= 5
 
 
 @pytest.mark.weir_only("nginx gives such a file up")
