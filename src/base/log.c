@@ -14,6 +14,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -165,11 +166,26 @@ static uint32_t key_of(const struct wr_log_sink *s)
     return s->put == NULL ? (uint32_t)s->fd : 0x80000000u | (uint32_t)(p >> 4);
 }
 
+/*
+ * Standard error was opened by somebody else, as a rule to block. A pipe that poll calls writable
+ * has room for a record; when several threads take it at once one may wait, until the reader reads.
+ */
+static bool would_block(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+
+    return fd == STDERR_FILENO && poll(&p, 1, 0) == 0;
+}
+
 /* line ends in '\n'. False: *ret_err says why. */
 static bool write_fd(int fd, struct wr_str line, int *ret_err)
 {
     ssize_t n;
 
+    if (would_block(fd)) {
+        *ret_err = EAGAIN;
+        return false;
+    }
     do {
         n = write(fd, line.ptr, line.len);
     } while (n == -1 && errno == EINTR);

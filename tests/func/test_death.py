@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A worker that dies, a supervisor that dies: what goes on, and what the log says."""
 import ctypes
-import fcntl
 import os
 import re
 import signal
-import subprocess
 import threading
 import time
 
@@ -77,36 +75,21 @@ def test_next_worker_serves(weir, how):
 
 
 class Stuck:
-    """A server with a request that hangs in its task: its error log is a pipe that is full."""
+    """A server with a request that does not come out of its task: regexes that backtrack, over and over, for minutes."""
 
+    HTTP = 'map $request_uri $slow { volatile; "~^/stuck/(x+x+)+y" 1; default ""; }\n' + "".join(
+        'map $pid $%s { volatile; default "%s"; }\n' % (name, f"${of}" * 40)
+        for name, of in (("many", "slow"), ("more", "many"), ("most", "more")))
     CONF = """location / { return 200 '$pid'; }
-              location /stuck/ { root {dir}/none; error_log stderr; error_log {dir}/stuck.log; }"""
+        location /stuck/ { error_log {dir}/stuck.log notice; rewrite_log on; rewrite ^/never /x; set $a $most; return 200 x; }"""
 
     def __init__(self, server):
         self.server = server
-        self.read_end, write_end = os.pipe()
-        fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, 4096)
-        server.write_conf(server.compose(self.CONF, workers=1))
-        server.process = subprocess.Popen([BINARY, "-p", server.dir, "-c", server.conf, "-e", server.log_path],
-                                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=write_end,
-                                          start_new_session=True)
-        server.wait_log("configuration 1 is being served")
-        # A description of its own: the server's stays blocking.
-        full = os.open(f"/proc/self/fd/{write_end}", os.O_WRONLY | os.O_NONBLOCK)
-        try:
-            while True:
-                os.write(full, b".")
-        except BlockingIOError:
-            pass
-        os.close(full)
-        os.close(write_end)
+        server.start(server.compose(self.CONF, http=self.HTTP, workers=1))
         self.worker = worker_of(server)
         client = server.client()
-        client.send(build_request("GET", "/stuck/x?y=1"))
-        wait_for(lambda: "open()" in server.read("stuck.log"), "the line before the one that hangs")
-
-    def drain(self):
-        os.close(self.read_end)
+        client.send(build_request("GET", "/stuck/" + "x" * 60))
+        wait_for(lambda: "does not match" in server.read("stuck.log"), "the line before it hangs")
 
     def thread(self):
         """The one that serves."""
@@ -117,7 +100,7 @@ class Stuck:
         raise AssertionError("no thread serves")
 
 
-REQUEST = r'connection \*\d+, request \d+, client: 127\.0\.0\.1, request: "GET /stuck/x\?y=1 HTTP/1\.1"'
+REQUEST = r'connection \*\d+, request \d+, client: 127\.0\.0\.1, request: "GET /stuck/x{60} HTTP/1\.1"'
 
 
 def test_killed_worker_could_say_nothing(command):
@@ -129,7 +112,6 @@ def test_killed_worker_could_say_nothing(command):
     assert re.search(r"h1 server \d+: HEAD -> BUSY, .*req \d+: START -> PHASES", line), line
     wait_for(lambda: worker_of(server) not in (None, stuck.worker), "the next worker")
     assert server.get("/").text == str(worker_of(server))
-    stuck.drain()
 
 
 @pytest.mark.skipif(is_sanitized(), reason="a sanitizer has its own handlers")
@@ -144,7 +126,6 @@ def test_faulty_worker_says_it_itself(command):
     assert "moves" not in line
     server.wait_log(rf"worker process {stuck.worker} exited on signal 11")
     assert int(server.get("/").text) != stuck.worker
-    stuck.drain()
 
 
 def ask(server, address):

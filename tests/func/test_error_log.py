@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from weirtest.client import Client, build_request
-from weirtest.server import IS_NGINX
+from weirtest.server import BINARY, IS_NGINX
 from weirtest.timing import LIMIT, wait_for
 
 NAME = "nginx" if IS_NGINX else "weir"
@@ -368,6 +368,29 @@ def test_fifo_without_reader(weir, command):
     first = [line for line in text.splitlines() if last not in line and "lost here" not in line]
     assert len(first) + int(lost[1]) == cnt * 3
     os.close(fd)
+
+
+@pytest.mark.weir_only("nginx waits for the reader")
+@pytest.mark.parametrize("target", ["stderr", "/dev/stderr"])
+def test_stderr_that_nobody_reads(command, target):
+    server = command("location / { return 200 x; error_log %s debug; }" % target)
+    with subprocess.Popen([BINARY, "-p", server.dir, "-c", server.conf, "-e", server.log_path], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        try:
+            server.process = process
+            wait_for(lambda: server._reachable(("127.0.0.1", server.port)), "the server")
+            cnt = 700  # three lines each, none limited: more than a pipe holds
+            assert get_all(server, ["/a"] * cnt) == [200] * cnt
+            text = b""
+            while not re.search(rb": \d+ lines? (was|were) lost here \(11: Resource temporarily unavailable\)", text):
+                text += os.read(process.stderr.fileno(), 65536)
+                assert server.get("/b").status == 200
+            assert text.count(b"\n") > 100
+        finally:
+            process.terminate()
+            while os.read(process.stderr.fileno(), 65536):
+                pass
+            process.wait(LIMIT)
 
 
 def test_full_disk(weir):
