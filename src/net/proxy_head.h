@@ -20,7 +20,7 @@
 #include "base/status.h"
 #include "base/str.h"
 
-#define WR_PROXY_HEAD_MAX    4096 /* bytes of a header */
+#define WR_PROXY_HEAD_MAX    8192 /* bytes of a header: a certificate fits into its TLVs */
 #define WR_PROXY_HEAD_V1_MAX 107
 
 enum wr_proxy_tlv_type {
