@@ -77,9 +77,9 @@ def test_in_pieces(server, header):
 
 @pytest.mark.weir_only("nginx 1.22 takes short headers only")
 def test_long_header(server):
-    assert server.raw(v2(tlvs=tlv(0xe0, b"x" * 4065)) + GET, port="port2").text.startswith("1.2.3.4 ")
+    assert server.raw(v2(tlvs=tlv(0xe0, b"x" * 8161)) + GET, port="port2").text.startswith("1.2.3.4 ")
     with server.client("port2") as client:
-        client.send_lenient(v2(tlvs=tlv(0xe0, b"x" * 4066)) + GET)
+        client.send_lenient(v2(tlvs=tlv(0xe0, b"x" * 8162)) + GET)
         assert client.read_to_end() == b""
     server.wait_log(r"\[error\].*header is too large while reading PROXY protocol, client: 127\.0\.0\.1, server: 127\.0\.0\.1:\d+")
 

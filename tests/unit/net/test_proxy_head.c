@@ -115,7 +115,7 @@ static const struct {
     {B(SIG "\x21\x11\0\x0e" A4 "\1\0"), 0, "invalid PROXY protocol TLV"},
     {B(SIG "\x21\x11\0\x10" A4 "\1\0\2h"), 0, "invalid PROXY protocol TLV"},
     {B(SIG "\x21\x11\0\x13" A4 "\1\0\1h\2\0\1"), 0, "invalid PROXY protocol TLV"},
-    {B(SIG "\x21\x11\x0f\xf1"), 0, "header is too large"},
+    {B(SIG "\x21\x11\x1f\xf1"), 0, "header is too large"},
     {B(SIG "\x20\0\xff\xff"), 0, "header is too large"},
 };
 
@@ -203,7 +203,7 @@ static void bad_headers(void **state)
 
 static void largest_header(void **state)
 {
-    static char p[WR_PROXY_HEAD_MAX + 1] = SIG "\x21\x11\x0f\xf0" A4 "\xe0\x0f\xe1";
+    static char p[WR_PROXY_HEAD_MAX + 1] = SIG "\x21\x11\x1f\xf0" A4 "\xe0\x1f\xe1";
     struct wr_proxy_head h;
     const char *why;
     struct wr_str v;
@@ -216,7 +216,7 @@ static void largest_header(void **state)
     assert_int_equal(wr_proxy_head_parse(p, sizeof(p), &h, &len, &why), WR_OK);
     assert_int_equal(len, WR_PROXY_HEAD_MAX);
     assert_true(wr_proxy_tlv_find(h.tlvs, 0xe0, &v));
-    assert_int_equal(v.len, 0xfe1);
+    assert_int_equal(v.len, 0x1fe1);
 }
 
 static void tlvs(void **state)
