@@ -319,6 +319,20 @@ def test_end_while_passwords_are_checked(weir, how):
     assert server.wait_exit() == 0
 
 
+@pytest.mark.weir_only("nginx computes it to its end")
+def test_a_hash_that_takes_long_does_not_hold_up_the_end(weir):
+    """Cost 18: a quarter of a minute on a fast machine."""
+    server = weir(STORM, files={"f": b"f", "ht": f"bc:$2y$18${BCRYPT12[7:]}\n".encode()})
+    with server.client() as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\n\r\n" % basic("bc", "no")["Authorization"].encode())
+        server.get("/open")
+        began = time.monotonic()
+        server.signal("TERM")
+        assert server.wait_exit() == 0
+        assert time.monotonic() - began < 4.5
+    server.wait_log("what a pool of threads still does is given up")
+
+
 def test_reload_while_passwords_are_checked(weir):
     server = weir(STORM, files={"f": b"f", "ht": f"bc:{BCRYPT12}\n".encode()})
     client = server.client()
