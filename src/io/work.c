@@ -6,6 +6,7 @@
 #include "io/work.h"
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "event/loop.h"
 
 #define END_LOOK_MS 20
@@ -69,9 +70,12 @@ void wr_work_leave(struct wr_work *w)
     }
 }
 
-void wr_work_thread_end(void)
+bool wr_work_thread_end(uint32_t limit_ms)
 {
-    while (under_way > 0) {
+    uint64_t until_ms = wr_clock_update() + limit_ms;
+
+    while (under_way > 0 && wr_clock_update() < until_ms) {
         wr_loop_turn(wr_loop_get(), END_LOOK_MS);
     }
+    return under_way == 0;
 }

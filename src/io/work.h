@@ -9,6 +9,7 @@
 #define WR_IO_WORK_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/compiler.h"
 #include "base/status.h"
@@ -29,7 +30,10 @@ enum wr_status wr_work_start(struct wr_offload *pool, struct wr_work *w,
                              struct wr_task *task) WR_MUST_CHECK;
 /* The owner goes, or is done with it: freed now, or as soon as it comes home. Accepts NULL. */
 void wr_work_leave(struct wr_work *w);
-/* This thread's loop ends: waits for what is under way. */
-void wr_work_thread_end(void);
+/*
+ * This thread's loop ends: waits for what is under way, at most limit_ms. False: something still
+ * is, and comes home to this loop, which must not be freed.
+ */
+bool wr_work_thread_end(uint32_t limit_ms) WR_MUST_CHECK;
 
 #endif

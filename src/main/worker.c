@@ -212,10 +212,18 @@ static enum wr_status open_worker(struct wr_worker *w, int chan)
     return wr_signals_open(&w->signals, &set, &w->signal_task);
 }
 
-static void close_worker(struct wr_worker *w)
+/* False: a thread left works behind. The process ends with its memory, which they use. */
+static bool close_worker(struct wr_worker *w)
 {
+    bool has_works = false;
+
     for (unsigned i = 0; i < w->thread_cnt; i++) {
         wr_thread_join(&w->threads[i].thread);
+        has_works = has_works || w->threads[i].has_works;
+    }
+    if (has_works) {
+        wr_log(NULL, WR_LOG_NOTICE, "what a pool of threads still does is given up");
+        return false;
     }
     wr_idle_process_end();
     wr_loop_turn(wr_loop_get(), 0); /* last answers of threads */
@@ -238,6 +246,7 @@ static void close_worker(struct wr_worker *w)
     wr_mem_free(w->threads);
     wr_io_close(&w->io, WR_IO_CLOSE_FIN);
     wr_files_fini(&w->listeners);
+    return true;
 }
 
 int wr_worker_run(int chan)
@@ -264,8 +273,11 @@ int wr_worker_run(int chan)
     }
     has_failed = w.has_failed;
     wr_log(NULL, WR_LOG_NOTICE, "exit");
-    close_worker(&w);
-    wr_loop_free(loop);
-    wr_files_fini(&w.logs);
+    if (close_worker(&w)) {
+        wr_loop_free(loop);
+        wr_files_fini(&w.logs);
+    } else if (w.has_signals) {
+        _exit(has_failed ? 1 : 0); /* a process of its own: nothing else may be torn down */
+    }
     return has_failed ? 1 : 0;
 }

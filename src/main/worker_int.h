@@ -37,6 +37,7 @@ struct wr_worker_thread {
     struct wr_task _task; /* looks whether all connections are gone */
     struct wr_timer _timer;
     bool _is_ending, _is_told;
+    bool has_works; /* at its end: with a pool, and too slow to wait for; its loop lives on */
 };
 
 #define WR_GENS_MAX 16 /* live ones; the oldest gives way */

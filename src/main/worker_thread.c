@@ -24,7 +24,8 @@
 #include "observe/access_log.h"
 #include "up/idle.h"
 
-#define END_LOOK_MS 20
+#define END_LOOK_MS  20
+#define WORKS_END_MS 1000u /* a worker that does not end is killed after five seconds */
 
 struct adopt_mail {
     struct wr_mail mail; /* first */
@@ -145,12 +146,14 @@ static void run_thread(void *data)
     for (int i = 0; i < 4; i++) {
         wr_loop_turn(loop, 0);
     }
-    wr_work_thread_end();
+    t->has_works = !wr_work_thread_end(WORKS_END_MS);
     wr_access_log_flush();
     wr_kpipe_thread_end();
     wr_timer_fini(&t->_timer);
     wr_task_cancel(&t->_task);
-    wr_loop_free(loop);
+    if (!t->has_works) {
+        wr_loop_free(loop);
+    }
 }
 
 enum wr_status wr_worker_start_threads(struct wr_worker *w, const struct wr_main_conf *mc)

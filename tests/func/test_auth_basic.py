@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """auth_basic: forms of hashes, what a file may hold, satisfy, auth_delay, files that change or are root's, a login storm."""
 import base64
+import glob
 import hashlib
 import os
 import time
@@ -317,6 +318,27 @@ def test_end_while_passwords_are_checked(weir, how):
     server.get("/open")
     server.signal(how)
     assert server.wait_exit() == 0
+
+
+def has_pool(server):
+    """Threads of a pool start with the first work, and take it at once."""
+    with open(f"/proc/{server.process.pid}/task/{server.process.pid}/children", encoding="ascii") as file:
+        workers = file.read().split()
+    names = [open(path, encoding="ascii").read().strip() for worker in workers for path in glob.glob(f"/proc/{worker}/task/*/comm")]
+    return "offload" in names
+
+
+@pytest.mark.weir_only("nginx computes it to its end")
+def test_a_hash_that_takes_long_does_not_hold_up_the_end(weir):
+    """Cost 18: a quarter of a minute on a fast machine."""
+    server = weir(STORM, files={"f": b"f", "ht": f"bc:$2y$18${BCRYPT12[7:]}\n".encode()})
+    with server.client() as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\n\r\n" % basic("bc", "no")["Authorization"].encode())
+        wait_for(lambda: has_pool(server), "the pool to have a thread")
+        began = time.monotonic()
+        server.signal("TERM")
+        assert server.wait_exit() == 0
+        assert time.monotonic() - began < 4.5
 
 
 def test_reload_while_passwords_are_checked(weir):

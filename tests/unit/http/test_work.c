@@ -18,7 +18,7 @@ struct sum_work {
 };
 
 static sem_t gate;
-static wr_atomic_u32 run_cnt;
+static wr_atomic_u32 begin_cnt, run_cnt;
 static unsigned wipe_cnt;
 
 static void run_sum(struct wr_req_work *w)
@@ -31,6 +31,7 @@ static void run_sum(struct wr_req_work *w)
 
 static void run_at_gate(struct wr_req_work *w)
 {
+    (void)wr_add_rlx(&begin_cnt, 1);
     while (sem_wait(&gate) != 0) {
         continue;
     }
@@ -74,6 +75,7 @@ static int setup(void **state)
     }
     k->loop = loop;
     wakes = wipe_cnt = 0;
+    wr_store_rlx(&begin_cnt, 0);
     wr_store_rlx(&run_cnt, 0);
     sem_init(&gate, 0, 0);
     wr_list_init(&k->x.works);
@@ -96,7 +98,7 @@ static int teardown(void **state)
     struct kit *k = *state;
 
     wr_req_work_free_all(&k->x.works);
-    wr_work_thread_end();
+    assert_true(wr_work_thread_end(10000));
     wr_gen_unref(k->gen);
     wr_fixtures_fini(&k->fixtures);
     wr_task_cancel(&k->x.r.task);
@@ -121,7 +123,7 @@ static void test_done(void **state)
     struct sum_work *s = make(k, run_sum, 41);
 
     assert_int_equal(wr_req_work_start(k->pool, &s->work), WR_OK);
-    wr_work_thread_end();
+    assert_true(wr_work_thread_end(10000));
     turn_until(k->loop, &wakes, 1);
     assert_true(wr_req_work_is_done(&s->work));
     assert_int_equal(s->out, 42);
@@ -150,13 +152,16 @@ static void test_given_up(void **state)
 
     assert_int_equal(wr_req_work_start(k->pool, &a->work), WR_OK);
     assert_int_equal(wr_req_work_start(k->pool, &b->work), WR_OK);
+    while (wr_load_rlx(&begin_cnt) == 0) {
+        continue;
+    }
     wr_req_work_free_all(&k->x.works);
+    assert_false(wr_work_thread_end(30)); /* it does not wait for ever */
     sem_post(&gate);
-    sem_post(&gate); /* should the first not have been begun either */
-    wr_work_thread_end();
+    assert_true(wr_work_thread_end(10000));
     assert_int_equal(wipe_cnt, 2);
     assert_int_equal(wakes, 0);
-    assert_true(wr_load_rlx(&run_cnt) <= 1);
+    assert_int_equal(wr_load_rlx(&run_cnt), 1);
 }
 
 static void test_given_up_when_done(void **state)
@@ -169,7 +174,7 @@ static void test_given_up_when_done(void **state)
         continue; /* it ran; its mail is here or comes */
     }
     wr_req_work_free(&s->work);
-    wr_work_thread_end();
+    assert_true(wr_work_thread_end(10000));
     assert_int_equal(wipe_cnt, 1);
     assert_int_equal(wakes, 0);
 }
@@ -194,7 +199,7 @@ static void test_too_many(void **state)
     for (unsigned i = 0; i < ok; i++) {
         sem_post(&gate);
     }
-    wr_work_thread_end();
+    assert_true(wr_work_thread_end(10000));
     assert_int_equal(wr_load_rlx(&run_cnt), ok);
     wr_req_work_free_all(&k->x.works);
     assert_int_equal(wipe_cnt, 20);

@@ -54,7 +54,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    wr_work_thread_end();
+    assert_true(wr_work_thread_end(10000));
     wr_task_cancel(&task.task);
     wr_offload_free(pool);
     return teardown_loop(state);
@@ -231,7 +231,7 @@ static void test_left_work(void **state)
         wr_loop_turn(wr_loop_get(), 20);
     }
     wr_work_leave(&b->work);
-    wr_work_thread_end();
+    assert_true(wr_work_thread_end(10000));
     assert_int_equal(freed, 2);
     assert_true(task.runs <= 1); /* the one that was left woke nobody */
 }
@@ -257,7 +257,7 @@ static void test_full_pool(void **state)
         assert_int_equal(sem_post(&gate), 0);
         wr_work_leave(w[i] ? &w[i]->work : NULL);
     }
-    wr_work_thread_end();
+    assert_true(wr_work_thread_end(10000));
     assert_int_equal(freed, 4);
     wr_offload_free(small);
 }
