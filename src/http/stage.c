@@ -10,6 +10,8 @@
  */
 #include "http/stage.h"
 
+#include <string.h>
+
 #include "base/assert.h"
 #include "base/chunk.h"
 #include "base/clock.h"
@@ -414,6 +416,19 @@ enum wr_status wr_stage_add(struct wr_req *r, struct wr_stage *g, const struct w
     return WR_OK;
 }
 
+static enum wr_status make_weak(struct wr_req *r, struct wr_str *tag)
+{
+    char *p = wr_arena_bytes(r->arena, tag->len + 2);
+
+    if (!p) {
+        return WR_ENOMEM;
+    }
+    memcpy(p, "W/", 2);
+    memcpy(p + 2, tag->ptr, tag->len);
+    *tag = wr_str(p, tag->len + 2);
+    return WR_OK;
+}
+
 enum wr_status wr_stage_changes_body(struct wr_req *r)
 {
     struct wr_hdr *etag = wr_hdrs_get(&r->out.hdrs, WR_HDR_ETAG);
@@ -430,7 +445,7 @@ enum wr_status wr_stage_changes_body(struct wr_req *r)
         wr_hdrs_remove_id(&r->out.hdrs, WR_HDR_ETAG); /* no tag as of RFC 9110 */
         return WR_OK;
     }
-    return wr_arena_printf(r->arena, &etag->value, "W/%.*s", WR_STR_ARG(etag->value));
+    return make_weak(r, &etag->value);
 }
 
 bool wr_stage_has_body(const struct wr_req *r)
