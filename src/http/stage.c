@@ -21,6 +21,8 @@
 #include "io/piece.h"
 #include "io/pipe.h"
 
+#define PIECE_MAX 65536u /* of a file */
+
 struct wr_stages {
     struct wr_task task;
     struct wr_timer timer; /* a flush of what was not streamed, or the next run */
@@ -77,7 +79,7 @@ static enum wr_status read_piece(struct wr_stages *c, struct wr_stage *g, const 
         .file = s->u.file,
         .off = s->off,
         .len = s->len,
-        .size = st->file_piece > 0 ? WR_MIN(st->file_piece, WR_STAGE_RUN_MAX) : WR_STAGE_RUN_MAX,
+        .size = st->file_piece > 0 ? WR_MIN(st->file_piece, PIECE_MAX) : PIECE_MAX,
         .align = st->file_align,
         .pool = st->file_pool,
         .task = &c->task,
