@@ -4,8 +4,8 @@
 
   tools/bench_gzip.py [--weir build/weir] [--nginx /usr/sbin/nginx] [--rounds N] [--only NAME]
 
-Both get the same configuration and files. A round asks one of them for a fixed number of responses over one connection and
-reads the run time of all its processes before and after (nanoseconds, /proc/PID/task/*/schedstat); rounds alternate, the
+Both get the same configuration and files. A round asks one of them for a fixed number of responses over 16 connections, one
+on each at a time, and reads the run time of all its processes before and after (nanoseconds, /proc/PID/task/*/schedstat); rounds alternate, the
 ratio is taken round by round. Workloads of brotli and zstd are weir's alone: their figure stands without a ratio."""
 import argparse
 import glob
@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 
+CONNECTIONS = 16
 TEXT = "".join(f"<li><a href='/item/{i}'>entry {i * 7919 % 1000}</a> some words of a page that repeat, {i * i}</li>\n" for i in range(40000)).encode()
 SIZES = {"1k": 1 << 10, "10k": 10 << 10, "100k": 100 << 10, "1m": 1 << 20}
 
@@ -73,14 +74,16 @@ class Server:
         end = time.monotonic() + 10
         while True:
             try:
-                self.sock = socket.create_connection(("127.0.0.1", self.port))
+                socket.create_connection(("127.0.0.1", self.port)).close()
                 break
             except OSError:
                 if time.monotonic() > end or self.process.poll() is not None:
                     raise SystemExit(f"{binary} does not start") from None
                 time.sleep(0.05)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.reader = self.sock.makefile("rb", 1 << 18)
+        self.socks = [socket.create_connection(("127.0.0.1", self.port)) for _ in range(CONNECTIONS)]
+        for sock in self.socks:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.readers = [sock.makefile("rb", 1 << 18) for sock in self.socks]
 
     def pids(self):
         found, todo = [], [self.process.pid]
@@ -101,27 +104,33 @@ class Server:
         return total
 
     def ask(self, request):
-        """One response; its body's bytes."""
-        self.sock.sendall(request)
-        status = self.reader.readline()
+        """One response on each connection; the bytes of a body."""
+        for sock in self.socks:
+            sock.sendall(request)
+        return [self.read(reader) for reader in self.readers][-1]
+
+    @staticmethod
+    def read(reader):
+        status = reader.readline()
         if b" 200 " not in status:
             raise SystemExit(f"unexpected answer {status!r}")
         length, chunked, count = 0, False, 0
-        while (line := self.reader.readline()) not in (b"\r\n", b""):
+        while (line := reader.readline()) not in (b"\r\n", b""):
             low = line.lower()
             if low.startswith(b"content-length:"):
                 length = int(low.split(b":")[1])
             chunked = chunked or low.startswith(b"transfer-encoding: chunked")
         if not chunked:
-            return len(self.reader.read(length))
-        while (size := int(self.reader.readline(), 16)) > 0:
-            count += len(self.reader.read(size))
-            self.reader.read(2)
-        self.reader.readline()
+            return len(reader.read(length))
+        while (size := int(reader.readline(), 16)) > 0:
+            count += len(reader.read(size))
+            reader.read(2)
+        reader.readline()
         return count
 
     def stop(self):
-        self.sock.close()
+        for sock in self.socks:
+            sock.close()
         self.process.terminate()
         self.process.wait(20)
 
@@ -131,9 +140,10 @@ def run(server, work):
     request = f"GET {place}{size}.html HTTP/1.1\r\nHost: localhost\r\n{'Accept-Encoding: ' + accept if accept else 'X: y'}\r\n\r\n".encode()
     sent = server.ask(request)
     before = server.cpu_ns()
+    count = max(count // CONNECTIONS, 3)
     for _ in range(count):
         server.ask(request)
-    return (server.cpu_ns() - before) / count / 1000, sent
+    return (server.cpu_ns() - before) / count / CONNECTIONS / 1000, sent
 
 
 def main():

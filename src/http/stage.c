@@ -10,6 +10,8 @@
  */
 #include "http/stage.h"
 
+#include <string.h>
+
 #include "base/assert.h"
 #include "base/chunk.h"
 #include "base/clock.h"
@@ -18,6 +20,8 @@
 #include "http/req_int.h"
 #include "io/piece.h"
 #include "io/pipe.h"
+
+#define PIECE_MAX 65536u /* of a file */
 
 struct wr_stages {
     struct wr_task task;
@@ -75,7 +79,7 @@ static enum wr_status read_piece(struct wr_stages *c, struct wr_stage *g, const 
         .file = s->u.file,
         .off = s->off,
         .len = s->len,
-        .size = st->file_piece > 0 ? WR_MIN(st->file_piece, WR_STAGE_RUN_MAX) : WR_STAGE_RUN_MAX,
+        .size = st->file_piece > 0 ? WR_MIN(st->file_piece, PIECE_MAX) : PIECE_MAX,
         .align = st->file_align,
         .pool = st->file_pool,
         .task = &c->task,
@@ -433,6 +437,19 @@ enum wr_status wr_stage_add(struct wr_req *r, struct wr_stage *g, const struct w
     return WR_OK;
 }
 
+static enum wr_status make_weak(struct wr_req *r, struct wr_str *tag)
+{
+    char *p = wr_arena_bytes(r->arena, tag->len + 2);
+
+    if (!p) {
+        return WR_ENOMEM;
+    }
+    memcpy(p, "W/", 2);
+    memcpy(p + 2, tag->ptr, tag->len);
+    *tag = wr_str(p, tag->len + 2);
+    return WR_OK;
+}
+
 enum wr_status wr_stage_changes_body(struct wr_req *r)
 {
     struct wr_hdr *etag = wr_hdrs_get(&r->out.hdrs, WR_HDR_ETAG);
@@ -449,7 +466,7 @@ enum wr_status wr_stage_changes_body(struct wr_req *r)
         wr_hdrs_remove_id(&r->out.hdrs, WR_HDR_ETAG); /* no tag as of RFC 9110 */
         return WR_OK;
     }
-    return wr_arena_printf(r->arena, &etag->value, "W/%.*s", WR_STR_ARG(etag->value));
+    return make_weak(r, &etag->value);
 }
 
 bool wr_stage_has_body(const struct wr_req *r)

@@ -37,7 +37,7 @@
  *    configuration is there until then.
  */
 #define WR_STAGE_IDLE_MS 50u
-#define WR_STAGE_RUN_MAX 65536u
+#define WR_STAGE_RUN_MAX 131072u
 #define WR_STAGE_HIGH    65536u /* mark of a stage's output where it has no directive for that */
 
 struct wr_pipe;
