@@ -131,8 +131,8 @@ static const struct conform conforms[] = {
 };
 
 static const struct wr_module *const conform_modules[] = {
-    &kit_core, &kit_up, &wr_vars_core_module, &kit_say, &wr_rewrite_module, &wr_proxy_module, &wr_fastcgi_module,
-    &wr_uwsgi_module, &wr_scgi_module, &wr_memcached_module};
+    &kit_core, &kit_up, &wr_vars_core_module, &kit_say, &wr_rewrite_module, &wr_proxy_module,
+    &wr_fastcgi_module, &wr_uwsgi_module, &wr_scgi_module, &wr_memcached_module};
 /* clang-format on */
 
 #endif
