@@ -182,6 +182,7 @@ static void server_and_date(void **state)
     wr_map_remove(&e->conf.hidden, WR_STR("server"));
     wr_map_remove(&e->conf.hidden, WR_STR("date"));
     e->conf.hidden_ids &= ~(UINT64_C(1) << WR_HDR_SERVER | UINT64_C(1) << WR_HDR_DATE);
+    e->conf.passed_ids = UINT64_C(1) << WR_HDR_SERVER | UINT64_C(1) << WR_HDR_DATE;
     assert_int_equal(wr_up_head_copy(&e->up, &e->head), WR_OK);
     assert_string_equal(out_of(e), "Server: theirs\n");
     assert_true(e->req.no_server);
@@ -191,6 +192,17 @@ static void server_and_date(void **state)
     assert_int_equal(wr_up_head_copy(&e->up, &e->head), WR_OK);
     assert_true(e->req.no_server);
     assert_true(e->req.no_date);
+    finish(e);
+
+    /* Where a protocol does not hide them by itself: ours if the peer sent none. */
+    e = begin(200, &plain, "Server: theirs");
+    wr_map_remove(&e->conf.hidden, WR_STR("server"));
+    wr_map_remove(&e->conf.hidden, WR_STR("date"));
+    e->conf.hidden_ids &= ~(UINT64_C(1) << WR_HDR_SERVER | UINT64_C(1) << WR_HDR_DATE);
+    assert_int_equal(wr_up_head_copy(&e->up, &e->head), WR_OK);
+    assert_string_equal(out_of(e), "Server: theirs\n");
+    assert_true(e->req.no_server);
+    assert_false(e->req.no_date);
     finish(e);
 }
 
