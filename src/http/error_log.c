@@ -168,7 +168,8 @@ static bool is_ours(struct wr_str name)
 {
     static const char *const names[] = {"time",     "level",    "pid",    "tid",      "connection",
                                         "message",  "client",   "server", "host",     "request",
-                                        "upstream", "referrer", "why",    "truncated"};
+                                        "upstream", "referrer", "why",    "truncated",
+                                        "subrequest"};
 
     for (size_t i = 0; i < WR_ARRAY_LEN(names); i++) {
         if (wr_str_eq_z(name, names[i])) {
@@ -259,6 +260,7 @@ void wr_error_log_context(const struct wr_log *log, struct wr_log_fields *f)
     wr_log_field(f, "client", wr_str(text, wr_addr_write_host(&r->peer, text)), WR_LOG_BARE);
     wr_log_field(f, "server", r->server ? r->server->name : WR_STR_NULL, WR_LOG_BARE);
     add_field(f, "request", r->head->request_line);
+    add_field(f, "subrequest", r->parent ? r->uri.path : WR_STR_NULL);
     if (r->up_url.len > 0) {
         const struct wr_str parts[] = {r->up_scheme, r->up_url, r->up_uri};
 

@@ -25,9 +25,31 @@
 static wr_filter_fn **filters;
 static size_t filter_cnt;
 
+/* Likewise: those of subrequests, which concern the text of the body and nothing else. */
+static wr_filter_fn **sub_filters;
+static size_t sub_filter_cnt;
+
 /* ---- at boot -------------------------------------------------------------------------------- */
 
 static wr_filter_fn final_filter;
+
+static bool is_for_subs(int slot)
+{
+    return slot == WR_FILTER_DECOMPRESS || slot == WR_FILTER_REPLACE || slot == WR_FILTER_CHARSET ||
+           slot == WR_FILTER_INCLUDE;
+}
+
+static void build_sub_filters(const struct wr_filter_row **rows, size_t n)
+{
+    wr_mem_free(sub_filters);
+    sub_filters = wr_mem_alloc((n + 1) * sizeof(*sub_filters));
+    sub_filter_cnt = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (is_for_subs(rows[i]->slot)) {
+            sub_filters[sub_filter_cnt++] = rows[i]->fn;
+        }
+    }
+}
 
 enum wr_status wr_filters_build(const struct wr_module *const *modules, size_t cnt,
                                 const char **ret_err)
@@ -64,6 +86,7 @@ enum wr_status wr_filters_build(const struct wr_module *const *modules, size_t c
     }
     filters[n] = final_filter;
     filter_cnt = n + 1;
+    build_sub_filters(rows, n);
     wr_mem_free(rows);
     return WR_OK;
 }
@@ -153,10 +176,10 @@ static struct wr_str redirect_host(struct wr_req *r, const struct wr_core_loc *l
     if (!lc->server_name_in_redirect && r->host.len > 0) {
         return r->host;
     }
-    if (!r->stream->conn) {
+    if (!wr_req_conn(r)) {
         return WR_STR("localhost");
     }
-    wr_conn_local_addr(r->stream->conn, &local);
+    wr_conn_local_addr(wr_req_conn(r), &local);
     if (local.len == 0 || local.u.sa.sa_family == AF_UNIX) {
         return WR_STR("localhost");
     }
@@ -167,10 +190,10 @@ static unsigned local_port(struct wr_req *r)
 {
     struct wr_addr local;
 
-    if (!r->stream->conn) {
+    if (!wr_req_conn(r)) {
         return 0;
     }
-    wr_conn_local_addr(r->stream->conn, &local);
+    wr_conn_local_addr(wr_req_conn(r), &local);
     return local.len == 0 ? 0 : wr_addr_port(&local);
 }
 
@@ -237,8 +260,11 @@ static enum wr_status final_filter(struct wr_req *r)
 
 enum wr_status wr_filters_run(struct wr_req *r)
 {
-    for (size_t i = 0; i < filter_cnt; i++) {
-        enum wr_status st = filters[i](r);
+    wr_filter_fn *const *fns = r->parent ? sub_filters : filters;
+    size_t cnt = r->parent ? sub_filter_cnt : filter_cnt;
+
+    for (size_t i = 0; i < cnt; i++) {
+        enum wr_status st = fns[i](r);
 
         if (st != WR_OK && st != WR_ECANCELED) {
             return st;

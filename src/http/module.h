@@ -64,10 +64,10 @@ enum wr_filter_slot {
     WR_FILTER_NOT_MODIFIED = 100, /* conditionals */
     WR_FILTER_HEADERS = 200,      /* expires, add_header */
     WR_FILTER_DECOMPRESS = 300,   /* for those behind, and for clients that cannot */
-    WR_FILTER_ADD = 350,          /* text in front and behind */
     WR_FILTER_REPLACE = 400,      /* sub_filter */
     WR_FILTER_CHARSET = 450,
     WR_FILTER_INCLUDE = 500, /* server-side includes */
+    WR_FILTER_ADD = 550,     /* text in front and behind; went through its own stages */
     WR_FILTER_COMPRESS = 600,
     WR_FILTER_RANGE = 700,   /* of what goes out: a body that a stage changed has none */
     WR_FILTER_TRAILER = 800, /* what comes behind the body */

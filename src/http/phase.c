@@ -225,6 +225,11 @@ enum wr_phase_result wr_phases_run(struct wr_req *r)
         if (r->phase_next == 0) {
             r->phase = busy_from[r->phase];
         }
+        if (r->parent && (r->phase == WR_PHASE_ACCESS || r->phase == WR_PHASE_POST_ACCESS)) {
+            r->phase++; /* the main request was let in; who asks whether it may be has to answer */
+            r->phase_next = 0;
+            continue;
+        }
         enum wr_phase_result res = WR_PHASE_NEXT;
 
         if (r->phase == WR_PHASE_FIND_LOCATION) {

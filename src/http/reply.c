@@ -235,6 +235,7 @@ enum wr_replied wr_reply_internal(struct wr_req *r, struct wr_str uri, struct wr
     r->redirects++;
     r->is_internal = true;
     r->ctx = NULL; /* contexts of modules are fresh (U12.3) */
+    wr_subs_cancel(wr_reqx_of(r), WR_SUBS_AWAITED);
     wr_reqx_of(r)->access_status = 0;
     wr_reqx_of(r)->access_at_ms = 0;
     r->phase_next = 0;

@@ -44,14 +44,16 @@
  *   CONTENT    of the content: its peer's timeouts
  *   STREAM     the stream's tx_timeout_ms (send_timeout)
  *   LINGERING  lingering_time, and lingering_timeout between two reads
+ *   SUBS       of the subrequests that are left
  */
 #define WR_REQ_STATES(X)                                                                           \
     X(WR_REQ, START, start, NONE, B(PHASES) | B(RESPOND) | B(LOG))                                 \
     X(WR_REQ, PHASES, phases, HANDLER, B(PHASES) | B(CONTENT) | B(RESPOND) | B(LOG))               \
     X(WR_REQ, CONTENT, content, CONTENT, B(PHASES) | B(CONTENT) | B(RESPOND) | B(LOG))             \
     X(WR_REQ, RESPOND, respond, STREAM, B(LOG))                                                    \
-    X(WR_REQ, LOG, log, NONE, B(DRAIN) | B(CLOSING))                                               \
-    X(WR_REQ, DRAIN, drain, LINGERING, B(CLOSING))                                                 \
+    X(WR_REQ, LOG, log, NONE, B(DRAIN) | B(CHILDREN) | B(CLOSING))                                               \
+    X(WR_REQ, DRAIN, drain, LINGERING, B(CHILDREN) | B(CLOSING))                                   \
+    X(WR_REQ, CHILDREN, children, SUBS, B(CLOSING))                                                \
     X(WR_REQ, CLOSING, closing, NONE, B(CLOSED))                                                   \
     X(WR_REQ, CLOSED, closed, NONE, 0)
 
@@ -361,13 +363,19 @@ static enum wr_status prepare_response(struct wr_reqx *x)
         wr_pipe_leave_consumer(r->out_pipe);
         r->out_pipe = NULL;
     }
+    s->out = r->out_pipe;
+    if (r->parent) {
+        if (r->out_pipe) {
+            wr_stages_start(r);
+        }
+        return WR_OK; /* time and connection are the main request's */
+    }
     s->keepalive_ms = lc->keepalive.ms;
     s->want_close = !wants_keepalive(x, lc);
     if (!lc->chunked && s->version > 10) {
         s->version = 10; /* chunked_transfer_encoding off: the codec frames as for HTTP/1.0 */
     }
     st = add_keepalive_field(r, lc);
-    s->out = r->out_pipe;
     if (st == WR_OK && r->out_pipe) {
         st = insert_limit(x, lc);
         wr_stages_start(r);
@@ -640,6 +648,9 @@ static enum req_state step_start(struct wr_reqx *x)
     const struct wr_port *p = wr_server_port(r);
     enum wr_status st;
 
+    if (r->parent) {
+        return WR_REQ_PHASES;
+    }
     wr_req_use_server(r, first_server(r, p));
     r->server_name = r->server->name;
     if (r->cancel != 0 || is_stream_dead(r)) {
@@ -793,6 +804,11 @@ static enum req_state step_respond(struct wr_reqx *x)
 
 /* ---- the ends -------------------------------------------------------------------------------- */
 
+static enum req_state after_response(const struct wr_reqx *x)
+{
+    return x->subs_live > 0 ? WR_REQ_CHILDREN : WR_REQ_CLOSING;
+}
+
 static enum req_state step_log(struct wr_reqx *x)
 {
     struct wr_req *r = &x->r;
@@ -800,6 +816,7 @@ static enum req_state step_log(struct wr_reqx *x)
     close_content(r);
     leave_limit(x);
     wr_timer_disarm(&r->timer);
+    wr_subs_cancel(x, r->cancel != 0 ? WR_SUBS_ALL : WR_SUBS_AWAITED);
     if (r->cancel == WR_REASON_SEND_TIMEOUT) {
         wr_log(&r->log, WR_LOG_INFO, "client timed out (%d: %s) while sending to client", ETIMEDOUT,
                wr_log_errno_text(ETIMEDOUT));
@@ -820,13 +837,15 @@ static enum req_state step_log(struct wr_reqx *x)
                      (unsigned long long)r->stream->tx_bytes, r->cancel != 0 ? ": " : "",
                      wr_reason_text((enum wr_reason)r->cancel));
         r->phase = WR_PHASE_LOG;
-        wr_phases_log(r);
+        if (!r->parent || wr_core_loc_of(r)->log_subrequest) {
+            wr_phases_log(r);
+        }
     }
     if (x->drain && r->cancel == 0 && r->stream->rx == WR_HALF_BODY) {
         wr_timer_arm(&r->timer, x->drain_at_ms);
         return WR_REQ_DRAIN;
     }
-    return WR_REQ_CLOSING;
+    return after_response(x);
 }
 
 static enum req_state step_drain(struct wr_reqx *x)
@@ -836,9 +855,21 @@ static enum req_state step_drain(struct wr_reqx *x)
     drop_drained(x);
     if (r->stream->rx != WR_HALF_BODY || r->cancel != 0 || !r->stream->codec ||
         wr_deadline_is_due(x->drain_at_ms, wr_now_ms())) {
-        return WR_REQ_CLOSING;
+        return after_response(x);
     }
     return WR_REQ_WAIT;
+}
+
+/* The response is out and logged, subrequests run still; the connection may serve others. */
+static enum req_state step_children(struct wr_reqx *x)
+{
+    if (x->drain) {
+        wr_pipe_leave_consumer(wr_take(&x->drain));
+    }
+    if (x->r.cancel != 0) {
+        wr_subs_cancel(x, WR_SUBS_ALL);
+    }
+    return x->subs_live == 0 ? WR_REQ_CLOSING : WR_REQ_WAIT;
 }
 
 static enum req_state step_closing(struct wr_reqx *x)
@@ -850,6 +881,7 @@ static enum req_state step_closing(struct wr_reqx *x)
     wr_req_work_free_all(&x->works);
     wr_stages_close(r);
     wr_open_file_leave(r);
+    wr_subs_close(x);
     if (x->drain) {
         wr_pipe_leave_consumer(wr_take(&x->drain));
     }
@@ -860,14 +892,18 @@ static enum req_state step_closing(struct wr_reqx *x)
     wr_timer_fini(&r->timer);
     wr_task_cancel(&r->task);
     wr_list_remove(&r->node);
-    wr_stat_inc(WR_CNT_REQ_ENDED);
+    if (!r->parent) {
+        wr_stat_inc(WR_CNT_REQ_ENDED);
+    }
     if (s->tx != WR_HALF_DONE && s->tx != WR_HALF_RESET) {
         s->ops->reset(s, r->cancel != 0 ? (enum wr_reason)r->cancel
                          : x->is_silent ? WR_REASON_DONE
                                         : WR_REASON_CANCELED);
     }
-    wr_tls_unref(wr_take(&r->tls));
-    wr_proxied_unref(wr_take(&r->proxied));
+    if (!r->parent) {
+        wr_tls_unref(wr_take(&r->tls));
+        wr_proxied_unref(wr_take(&r->proxied));
+    }
     wr_server_leave(x);
     wr_obj_kill(r);
     s->ops->release(s); /* the memory of all this goes with it, at the grave */
@@ -931,6 +967,58 @@ static void run_req(struct wr_task *t)
     }
 }
 
+/* What all requests begin with. */
+static void init_req(struct wr_reqx *x, struct wr_stream *s)
+{
+    struct wr_req *r = &x->r;
+
+    wr_obj_init(r, WR_REQ_MAGIC);
+    wr_task_init(&r->task, run_req, "req");
+    wr_timer_init(&r->timer, &r->task);
+    wr_list_init(&r->node);
+    wr_list_init(&x->works);
+    wr_list_init(&x->subs);
+    r->main = r;
+    r->stream = s;
+    r->arena = s->arena;
+    r->head = s->head_in;
+    r->method = r->head->method;
+    r->method_name = r->head->method_name;
+    r->out_mtime = -1;
+    wr_msg_init(&r->out, r->arena, WR_REQ_FIELDS_MAX);
+    r->out.version = 11;
+    r->out.content_length = WR_LENGTH_UNKNOWN;
+    r->start_wall_ms = wr_clock_wall_ms();
+}
+
+void wr_req_init_sub(struct wr_reqx *x, struct wr_stream *s, struct wr_req *parent)
+{
+    struct wr_req *r = &x->r;
+
+    init_req(x, s);
+    r->parent = parent;
+    r->main = parent->main;
+    r->depth = (uint8_t)(parent->depth + 1);
+    r->is_internal = true;
+    r->gen = parent->gen;
+    r->http = parent->http;
+    r->listen = parent->listen;
+    r->tls = parent->tls;
+    r->proxied = parent->proxied;
+    r->peer = parent->peer;
+    r->conn_requests = parent->conn_requests;
+    r->log = parent->log;
+    r->log.data = r;
+    r->client_uri = parent->client_uri;
+    r->host = parent->host;
+    r->host_port = parent->host_port;
+    r->server_name = parent->server_name;
+    r->uri_changed = true;
+    r->phase = WR_PHASE_SERVER_REWRITE;
+    r->id = wr_server_next_id();
+    wr_req_use_server(r, parent->server);
+}
+
 void wr_req_open(struct wr_stream *s, struct wr_listen_ctx *lc)
 {
     struct wr_reqx *x = wr_arena_zalloc(s->arena, sizeof(*x));
@@ -943,22 +1031,8 @@ void wr_req_open(struct wr_stream *s, struct wr_listen_ctx *lc)
         return;
     }
     r = &x->r;
-    wr_obj_init(r, WR_REQ_MAGIC);
-    wr_task_init(&r->task, run_req, "req");
-    wr_timer_init(&r->timer, &r->task);
-    wr_list_init(&r->node);
-    wr_list_init(&x->works);
-    r->stream = s;
-    r->arena = s->arena;
-    r->head = s->head_in;
-    r->method = r->head->method;
-    r->method_name = r->head->method_name;
-    r->out_mtime = -1;
+    init_req(x, s);
     x->is_keepable = s->bad == 0;
-    wr_msg_init(&r->out, r->arena, WR_REQ_FIELDS_MAX);
-    r->out.version = 11;
-    r->out.content_length = WR_LENGTH_UNKNOWN;
-    r->start_wall_ms = wr_clock_wall_ms();
     r->conn_requests = c ? wr_h1_server_requests(c) : 1;
     wr_conn_peer_addr(s->conn, &r->peer);
     if (r->peer.len == 0) {

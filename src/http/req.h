@@ -4,7 +4,7 @@
  * a reference to its generation, its content (a static file, an upstream request ...), its body.
  * Everything lives in the stream's arena. Thread-bound; one task runs all of it.
  *
- *   PHASES -> CONTENT -> RESPOND -> LOG -> CLOSING -> CLOSED
+ *   PHASES -> CONTENT -> RESPOND -> LOG -> CHILDREN -> CLOSING -> CLOSED
  *
  *   PHASES   phase handlers run in order; each may wait
  *   CONTENT  the content's step runs until it responded
@@ -86,7 +86,8 @@ struct wr_req {
     uint8_t phase;       /* enum wr_phase while PHASES */
     uint8_t redirects;   /* internal redirects so far */
     uint8_t cancel;      /* enum wr_reason: not 0: give up */
-    bool is_internal;    /* the URI came from an internal redirect or error_page */
+    bool is_internal;    /* the URI came from an internal redirect, error_page or a parent */
+    uint8_t depth;       /* of subrequests: 0 is a client's request */
     bool is_error_page;  /* running for an error_page */
     bool is_header_only; /* no body to the client: HEAD, or 1xx/204/304 */
     bool is_responded;   /* wr_req_respond was called: nothing can be changed or retried any more */
@@ -97,6 +98,8 @@ struct wr_req {
     uint16_t phase_next; /* index of the next handler in this phase */
     uint16_t status;     /* of the response; 0: none yet. What the log shows */
     uint16_t err_status; /* the error that error_page handles now; 0: none */
+    struct wr_req *parent; /* of a subrequest (http/sub.h); NULL: a client's request */
+    struct wr_req *main;   /* the client's request; itself where there is no parent */
     struct wr_task task;
     struct wr_timer timer;    /* for phase handlers, limit_rate */
     struct wr_stream *stream; /* client's; valid until CLOSED */
@@ -177,6 +180,12 @@ int64_t wr_req_mtime(struct wr_req *r);
 void wr_req_fail(struct wr_req *r, unsigned status);
 /* Internal redirect; "@name" goes to a named location (URI and method stay). Ends the content. */
 void wr_req_redirect(struct wr_req *r, struct wr_str uri, struct wr_str args);
+/* The client's connection, also of a subrequest; NULL: it is gone, or serves others by now. */
+static inline struct wr_conn *wr_req_conn(const struct wr_req *r)
+{
+    return r->main->stream->conn;
+}
+
 /* The content has nothing more to do (its pipe was ended or failed by it). */
 void wr_req_end(struct wr_req *r);
 /* Any code, any time: stores the first reason and wakes the task. Nothing is freed here. */

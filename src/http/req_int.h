@@ -59,6 +59,9 @@ struct wr_reqx {
     struct wr_str pending_uri, pending_args;
     struct wr_req_limit limit;
     struct wr_stages *stages; /* body stages (stage.c); NULL: none */
+    struct wr_list subs; /* of http/sub.c */
+    uint32_t subs_live;  /* of them, requests that have not ended */
+    uint32_t subs_total; /* of a main request: begun at all levels */
     struct wr_pipe *drain;    /* a body that nobody asked for: read and dropped; NULL: none */
     uint64_t drain_at_ms;     /* deadline of DRAIN */
     struct wr_list works;     /* http/work.h */
@@ -88,6 +91,8 @@ static inline const struct wr_reqx *wr_reqx_of_const(const struct wr_req *r)
 void wr_server_enter(struct wr_reqx *x, struct wr_listen_ctx *lc);
 /* The same for a stand-in that ends before it returns: nothing is pinned or counted. */
 void wr_server_lend(struct wr_reqx *x, struct wr_listen_ctx *lc);
+/* A number for a subrequest; its main request pins what it uses. */
+uint64_t wr_server_next_id(void);
 /* The request ended: unpinned. r->gen may be gone afterwards. */
 void wr_server_leave(struct wr_reqx *x);
 /* Port of the request (an address that its listener covers has one of its own). */
@@ -100,6 +105,21 @@ void wr_req_use_server(struct wr_req *r, const struct wr_server *v);
 /* Response head as at the beginning but for what belongs to an error (WWW-Authenticate ...), pipe
  * dropped. */
 void wr_req_reset_out(struct wr_req *r);
+
+/* A subrequest in zeroed memory; its URI is the caller's to set. */
+void wr_req_init_sub(struct wr_reqx *x, struct wr_stream *s, struct wr_req *parent);
+
+/* --- sub.c --- */
+
+enum wr_subs_which {
+    WR_SUBS_ALL,
+    WR_SUBS_AWAITED /* whose answer somebody waits for */
+};
+
+/* Ends children; their requests end by themselves, then the parent is woken. */
+void wr_subs_cancel(struct wr_reqx *x, enum wr_subs_which which);
+/* All requests of children have ended: what their holders forgot is left. */
+void wr_subs_close(struct wr_reqx *x);
 
 /* --- reply.c --- */
 

@@ -150,6 +150,11 @@ struct wr_gen *wr_http_current(void)
 
 static void bury_if_done(struct wr_listen_ctx *lc);
 
+uint64_t wr_server_next_id(void)
+{
+    return (uint64_t)thread.no << 48 | ++thread.req_no;
+}
+
 void wr_server_enter(struct wr_reqx *x, struct wr_listen_ctx *lc)
 {
     struct wr_req *r = &x->r;
@@ -159,7 +164,7 @@ void wr_server_enter(struct wr_reqx *x, struct wr_listen_ctx *lc)
     r->listen = lc;
     r->gen = x->slot->gen;
     r->http = x->slot->http;
-    r->id = (uint64_t)thread.no << 48 | ++thread.req_no;
+    r->id = wr_server_next_id();
     thread.req_cnt++;
     lc->req_cnt++;
     wr_list_push(&thread.reqs, &r->node);
@@ -177,6 +182,9 @@ void wr_server_leave(struct wr_reqx *x)
 {
     struct wr_listen_ctx *lc = wr_take(&x->r.listen);
 
+    if (x->r.parent) {
+        return; /* the main request does */
+    }
     thread.req_cnt--;
     lc->req_cnt--;
     unpin(wr_take(&x->slot));
@@ -196,7 +204,7 @@ static const struct wr_port *port_of_conn(const struct wr_listen_ctx *lc, struct
 
 const struct wr_port *wr_server_port(struct wr_req *r)
 {
-    return port_of_conn(r->listen, r->stream->conn);
+    return port_of_conn(r->listen, wr_req_conn(r));
 }
 
 uint32_t wr_http_conn_cnt(void)
@@ -792,11 +800,14 @@ unsigned wr_http_end_old(uint64_t no)
     WR_LIST_FOREACH_SAFE (n, t, &thread.reqs) {
         struct wr_req *r = wr_container_of(n, struct wr_req, node);
 
-        if (is_old(wr_reqx_of(r)->slot, no) && r->stream && r->stream->codec) {
-            r->stream->ops->reset(r->stream, WR_REASON_SHUTDOWN);
-            wr_task_wake(&r->task); /* a reset that it did not ask for */
-            cnt++;
+        if (!is_old(wr_reqx_of(r)->slot, no) || !r->stream) {
+            continue;
         }
+        if (r->stream->codec) {
+            r->stream->ops->reset(r->stream, WR_REASON_SHUTDOWN);
+        }
+        wr_req_cancel(r, WR_REASON_SHUTDOWN); /* also when it waits for its subrequests only */
+        cnt++;
     }
     WR_LIST_FOREACH_SAFE (n, t, &thread.listens) {
         struct wr_listen_ctx *lc = wr_container_of(n, struct wr_listen_ctx, node);
@@ -825,6 +836,9 @@ void wr_http_stop(void)
             wr_task_cancel(&lc->task);
         }
         close_all(lc);
+    }
+    WR_LIST_FOREACH (n, &thread.reqs) {
+        wr_req_cancel(wr_container_of(n, struct wr_req, node), WR_REASON_SHUTDOWN);
     }
     cur = wr_take(&thread.cur);
     if (cur) {

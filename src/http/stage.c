@@ -143,13 +143,10 @@ static void note_taken(struct wr_stage *g, size_t n)
  */
 
 /* Slices change pipes. */
-static enum wr_status pass_all(struct wr_stage *g)
+static enum wr_status pass_slices(struct wr_pipe *to, struct wr_pipe *from)
 {
-    uint64_t before = g->_out->in_total;
-
-    while (wr_pipe_front(g->_in) && wr_pipe_can_push(g->_out)) {
-        const struct wr_slice *s = wr_pipe_front(g->_in);
-        struct wr_slice copy = *s;
+    while (wr_pipe_front(from) && wr_pipe_can_push(to)) {
+        struct wr_slice copy = *wr_pipe_front(from);
         enum wr_status st;
 
         switch ((enum wr_slice_kind)copy.kind) {
@@ -165,27 +162,45 @@ static enum wr_status pass_all(struct wr_stage *g)
         case WR_SLICE_CONST:
             break;
         }
-        st = wr_pipe_push(g->_out, copy);
+        st = wr_pipe_push(to, copy);
         if (st != WR_OK) {
             return st;
         }
-        wr_pipe_consume(g->_in, copy.len);
+        wr_pipe_consume(from, copy.len);
     }
-    g->taken += g->_out->in_total - before;
     return WR_OK;
+}
+
+static enum wr_status pass_all(struct wr_stage *g)
+{
+    uint64_t before = g->_out->in_total;
+    enum wr_status st = pass_slices(g->_out, g->_in);
+
+    g->taken += g->_out->in_total - before;
+    return st;
+}
+
+static enum wr_status pull(struct wr_stage *g)
+{
+    return g->ops->pull ? g->ops->pull(g) : WR_OK;
 }
 
 /* All that is here, as far as there is room and budget. */
 static enum wr_status take_all(struct wr_stages *c, struct wr_stage *g)
 {
     if (!g->ops->take) {
-        return pass_all(g);
+        enum wr_status st = pull(g);
+
+        return st == WR_OK ? pass_all(g) : st;
     }
     for (;;) {
         const char *p = NULL;
-        size_t n, used = 0;
-        enum wr_status st = see_front(c, g, &p, &n);
+        size_t n = 0, used = 0;
+        enum wr_status st = pull(g);
 
+        if (st == WR_OK) {
+            st = see_front(c, g, &p, &n);
+        }
         if (st != WR_OK) {
             return st;
         }
@@ -202,6 +217,10 @@ static enum wr_status take_all(struct wr_stages *c, struct wr_stage *g)
         note_taken(g, used);
         if (used < n && !wr_pipe_can_push(g->_out)) {
             return WR_OK; /* its task is woken when there is room again */
+        }
+        st = used == 0 ? pull(g) : WR_OK;
+        if (st != WR_OK) {
+            return st;
         }
         if (used == 0) {
             return WR_EPROTO; /* a bug of ours: there is room and it takes nothing */
@@ -465,6 +484,23 @@ enum wr_status wr_stage_give(struct wr_stage *g, const void *p, size_t n)
 {
     g->given += n;
     return wr_pipe_push_copy(g->_out, p, n);
+}
+
+enum wr_status wr_stage_pass(struct wr_stage *g, struct wr_pipe *p)
+{
+    uint64_t before = g->_out->in_total;
+    enum wr_status st = pass_slices(g->_out, p);
+
+    g->given += g->_out->in_total - before;
+    if (st == WR_OK && wr_pipe_front(p)) {
+        return WR_AGAIN;
+    }
+    return st;
+}
+
+struct wr_task *wr_stage_task(const struct wr_stage *g)
+{
+    return &wr_reqx_of(g->req)->stages->task;
 }
 
 /* ---- of the request --------------------------------------------------------------------------

@@ -43,6 +43,7 @@
 struct wr_pipe;
 struct wr_req;
 struct wr_stage;
+struct wr_task;
 struct wr_work;
 
 /*
@@ -51,6 +52,12 @@ struct wr_work;
  */
 struct wr_stage_ops {
     const char *name;
+    /*
+     * For stages that put something of other origin (a subrequest) into the output: called before
+     * each take, flush and finish, and when wr_stage_task was woken. WR_AGAIN: they are not called,
+     * it waits for that, or for room. May be NULL.
+     */
+    enum wr_status (*pull)(struct wr_stage *g);
     /*
      * Takes bytes of p[0..n), n > 0, and writes down how many. Less than n: there is no room, or it
      * wants to be asked again. May be NULL: all passes as it is, uncopied.
@@ -63,7 +70,7 @@ struct wr_stage_ops {
     enum wr_status (*flush)(struct wr_stage *g);
     /* Nothing more comes, the body is whole: the rest is given. WR_AGAIN as above. May be NULL. */
     enum wr_status (*finish)(struct wr_stage *g);
-    /* Its memory but that of the request's arena. May be NULL. */
+    /* Its memory but that of the request's arena, and its subrequests. May be NULL. */
     void (*close)(struct wr_stage *g);
 };
 
@@ -107,6 +114,11 @@ void wr_stage_commit(struct wr_stage *g, size_t n);
 size_t wr_stage_free(struct wr_stage *g);
 /* A copy of n bytes, beyond the room if need be: for short texts, once the room is not 0. */
 enum wr_status wr_stage_give(struct wr_stage *g, const void *p, size_t n) WR_MUST_CHECK;
+
+/* Slices of p go to the output as far as there is room, uncopied. WR_AGAIN: some are left. */
+enum wr_status wr_stage_pass(struct wr_stage *g, struct wr_pipe *p) WR_MUST_CHECK;
+/* The task that runs the stages, to be woken by what pull waits for. */
+struct wr_task *wr_stage_task(const struct wr_stage *g);
 
 /* --- of the request (http/req.c, and who reports of pipes) --- */
 

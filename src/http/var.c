@@ -373,6 +373,18 @@ static struct values *values_of(struct wr_req *r)
     return vs;
 }
 
+/*
+ * Whose values hold for a variable: without a getter (set, auth_request_set, named groups) there is
+ * one value for the main request and all its subrequests (http/sub.h).
+ */
+static struct wr_req *owner_of(struct wr_req *r, uint32_t no)
+{
+    if (!r->parent || no >= wr_vars_count(r->http->vars) || r->http->vars->at[no].row) {
+        return r;
+    }
+    return r->main;
+}
+
 /* Asks the row. The state is BUSY meanwhile. */
 static enum wr_status compute(struct wr_req *r, struct values *vs, uint32_t no)
 {
@@ -402,7 +414,7 @@ static enum wr_status compute(struct wr_req *r, struct values *vs, uint32_t no)
 
 enum wr_status wr_var_value(struct wr_req *r, uint32_t no, struct wr_str *ret, bool *ret_set)
 {
-    struct values *vs = values_of(r);
+    struct values *vs = values_of(owner_of(r, no));
     const struct var_entry *e;
     struct wr_value *v;
 
@@ -438,13 +450,21 @@ enum wr_status wr_var_value(struct wr_req *r, uint32_t no, struct wr_str *ret, b
 
 enum wr_status wr_var_set(struct wr_req *r, uint32_t no, struct wr_str value)
 {
-    struct values *vs = values_of(r);
+    struct wr_req *owner = owner_of(r, no);
+    struct values *vs = values_of(owner);
+    enum wr_status st;
 
     if (!vs) {
         return WR_ENOMEM;
     }
     if (!WR_ASSERT_REQ(no < vs->cnt)) {
         return WR_ECANCELED;
+    }
+    if (owner != r && value.len > 0) {
+        st = wr_arena_dup(owner->arena, value, &value); /* it outlives the subrequest */
+        if (st != WR_OK) {
+            return st;
+        }
     }
     vs->at[no] = (struct wr_value){.s = value, .state = WR_VALUE_SET};
     return WR_OK;

@@ -5,7 +5,7 @@
  * head, the client's connection, the clock. A getter gives WR_EOF where nginx's variable is "not
  * found" (the log shows "-") and an empty text where it is found but empty.
  *
- * The connection's codec may have left a request that is being logged: r->stream->conn is NULL
+ * The connection's codec may have left a request that is being logged: wr_req_conn(r) is NULL
  * then.
  */
 #include "http/vars_core.h"
@@ -396,8 +396,8 @@ static bool local_addr(struct wr_req *r, struct wr_addr *ret)
 {
     const struct wr_port *port = wr_server_port(r);
 
-    if (r->stream->conn) {
-        wr_conn_local_addr(r->stream->conn, ret);
+    if (wr_req_conn(r)) {
+        wr_conn_local_addr(wr_req_conn(r), ret);
         if (ret->len != 0 && ret->u.sa.sa_family != AF_UNIX) {
             return true;
         }
@@ -473,7 +473,7 @@ GETTER(get_tcpinfo)
     const uint32_t *fields[] = {&t.rtt, &t.rttvar, &t.snd_cwnd, &t.rcv_space};
 
     (void)rest;
-    if (!r->stream->conn || wr_sock_tcpinfo(r->stream->conn->io.fd, &t) != WR_OK) {
+    if (!wr_req_conn(r) || wr_sock_tcpinfo(wr_req_conn(r)->io.fd, &t) != WR_OK) {
         return WR_EOF;
     }
     return put_u64(r, *fields[v->data], ret);
@@ -558,10 +558,10 @@ GETTER(get_connection_time)
     uint64_t now = wr_now_ms(), since;
 
     (void)v, (void)rest;
-    if (!r->stream->conn) {
+    if (!wr_req_conn(r)) {
         return WR_EOF;
     }
-    since = r->stream->conn->since_ms;
+    since = wr_req_conn(r)->since_ms;
     return put_ms(r, now > since ? now - since : 0, ret);
 }
 

@@ -124,7 +124,7 @@ static enum wr_phase_result check_request(struct wr_req *r)
     enum wr_tls_verify verify;
     unsigned status = 0;
 
-    if (!r->tls && !(r->stream->conn && r->stream->conn->is_tls)) {
+    if (!r->tls && !(wr_req_conn(r) && wr_req_conn(r)->is_tls)) {
         return WR_PHASE_NEXT;
     }
     verify = (enum wr_tls_verify)wr_ssl_srv_of(r->server)->verify;

@@ -38,7 +38,7 @@ uint64_t wr_up_ntlm_identity(const struct wr_up *u)
 bool wr_up_ntlm_pick(struct wr_up *u)
 {
     const struct wr_members *m = u->start.members;
-    const struct wr_conn *client = u->req->stream->conn;
+    const struct wr_conn *client = wr_req_conn(u->req);
     const struct wr_member *bound;
 
     if (!m->has_ntlm || client == NULL || u->tries != 0) {
