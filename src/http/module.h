@@ -13,6 +13,7 @@
 #include "conf/dirs.h"
 #include "conf/scope.h"
 #include "http/req.h"
+#include "http/sub.h"
 #include "http/stage.h"
 #include "http/var.h"
 

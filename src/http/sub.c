@@ -97,16 +97,25 @@ static void finish(struct wr_sub *u)
     set_state(u, WR_SUB_WHOLE);
 }
 
-/* The exchange ends here, the child sees its client gone. */
-static void break_sub(struct wr_sub *u, enum wr_reason why)
+/* The exchange ends here; what the child asked for itself does not wake it. */
+static void end_exchange(struct wr_sub *u, enum wr_reason why)
 {
     if (u->state == WR_SUB_WHOLE || u->state == WR_SUB_FAILED) {
         return;
     }
+    if (u->status == 0 && u->child) {
+        u->status = u->child->status; /* 444: closed without an answer */
+    }
     (void)wr_stream_break(&u->s, why, 0); /* when it was broken already the pipe is left still */
     leave_out(u);
-    wr_task_wake_opt(u->s.user);
     set_state(u, WR_SUB_FAILED);
+}
+
+/* The child sees its client gone. */
+static void break_sub(struct wr_sub *u, enum wr_reason why)
+{
+    end_exchange(u, why);
+    wr_task_wake_opt(u->s.user);
 }
 
 /* ---- a body that nobody passes ----------------------------------------------------------------
@@ -260,7 +269,7 @@ static void interim_op(struct wr_stream *s, const struct wr_msg *m)
 
 static void reset_op(struct wr_stream *s, enum wr_reason why)
 {
-    break_sub(sub_of(s), why);
+    end_exchange(sub_of(s), why);
 }
 
 static void release_op(struct wr_stream *s)
@@ -268,11 +277,8 @@ static void release_op(struct wr_stream *s)
     struct wr_sub *u = sub_of(s);
 
     s->user = NULL;
-    if (u->state == WR_SUB_RUNNING) {
-        u->status = u->child->status; /* 444: closed without an answer */
-    }
+    end_exchange(u, WR_REASON_CANCELED);
     u->child = NULL;
-    break_sub(u, WR_REASON_CANCELED);
     wr_reqx_of(u->parent)->subs_live--;
     wr_task_wake(&u->parent->task);
     if (!u->is_held) {
@@ -494,6 +500,14 @@ enum wr_status wr_sub_open(struct wr_req *parent, const struct wr_sub_opts *o, s
         *ret = u;
     }
     return WR_OK;
+}
+
+void wr_sub_split_uri(struct wr_str text, struct wr_sub_opts *o)
+{
+    size_t q = wr_str_find(text, '?');
+
+    o->uri = wr_str_sub(text, 0, q);
+    o->args = q < text.len ? wr_str_sub(text, q + 1, text.len) : WR_STR("");
 }
 
 enum wr_status wr_sub_set_uri(struct wr_req *r, struct wr_str text, struct wr_sub_opts *o)

@@ -88,8 +88,10 @@ struct wr_sub_opts {
  */
 enum wr_status wr_sub_open(struct wr_req *parent, const struct wr_sub_opts *o,
                            struct wr_sub **ret) WR_MUST_CHECK;
+/* Of a directive, as it is: o->args is what follows the first '?'. */
+void wr_sub_split_uri(struct wr_str text, struct wr_sub_opts *o);
 /*
- * Splits a URI as configurations and pages write it ("/a%20b?x=1") into o->uri and o->args, in r's
+ * Decodes and splits a URI as pages write it ("/a%20b?x=1") into o->uri and o->args, in r's
  * arena. A relative one is put behind the folder of r's own path. WR_EPROTO: it is no path, or
  * leads out of the root. WR_ENOMEM.
  */

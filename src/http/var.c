@@ -374,15 +374,18 @@ static struct values *values_of(struct wr_req *r)
 }
 
 /*
- * Whose values hold for a variable: without a getter (set, auth_request_set, named groups) there is
- * one value for the main request and all its subrequests (http/sub.h).
+ * Whose values hold for a variable: those that are only set (set, auth_request_set, named groups)
+ * have one value for the main request and all its subrequests (http/sub.h).
  */
 static struct wr_req *owner_of(struct wr_req *r, uint32_t no)
 {
-    if (!r->parent || no >= wr_vars_count(r->http->vars) || r->http->vars->at[no].row) {
+    const struct wr_var *row;
+
+    if (!r->parent || no >= wr_vars_count(r->http->vars)) {
         return r;
     }
-    return r->main;
+    row = r->http->vars->at[no].row;
+    return row && (row->flags & WR_VAR_WEAK) == 0 ? r : r->main;
 }
 
 /* Asks the row. The state is BUSY meanwhile. */
