@@ -795,6 +795,9 @@ static enum req_state step_respond(struct wr_reqx *x)
     }
     step_limit(x);
     drop_drained(x);
+    if (s->is_gone && x->subs_live > 0) {
+        wr_subs_note_gone(x);
+    }
     if (s->tx == WR_HALF_RESET) {
         wr_req_cancel(r, s->reason != 0 ? (enum wr_reason)s->reason : WR_REASON_CLIENT_GONE);
         return WR_REQ_LOG;

@@ -118,6 +118,8 @@ enum wr_subs_which {
 
 /* Ends children; their requests end by themselves, then the parent is woken. */
 void wr_subs_cancel(struct wr_reqx *x, enum wr_subs_which which);
+/* The client half-closed or left: children whose answer somebody waits for see that, too. */
+void wr_subs_note_gone(struct wr_reqx *x);
 /* All requests of children have ended: what their holders forgot is left. */
 void wr_subs_close(struct wr_reqx *x);
 

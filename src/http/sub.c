@@ -624,6 +624,20 @@ void wr_subs_cancel(struct wr_reqx *x, enum wr_subs_which which)
     }
 }
 
+void wr_subs_note_gone(struct wr_reqx *x)
+{
+    struct wr_list *n;
+
+    WR_LIST_FOREACH (n, &x->subs) {
+        struct wr_sub *u = wr_container_of(n, struct wr_sub, node);
+
+        if (u->child && !u->s.is_gone && !outlives(u)) {
+            u->s.is_gone = true;
+            wr_task_wake(&u->child->task);
+        }
+    }
+}
+
 void wr_subs_close(struct wr_reqx *x)
 {
     struct wr_list *n, *t;
