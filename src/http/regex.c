@@ -130,6 +130,24 @@ enum wr_status wr_regex_new(struct wr_arena *a, struct wr_str pattern, unsigned 
     return WR_OK;
 }
 
+bool wr_regex_name(const struct wr_regex *re, uint32_t i, struct wr_str *ret_name,
+                   uint32_t *ret_group)
+{
+    uint32_t cnt = 0, size = 0;
+    PCRE2_SPTR table = NULL;
+
+    (void)pcre2_pattern_info(re->code, PCRE2_INFO_NAMECOUNT, &cnt);
+    if (i >= cnt) {
+        return false;
+    }
+    (void)pcre2_pattern_info(re->code, PCRE2_INFO_NAMEENTRYSIZE, &size);
+    (void)pcre2_pattern_info(re->code, PCRE2_INFO_NAMETABLE, &table);
+    table += (size_t)i * size;
+    *ret_group = (uint32_t)table[0] << 8 | table[1];
+    *ret_name = wr_str_z((const char *)table + 2);
+    return true;
+}
+
 /* Named groups become variables. */
 static enum wr_status bind_names(struct wr_conf *cf, const struct wr_node *node,
                                  struct wr_regex *re)

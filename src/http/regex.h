@@ -38,6 +38,9 @@ enum wr_status wr_regex_compile(struct wr_conf *cf, const struct wr_node *node,
  * words. */
 enum wr_status wr_regex_new(struct wr_arena *a, struct wr_str pattern, unsigned flags,
                             struct wr_regex **ret, struct wr_str *ret_err) WR_MUST_CHECK;
+/* The i-th named group; false: there are no more. */
+bool wr_regex_name(const struct wr_regex *re, uint32_t i, struct wr_str *ret_name,
+                   uint32_t *ret_group);
 /* Number of groups, $0 not counted. */
 uint32_t wr_regex_group_cnt(const struct wr_regex *re);
 /* The pattern as written. */

@@ -10,6 +10,7 @@
  */
 #include "http/sub.h"
 
+#include "base/codec.h"
 #include "base/list.h"
 #include "base/obj.h"
 #include "base/slab.h"
@@ -512,27 +513,28 @@ void wr_sub_split_uri(struct wr_str text, struct wr_sub_opts *o)
 
 enum wr_status wr_sub_set_uri(struct wr_req *r, struct wr_str text, struct wr_sub_opts *o)
 {
-    struct wr_uri uri;
+    struct wr_str folder = WR_STR_NULL;
+    struct wr_strbuf b;
     enum wr_status st;
 
-    if (text.len == 0 || text.ptr[0] != '/') {
-        struct wr_str path = r->uri.path;
-
-        while (path.len > 0 && path.ptr[path.len - 1] != '/') {
-            path.len--;
-        }
-        st = wr_arena_printf(r->arena, &text, "%.*s%.*s", WR_STR_ARG(path), WR_STR_ARG(text));
-        if (st != WR_OK) {
-            return st;
+    wr_sub_split_uri(text, o);
+    if (o->uri.len == 0 || o->uri.ptr[0] != '/') {
+        folder = r->uri.path;
+        while (folder.len > 0 && folder.ptr[folder.len - 1] != '/') {
+            folder.len--;
         }
     }
-    st = wr_uri_parse(r->arena, text, 0, &uri);
+    wr_strbuf_init_arena(&b, r->arena, folder.len + o->uri.len);
+    wr_strbuf_add_str(&b, folder);
+    st = wr_codec_percent_decode(&b, o->uri);
+    if (st == WR_OK) {
+        st = b.status;
+    }
     if (st != WR_OK) {
         return st;
     }
-    o->uri = uri.path;
-    o->args = uri.args;
-    return WR_OK;
+    o->uri = wr_strbuf_str(&b);
+    return wr_uri_is_safe(o->uri) ? WR_OK : WR_EPROTO;
 }
 
 /* ---- the holder ------------------------------------------------------------------------------

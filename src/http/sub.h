@@ -92,8 +92,8 @@ enum wr_status wr_sub_open(struct wr_req *parent, const struct wr_sub_opts *o,
 void wr_sub_split_uri(struct wr_str text, struct wr_sub_opts *o);
 /*
  * Decodes and splits a URI as pages write it ("/a%20b?x=1") into o->uri and o->args, in r's
- * arena. A relative one is put behind the folder of r's own path. WR_EPROTO: it is no path, or
- * leads out of the root. WR_ENOMEM.
+ * arena. A relative one is put behind the folder of r's own path. WR_EPROTO: a bad escape, or the
+ * path has "..". WR_ENOMEM.
  */
 enum wr_status wr_sub_set_uri(struct wr_req *r, struct wr_str text,
                               struct wr_sub_opts *o) WR_MUST_CHECK;

@@ -473,6 +473,54 @@ enum wr_status wr_var_set(struct wr_req *r, uint32_t no, struct wr_str value)
     return WR_OK;
 }
 
+/* A row that this generation has given no number: asked each time. */
+static enum wr_status ask_row(struct wr_req *r, struct wr_str low, struct wr_str *ret,
+                              bool *ret_set)
+{
+    const struct wr_var *row = wr_map_get(&registry.exact, low);
+    struct wr_str rest = WR_STR_NULL, kept;
+    enum wr_status st;
+
+    if (!row) {
+        row = find_prefix_row(low);
+    }
+    if (!row) {
+        return WR_OK;
+    }
+    if ((row->flags & WR_VAR_PREFIX) != 0) {
+        rest = wr_str_sub(low, strlen(row->name), SIZE_MAX);
+        st = wr_arena_dup(r->arena, rest, &kept); /* a getter may keep it */
+        if (st != WR_OK) {
+            return st;
+        }
+        rest = kept;
+    }
+    st = row->get(r, row, rest, ret);
+    *ret_set = st == WR_OK;
+    return st == WR_EOF ? WR_OK : st;
+}
+
+enum wr_status wr_var_find(struct wr_req *r, struct wr_str name, struct wr_str *ret, bool *ret_set)
+{
+    const struct wr_vars *v = r->http->vars;
+    char room[NAME_MAX_LEN];
+    struct wr_str low;
+    uintptr_t no;
+
+    *ret = WR_STR_NULL;
+    *ret_set = false;
+    if (name.len == 0 || name.len > sizeof(room)) {
+        return WR_OK;
+    }
+    for (size_t i = 0; i < name.len; i++) {
+        room[i] = (char)wr_char_lower[(unsigned char)name.ptr[i]];
+    }
+    low = wr_str(room, name.len);
+    no = (uintptr_t)wr_map_get(&v->by_name, low);
+    return no != 0 ? wr_var_value(r, (uint32_t)(no - 1), ret, ret_set)
+                   : ask_row(r, low, ret, ret_set);
+}
+
 /* ---- texts ---------------------------------------------------------------------------------- */
 
 static enum wr_status part_value(struct wr_req *r, const struct wr_part *p, struct wr_str *ret)

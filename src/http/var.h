@@ -105,6 +105,13 @@ bool wr_vars_records(const struct wr_vars *v);
 /* Value by number; absent ones give an empty string and *ret_set false. WR_ENOMEM. */
 enum wr_status wr_var_value(struct wr_req *r, uint32_t no, struct wr_str *ret,
                             bool *ret_set) WR_MUST_CHECK;
+/*
+ * Value by name, any case, where no text of the configuration names the variable: what the
+ * configuration defines, and the rows of modules. *ret_set false: it has none, or there is no such
+ * variable. WR_ENOMEM.
+ */
+enum wr_status wr_var_find(struct wr_req *r, struct wr_str name, struct wr_str *ret,
+                           bool *ret_set) WR_MUST_CHECK;
 /* Sets a cached value (regex captures by name, set, auth). */
 enum wr_status wr_var_set(struct wr_req *r, uint32_t no, struct wr_str value) WR_MUST_CHECK;
 /* Appends the text; what does not fit marks b bad. */
