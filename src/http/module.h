@@ -13,8 +13,8 @@
 #include "conf/dirs.h"
 #include "conf/scope.h"
 #include "http/req.h"
-#include "http/sub.h"
 #include "http/stage.h"
+#include "http/sub.h"
 #include "http/var.h"
 
 /* In this order. FIND_LOCATION is the engine's own. */

@@ -51,7 +51,7 @@
     X(WR_REQ, PHASES, phases, HANDLER, B(PHASES) | B(CONTENT) | B(RESPOND) | B(LOG))               \
     X(WR_REQ, CONTENT, content, CONTENT, B(PHASES) | B(CONTENT) | B(RESPOND) | B(LOG))             \
     X(WR_REQ, RESPOND, respond, STREAM, B(LOG))                                                    \
-    X(WR_REQ, LOG, log, NONE, B(DRAIN) | B(CHILDREN) | B(CLOSING))                                               \
+    X(WR_REQ, LOG, log, NONE, B(DRAIN) | B(CHILDREN) | B(CLOSING))                                 \
     X(WR_REQ, DRAIN, drain, LINGERING, B(CHILDREN) | B(CLOSING))                                   \
     X(WR_REQ, CHILDREN, children, SUBS, B(CLOSING))                                                \
     X(WR_REQ, CLOSING, closing, NONE, B(CLOSED))                                                   \

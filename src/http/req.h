@@ -93,11 +93,11 @@ struct wr_req {
     bool is_responded;   /* wr_req_respond was called: nothing can be changed or retried any more */
     bool is_content_over; /* wr_req_end was called */
     bool is_logged;
-    bool keep_method;    /* error_page keeps the method (named location) */
-    uint8_t body_state;  /* enum wr_body_state */
-    uint16_t phase_next; /* index of the next handler in this phase */
-    uint16_t status;     /* of the response; 0: none yet. What the log shows */
-    uint16_t err_status; /* the error that error_page handles now; 0: none */
+    bool keep_method;      /* error_page keeps the method (named location) */
+    uint8_t body_state;    /* enum wr_body_state */
+    uint16_t phase_next;   /* index of the next handler in this phase */
+    uint16_t status;       /* of the response; 0: none yet. What the log shows */
+    uint16_t err_status;   /* the error that error_page handles now; 0: none */
     struct wr_req *parent; /* of a subrequest (http/sub.h); NULL: a client's request */
     struct wr_req *main;   /* the client's request; itself where there is no parent */
     struct wr_task task;
@@ -180,6 +180,7 @@ int64_t wr_req_mtime(struct wr_req *r);
 void wr_req_fail(struct wr_req *r, unsigned status);
 /* Internal redirect; "@name" goes to a named location (URI and method stay). Ends the content. */
 void wr_req_redirect(struct wr_req *r, struct wr_str uri, struct wr_str args);
+
 /* The client's connection, also of a subrequest; NULL: it is gone, or serves others by now. */
 static inline struct wr_conn *wr_req_conn(const struct wr_req *r)
 {

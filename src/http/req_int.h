@@ -59,9 +59,9 @@ struct wr_reqx {
     struct wr_str pending_uri, pending_args;
     struct wr_req_limit limit;
     struct wr_stages *stages; /* body stages (stage.c); NULL: none */
-    struct wr_list subs; /* of http/sub.c */
-    uint32_t subs_live;  /* of them, requests that have not ended */
-    uint32_t subs_total; /* of a main request: begun at all levels */
+    struct wr_list subs;      /* of http/sub.c */
+    uint32_t subs_live;       /* of them, requests that have not ended */
+    uint32_t subs_total;      /* of a main request: begun at all levels */
     struct wr_pipe *drain;    /* a body that nobody asked for: read and dropped; NULL: none */
     uint64_t drain_at_ms;     /* deadline of DRAIN */
     struct wr_list works;     /* http/work.h */

@@ -245,7 +245,11 @@ static void start_op(struct wr_stream *s)
     }
     if (!u->out) {
         set_state(u, WR_SUB_ANSWERED);
-        finish(u);
+        if (u->child->is_header_only || s->head_out->content_length == 0) {
+            finish(u);
+        } else {
+            break_sub(u, WR_REASON_TRUNCATED); /* for want of memory there is no pipe */
+        }
         return;
     }
     if (u->mode == WR_SUB_ORDER) {

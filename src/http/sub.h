@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sub.h: subrequests (U13). One is a struct wr_req that runs the phases by itself, with a URI of its
- * own and the fields of its parent, and whose response goes to its holder and never to the client.
- * The request's codec is this file: a struct wr_stream in the role of a server without a connection.
+ * sub.h: subrequests (U13). One is a struct wr_req that runs the phases by itself, with a URI of
+ * its own and the fields of its parent, and whose response goes to its holder and never to the
+ * client. The request's codec is this file: a struct wr_stream in the role of a server without a
+ * connection.
  *
  *   parent -- subs: wr_sub -- stream -- wr_req (child) -- subs ...
  *               \-- holder: a handler or a body stage of the parent, or nobody
  *
  * Modes: ORDER, the holder puts the body into the parent's output when its turn has come (until
- * then it stays in the child's own buffers and file, which hold the producer back); HEAD, status and
- * fields; MEMORY, a body of at most subrequest_output_buffer_size; BACKGROUND, nobody looks.
+ * then it stays in the child's own buffers and file, which hold the producer back); HEAD, status
+ * and fields; MEMORY, a body of at most subrequest_output_buffer_size; BACKGROUND, nobody looks.
  */
 /*
  * What holds for a child:
@@ -19,9 +20,9 @@
  *    are skipped. LOG runs with `log_subrequest on` only.
  *  - Of the header filters those run whose slot concerns the body's text: DECOMPRESS, REPLACE,
  *    CHARSET, INCLUDE.
- *  - $request and $request_uri, captures aside all that tells of the client and its request, are the
- *    main request's. Variables that have no getter (set, auth_request_set, named groups) are one for
- *    the main request and all below it; values of getters (map, geo ...) are each request's own.
+ *  - $request and $request_uri, captures aside all that tells of the client and its request, are
+ * the main request's. Variables that have no getter (set, auth_request_set, named groups) are one
+ * for the main request and all below it; values of getters (map, geo ...) are each request's own.
  *  - Cancel: the end of the parent's response ends all but those of BACKGROUND and answered ones of
  *    HEAD, a parent that is given up (client gone, shutdown) ends all. An internal redirect or an
  *    error page of the parent ends all but those of BACKGROUND.
@@ -109,7 +110,8 @@ struct wr_str wr_sub_body(const struct wr_sub *s);
  * all of it; WR_AGAIN: there will be more, or room; WR_ECANCELED: it broke off, so must the parent.
  */
 enum wr_status wr_sub_pass(struct wr_sub *s, struct wr_stage *g) WR_MUST_CHECK;
-/* Is somebody's answer, or part of it, there to be passed? For those who wait for the first byte. */
+/* Is somebody's answer, or part of it, there to be passed? For those who wait for the first byte.
+ */
 bool wr_sub_has_bytes(const struct wr_sub *s);
 /* The holder leaves: what runs still is ended, but HEAD ones that have answered. Accepts NULL. */
 void wr_sub_leave(struct wr_sub *s);

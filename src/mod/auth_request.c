@@ -172,7 +172,7 @@ static const struct wr_dir dirs[] = {
      .min = 1,
      .max = 1,
      .set = wr_set_str_or_off,
-     WR_DIR_FIELD(LOC, struct auth_loc, uri),
+     WR_DIR_FIELD(LOC,    struct auth_loc, uri),
      .def = "off",
      .doc = "The location whose answer to a subrequest says whether the client may come in."},
     {.name = "auth_request_set",
@@ -181,8 +181,8 @@ static const struct wr_dir dirs[] = {
      .max = 2,
      .flags = WR_DIR_REPEAT,
      .set = set_auth_var,
-     WR_DIR_FIELD(LOC, struct auth_loc, vars),
-     .doc = "Keeps something of the answer of auth_request in a variable."},
+     WR_DIR_FIELD(LOC,                     struct auth_loc, vars),
+     .doc = "Keeps something of the answer of auth_request in a variable."                  },
     WR_DIR_END
 };
 

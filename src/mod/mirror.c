@@ -36,9 +36,9 @@ static enum wr_phase_result fail(struct wr_req *r, unsigned status)
 static void send_copies(struct wr_req *r, const struct mirror_loc *conf)
 {
     for (uint32_t i = 0; i < conf->uris.cnt; i++) {
-        struct wr_sub_opts o = {
-            .mode = WR_SUB_BACKGROUND,
-            .flags = WR_SUB_SAME_METHOD | (conf->with_body ? (unsigned)WR_SUB_SEND_BODY : 0)};
+        struct wr_sub_opts o = {.mode = WR_SUB_BACKGROUND,
+                                .flags = WR_SUB_SAME_METHOD |
+                                         (conf->with_body ? (unsigned)WR_SUB_SEND_BODY : 0)};
 
         wr_sub_split_uri(conf->uris.at[i], &o);
         if (wr_sub_open(r, &o, NULL) == WR_ENOMEM) {
@@ -119,7 +119,7 @@ static const struct wr_dir dirs[] = {
      .set = wr_set_flag,
      WR_DIR_FIELD(LOC, struct mirror_loc, with_body),
      .def = "on",
-     .doc = "Is the client's body sent to mirrors? Then it is read whole before anything goes on."},
+     .doc = "Is the client's body sent to mirrors? Then it is read whole before anything goes on." },
     WR_DIR_END
 };
 

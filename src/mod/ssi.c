@@ -109,7 +109,8 @@ enum wr_status wr_ssi_emit(struct ssi_page *p, struct wr_str s)
     return st;
 }
 
-/* ---- a run over text -------------------------------------------------------------------------- */
+/* ---- a run over text --------------------------------------------------------------------------
+ */
 
 static enum wr_status take_text(struct ssi_page *p, struct ssi_run *run, struct wr_str s)
 {
@@ -268,8 +269,7 @@ static enum wr_status pull(struct wr_stage *g)
     struct ssi_page *p = page_of(g);
 
     while (p->first) {
-        enum wr_status st =
-            p->first->text ? pass_text(p, p->first) : pass_include(p, p->first);
+        enum wr_status st = p->first->text ? pass_text(p, p->first) : pass_include(p, p->first);
 
         if (st == WR_AGAIN) {
             return is_full(p) ? WR_AGAIN : WR_OK;
@@ -431,9 +431,9 @@ static const struct wr_dir dirs[] = {
      .min = 1,
      .max = 1,
      .set = wr_set_flag,
-     WR_DIR_FIELD(LOC, struct ssi_loc, is_on),
+     WR_DIR_FIELD(LOC,                 struct ssi_loc, is_on),
      .def = "off",
-     .doc = "Are commands in pages (server-side includes) executed?"},
+     .doc = "Are commands in pages (server-side includes) executed?"   },
     ROW("ssi_silent_errors", is_silent, wr_set_flag, "off",
         "Is nothing shown in the place of a command that is wrong?"),
     ROW("ssi_last_modified", keep_modified, wr_set_flag, "off",
@@ -442,13 +442,13 @@ static const struct wr_dir dirs[] = {
         "Accepted without effect: parts of files are sent as they are."),
     ROW("ssi_value_length", value_max, wr_set_size, "256",
         "Longest value of a command's parameter."),
-    {.name = "ssi_types",
+    { .name = "ssi_types",
      .contexts = WR_CTX_HTTP_ALL,
      .min = 1,
      .max = WR_ARGS_ANY,
      .flags = WR_DIR_REPEAT,
      .set = wr_set_mime_types,
-     WR_DIR_FIELD(LOC, struct ssi_loc, types),
+     WR_DIR_FIELD(LOC,         struct ssi_loc,                                      types),
      .data = "text/html",
      .def = "text/html",
      .doc = "Types of pages with commands, beside text/html; * is all."},

@@ -376,8 +376,8 @@ static enum wr_status run_include(struct ssi_page *p, struct ssi_run *run,
 
 struct command {
     const char *name;
-    const char *mandatory;  /* " a b ", or NULL */
-    const char *params;     /* all: " a b " */
+    const char *mandatory; /* " a b ", or NULL */
+    const char *params;    /* all: " a b " */
     enum wr_status (*run)(struct ssi_page *p, struct ssi_run *run, const struct wr_ssi_command *c);
     bool is_branch; /* also looked at where nothing is shown */
 };

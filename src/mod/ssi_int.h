@@ -19,14 +19,14 @@
 #include "http/stage.h"
 #include "mod/ssi_parse.h"
 
-#define SSI_AHEAD_MAX  65536u  /* bytes of text read ahead of an include */
-#define SSI_SUBS_MAX   32u     /* includes of one page that run at a time */
-#define SSI_BLOCK_MAX  65536u  /* bytes of a block */
-#define SSI_BLOCKS_MAX 256u    /* blocks of a client's request */
-#define SSI_VARS_MAX   1024u   /* variables of `set` */
-#define SSI_REGEX_MAX  64u     /* different expressions */
-#define SSI_DEPTH_MAX  32u     /* of `if` in `if` */
-#define SSI_TEXT_MAX   65536u  /* bytes of a text with variables */
+#define SSI_AHEAD_MAX  65536u /* bytes of text read ahead of an include */
+#define SSI_SUBS_MAX   32u    /* includes of one page that run at a time */
+#define SSI_BLOCK_MAX  65536u /* bytes of a block */
+#define SSI_BLOCKS_MAX 256u   /* blocks of a client's request */
+#define SSI_VARS_MAX   1024u  /* variables of `set` */
+#define SSI_REGEX_MAX  64u    /* different expressions */
+#define SSI_DEPTH_MAX  32u    /* of `if` in `if` */
+#define SSI_TEXT_MAX   65536u /* bytes of a text with variables */
 #define SSI_CAPTURES   10u
 
 struct ssi_loc {
@@ -125,8 +125,8 @@ enum wr_status wr_ssi_add_item(struct ssi_page *p, struct ssi_item **ret) WR_MUS
 enum wr_status wr_ssi_execute(struct ssi_page *p, struct ssi_run *run) WR_MUST_CHECK;
 bool wr_ssi_is_shown(const struct ssi_run *run);
 /* Shows errmsg; fmt goes to the error log, both not with ssi_silent_errors. */
-enum wr_status wr_ssi_complain(struct ssi_page *p, const char *fmt, ...) WR_PRINTF(2, 3)
-    WR_MUST_CHECK;
+enum wr_status wr_ssi_complain(struct ssi_page *p, const char *fmt, ...)
+    WR_PRINTF(2, 3) WR_MUST_CHECK;
 
 /* --- ssi_text.c --- */
 

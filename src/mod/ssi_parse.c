@@ -98,10 +98,13 @@ static bool step_command(struct wr_ssi_scan *s, char c)
     return false;
 }
 
+/* At the byte for which there is no room, wherever pieces end, the rest is skipped. */
 static enum wr_ssi_event scan_command(struct wr_ssi_scan *s, const char *p, size_t n,
                                       size_t *ret_used)
 {
-    for (size_t i = 0; i < n; i++) {
+    size_t room = WR_MIN(n, s->raw.max - s->raw.len);
+
+    for (size_t i = 0; i < room; i++) {
         if (step_command(s, p[i])) {
             wr_strbuf_add(&s->raw, p, i);
             *ret_used = i + 1;
@@ -113,19 +116,16 @@ static enum wr_ssi_event scan_command(struct wr_ssi_scan *s, const char *p, size
             return WR_SSI_COMMAND;
         }
     }
-    wr_strbuf_add(&s->raw, p, n);
-    *ret_used = n;
-    if (s->raw.status != WR_OK) {
+    wr_strbuf_add(&s->raw, p, room);
+    *ret_used = room;
+    if (room < n || s->raw.status != WR_OK) {
         s->state = SCAN_SKIP;
-        s->dashes = 0;
     }
     return WR_SSI_MORE;
 }
 
 static enum wr_ssi_event scan_skip(struct wr_ssi_scan *s, const char *p, size_t n, size_t *ret_used)
 {
-    s->quote = 0;
-    s->is_value_next = false;
     for (size_t i = 0; i < n; i++) {
         bool is_end = p[i] == '>' && s->dashes >= 2;
 
@@ -274,8 +274,10 @@ static enum wr_status read_param(struct reader *r, size_t value_max)
     }
     st = read_value(r, to);
     if (st == WR_OK && to->value.len > value_max) {
-        wr_strbuf_printf(r->err, "too long \"%.*s...\" value of \"%.*s\" parameter in \"%.*s\" SSI "
-                         "command", (int)WR_MIN(to->value.len, (size_t)64), to->value.ptr,
+        wr_strbuf_printf(r->err,
+                         "too long \"%.*s...\" value of \"%.*s\" parameter in \"%.*s\" SSI "
+                         "command",
+                         (int)WR_MIN(to->value.len, (size_t)64), to->value.ptr,
                          WR_STR_ARG(to->name), WR_STR_ARG(c->name));
         return WR_ELIMIT;
     }

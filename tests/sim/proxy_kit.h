@@ -35,6 +35,9 @@ static const struct wr_module *const modules[] = {&core_module, &up_module, &wr_
 #ifdef MORE_MODULE /* a test may have one more, with directives */
                                                   &MORE_MODULE,
 #endif
+#ifdef MORE_MODULES /* or several, with a comma behind each */
+                                                  MORE_MODULES
+#endif
 };
 /* clang-format on */
 static struct wr_conf_text kit_files[4]; /* the first is the configuration; a test may add others */
@@ -67,7 +70,7 @@ static int proxy_boot(void)
     struct wr_diags diags;
     struct wr_strbuf b;
     struct wr_arena a;
-    size_t conf_cnt;
+    size_t conf_cnt = 0;
 
     up_module.var_cnt = wr_up_vars_cnt;
     up_module.vars = wr_up_vars;
@@ -75,15 +78,10 @@ static int proxy_boot(void)
         return -1;
     }
     for (size_t i = 0; i < WR_ARRAY_LEN(modules); i++) {
-        confs[i] = modules[i]->conf != NULL ? modules[i]->conf : confs[0];
+        if (modules[i]->conf != NULL) {
+            confs[conf_cnt++] = modules[i]->conf;
+        }
     }
-    /* Modules without directives stand last in the list of confs. */
-    confs[2] = wr_vars_core_module.conf;
-    confs[3] = wr_proxy_module.conf;
-    conf_cnt = 4;
-#ifdef MORE_MODULE
-    confs[conf_cnt++] = MORE_MODULE.conf;
-#endif
     kit_files[0] = (struct wr_conf_text){"/t/weir.conf", CONF, 0, 0};
     texts.cnt = kit_file_cnt;
     wr_strbuf_init(&b, 4096);
