@@ -689,7 +689,7 @@ static const struct wr_dir core_dirs[] = {
      .set = wr_error_log_set_tag, WR_DIR_FIELD(LOC, struct wr_core_loc, log_tags),
      .doc = "A field of the request's lines in error logs with format=json: its name, and a text with variables."},
     LOC_ROW("log_not_found", log_not_found, wr_set_flag, NULL, "on", "Log files that are not found?"),
-    LOC_ROW("log_subrequest", log_subrequest, wr_set_flag, NULL, "off", "Accepted without effect: there are no subrequests yet."),
+    LOC_ROW("log_subrequest", log_subrequest, wr_set_flag, NULL, "off", "Do subrequests have a line in the access log?"),
 
     SRV_ROW("client_header_timeout", header_timeout_ms, set_long_msec, NULL, "60s", "Time for a request head."),
     SRV_ROW("client_header_buffer_size", header_buffer_size, wr_set_size, NULL, "1k", "Memory for most request heads."),
@@ -766,7 +766,7 @@ static const struct wr_dir core_dirs[] = {
     LOC_ROW("server_name_in_redirect", server_name_in_redirect, wr_set_flag, NULL, "off", "Name server_name instead of Host in them?"),
     LOC_ROW("msie_padding", msie_padding, wr_set_flag, NULL, "on", "Accepted without effect."),
     LOC_ROW("msie_refresh", msie_refresh, wr_set_flag, NULL, "off", "Accepted without effect."),
-    LOC_ROW("subrequest_output_buffer_size", subrequest_buffer_size, wr_set_size, NULL, "8k", "Accepted without effect: there are no subrequests yet."),
+    LOC_ROW("subrequest_output_buffer_size", subrequest_buffer_size, wr_set_size, NULL, "8k", "Most bytes of a subrequest's answer that is kept in memory."),
 
     {.name = "open_file_cache", .contexts = ALL, .min = 1, .max = 2, .set = wr_files_set_cache,
      WR_DIR_FIELD(LOC, struct wr_core_loc, open_cache), .def = "off", .doc = "Keep files open, and what is known of names: most of them a thread, and how long one that is not asked for stays."},

@@ -98,16 +98,17 @@ void *wr_req_ctx(struct wr_req *r, const struct wr_module *m, size_t size)
 
 void *wr_req_keep(struct wr_req *r, const struct wr_module *m, size_t size)
 {
-    return make_ctx(r, &r->kept, m, size);
+    return make_ctx(r->main, &r->main->kept, m, size);
 }
 
 void *wr_req_kept(const struct wr_req *r, const struct wr_module *m)
 {
+    void *const *kept = r->main->kept;
     size_t no;
 
-    if (!r->kept) {
+    if (!kept) {
         return NULL; /* nearly all requests */
     }
     no = slots[slot_of(m)];
-    return no < all_cnt ? r->kept[no] : NULL;
+    return no < all_cnt ? kept[no] : NULL;
 }

@@ -134,7 +134,8 @@ struct wr_str wr_req_out_type(const struct wr_req *r);
 /* Module context of this request by the module's pointer: made zeroed (size) at the first call;
  * NULL without memory. */
 void *wr_req_ctx(struct wr_req *r, const struct wr_module *m, size_t size);
-/* The same, but no redirect resets it: what is counted or decided once a request. */
+/* The same, but no redirect resets it, and subrequests share that of their main request: what is
+ * counted or decided once a client's request. */
 void *wr_req_keep(struct wr_req *r, const struct wr_module *m, size_t size);
 /* What wr_req_keep made; NULL: nothing yet. */
 void *wr_req_kept(const struct wr_req *r, const struct wr_module *m);

@@ -78,6 +78,7 @@ static void fill(struct stand_in *s, const struct wr_ssl_stage *at)
     wr_task_init(&r->task, run_nothing, "handshake");
     wr_timer_init(&r->timer, &r->task);
     wr_list_init(&r->node);
+    wr_list_init(&s->x.subs);
     wr_msg_init(&s->head, &s->arena, 1);
     s->stream.magic = WR_STREAM_MAGIC;
     s->stream.is_server = true;
@@ -89,6 +90,7 @@ static void fill(struct stand_in *s, const struct wr_ssl_stage *at)
     r->stream = &s->stream;
     r->arena = &s->arena;
     r->head = &s->head;
+    r->main = r;
     r->out_mtime = -1;
     wr_msg_init(&r->out, &s->arena, 1);
     r->out.content_length = WR_LENGTH_UNKNOWN;

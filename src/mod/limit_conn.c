@@ -154,7 +154,8 @@ static enum wr_phase_result limit_conns(struct wr_req *r)
     const struct conn_loc *lc = wr_req_conf(r, &conn_conf, WR_KIND_LOC);
     struct conn_kept *kept;
 
-    if (lc->limits.cnt == 0) {
+    /* What a late subrequest took, nobody would give back. */
+    if (lc->limits.cnt == 0 || r->main->is_logged) {
         return WR_PHASE_NEXT;
     }
     kept = wr_req_keep(r, &wr_limit_conn_module, sizeof(*kept));
@@ -169,7 +170,7 @@ static enum wr_phase_result leave_zones(struct wr_req *r)
 {
     struct conn_kept *kept = wr_req_kept(r, &wr_limit_conn_module);
 
-    if (kept) {
+    if (kept && !r->parent) {
         leave(kept);
     }
     return WR_PHASE_NEXT;
