@@ -166,10 +166,9 @@ enum wr_status wr_error_log_set_loc(struct wr_conf *cf, const struct wr_dir *dir
 /* Names that a record has anyway. */
 static bool is_ours(struct wr_str name)
 {
-    static const char *const names[] = {"time",     "level",    "pid",    "tid",      "connection",
-                                        "message",  "client",   "server", "host",     "request",
-                                        "upstream", "referrer", "why",    "truncated",
-                                        "subrequest"};
+    static const char *const names[] = {
+        "time", "level",   "pid",      "tid",      "connection", "message",   "client",    "server",
+        "host", "request", "upstream", "referrer", "why",        "truncated", "subrequest"};
 
     for (size_t i = 0; i < WR_ARRAY_LEN(names); i++) {
         if (wr_str_eq_z(name, names[i])) {

@@ -219,14 +219,21 @@ static enum wr_phase_result run_rows(struct wr_req *r)
     return WR_PHASE_NEXT;
 }
 
+/* Phases that a subrequest has not: the main request was let in; who asks whether it may be has to
+ * answer. */
+static bool skips(uint8_t phase)
+{
+    return phase == WR_PHASE_ACCESS || phase == WR_PHASE_POST_ACCESS;
+}
+
 enum wr_phase_result wr_phases_run(struct wr_req *r)
 {
     while (r->phase < WR_PHASE_LOG) {
         if (r->phase_next == 0) {
             r->phase = busy_from[r->phase];
         }
-        if (r->parent && (r->phase == WR_PHASE_ACCESS || r->phase == WR_PHASE_POST_ACCESS)) {
-            r->phase++; /* the main request was let in; who asks whether it may be has to answer */
+        if (r->parent && skips(r->phase)) {
+            r->phase++;
             r->phase_next = 0;
             continue;
         }

@@ -819,6 +819,7 @@ static enum req_state step_log(struct wr_reqx *x)
     close_content(r);
     leave_limit(x);
     wr_timer_disarm(&r->timer);
+    wr_stages_close(r); /* who waits for a part does so no more */
     wr_subs_cancel(x, r->cancel != 0 ? WR_SUBS_ALL : WR_SUBS_AWAITED);
     if (r->cancel == WR_REASON_SEND_TIMEOUT) {
         wr_log(&r->log, WR_LOG_INFO, "client timed out (%d: %s) while sending to client", ETIMEDOUT,

@@ -91,6 +91,9 @@ static inline const struct wr_reqx *wr_reqx_of_const(const struct wr_req *r)
 void wr_server_enter(struct wr_reqx *x, struct wr_listen_ctx *lc);
 /* The same for a stand-in that ends before it returns: nothing is pinned or counted. */
 void wr_server_lend(struct wr_reqx *x, struct wr_listen_ctx *lc);
+/* May one more subrequest run in the background on this thread? At most worker_connections do. */
+bool wr_server_take_background(const struct wr_http *h);
+void wr_server_give_background(void);
 /* A number for a subrequest; its main request pins what it uses. */
 uint64_t wr_server_next_id(void);
 /* The request ended: unpinned. r->gen may be gone afterwards. */

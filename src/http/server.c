@@ -57,6 +57,7 @@ struct wr_http_thread {
     bool is_full; /* worker_connections reached: listeners pause */
     unsigned no;
     uint32_t conn_cnt, req_cnt;
+    uint32_t background_cnt; /* subrequests that nobody waits for */
     uint64_t req_no;
     struct wr_gen_slot *cur;
     struct wr_list slots, listens, reqs;
@@ -149,6 +150,20 @@ struct wr_gen *wr_http_current(void)
 /* ---- requests ------------------------------------------------------------------------------- */
 
 static void bury_if_done(struct wr_listen_ctx *lc);
+
+bool wr_server_take_background(const struct wr_http *h)
+{
+    if (thread.background_cnt >= h->worker_connections) {
+        return false;
+    }
+    thread.background_cnt++;
+    return true;
+}
+
+void wr_server_give_background(void)
+{
+    thread.background_cnt--;
+}
 
 uint64_t wr_server_next_id(void)
 {

@@ -285,6 +285,9 @@ static void release_op(struct wr_stream *s)
     end_exchange(u, WR_REASON_CANCELED);
     u->child = NULL;
     wr_reqx_of(u->parent)->subs_live--;
+    if (u->mode == WR_SUB_BACKGROUND) {
+        wr_server_give_background();
+    }
     wr_task_wake(&u->parent->task);
     if (!u->is_held) {
         bury(u);
@@ -381,6 +384,7 @@ static enum wr_status share_body(struct wr_req *r, const struct wr_req *parent)
     return st;
 }
 
+/* Takes a place in the background, too. */
 static bool may_open(struct wr_req *parent, const struct wr_sub_opts *o)
 {
     struct wr_reqx *main = wr_reqx_of(parent->main);
@@ -393,6 +397,13 @@ static bool may_open(struct wr_req *parent, const struct wr_sub_opts *o)
     if (main->subs_total >= WR_SUB_TOTAL_MAX) {
         wr_log(&parent->log, WR_LOG_ERROR, "more than %u subrequests while processing \"%.*s\"",
                WR_SUB_TOTAL_MAX, WR_STR_ARG(o->uri));
+        return false;
+    }
+    if (o->mode == WR_SUB_BACKGROUND && !wr_server_take_background(parent->http)) {
+        wr_log(&parent->log, WR_LOG_ERROR,
+               "worker_connections (%u) subrequests are in the "
+               "background, \"%.*s\" is left out",
+               parent->http->worker_connections, WR_STR_ARG(o->uri));
         return false;
     }
     return true;
@@ -436,9 +447,12 @@ static struct wr_sub *make_sub(struct wr_req *parent, const struct wr_sub_opts *
     return u;
 }
 
-/* What was made of a child that never ran. */
+/* What was made of a child that never ran; NULL: nothing was. */
 static void unmake_sub(struct wr_sub *u)
 {
+    if (!u) {
+        return;
+    }
     if (u->child) {
         wr_req_body_release(u->child);
         wr_timer_fini(&u->child->timer);
@@ -486,12 +500,12 @@ enum wr_status wr_sub_open(struct wr_req *parent, const struct wr_sub_opts *o, s
         return WR_ELIMIT;
     }
     u = make_sub(parent, o);
-    if (!u) {
-        return WR_ENOMEM;
-    }
-    st = fill_sub(u, o);
+    st = u ? fill_sub(u, o) : WR_ENOMEM;
     if (st != WR_OK) {
         unmake_sub(u);
+        if (o->mode == WR_SUB_BACKGROUND) {
+            wr_server_give_background();
+        }
         return st;
     }
     wr_reqx_of(parent->main)->subs_total++;
@@ -593,6 +607,12 @@ enum wr_status wr_sub_pass(struct wr_sub *u, struct wr_stage *g)
     return u->state == WR_SUB_WHOLE ? WR_OK : WR_ECANCELED;
 }
 
+/* What a parent that is not given up leaves alone. */
+static bool outlives(const struct wr_sub *u)
+{
+    return u->mode == WR_SUB_BACKGROUND || (u->mode == WR_SUB_HEAD && u->state != WR_SUB_RUNNING);
+}
+
 void wr_sub_leave(struct wr_sub *u)
 {
     if (!u) {
@@ -603,7 +623,7 @@ void wr_sub_leave(struct wr_sub *u)
     u->waiter = NULL;
     if (!u->child) {
         bury(u);
-    } else if (u->mode != WR_SUB_HEAD || u->state == WR_SUB_RUNNING) {
+    } else if (!outlives(u)) {
         break_sub(u, WR_REASON_CANCELED);
     }
 }
@@ -611,10 +631,13 @@ void wr_sub_leave(struct wr_sub *u)
 /* ---- the parent's ends -------------------------------------------------------------------------
  */
 
-/* What a parent that is not given up leaves alone. */
-static bool outlives(const struct wr_sub *u)
+/* An answered one that is still read: from now on in the background, if there is a place. */
+static bool goes_on(struct wr_sub *u)
 {
-    return u->mode == WR_SUB_BACKGROUND || (u->mode == WR_SUB_HEAD && u->state != WR_SUB_RUNNING);
+    if (u->mode == WR_SUB_HEAD && outlives(u) && wr_server_take_background(u->parent->http)) {
+        u->mode = WR_SUB_BACKGROUND;
+    }
+    return u->mode == WR_SUB_BACKGROUND;
 }
 
 void wr_subs_cancel(struct wr_reqx *x, enum wr_subs_which which)
@@ -624,7 +647,7 @@ void wr_subs_cancel(struct wr_reqx *x, enum wr_subs_which which)
     WR_LIST_FOREACH_SAFE (n, t, &x->subs) {
         struct wr_sub *u = wr_container_of(n, struct wr_sub, node);
 
-        if (u->child && (which == WR_SUBS_ALL || !outlives(u))) {
+        if (u->child && (which == WR_SUBS_ALL || !goes_on(u))) {
             break_sub(u, WR_REASON_CANCELED);
         }
     }

@@ -26,8 +26,9 @@
  *  - Cancel: the end of the parent's response ends all but those of BACKGROUND and answered ones of
  *    HEAD, a parent that is given up (client gone, shutdown) ends all. An internal redirect or an
  *    error page of the parent ends all but those of BACKGROUND.
- *  - Bounds: WR_SUB_DEPTH_MAX levels, WR_SUB_TOTAL_MAX a main request; a body that is dropped is
- *    read up to WR_SUB_DROP_MAX bytes, then the producer is cut.
+ *  - Bounds: WR_SUB_DEPTH_MAX levels, WR_SUB_TOTAL_MAX a main request, worker_connections in the
+ *    background of a thread; a body that is dropped is read up to WR_SUB_DROP_MAX bytes, then the
+ *    producer is cut.
  */
 #ifndef WR_HTTP_SUB_H
 #define WR_HTTP_SUB_H

@@ -602,8 +602,12 @@ GETTER(get_request_id)
 {
     uint64_t bits[2] = {wr_rng_u64(), wr_rng_u64()};
     struct wr_strbuf b;
+    bool is_set;
 
     (void)v, (void)rest;
+    if (r->parent) {
+        return wr_var_find(r->main, WR_STR("request_id"), ret, &is_set); /* one, for all logs */
+    }
     wr_strbuf_init_arena(&b, r->arena, 2 * sizeof(bits));
     wr_codec_hex(&b, wr_str((const char *)bits, sizeof(bits)));
     *ret = wr_strbuf_str(&b);

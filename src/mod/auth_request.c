@@ -7,6 +7,7 @@
  */
 #include "mod/auth_request.h"
 
+#include "base/obj.h"
 #include "conf/types.h"
 #include "http/module.h"
 #include "http/var_conf.h"
@@ -32,7 +33,7 @@ struct auth_loc {
 };
 
 struct auth_ctx {
-    struct wr_sub *sub; /* left when the request ends */
+    struct wr_sub *sub;
     bool is_asked;
     bool has_failed; /* a variable could not be set */
 };
@@ -97,12 +98,33 @@ static enum wr_status copy_challenge(struct wr_req *r, const struct wr_msg *head
     return h && st == WR_OK ? wr_hdrs_set_id(&r->out.hdrs, WR_HDR_WWW_AUTHENTICATE, v) : st;
 }
 
+/* The head is there, or there will be none. */
+static enum wr_phase_result decide(struct wr_req *r, const struct auth_ctx *c)
+{
+    const struct wr_msg *head = wr_sub_head(c->sub);
+    unsigned status = wr_sub_status(c->sub);
+
+    if (c->has_failed) {
+        return fail(r, 500);
+    }
+    if (head && status >= 200 && status < 300) {
+        return wr_access_grant(r);
+    }
+    if (head && status == 401 && copy_challenge(r, head) != WR_OK) {
+        return fail(r, 500);
+    }
+    if (head && (status == 401 || status == 403)) {
+        return wr_access_deny(r, status);
+    }
+    wr_log(&r->log, WR_LOG_ERROR, "auth request unexpected status: %u", status);
+    return fail(r, 500);
+}
+
 static enum wr_phase_result run(struct wr_req *r)
 {
     const struct auth_loc *conf = wr_req_conf(r, &auth_conf, WR_KIND_LOC);
-    const struct wr_msg *head;
+    enum wr_phase_result res;
     struct auth_ctx *c;
-    unsigned status;
 
     if (!conf->uri.ptr) {
         return WR_PHASE_NEXT;
@@ -114,23 +136,13 @@ static enum wr_phase_result run(struct wr_req *r)
     if (!c->is_asked) {
         return ask(r, conf, c);
     }
-    head = wr_sub_head(c->sub);
-    if (!head && wr_sub_get_state(c->sub) != WR_SUB_FAILED) {
+    if (!wr_sub_head(c->sub) && wr_sub_get_state(c->sub) != WR_SUB_FAILED) {
         return WR_PHASE_AGAIN;
     }
-    status = wr_sub_status(c->sub);
-    if (c->has_failed) {
-        return fail(r, 500);
-    }
-    if (head && status >= 200 && status < 300) {
-        return wr_access_grant(r);
-    }
-    if (head && (status == 401 || status == 403)) {
-        return status == 401 && copy_challenge(r, head) != WR_OK ? fail(r, 500)
-                                                                 : wr_access_deny(r, status);
-    }
-    wr_log(&r->log, WR_LOG_ERROR, "auth request unexpected status: %u", status);
-    return fail(r, 500);
+    res = decide(r, c);
+    wr_sub_leave(wr_take(&c->sub));
+    c->is_asked = false;
+    return res;
 }
 
 /* ---- directives ------------------------------------------------------------------------------ */

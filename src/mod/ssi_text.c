@@ -341,8 +341,8 @@ enum wr_status wr_ssi_write_date(struct wr_req *r, struct wr_str format, bool is
     }
     memcpy(fmt, format.ptr, format.len);
     fmt[format.len] = '\0';
-/* Rule zero: the page's author writes the format, and n bounds what comes of it. */
 #pragma GCC diagnostic push
+/* Rule zero: the page's author writes the format, and n bounds what comes of it. */
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
     n = strftime(out, sizeof(out), fmt, &tm);
 #pragma GCC diagnostic pop

@@ -195,3 +195,24 @@ def test_quit_waits_for_it(weir, origin):
     copy.wait_end(0)
     server.wait_exit()
     assert not copy.errors
+
+
+@pytest.mark.weir_only("nginx keeps the connections of clients instead")
+def test_only_so_many_at_a_time(weir, origin):
+    """As many as worker_connections on a thread; what is more is left out, the client has its answer."""
+    gate = threading.Event()
+
+    def slow(conn):
+        conn.read_request()
+        conn.wait(gate)
+        conn.reply()
+    app, copy = origin(), origin(slow)
+    server = weir("""location / { mirror /copy; return 200 never; }
+        location /x { mirror /copy; proxy_pass http://{app}; }
+        location = /copy { internal; proxy_pass http://{copy}; }""", app=app, copy=copy, workers=1, connections=20)
+    with server.client() as client:
+        for _ in range(30):
+            assert client.get("/x").text == "ok"
+    server.wait_log(r"worker_connections \(20\) subrequests are in the background, \"/copy\" is left out", 10)
+    gate.set()
+    assert server.get("/x").text == "ok"

@@ -121,3 +121,15 @@ def test_gzip_of_the_whole(weir):
     assert resp.headers.get("Content-Encoding") == "gzip"
     assert gzip.decompress(resp.body) == b"[" + b"a" * 1000 + b" " + b"a" * 1000 + b"]"
     assert server.get("/p").body == b"[" + b"a" * 1000 + b" " + b"a" * 1000 + b"]"
+
+
+@pytest.mark.weir_only("$request_id: nginx has one where a text of the configuration asked for it before")
+def test_one_request_id(weir, origin):
+    auth, app, copy = origin(), origin(), origin()
+    server = weir("""proxy_set_header X-Id $request_id; add_header X-Id $request_id;
+        location / { auth_request /auth; mirror /copy; proxy_pass http://{app}; }
+        location = /auth { proxy_pass http://{auth}; } location = /copy { proxy_pass http://{copy}; }""",
+                  auth=auth, app=app, copy=copy)
+    resp = server.get("/x")
+    copy.wait_requests(1)
+    assert {p.requests[0].headers["X-Id"] for p in (auth, app, copy)} == {resp.headers["X-Id"]}
