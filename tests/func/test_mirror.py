@@ -216,3 +216,21 @@ def test_only_so_many_at_a_time(weir, origin):
     server.wait_log(r"worker_connections \(20\) subrequests are in the background, \"/copy\" is left out", 10)
     gate.set()
     assert server.get("/x").text == "ok"
+
+
+@pytest.mark.weir_only("nginx gives a mirror up when the client closes behind its response")
+def test_large_body_with_streaming_asked(weir, origin):
+    """It lies in a file; the mirror reads it slowly, the request itself at once."""
+    gate = threading.Event()
+    body = bytes(range(256)) * 8000
+
+    def slow(conn):
+        conn.wait(gate)
+        conn.read_request()
+        conn.reply()
+    app, copy = origin(), origin(slow)
+    server = start(weir, "mirror /copy; client_max_body_size 10m; proxy_request_buffering off;", app=app, copy=copy)
+    assert server.request("POST", "/x", {}, body).status == 200
+    assert app.wait_requests(1)[0].body == body
+    gate.set()
+    assert copy.wait_requests(1)[0].body == body

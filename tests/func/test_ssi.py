@@ -377,6 +377,32 @@ def test_broken_part_breaks_the_page(weir, origin):
     assert b"2\r\n" not in data and not data.endswith(b"0\r\n\r\n")
 
 
+@pytest.mark.weir_only("nginx holds a short piece of a page back until more comes")
+def test_page_that_breaks_off(weir, origin):
+    """The page's own peer resets while its includes run: what came is sent, then the client is cut."""
+    gate = threading.Event()
+
+    def page(conn):
+        conn.read_request()
+        conn.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 1000\r\n\r\n[" + includes("a") + b"more")
+        conn.wait(gate)
+        conn.reset()
+
+    def part(conn):
+        conn.read_request()
+        gate.set()
+        conn.reply(b"part")
+    page, part = origin(page), origin(part)
+    server = weir("ssi on; location / { proxy_pass http://{page}; } location /up/ { proxy_pass http://{part}; }",
+                  page=page, part=part)
+    client = server.client()
+    client.send(b"GET /p HTTP/1.1\r\nHost: h\r\n\r\n")
+    client.read_response_head()
+    data = client.read_all()
+    assert not data.endswith(b"0\r\n\r\n")
+    assert server.get("/up/x").text == "part"
+
+
 @pytest.mark.weir_only("nginx closes the client's connection")
 def test_part_without_any_answer(weir):
     server = weir("ssi on; default_type text/html; root {dir}/h; location /x { return 444; }",
