@@ -11,6 +11,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "conf/dirs_int.h"
+#include "conf/gen.h"
 #include "conf/scope.h"
 
 static const char *const ctx_names[WR_CTX_CNT] = {
@@ -227,6 +228,7 @@ enum wr_status wr_registry_init_some(struct wr_registry *r, struct wr_conf_modul
 {
     size_t rows = 0;
 
+    WR_ASSERT(cnt <= WR_CONF_MODULES_MAX);
     *r = (struct wr_registry){.modules = modules, .module_cnt = cnt};
     wr_map_init(&r->_names, WR_MAP_CASE);
     for (size_t i = 0; i < cnt; i++) {
@@ -240,6 +242,9 @@ enum wr_status wr_registry_init_some(struct wr_registry *r, struct wr_conf_modul
         if (find_namesake(modules, i, is_hidden) != NULL) {
             wr_strbuf_printf(err, "two modules have the name \"%s\"", modules[i]->name);
             return WR_ECONFIG;
+        }
+        if (modules[i]->_no != i) {
+            modules[i]->_no = (uint16_t)i; /* as the slots */
         }
         add_slots(r, modules[i]);
         st = add_rows(r, modules[i], is_hidden != NULL && is_hidden[i], err);

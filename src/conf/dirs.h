@@ -167,7 +167,7 @@ struct wr_dir {
 
 /*
  * A module's part in the configuration; embedded in struct wr_module of the floors above. Not
- * const: wr_registry_init writes _slot, once, before threads exist; all else is constant.
+ * const: wr_registry_init writes _slot and _no, once, before threads exist; all else is constant.
  */
 struct wr_conf_module {
     const char *name;          /* unique; "core", "proxy": for messages and documents */
@@ -194,6 +194,7 @@ struct wr_conf_module {
     /* After all scopes of all modules are merged, modules in the order of the registry. */
     enum wr_status (*done)(struct wr_conf *cf);
     uint16_t _slot[WR_KIND_CNT];
+    uint16_t _no; /* in the registry */
 };
 
 /* A row and the module it belongs to; rows of one name are chained. */

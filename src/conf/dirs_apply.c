@@ -343,6 +343,7 @@ static enum wr_status apply_entry(struct wr_conf *cf, const struct wr_dir_entry 
     void *conf = NULL;
     enum wr_status st;
 
+    wr_bit_set(cf->gen->used, e->module->_no);
     if (d->kind != WR_KIND_NONE) {
         st = wr_scope_own(cf, cf->scope, e->module, d->kind, &conf);
         if (st != WR_OK) {

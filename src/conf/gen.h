@@ -57,7 +57,17 @@ struct wr_gen {
     wr_gen_last_fn *_on_last;
     void *_last_data;
     struct wr_arena arena;
+    uint64_t used[4]; /* bit wr_conf_module._no: a directive of it stands in the files */
 };
+
+/* Number of conf modules of one registry at most. */
+#define WR_CONF_MODULES_MAX 256
+
+/* Does a directive of the module with this number stand anywhere? */
+static inline bool wr_gen_uses(const struct wr_gen *g, uint16_t no)
+{
+    return (g->used[no / 64] >> no % 64 & 1) != 0;
+}
 
 /* One reference, the caller's. NULL when memory is out. cap 0: WR_GEN_CAP. */
 struct wr_gen *wr_gen_new(uint64_t no, size_t cap) WR_MUST_CHECK;

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "conf/gen.h"
 #include "http/core_conf.h"
 #include "http/h1_conn.h"
 #include "http/req_int.h"
@@ -21,12 +22,24 @@
 
 #define FRONT_MAX 3
 
+struct filter {
+    wr_filter_fn *fn;
+    const struct wr_conf_module
+        *quiet; /* left out where its directives are not; NULL: always asked */
+};
+
+/* While the lists are made. */
+struct filter_source {
+    const struct wr_filter_row *row;
+    const struct wr_module *module;
+};
+
 /* Rule zero: written once at boot by wr_filters_build, then only read. */
-static wr_filter_fn **filters;
+static struct filter *filters;
 static size_t filter_cnt;
 
 /* Likewise: those of subrequests, which concern the text of the body and nothing else. */
-static wr_filter_fn **sub_filters;
+static struct filter *sub_filters;
 static size_t sub_filter_cnt;
 
 /* ---- at boot -------------------------------------------------------------------------------- */
@@ -39,14 +52,19 @@ static bool is_for_subs(int slot)
            slot == WR_FILTER_INCLUDE;
 }
 
-static void build_sub_filters(const struct wr_filter_row **rows, size_t n)
+static struct filter filter_of(const struct filter_source *s)
+{
+    return (struct filter){s->row->fn, s->module->is_quiet ? s->module->conf : NULL};
+}
+
+static void build_sub_filters(const struct filter_source *rows, size_t n)
 {
     wr_mem_free(sub_filters);
     sub_filters = wr_mem_alloc((n + 1) * sizeof(*sub_filters));
     sub_filter_cnt = 0;
     for (size_t i = 0; i < n; i++) {
-        if (is_for_subs(rows[i]->slot)) {
-            sub_filters[sub_filter_cnt++] = rows[i]->fn;
+        if (is_for_subs(rows[i].row->slot)) {
+            sub_filters[sub_filter_cnt++] = filter_of(&rows[i]);
         }
     }
 }
@@ -54,13 +72,13 @@ static void build_sub_filters(const struct wr_filter_row **rows, size_t n)
 enum wr_status wr_filters_build(const struct wr_module *const *modules, size_t cnt,
                                 const char **ret_err)
 {
-    const struct wr_filter_row **rows;
+    struct filter_source *rows;
     size_t total = 0, n = 0;
 
     for (size_t i = 0; i < cnt; i++) {
         total += modules[i]->filter_cnt;
     }
-    rows = wr_mem_alloc((total + 1) * sizeof(const struct wr_filter_row *));
+    rows = wr_mem_alloc((total + 1) * sizeof(*rows));
     for (size_t i = 0; i < cnt; i++) {
         for (size_t k = 0; k < modules[i]->filter_cnt; k++) {
             const struct wr_filter_row *row = &modules[i]->filters[k];
@@ -71,20 +89,20 @@ enum wr_status wr_filters_build(const struct wr_module *const *modules, size_t c
                 *ret_err = "a module has a header filter behind the last slot";
                 return WR_ECONFIG;
             }
-            while (at > 0 && rows[at - 1]->slot > row->slot) {
+            while (at > 0 && rows[at - 1].row->slot > row->slot) {
                 rows[at] = rows[at - 1];
                 at--;
             }
-            rows[at] = row;
+            rows[at] = (struct filter_source){row, modules[i]};
             n++;
         }
     }
     wr_mem_free(filters);
     filters = wr_mem_alloc((n + 1) * sizeof(*filters));
     for (size_t i = 0; i < n; i++) {
-        filters[i] = rows[i]->fn;
+        filters[i] = filter_of(&rows[i]);
     }
-    filters[n] = final_filter;
+    filters[n] = (struct filter){final_filter, NULL};
     filter_cnt = n + 1;
     build_sub_filters(rows, n);
     wr_mem_free(rows);
@@ -260,12 +278,16 @@ static enum wr_status final_filter(struct wr_req *r)
 
 enum wr_status wr_filters_run(struct wr_req *r)
 {
-    wr_filter_fn *const *fns = r->parent ? sub_filters : filters;
+    const struct filter *list = r->parent ? sub_filters : filters;
     size_t cnt = r->parent ? sub_filter_cnt : filter_cnt;
 
     for (size_t i = 0; i < cnt; i++) {
-        enum wr_status st = fns[i](r);
+        enum wr_status st;
 
+        if (list[i].quiet != NULL && !wr_gen_uses(r->gen, list[i].quiet->_no)) {
+            continue;
+        }
+        st = list[i].fn(r);
         if (st != WR_OK && st != WR_ECANCELED) {
             return st;
         }

@@ -97,6 +97,9 @@ struct wr_module {
     size_t phase_cnt;
     const struct wr_filter_row *filters;
     size_t filter_cnt;
+    /* Its handlers and filters have nothing to do where none of its directives stands in the whole
+     * configuration: they are not asked then. */
+    bool is_quiet;
     const struct wr_lb *const *balancers; /* up/lb.h; found by name */
     size_t balancer_cnt;
     /* A generation is published to this thread (every thread once): make per-thread state. May be

@@ -6,14 +6,27 @@
 #include "http/phase.h"
 
 #include "base/mem.h"
+#include "conf/gen.h"
 #include "http/core_conf.h"
 #include "http/location.h"
 #include "http/reply.h"
 #include "http/req_int.h"
 
+struct phase_step {
+    wr_phase_fn *fn;
+    const struct wr_conf_module
+        *quiet; /* left out where its directives are not; NULL: always asked */
+};
+
 struct phase_list {
-    wr_phase_fn **at;
+    struct phase_step *at;
     uint32_t cnt;
+};
+
+/* While the lists are made. */
+struct phase_source {
+    const struct wr_phase_row *row;
+    const struct wr_module *module;
 };
 
 /* Rule zero: written once at boot by wr_phases_build, then only read. */
@@ -25,7 +38,7 @@ static uint8_t busy_from[WR_PHASE_COUNT];
 /* ---- at boot -------------------------------------------------------------------------------- */
 
 static void collect(enum wr_phase phase, const struct wr_module *const *modules, size_t cnt,
-                    const struct wr_phase_row **rows, uint32_t *ret_cnt)
+                    struct phase_source *rows, uint32_t *ret_cnt)
 {
     uint32_t n = 0;
 
@@ -38,11 +51,11 @@ static void collect(enum wr_phase phase, const struct wr_module *const *modules,
                 continue;
             }
             /* Insertion keeps the order of modules.def among equals. */
-            while (at > 0 && rows[at - 1]->order > row->order) {
+            while (at > 0 && rows[at - 1].row->order > row->order) {
                 rows[at] = rows[at - 1];
                 at--;
             }
-            rows[at] = row;
+            rows[at] = (struct phase_source){row, modules[i]};
             n++;
         }
     }
@@ -59,7 +72,7 @@ static bool is_busy(enum wr_phase p)
 enum wr_status wr_phases_build(const struct wr_module *const *modules, size_t cnt,
                                const char **ret_err)
 {
-    const struct wr_phase_row **rows;
+    struct phase_source *rows;
     size_t total = 0;
 
     for (size_t i = 0; i < cnt; i++) {
@@ -72,15 +85,16 @@ enum wr_status wr_phases_build(const struct wr_module *const *modules, size_t cn
             total++;
         }
     }
-    rows = wr_mem_alloc((total + 1) * sizeof(const struct wr_phase_row *));
+    rows = wr_mem_alloc((total + 1) * sizeof(*rows));
     for (unsigned p = 0; p < WR_PHASE_COUNT; p++) {
         struct phase_list *l = &phases[p];
 
         collect((enum wr_phase)p, modules, cnt, rows, &l->cnt);
         wr_mem_free(l->at);
-        l->at = wr_mem_alloc((l->cnt + 1) * sizeof(wr_phase_fn *));
+        l->at = wr_mem_alloc((l->cnt + 1) * sizeof(*l->at));
         for (uint32_t i = 0; i < l->cnt; i++) {
-            l->at[i] = rows[i]->fn;
+            l->at[i] = (struct phase_step){rows[i].row->fn,
+                                           rows[i].module->is_quiet ? rows[i].module->conf : NULL};
         }
     }
     wr_mem_free(rows);
@@ -199,13 +213,18 @@ static enum wr_phase_result start_content(struct wr_req *r)
 
 /* ---- the run -------------------------------------------------------------------------------- */
 
+static bool is_asked(const struct wr_req *r, const struct phase_step *s)
+{
+    return s->quiet == NULL || wr_gen_uses(r->gen, s->quiet->_no);
+}
+
 static enum wr_phase_result run_rows(struct wr_req *r)
 {
     const struct phase_list *l = &phases[r->phase];
-    wr_phase_fn **fn = l->at + r->phase_next, **end = l->at + l->cnt;
+    const struct phase_step *s = l->at + r->phase_next, *end = l->at + l->cnt;
 
-    for (; fn < end; fn++) {
-        enum wr_phase_result res = (*fn)(r);
+    for (; s < end; s++) {
+        enum wr_phase_result res = is_asked(r, s) ? s->fn(r) : WR_PHASE_NEXT;
 
         if (WR_UNLIKELY(res != WR_PHASE_NEXT)) {
             if (res != WR_PHASE_SKIP) {
@@ -270,6 +289,8 @@ void wr_phases_log(struct wr_req *r)
     const struct phase_list *l = &phases[WR_PHASE_LOG];
 
     for (uint32_t i = 0; i < l->cnt; i++) {
-        (void)l->at[i](r); /* there is nothing left to decide */
+        if (is_asked(r, &l->at[i])) {
+            (void)l->at[i].fn(r); /* there is nothing left to decide */
+        }
     }
 }

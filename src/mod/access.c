@@ -214,4 +214,4 @@ static const struct wr_phase_row phases[] = {
 };
 
 const struct wr_module wr_access_module = {
-    .conf = &access_conf, .phases = phases, .phase_cnt = WR_ARRAY_LEN(phases)};
+    .conf = &access_conf, .is_quiet = true, .phases = phases, .phase_cnt = WR_ARRAY_LEN(phases)};

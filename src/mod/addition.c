@@ -171,5 +171,7 @@ static const struct wr_filter_row filters[] = {
     {WR_FILTER_ADD, run}
 };
 
-const struct wr_module wr_addition_module = {
-    .conf = &addition_conf, .filters = filters, .filter_cnt = WR_ARRAY_LEN(filters)};
+const struct wr_module wr_addition_module = {.conf = &addition_conf,
+                                             .is_quiet = true,
+                                             .filters = filters,
+                                             .filter_cnt = WR_ARRAY_LEN(filters)};

@@ -206,4 +206,4 @@ static const struct wr_phase_row phases[] = {
 };
 
 const struct wr_module wr_auth_request_module = {
-    .conf = &auth_conf, .phases = phases, .phase_cnt = WR_ARRAY_LEN(phases)};
+    .conf = &auth_conf, .is_quiet = true, .phases = phases, .phase_cnt = WR_ARRAY_LEN(phases)};

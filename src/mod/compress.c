@@ -344,6 +344,7 @@ static const struct wr_phase_row phases[] = {
 };
 
 const struct wr_module wr_compress_module = {.conf = &wr_compress_conf,
+                                             .is_quiet = true,
                                              .vars = vars,
                                              .var_cnt = WR_ARRAY_LEN(vars),
                                              .phases = phases,

@@ -1047,4 +1047,4 @@ static const struct wr_phase_row phases[] = {
 };
 
 const struct wr_module wr_dav_module = {
-    .conf = &dav_conf, .phases = phases, .phase_cnt = WR_ARRAY_LEN(phases)};
+    .conf = &dav_conf, .is_quiet = true, .phases = phases, .phase_cnt = WR_ARRAY_LEN(phases)};

@@ -524,5 +524,7 @@ static const struct wr_filter_row filters[] = {
     {WR_FILTER_TRAILER, run_trailers},
 };
 
-const struct wr_module wr_headers_module = {
-    .conf = &headers_conf, .filters = filters, .filter_cnt = WR_ARRAY_LEN(filters)};
+const struct wr_module wr_headers_module = {.conf = &headers_conf,
+                                            .is_quiet = true,
+                                            .filters = filters,
+                                            .filter_cnt = WR_ARRAY_LEN(filters)};

@@ -76,4 +76,4 @@ static const struct wr_phase_row phases[] = {
 };
 
 const struct wr_module wr_internal_redirect_module = {
-    .conf = &redirect_conf, .phases = phases, .phase_cnt = WR_ARRAY_LEN(phases)};
+    .conf = &redirect_conf, .is_quiet = true, .phases = phases, .phase_cnt = WR_ARRAY_LEN(phases)};

@@ -296,6 +296,7 @@ static const struct wr_var vars[] = {{"limit_conn_status", get_status, 0, WR_VAR
 /* clang-format on */
 
 const struct wr_module wr_limit_conn_module = {.conf = &conn_conf,
+                                               .is_quiet = true,
                                                .vars = vars,
                                                .var_cnt = WR_ARRAY_LEN(vars),
                                                .phases = phases,

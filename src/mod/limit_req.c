@@ -377,6 +377,7 @@ static const struct wr_var vars[] = {{"limit_req_status", get_status, 0, WR_VAR_
 /* clang-format on */
 
 const struct wr_module wr_limit_req_module = {.conf = &req_conf,
+                                              .is_quiet = true,
                                               .vars = vars,
                                               .var_cnt = WR_ARRAY_LEN(vars),
                                               .phases = phases,

@@ -131,4 +131,4 @@ static const struct wr_phase_row phases[] = {
 };
 
 const struct wr_module wr_mirror_module = {
-    .conf = &mirror_conf, .phases = phases, .phase_cnt = WR_ARRAY_LEN(phases)};
+    .conf = &mirror_conf, .is_quiet = true, .phases = phases, .phase_cnt = WR_ARRAY_LEN(phases)};

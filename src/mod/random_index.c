@@ -215,4 +215,4 @@ static const struct wr_phase_row phases[] = {
 };
 
 const struct wr_module wr_random_index_module = {
-    .conf = &random_conf, .phases = phases, .phase_cnt = WR_ARRAY_LEN(phases)};
+    .conf = &random_conf, .is_quiet = true, .phases = phases, .phase_cnt = WR_ARRAY_LEN(phases)};

@@ -258,6 +258,7 @@ static const struct wr_var vars[] = {{"realip_remote_addr", get_addr, 0, 0},
 /* clang-format on */
 
 const struct wr_module wr_realip_module = {.conf = &real_conf,
+                                           .is_quiet = true,
                                            .vars = vars,
                                            .var_cnt = WR_ARRAY_LEN(vars),
                                            .phases = phases,

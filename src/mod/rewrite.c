@@ -403,5 +403,7 @@ static const struct wr_phase_row phases[] = {
     {WR_PHASE_REWRITE,        100, run_location},
 };
 
-const struct wr_module wr_rewrite_module = {
-    .conf = &wr_rewrite_conf, .phases = phases, .phase_cnt = WR_ARRAY_LEN(phases)};
+const struct wr_module wr_rewrite_module = {.conf = &wr_rewrite_conf,
+                                            .is_quiet = true,
+                                            .phases = phases,
+                                            .phase_cnt = WR_ARRAY_LEN(phases)};

@@ -463,6 +463,7 @@ static const struct wr_filter_row filters[] = {
 };
 
 const struct wr_module wr_ssi_module = {.conf = &ssi_conf,
+                                        .is_quiet = true,
                                         .vars = vars,
                                         .var_cnt = WR_ARRAY_LEN(vars),
                                         .filters = filters,

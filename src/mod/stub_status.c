@@ -161,6 +161,7 @@ static const struct wr_phase_row phases[] = {
 };
 
 const struct wr_module wr_stub_status_module = {.conf = &stub_conf,
+                                                .is_quiet = true,
                                                 .vars = vars,
                                                 .var_cnt = WR_ARRAY_LEN(vars),
                                                 .phases = phases,

@@ -323,4 +323,4 @@ static const struct wr_filter_row filters[] = {
 };
 
 const struct wr_module wr_sub_module = {
-    .conf = &sub_conf, .filters = filters, .filter_cnt = WR_ARRAY_LEN(filters)};
+    .conf = &sub_conf, .is_quiet = true, .filters = filters, .filter_cnt = WR_ARRAY_LEN(filters)};

@@ -259,4 +259,4 @@ static const struct wr_phase_row phases[] = {
 };
 
 const struct wr_module wr_try_files_module = {
-    .conf = &try_conf, .phases = phases, .phase_cnt = WR_ARRAY_LEN(phases)};
+    .conf = &try_conf, .is_quiet = true, .phases = phases, .phase_cnt = WR_ARRAY_LEN(phases)};

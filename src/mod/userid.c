@@ -533,6 +533,7 @@ static const struct wr_filter_row filters[] = {
 };
 
 const struct wr_module wr_userid_module = {.conf = &userid_conf,
+                                           .is_quiet = true,
                                            .vars = vars,
                                            .var_cnt = WR_ARRAY_LEN(vars),
                                            .filters = filters,
