@@ -185,9 +185,10 @@ def test_connections_come_back(weir):
 def test_slow_reader_is_bounded(weir, origin):
     def script(conn):
         conn.read_request()
-        conn.send(OK + b"Content-Length: %d\r\n\r\n" % (16 << 20))
+        conn.send(OK + b"Content-Length: %d\r\n\r\n" % (256 << 20))
         try:
-            conn.send(b"x" * (16 << 20))
+            for _ in range(16):  # more than the buffers of the kernel may take
+                conn.send(b"x" * (16 << 20))
         except OSError:
             cut.set()
     cut = threading.Event()
