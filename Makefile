@@ -45,7 +45,8 @@ T            ?=
 # Further arguments of pytest: make func PYTEST_ARGS='-k retry -x'
 PYTEST_ARGS  ?=
 JOBS         ?= $(shell nproc 2>/dev/null || echo 2)
-FUNC_JOBS    ?= $(JOBS)
+# They wait more than they compute.
+FUNC_JOBS    ?= $(shell expr $(JOBS) + 1)
 # Seconds that one test program, and the whole functional suite, may take.
 TEST_TIMEOUT ?= 120
 FUNC_TIMEOUT ?= 900
@@ -376,6 +377,8 @@ tools-test:
 
 .PHONY: asan tsan msan torture
 asan: export WEIR_TEST_SLOW ?= 3
+# Thousands of functional tests are rows of tables; with a sanitizer each fourth row does.
+asan tsan: export WEIR_TEST_CHOOSE ?= 4
 asan: deps-test
 	@+$(MAKE) --no-print-directory --keep-going VARIANT=asan test-parts
 

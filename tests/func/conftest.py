@@ -8,9 +8,12 @@ WEIR_TEST_ALL is set: then they should fail, each for its reason.
 weir(...)    starts a server, see Server.compose for the arguments; everything it wrote is checked when the test ends
 weir_shared  the same, for the tests of one module that share a server (tables)
 origin(...)  starts a scripted peer, see weirtest/peer.py
-command(...) a Server that is not started, for runs of the command line"""
+command(...) a Server that is not started, for runs of the command line
+
+WEIR_TEST_CHOOSE=N runs each Nth of the rows of tables: for runs with a sanitizer, where the same code runs again and again."""
 import os
 import sys
+import zlib
 
 import pytest
 
@@ -28,7 +31,22 @@ def pytest_configure(config):
         pytest.exit(f"no program {server_module.BINARY}: build weir or set WEIR_BIN", 2)
 
 
-def pytest_collection_modifyitems(items):
+def is_chosen(item, part):
+    """WEIR_TEST_CHOOSE=N: of rows of tables (which only read a configuration, or share a server) each Nth."""
+    is_row = "weir_shared" in item.fixturenames or ("command" in item.fixturenames and "weir" not in item.fixturenames)
+    return not is_row or zlib.crc32(item.nodeid.encode()) % part == 0
+
+
+def choose(config, items):
+    part = int(os.environ.get("WEIR_TEST_CHOOSE") or 1)
+    left_out = [item for item in items if not is_chosen(item, part)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if is_chosen(item, part)]
+
+
+def pytest_collection_modifyitems(config, items):
+    choose(config, items)
     for item in items:
         later = item.get_closest_marker("later")
         if later and not server_module.IS_NGINX:
