@@ -53,8 +53,11 @@ def tree(server):
             elif os.path.isdir(path):
                 made[key + "/"] = None
             else:
-                with open(path, "rb") as file:
-                    made[key] = file.read()
+                try:
+                    with open(path, "rb") as file:
+                        made[key] = file.read()
+                except FileNotFoundError:
+                    pass  # gone since the folder was read
     return made
 
 

@@ -16,7 +16,7 @@ from weirtest.timing import LIMIT, SLOW, wait_for
 
 pytestmark = pytest.mark.weir_only("nginx starts a new worker at once, always, and tells less")
 
-DEATH = [r"worker process \d+", r"signal \d+ \(SIG", r"a new worker starts in"]
+DEATH = [r"worker process \d+", r"signal \d+ \(SIG", r"a new worker starts in", r"pcre2_match\(\) failed"]
 PID = "location / { return 200 '$pid'; }"
 
 
@@ -77,7 +77,7 @@ def test_next_worker_serves(weir, how):
 class Stuck:
     """A server with a request that does not come out of its task: regexes that backtrack, over and over, for minutes."""
 
-    HTTP = 'map $request_uri $slow { volatile; "~^/stuck/(x+x+)+y" 1; default ""; }\n' + "".join(
+    HTTP = 'map $request_uri $slow { volatile; "~^/stuck/(x+x+)+[yz]" 1; default ""; }\n' + "".join(
         'map $pid $%s { volatile; default "%s"; }\n' % (name, f"${of}" * 40)
         for name, of in (("many", "slow"), ("more", "many"), ("most", "more")))
     CONF = """location / { return 200 '$pid'; }
