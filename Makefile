@@ -359,7 +359,7 @@ ifeq ($(FUNC_FILES),)
 	@echo "func: no tests in tests/func"
 else
 	@test -x '$(WEIR_BIN)' || { echo "func: there is no program '$(WEIR_BIN)'"; exit 1; }
-	@WEIR_BIN='$(WEIR_BIN)' WEIR_TRAFFIC='$(abspath $(TRAFFIC))' timeout -k 10 $(FUNC_TIMEOUT) $(PYTHON) -m pytest tests/func \
+	@WEIR_BIN='$(WEIR_BIN)' WEIR_TRAFFIC='$(abspath $(TRAFFIC))' timeout -k 10 $(FUNC_TIMEOUT) $(PYTHON) -m pytest tests/func tests/compat \
 	    -n $(FUNC_JOBS) -q -o cache_dir=$(abspath build)/.pytest_cache $(PYTEST_ARGS)
 endif
 

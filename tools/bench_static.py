@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What a static file costs: processor time a request of weir and of nginx, side by side.
+"""What a static file, a map, a rewrite cost: processor time a request of weir and of nginx, side by side.
 
   tools/bench_static.py                        # build/weir beside /usr/sbin/nginx, all workloads
   tools/bench_static.py --workloads 1k,1m-cache --rounds 9 --seconds 2
@@ -26,7 +26,10 @@ import time
 
 SIZES = {"1k": 1024, "16k": 16384, "1m": 1 << 20}
 WAYS = {"": "", "cache": "open_file_cache max=1000 inactive=60s; open_file_cache_valid 60s;", "nosendfile": "sendfile off;", "pool": "aio threads;",
-        "range": "", "304": ""}
+        "range": "", "304": "", "map": "return 200 $mapped;", "mapre": "return 200 $matched;",
+        "rewrite": "rewrite ^/rewrite/([a-z0-9]+)$ /moved/$1?from=$host last;"}
+ONLY = {"range": "1m", "304": "1m", "map": "1k", "mapre": "1k", "rewrite": "1k"}
+MAP = "".join(f"        /map/file{n}.html value{n};\n" for n in range(1000)) + "        /map/1k found;\n"
 CONF = """
 worker_processes 1; daemon off; {user}
 error_log {dir}/error.log error; pid {dir}/pid;
@@ -34,7 +37,12 @@ events {{ worker_connections 1024; }}
 http {{
     access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000; keepalive_timeout 1h;
     default_type application/octet-stream;
+    map_hash_max_size 65536; map_hash_bucket_size 128;
+    map $uri $mapped {{ default none;
+{map}    }}
+    map $http_host $matched {{ default none; ~^www[0-9]+\\. www; "~^(?<first>[a-z]+)$" "host $first"; ~x$ x; }}
     server {{
+        location /moved/ {{ return 200 "$uri $args"; }}
         listen 127.0.0.1:{port}; root {dir}/files;
         {locations}
     }}
@@ -56,7 +64,7 @@ class Server:
         locations = "".join(f"location /{way}/ {{ alias {self.folder}/files/; {lines} }}\n" for way, lines in WAYS.items() if way)
         conf = self.folder + "/conf"
         with open(conf, "w", encoding="ascii") as file:
-            file.write(CONF.format(dir=self.folder, port=self.port, locations=locations, user="user root;" if os.geteuid() == 0 else ""))
+            file.write(CONF.format(map=MAP, dir=self.folder, port=self.port, locations=locations, user="user root;" if os.geteuid() == 0 else ""))
         self.process = subprocess.Popen([binary, "-c", conf, "-p", self.folder], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         for _ in range(200):
             try:
@@ -164,7 +172,7 @@ class Load:
 
 
 def workloads(wanted):
-    every = [(way, size) for size in SIZES for way in WAYS if way not in ("range", "304") or size == "1m"]
+    every = [(way, size) for size in SIZES for way in WAYS if ONLY.get(way, size) == size]
     names = {(f"{size}-{way}" if way else size): (way, size) for way, size in every}
     if wanted:
         return {name: names[name] for name in wanted.split(",")}
