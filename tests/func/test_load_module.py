@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import threading
 
 import pytest
 
@@ -224,6 +225,57 @@ def test_balancer(weir, origin, built):
     assert set(seen) <= {"a", "b"} and seen["a"] <= 30, seen
     up["b"].stop()
     assert server.get("/").text in "ac"
+
+
+def test_gather(weir, origin, built):
+    """Several answers at once, by subrequests, and their sum; one that fails; a client that leaves."""
+    number = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s"
+    both = threading.Barrier(2)
+
+    def north(conn):
+        for req in conn.requests():
+            if req.target == "/north?d=1":
+                both.wait(LIMIT)  # the other one is asked meanwhile
+            conn.send(number % (2, b"40") if req.target != "/north?d=bad" else number % (1, b"x"))
+
+    def south(conn):
+        for req in conn.requests():
+            if req.target == "/south":
+                both.wait(LIMIT)
+            conn.send(number % (2, b"2\n"))
+    dead = origin(lambda conn: conn.reset())
+    server = weir("location = /total { gather /north?d=$arg_d /south; } location = /more { gather /north?d=2 /fixed /fixed; } "
+                  "location = /bad { gather /north?d=bad /fixed; } location = /broken { gather /dead /fixed; } location = /none { gather /404; } "
+                  "location = /over { gather /retry /fixed; } location /retry { internal; proxy_pass http://g; } "
+                  "location /north { proxy_pass http://{north}; } location /south { proxy_pass http://{south}; } "
+                  "location /fixed { internal; return 200 '5'; } location /dead { proxy_pass http://{dead}; } "
+                  "access_log {dir}/access.log t;",
+                  http="log_format t '$request_uri $status'; upstream g { zone g 64k; server {dead} max_fails=0; server {south} max_fails=0; }",
+                  main=f"load_module {module(built, 'gather')};", north=origin(north), south=origin(south), dead=dead)
+    assert server.get("/total?d=1").text == "42\n"
+    assert server.get("/more").text == "50\n"
+    assert server.get("/over").text == "7\n"  # the next peer, as for any request
+    for target in ("/bad", "/broken", "/none"):
+        assert server.get(target).status == 502
+    assert [line.split()[0] for line in server.access(6)] == ["/total?d=1", "/more", "/over", "/bad", "/broken", "/none"]
+    held = origin(lambda conn: (conn.read_request(), conn.hold()))
+    slow = weir("location = /total { gather /held /held; } location /held { proxy_pass http://{held}; }",
+                main=f"load_module {module(built, 'gather')};", held=held)
+    client = slow.client()
+    client.send(build_request("GET", "/total"))
+    held.wait_requests(2)
+    client.close()
+    held.wait_end(0)
+    held.wait_end(1)
+
+
+@pytest.mark.parametrize("text, message", [
+    ("gather;", 'invalid number of arguments in "gather" directive'), ("gather /a; return 200;", ""),
+    ("gather " + "/a " * 17 + ";", '"gather" directive takes 16 locations at most'), ("gather $none;", 'unknown "none" variable')])
+def test_gather_errors(command, built, text, message):
+    server = command(text=f"load_module {module(built, 'gather')};\nevents {{}}\nhttp {{ server {{ location / {{\n{text}\n}} }} }}\n")
+    result = server.command("-t")
+    assert result.returncode == (1 if message else 0) and message in result.stderr
 
 
 # ---- the tutorial --------------------------------------------------------------------------------------------------
