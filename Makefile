@@ -556,6 +556,31 @@ install-headers: $(B)/interface.h
 	install -m 644 $(B)/interface.h $(DESTDIR)$(includedir)/weir/interface.h
 	$(SUBST) dist/weir.pc > $(B)/weir.pc && install -m 644 $(B)/weir.pc $(DESTDIR)$(pcdir)/weir.pc
 
+# The configuration and the logs stay: they are the user's.
+uninstall:
+	rm -f $(DESTDIR)$(sbindir)/weir $(DESTDIR)$(mandir)/man8/weir.8 $(DESTDIR)$(unitdir)/weir.service \
+	    $(DESTDIR)$(rotatedir)/weir $(DESTDIR)$(confdir)/weir.conf.default
+	rm -f $(DESTDIR)$(mandir)/man5/weir.conf.5 $(DESTDIR)$(sysusersdir)/weir.conf \
+	    $(DESTDIR)$(tmpfilesdir)/weir.conf $(DESTDIR)$(bashdir)/weir $(DESTDIR)$(zshdir)/_weir
+	rm -rf $(DESTDIR)$(includedir)/weir $(DESTDIR)$(pcdir)/weir.pc
+
+# build/weir_VERSION_ARCH.deb, and a trial of it in a Debian of its own (as root).
+.PHONY: deps-deb deb deb-test
+deps-deb:
+	@sh tools/deps.sh build deb
+deb: deps-deb
+	@sh tools/deb-build.sh '$(MAKE)' $(VERSION) build
+deb-test: deb
+	@sh tools/deb-test.sh build/weir_$(VERSION)_*.deb
+
+# ---- the rest ----------------------------------------------------------------------------------
+
+.PHONY: clean
+clean:
+	rm -rf build
+
+# Installs into build/install and tries what came out.
+.PHONY: install-test
 install-test: all
 	@sh tools/install-test.sh '$(MAKE)' $(abspath build/install)
 
