@@ -60,6 +60,10 @@ static void gather_step(struct wr_content *c)
     uint64_t sum = 0, n = 0;
     struct wr_str text;
 
+    if (wr_req_is_left(r)) {
+        wr_req_fail(r, 499); /* for the log */
+        return;
+    }
     for (uint32_t i = 0; i < g->cnt; i++) {
         enum wr_status st = read_part(g->subs[i], &n);
 

@@ -189,6 +189,13 @@ static inline struct wr_conn *wr_req_conn(const struct wr_req *r)
 
 /* The content has nothing more to do (its pipe was ended or failed by it). */
 void wr_req_end(struct wr_req *r);
+
+/* Did the client leave (of a subrequest: its holder)? A content that waits fails with 499 then. */
+static inline bool wr_req_is_left(const struct wr_req *r)
+{
+    return r->stream->is_gone || wr_stream_is_reset(r->stream);
+}
+
 /* Any code, any time: stores the first reason and wakes the task. Nothing is freed here. */
 void wr_req_cancel(struct wr_req *r, enum wr_reason why);
 /* Name of its state: "CONTENT". */
