@@ -57,6 +57,17 @@ else
     say "skipped the man pages, groff is not here"
 fi
 
+# A module from a copy outside of the tree, with nothing but what was installed.
+cp -r examples/search "$root/search"
+PKG_CONFIG_PATH=$root/usr/share/pkgconfig ${1%% *} -C "$root/search" install MAKEFLAGS= > "$root/log.txt" 2>&1 ||
+    { cat "$root/log.txt"; say "the example does not build"; exit 1; }
+cat > "$root/module.conf" <<EOF
+load_module modules/search.so;
+events { }
+http { server { listen 127.0.0.1:1; location /test { search_pass 127.0.0.1:2; } } }
+EOF
+"$root/usr/sbin/weir" -t -q -c "$root/module.conf" || { say "the example does not load"; exit 1; }
+
 # Each option, command and signal of the help is in the manual and in the completions.
 bash_file=$root/usr/share/bash-completion/completions/weir
 zsh_file=$root/usr/share/zsh/site-functions/_weir
