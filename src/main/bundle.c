@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/num.h"
+#include "main/memfd.h"
 
 #define BUNDLE_MAGIC 0x77726264u
 #define SEALS        (F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
@@ -55,22 +56,6 @@ enum wr_status wr_bundle_begin(struct wr_bundle_writer *w)
     return WR_OK;
 }
 
-static enum wr_status write_all(int fd, struct wr_str s)
-{
-    while (s.len > 0) {
-        ssize_t n = write(fd, s.ptr, s.len);
-
-        if (n == -1 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            return errno == ENOSPC || errno == ENOMEM ? WR_ENOMEM : WR_ESYS;
-        }
-        s = wr_str_sub(s, (size_t)n, s.len);
-    }
-    return WR_OK;
-}
-
 static bool is_new(struct wr_bundle_writer *w, enum wr_bundle_kind kind, struct wr_str name)
 {
     struct wr_str key;
@@ -95,12 +80,12 @@ void wr_bundle_add(struct wr_bundle_writer *w, enum wr_bundle_kind kind, struct 
         w->status = WR_ELIMIT;
         return;
     }
-    w->status = write_all(w->fd, wr_str((const char *)&r, sizeof(r)));
+    w->status = wr_memfd_write(w->fd, wr_str((const char *)&r, sizeof(r)));
     if (w->status == WR_OK) {
-        w->status = write_all(w->fd, name);
+        w->status = wr_memfd_write(w->fd, name);
     }
     if (w->status == WR_OK) {
-        w->status = write_all(w->fd, data);
+        w->status = wr_memfd_write(w->fd, data);
     }
 }
 

@@ -24,6 +24,7 @@
 #include "conf/tree.h"
 #include "http/loadable.h"
 #include "main/load_module.h"
+#include "main/memfd.h"
 #include "main/modules.h"
 
 #define WORDS_MAX 512
@@ -113,22 +114,6 @@ static bool was_path_used(struct wr_str path)
     return false;
 }
 
-static bool write_all(int fd, struct wr_str s)
-{
-    while (s.len > 0) {
-        ssize_t n = write(fd, s.ptr, s.len);
-
-        if (n == -1 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            return false;
-        }
-        s = wr_str_sub(s, (size_t)n, s.len);
-    }
-    return true;
-}
-
 /* NULL: dlerror() or errno says why. */
 static void *open_copy(const struct wanted *w)
 {
@@ -142,7 +127,7 @@ static void *open_copy(const struct wanted *w)
         return NULL;
     }
     (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-    if (write_all(fd, w->bytes)) {
+    if (wr_memfd_write(fd, w->bytes) == WR_OK) {
         h = dlopen(link, RTLD_NOW | RTLD_LOCAL);
     }
     (void)close(fd);

@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "main/memfd.h"
 #include "main/question.h"
 #include "main/trace.h"
 #include "observe/status.h"
@@ -210,25 +211,13 @@ static enum wr_status write_trace(const struct ask *a, struct wr_strbuf *b, uint
 /* b's text in a sealed memfd. */
 static enum wr_status make_file(const struct wr_strbuf *b, int *ret_fd)
 {
-    struct wr_str rest = wr_strbuf_str(b);
     int fd = memfd_create("weir-answer", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
     if (fd == -1) {
         return WR_ESYS;
     }
-    while (rest.len > 0) {
-        ssize_t n = write(fd, rest.ptr, rest.len);
-
-        if (n == -1 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            (void)close(fd);
-            return WR_ESYS;
-        }
-        rest = wr_str_sub(rest, (size_t)n, rest.len);
-    }
-    if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == -1) {
+    if (wr_memfd_write(fd, wr_strbuf_str(b)) != WR_OK ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == -1) {
         (void)close(fd);
         return WR_ESYS;
     }
