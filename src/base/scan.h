@@ -3,7 +3,8 @@
  * scan.h: looking through text sixteen bytes at a time. One pass finds both what ends a line of a
  * head and what no line may have, for both are control bytes: on short lines that costs a quarter
  * of a memchr for the end and another look for the rest. Vectors of GNU C: one register on every
- * machine we care for, no branch per platform. Reads no byte outside p[0..n). Thread: any.
+ * machine we care for; what differs is only how one becomes bits. Reads no byte outside p[0..n).
+ * Thread: any.
  */
 #ifndef WR_BASE_SCAN_H
 #define WR_BASE_SCAN_H
@@ -21,23 +22,48 @@ union wr_scan_16 {
     uint64_t w[2];
 };
 
-/* Bytes become non-zero where those of x are control bytes, HTAB too, or DEL; is there one? */
-static inline bool wr_scan_mark(union wr_scan_16 *x)
+/* Bit i: byte i of memory; each is 0x00 or 0xff. For machines without an instruction for it. */
+static inline unsigned wr_scan_bits_8(uint64_t w)
 {
-    x->v = (__typeof__(x->v))((x->v < 0x20) | (x->v == 0x7f));
-    return (x->w[0] | x->w[1]) != 0;
+    return (unsigned)(((le64toh(w) & 0x8040201008040201) * 0x0101010101010101) >> 56);
 }
 
-/* w != 0 is eight bytes of memory: index of the first that is not zero. */
-static inline size_t wr_scan_first(uint64_t w)
+/* Bit i: byte i of x, each of which is 0x00 or 0xff. */
+static inline unsigned wr_scan_bits(union wr_scan_16 x)
 {
-    return (unsigned)__builtin_ctzll(le64toh(w)) / 8;
+#if defined(__SSE2__)
+    return (unsigned)__builtin_ia32_pmovmskb128((char __attribute__((vector_size(16))))x.v);
+#else
+    return wr_scan_bits_8(x.w[0]) | wr_scan_bits_8(x.w[1]) << 8;
+#endif
 }
 
-/* Index of the first mark of x, whose halves are from a and b. */
-static inline size_t wr_scan_where(const union wr_scan_16 *x, size_t a, size_t b)
+static inline union wr_scan_16 wr_scan_load(const char *p)
 {
-    return x->w[0] != 0 ? a + wr_scan_first(x->w[0]) : b + wr_scan_first(x->w[1]);
+    union wr_scan_16 x;
+
+    memcpy(&x, p, sizeof(x));
+    return x;
+}
+
+/* Bit i: byte i is a control byte, HTAB too, or DEL. */
+static inline unsigned wr_scan_controls(union wr_scan_16 x)
+{
+    x.v = (__typeof__(x.v))((x.v < 0x20) | (x.v == 0x7f));
+    return wr_scan_bits(x);
+}
+
+/* Bit i: byte i is c. */
+static inline unsigned wr_scan_matches(union wr_scan_16 x, uint8_t c)
+{
+    x.v = (__typeof__(x.v))(x.v == c);
+    return wr_scan_bits(x);
+}
+
+/* bits != 0 */
+static inline size_t wr_scan_first(unsigned bits)
+{
+    return (unsigned)__builtin_ctz(bits);
 }
 
 /* Four to fifteen bytes, in two pieces that overlap. */
@@ -55,25 +81,30 @@ static inline size_t wr_scan_some(const char *p, size_t n)
         memcpy(&x.w[0], p, 4);
         memcpy(&x.w[1], p + b, 4);
     }
-    return wr_scan_mark(&x) ? wr_scan_where(&x, 0, b) : n;
+    unsigned bits = wr_scan_controls(x);
+    if (bits == 0) {
+        return n;
+    }
+    size_t i = wr_scan_first(bits);
+    return i < 8 ? i : b + i - 8;
 }
 
 /* As wr_scan_control, but HTAB counts as well. */
 static inline __attribute__((always_inline)) size_t wr_scan_control_or_tab(const char *p, size_t n)
 {
-    union wr_scan_16 x;
+    unsigned bits;
     size_t i;
 
     for (i = 0; i + 16 <= n; i += 16) {
-        memcpy(&x, p + i, sizeof(x));
-        if (wr_scan_mark(&x)) {
-            return wr_scan_where(&x, i, i + 8);
+        bits = wr_scan_controls(wr_scan_load(p + i));
+        if (bits != 0) {
+            return i + wr_scan_first(bits);
         }
     }
     if (n >= 16) {
         i = n - 16; /* what was looked at already has none */
-        memcpy(&x, p + i, sizeof(x));
-        return wr_scan_mark(&x) ? wr_scan_where(&x, i, i + 8) : n;
+        bits = wr_scan_controls(wr_scan_load(p + i));
+        return bits != 0 ? i + wr_scan_first(bits) : n;
     }
     if (n >= 4) {
         return wr_scan_some(p, n);

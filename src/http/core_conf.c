@@ -13,7 +13,9 @@
 #include "conf/gen.h"
 #include "http/error_log.h"
 #include "http/files_conf.h"
+#include "http/filter.h"
 #include "http/location.h"
+#include "http/phase.h"
 #include "http/resolver.h"
 #include "http/server.h"
 #include "http/var.h"
@@ -928,7 +930,13 @@ static enum wr_status done_core(struct wr_conf *cf)
     if (!h || st != WR_OK) {
         return st;
     }
-    st = build_servers(cf, h);
+    st = wr_phases_plan(cf->gen, &h->phases);
+    if (st == WR_OK) {
+        st = wr_filters_plan(cf->gen, &h->filters);
+    }
+    if (st == WR_OK) {
+        st = build_servers(cf, h);
+    }
     return st == WR_OK ? wr_core_build_ports(cf, h) : st;
 }
 

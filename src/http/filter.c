@@ -13,6 +13,7 @@
 #include "http/core_conf.h"
 #include "http/h1_conn.h"
 #include "http/req_int.h"
+#include "http/server.h"
 #include "http/stage.h"
 #include "net/conn.h"
 
@@ -26,6 +27,11 @@ struct filter {
     wr_filter_fn *fn;
     const struct wr_conf_module
         *quiet; /* left out where its directives are not; NULL: always asked */
+};
+
+/* Of one generation; NULL ends a list. */
+struct wr_filter_plan {
+    wr_filter_fn *const *all, *const *subs;
 };
 
 /* While the lists are made. */
@@ -107,6 +113,38 @@ enum wr_status wr_filters_build(const struct wr_module *const *modules, size_t c
     build_sub_filters(rows, n);
     wr_mem_free(rows);
     return WR_OK;
+}
+
+/* ---- while a generation is made -------------------------------------------------------------- */
+
+static wr_filter_fn *const *pick_filters(struct wr_gen *g, const struct filter *from, size_t cnt)
+{
+    wr_filter_fn **at = wr_arena_alloc(&g->arena, (cnt + 1) * sizeof(*at));
+    size_t n = 0;
+
+    if (at == NULL) {
+        return NULL;
+    }
+    for (size_t i = 0; i < cnt; i++) {
+        if (from[i].quiet == NULL || wr_gen_uses(g, from[i].quiet->_no)) {
+            at[n++] = from[i].fn;
+        }
+    }
+    at[n] = NULL;
+    return at;
+}
+
+enum wr_status wr_filters_plan(struct wr_gen *g, const struct wr_filter_plan **ret)
+{
+    struct wr_filter_plan *plan = wr_arena_zalloc(&g->arena, sizeof(*plan));
+
+    if (plan == NULL) {
+        return WR_ENOMEM;
+    }
+    plan->all = pick_filters(g, filters, filter_cnt);
+    plan->subs = pick_filters(g, sub_filters, sub_filter_cnt);
+    *ret = plan;
+    return plan->all && plan->subs ? WR_OK : WR_ENOMEM;
 }
 
 /* ---- the last filter --------------------------------------------------------------------------
@@ -278,16 +316,11 @@ static enum wr_status final_filter(struct wr_req *r)
 
 enum wr_status wr_filters_run(struct wr_req *r)
 {
-    const struct filter *list = r->parent ? sub_filters : filters;
-    size_t cnt = r->parent ? sub_filter_cnt : filter_cnt;
+    const struct wr_filter_plan *plan = wr_http_of(r->gen)->filters;
 
-    for (size_t i = 0; i < cnt; i++) {
-        enum wr_status st;
+    for (wr_filter_fn *const *fn = r->parent ? plan->subs : plan->all; *fn != NULL; fn++) {
+        enum wr_status st = (*fn)(r);
 
-        if (list[i].quiet != NULL && !wr_gen_uses(r->gen, list[i].quiet->_no)) {
-            continue;
-        }
-        st = list[i].fn(r);
         if (st != WR_OK && st != WR_ECANCELED) {
             return st;
         }

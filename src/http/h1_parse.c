@@ -13,14 +13,11 @@
  * 9).
  *
  * A line's end is the first control byte of a good line: one search finds the end and that there
- * is nothing else, but in a line that came in parts or is bad. A field's name costs a word-wise
- * search of the colon and one hash look-up, and is checked byte by byte only when it is
- * not known. Takes memory for the field array only (and for "http://host?args", which has no "/" to
- * point at).
+ * is nothing else, but in a line that came in parts or is bad; a usual field's colon is seen on the
+ * way. Its name costs one hash look-up, and is checked byte by byte only when it is not known.
+ * Takes memory for the field array only (and for "http://host?args", which has no "/" to point at).
  */
 #include "http/h1_parse.h"
-
-#include <endian.h>
 
 #include "base/assert.h"
 #include "base/chars.h"
@@ -42,22 +39,13 @@ enum {
     STATUS_END = 12,        /* "HTTP/1.1 200" */
 };
 
-#define EACH_BYTE(b) (UINT64_C(0x0101010101010101) * (b))
-#define BIT(id)      (UINT64_C(1) << WR_HDR_##id)
+#define BIT(id) (UINT64_C(1) << WR_HDR_##id)
 
 static enum wr_h1_result refuse(struct wr_h1_parser *p, enum wr_h1_bad bad)
 {
     p->bad = bad;
     p->_stage = STAGE_BAD;
     return WR_H1_BAD;
-}
-
-static inline uint64_t load64(const char *p)
-{
-    uint64_t w;
-
-    memcpy(&w, p, sizeof(w));
-    return w;
 }
 
 /*
@@ -67,32 +55,6 @@ static inline uint64_t load64(const char *p)
 static __attribute__((noinline)) bool has_controls(const char *p, size_t n)
 {
     return wr_scan_control(p, n) != n;
-}
-
-/* Index of the first ':' in p[0..n), or n. */
-static inline size_t find_colon(const char *p, size_t n)
-{
-    size_t i = 0;
-
-    if (n >= 16) {
-        /* Nearly all: a name of at most 15 bytes, or a line long enough to look further. */
-        union wr_scan_16 b;
-        memcpy(&b, p, sizeof(b));
-        b.v = (__typeof__(b.v))(b.v == ':');
-        if ((b.w[0] | b.w[1]) != 0) {
-            return wr_scan_where(&b, 0, 8);
-        }
-        i = 16;
-    }
-    for (; i + 8 <= n && i < 24; i += 8) {
-        uint64_t x = le64toh(load64(p + i)) ^ EACH_BYTE(':');
-        uint64_t hit = (x - EACH_BYTE(1)) & ~x & EACH_BYTE(0x80);
-        if (hit != 0) {
-            return i + (unsigned)__builtin_ctzll(hit) / 8;
-        }
-    }
-    const char *c = i == n ? NULL : memchr(p + i, ':', n - i);
-    return c == NULL ? n : (size_t)(c - p);
 }
 
 /*
@@ -433,19 +395,18 @@ look_at_name(struct wr_h1_parser *p, const char *line, size_t n, size_t colon)
 }
 
 /*
- * DONE: the line was taken. line[0..n) is whole, without its end, n > 0, and has no control bytes
- * but HTAB.
+ * DONE: the line was taken. line[0..n) is whole, without its end, and has no control bytes but
+ * HTAB; its first colon is at `colon`, n: it has none.
  */
 static inline __attribute__((always_inline)) enum wr_h1_result
-take_clean_field(struct wr_h1_parser *p, const char *line, size_t n)
+take_clean_field(struct wr_h1_parser *p, const char *line, size_t n, size_t colon)
 {
-    size_t colon = find_colon(line, n);
-    if (colon == n) {
+    if (WR_UNLIKELY(colon >= n)) {
         return refuse_field(p, line, n); /* obs-fold often ends here too */
     }
     struct wr_str name = wr_str(line, colon);
     enum wr_hdr_id id = wr_hdr_id_of(name);
-    if (id == WR_HDR_OTHER) {
+    if (WR_UNLIKELY(id == WR_HDR_OTHER)) {
         enum wr_h1_result res = look_at_name(p, line, n, colon);
         if (res != WR_H1_MORE) {
             return res;
@@ -454,29 +415,31 @@ take_clean_field(struct wr_h1_parser *p, const char *line, size_t n)
     const char *a = line + colon + 1, *e = line + n;
     bool is_line = a < e && *a == ' '; /* nearly always this one, and no other */
     a += is_line;
-    while (WR_UNLIKELY(a < e && is_blank(*a))) {
-        a++;
+    if (WR_UNLIKELY(a == e || *a <= ' ' || e[-1] <= ' ')) {
+        while (a < e && is_blank(*a)) {
+            a++;
+        }
+        while (e > a && is_blank(e[-1])) {
+            e--;
+        }
     }
-    while (WR_UNLIKELY(e > a && is_blank(e[-1]))) {
-        e--;
-    }
-    struct wr_hdr f = {
-        .name = name, .value = wr_str(a, (size_t)(e - a)), .id = (uint8_t)id, .is_line = is_line};
-    enum wr_status st = wr_hdrs_push_like(&p->_msg->hdrs, &f);
+    enum wr_status st =
+        wr_hdrs_push_line(&p->_msg->hdrs, name, wr_str(a, (size_t)(e - a)), id, is_line);
     if (WR_LIKELY(st == WR_OK)) {
         return WR_H1_DONE;
     }
     return st == WR_ELIMIT ? refuse(p, WR_H1_BAD_FIELDS) : WR_H1_NOMEM;
 }
 
-/* The same; is_clean: it is known to have no control bytes. */
+/* The same, n > 0; is_clean: it is known to have no control bytes. */
 static __attribute__((noinline)) enum wr_h1_result
 take_field(struct wr_h1_parser *p, const char *line, size_t n, bool is_clean)
 {
     if (!is_clean && has_controls(line, n)) {
         return refuse_field(p, line, n);
     }
-    return take_clean_field(p, line, n);
+    const char *c = memchr(line, ':', n);
+    return take_clean_field(p, line, n, c == NULL ? n : (size_t)(c - line));
 }
 
 /* What the fields say that decide framing and persistence. */
@@ -764,28 +727,62 @@ static const char *find_line_end(const struct wr_h1_parser *p, const char *buf, 
 }
 
 /*
+ * Index of the first control byte, or HTAB, of line[0..room), or room. *ret_colon: index of the
+ * first ':', if one is before it; else of something behind it.
+ */
+static inline __attribute__((always_inline)) size_t scan_field(const char *line, size_t room,
+                                                               size_t *ret_colon)
+{
+    size_t colon = SIZE_MAX, i = 0, n;
+
+    for (; i + 16 <= room; i += 16) {
+        union wr_scan_16 x = wr_scan_load(line + i);
+        unsigned ends = wr_scan_controls(x);
+        if (colon == SIZE_MAX) {
+            unsigned colons = wr_scan_matches(x, ':');
+            if (WR_LIKELY(colons != 0)) {
+                colon = i + wr_scan_first(colons);
+            }
+        }
+        if (ends != 0) {
+            *ret_colon = colon;
+            return i + wr_scan_first(ends);
+        }
+    }
+    n = i + wr_scan_control_or_tab(line + i, room - i);
+    if (colon == SIZE_MAX && n > i) {
+        const char *c = memchr(line + i, ':', n - i);
+        colon = c == NULL ? SIZE_MAX : (size_t)(c - line);
+    }
+    *ret_colon = colon;
+    return n;
+}
+
+/*
  * The field lines that are as nearly all are, whole, within the limits, and ended by CR LF, one
  * after another. DONE: the next one is not, or is empty; it is at _line.
  */
 static enum wr_h1_result take_usual_fields(struct wr_h1_parser *p, const char *buf, size_t len)
 {
-    size_t end = WR_MIN(len, (size_t)p->limits.head_max), at = p->_line;
+    const char *line = buf + p->_line, *end = buf + WR_MIN(len, (size_t)p->limits.head_max);
     enum wr_h1_result res = WR_H1_DONE;
 
-    while (res == WR_H1_DONE && at < end) {
-        const char *line = buf + at;
-        size_t room = WR_MIN(end - at, (size_t)p->limits.line_max);
-        size_t n = wr_scan_control_or_tab(line, room);
-        if (n == 0 || n + 1 >= room || line[n] != '\r' || line[n + 1] != '\n') {
+    while (end - line > 2) {
+        size_t colon, n = scan_field(line, (size_t)(end - line), &colon);
+        bool is_ended = (size_t)(end - line) - n >= 2 && line[n] == '\r' && line[n + 1] == '\n';
+        if (WR_UNLIKELY(!is_ended || n == 0 || n + 2 > p->limits.line_max)) {
             break;
         }
-        res = take_clean_field(p, line, n);
-        if (res == WR_H1_NOMEM) {
+        res = take_clean_field(p, line, n, colon);
+        if (WR_UNLIKELY(res == WR_H1_NOMEM)) {
             break;
         }
-        at += n + 2;
+        line += n + 2;
+        if (WR_UNLIKELY(res != WR_H1_DONE)) {
+            break;
+        }
     }
-    p->_line = p->_seen = at;
+    p->_line = p->_seen = (size_t)(line - buf);
     return res;
 }
 

@@ -87,6 +87,20 @@ static inline bool is_whole_line(const struct wr_hdr *f)
     return f->is_line && f->value.ptr == f->name.ptr + f->name.len + colon_blank.len;
 }
 
+/* Whole lines that stand one behind the other, from `f` on: the last of them. */
+static inline const struct wr_hdr *find_run_end(const struct wr_hdr *f, const struct wr_hdr *end)
+{
+    for (; f + 1 < end; f++) {
+        const char *gap = f->value.ptr + f->value.len;
+
+        if (f[1].name.ptr != gap + crlf.len || gap[0] != '\r' || gap[1] != '\n' ||
+            f[1].is_removed || !is_whole_line(f + 1)) {
+            break;
+        }
+    }
+    return f;
+}
+
 /* NULL when a field must not be written. */
 static char *put_fields(char *out, const struct wr_hdrs *h)
 {
@@ -95,7 +109,9 @@ static char *put_fields(char *out, const struct wr_hdrs *h)
             continue;
         }
         if (is_whole_line(f)) {
-            out = copy(out, wr_str(f->name.ptr, f->name.len + colon_blank.len + f->value.len));
+            const char *from = f->name.ptr;
+            f = find_run_end(f, end);
+            out = copy(out, wr_str(from, (size_t)(f->value.ptr + f->value.len - from)));
         } else if (is_name_safe(f) && wr_h1_value_is_safe(f->value)) {
             out = copy(out, f->name);
             *out++ = ':';

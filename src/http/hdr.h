@@ -98,11 +98,32 @@ static inline WR_MUST_CHECK enum wr_status wr_hdrs_push_like(struct wr_hdrs *h,
     return WR_OK;
 }
 
+/* As wr_hdrs_push; is_line: see struct wr_hdr. */
+static inline WR_MUST_CHECK enum wr_status wr_hdrs_push_line(struct wr_hdrs *h, struct wr_str name,
+                                                             struct wr_str value, enum wr_hdr_id id,
+                                                             bool is_line)
+{
+    if (WR_UNLIKELY(h->cnt == h->cap)) {
+        enum wr_status st = wr_hdrs_grow(h);
+        if (st != WR_OK) {
+            return st;
+        }
+    }
+    struct wr_hdr *f = &h->at[h->cnt++];
+    f->name = name;
+    f->value = value;
+    f->id = (uint8_t)id;
+    f->is_removed = false;
+    f->is_line = is_line;
+    h->have |= UINT64_C(1) << id;
+    return WR_OK;
+}
+
 /* As wr_hdrs_add, where the caller knows the id of this very name (of wr_hdr_id_of). */
 static inline WR_MUST_CHECK enum wr_status wr_hdrs_push(struct wr_hdrs *h, struct wr_str name,
                                                         struct wr_str value, enum wr_hdr_id id)
 {
-    return wr_hdrs_push_like(h, &(struct wr_hdr){.name = name, .value = value, .id = (uint8_t)id});
+    return wr_hdrs_push_line(h, name, value, id, false);
 }
 
 static inline bool wr_hdrs_has(const struct wr_hdrs *h, enum wr_hdr_id id)

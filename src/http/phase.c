@@ -11,6 +11,7 @@
 #include "http/location.h"
 #include "http/reply.h"
 #include "http/req_int.h"
+#include "http/server.h"
 
 struct phase_step {
     wr_phase_fn *fn;
@@ -32,8 +33,13 @@ struct phase_source {
 /* Rule zero: written once at boot by wr_phases_build, then only read. */
 static struct phase_list phases[WR_PHASE_COUNT];
 
-/* Likewise: the first phase that has something to do, from this one on; most have nothing. */
-static uint8_t busy_from[WR_PHASE_COUNT];
+/* The same of one generation: without the handlers that its files do not use. */
+struct wr_phase_plan {
+    wr_phase_fn *const *at[WR_PHASE_COUNT];
+    uint16_t cnt[WR_PHASE_COUNT];
+    uint8_t
+        busy_from[WR_PHASE_COUNT]; /* the first phase that has something to do, from this one on */
+};
 
 /* ---- at boot -------------------------------------------------------------------------------- */
 
@@ -60,13 +66,6 @@ static void collect(enum wr_phase phase, const struct wr_module *const *modules,
         }
     }
     *ret_cnt = n;
-}
-
-/* The engine's own phases are, and the last is where the run ends. */
-static bool is_busy(enum wr_phase p)
-{
-    return phases[p].cnt > 0 || p == WR_PHASE_FIND_LOCATION || p == WR_PHASE_POST_REWRITE ||
-           p == WR_PHASE_CONTENT || p == WR_PHASE_LOG;
 }
 
 enum wr_status wr_phases_build(const struct wr_module *const *modules, size_t cnt,
@@ -98,9 +97,42 @@ enum wr_status wr_phases_build(const struct wr_module *const *modules, size_t cn
         }
     }
     wr_mem_free(rows);
-    for (unsigned p = WR_PHASE_COUNT; p-- > 0;) {
-        busy_from[p] = (uint8_t)(is_busy((enum wr_phase)p) ? p : busy_from[p + 1]);
+    return WR_OK;
+}
+
+/* ---- while a generation is made -------------------------------------------------------------- */
+
+/* The engine's own phases are, and the last is where the run ends. */
+static bool is_busy(const struct wr_phase_plan *plan, enum wr_phase p)
+{
+    return plan->cnt[p] > 0 || p == WR_PHASE_FIND_LOCATION || p == WR_PHASE_POST_REWRITE ||
+           p == WR_PHASE_CONTENT || p == WR_PHASE_LOG;
+}
+
+enum wr_status wr_phases_plan(struct wr_gen *g, const struct wr_phase_plan **ret)
+{
+    struct wr_phase_plan *plan = wr_arena_zalloc(&g->arena, sizeof(*plan));
+
+    if (plan == NULL) {
+        return WR_ENOMEM;
     }
+    for (unsigned p = WR_PHASE_COUNT; p-- > 0;) {
+        const struct phase_list *l = &phases[p];
+        wr_phase_fn **at = wr_arena_alloc(&g->arena, (l->cnt + 1) * sizeof(*at));
+
+        if (at == NULL) {
+            return WR_ENOMEM;
+        }
+        for (uint32_t i = 0; i < l->cnt; i++) {
+            if (l->at[i].quiet == NULL || wr_gen_uses(g, l->at[i].quiet->_no)) {
+                at[plan->cnt[p]++] = l->at[i].fn;
+            }
+        }
+        plan->at[p] = at;
+        plan->busy_from[p] =
+            (uint8_t)(is_busy(plan, (enum wr_phase)p) ? p : plan->busy_from[p + 1]);
+    }
+    *ret = plan;
     return WR_OK;
 }
 
@@ -213,27 +245,21 @@ static enum wr_phase_result start_content(struct wr_req *r)
 
 /* ---- the run -------------------------------------------------------------------------------- */
 
-static bool is_asked(const struct wr_req *r, const struct phase_step *s)
+static enum wr_phase_result run_rows(struct wr_req *r, const struct wr_phase_plan *plan)
 {
-    return s->quiet == NULL || wr_gen_uses(r->gen, s->quiet->_no);
-}
+    wr_phase_fn *const *at = plan->at[r->phase];
+    uint32_t cnt = plan->cnt[r->phase];
 
-static enum wr_phase_result run_rows(struct wr_req *r)
-{
-    const struct phase_list *l = &phases[r->phase];
-    const struct phase_step *s = l->at + r->phase_next, *end = l->at + l->cnt;
-
-    for (; s < end; s++) {
-        enum wr_phase_result res = is_asked(r, s) ? s->fn(r) : WR_PHASE_NEXT;
+    for (; r->phase_next < cnt; r->phase_next++) {
+        enum wr_phase_result res = at[r->phase_next](r);
 
         if (WR_UNLIKELY(res != WR_PHASE_NEXT)) {
             if (res != WR_PHASE_SKIP) {
                 return res;
             }
-            r->phase_next = (uint16_t)l->cnt;
+            r->phase_next = (uint16_t)cnt;
             return WR_PHASE_NEXT;
         }
-        r->phase_next++;
     }
     return WR_PHASE_NEXT;
 }
@@ -247,9 +273,11 @@ static bool skips(uint8_t phase)
 
 enum wr_phase_result wr_phases_run(struct wr_req *r)
 {
+    const struct wr_phase_plan *plan = wr_http_of(r->gen)->phases;
+
     while (r->phase < WR_PHASE_LOG) {
         if (r->phase_next == 0) {
-            r->phase = busy_from[r->phase];
+            r->phase = plan->busy_from[r->phase];
         }
         if (r->parent && skips(r->phase)) {
             r->phase++;
@@ -264,7 +292,7 @@ enum wr_phase_result wr_phases_run(struct wr_req *r)
             res = start_content(r);
         }
         if (res == WR_PHASE_NEXT) {
-            res = run_rows(r);
+            res = run_rows(r, plan);
         }
         if (res == WR_PHASE_NEXT && r->phase == WR_PHASE_POST_REWRITE) {
             res = check_relocate(r);
@@ -286,11 +314,9 @@ enum wr_phase_result wr_phases_run(struct wr_req *r)
 
 void wr_phases_log(struct wr_req *r)
 {
-    const struct phase_list *l = &phases[WR_PHASE_LOG];
+    const struct wr_phase_plan *plan = wr_http_of(r->gen)->phases;
 
-    for (uint32_t i = 0; i < l->cnt; i++) {
-        if (is_asked(r, &l->at[i])) {
-            (void)l->at[i].fn(r); /* there is nothing left to decide */
-        }
+    for (uint32_t i = 0; i < plan->cnt[WR_PHASE_LOG]; i++) {
+        (void)plan->at[WR_PHASE_LOG][i](r); /* there is nothing left to decide */
     }
 }

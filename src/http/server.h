@@ -28,6 +28,8 @@
 struct wr_conf;
 struct wr_regex;
 struct wr_locations; /* http/location.h */
+struct wr_phase_plan;
+struct wr_filter_plan;
 
 /* A server{}: what a request needs of it. */
 struct wr_server {
@@ -77,8 +79,10 @@ struct wr_http {
     size_t port_cnt;
     struct wr_server *servers;
     size_t server_cnt;
-    struct wr_vars *vars;        /* exists from the init hook of wr_core_conf on */
-    struct wr_map *regexes;      /* regex.c: by text, [icase]; NULL: none */
+    const struct wr_phase_plan *phases;   /* see phase.h */
+    const struct wr_filter_plan *filters; /* see filter.h */
+    struct wr_vars *vars;                 /* exists from the init hook of wr_core_conf on */
+    struct wr_map *regexes;               /* regex.c: by text, [icase]; NULL: none */
     uint32_t worker_connections; /* of one thread; main/ may set it in its `done` hook. 512 */
     uint32_t threads;            /* that serve; likewise. 1 */
     /* Clients whose lines are written whatever the levels (debug_connection); main/ sets it too. */

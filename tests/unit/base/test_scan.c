@@ -66,12 +66,35 @@ static void test_bounds(void **state)
     assert_int_equal(wr_scan_control(NULL, 0), 0);
 }
 
+/* Each set of marked bytes becomes its bits, however the machine makes them. */
+static void test_bits(void **state)
+{
+    (void)state;
+    for (unsigned bits = 0; bits < 256; bits++) {
+        union wr_scan_16 x = {
+            .w = {0, 0}
+        };
+
+        for (unsigned i = 0; i < 8; i++) {
+            x.v[i] = (bits >> i & 1) != 0 ? 0xff : 0;
+            x.v[15 - i] = x.v[i];
+        }
+        unsigned mirror = 0;
+        for (unsigned i = 0; i < 8; i++) {
+            mirror |= (bits >> i & 1) << (7 - i);
+        }
+        assert_int_equal(wr_scan_bits_8(x.w[0]), bits);
+        assert_int_equal(wr_scan_bits(x), bits | mirror << 8);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_byte),
         cmocka_unit_test(test_first),
         cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_bits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -452,6 +452,43 @@ static void test_bytes_after_failed_send(void **state)
 
 /* ---- sending -------------------------------------------------------------------------------- */
 
+/* Few bytes in pieces leave as one buffer, more as a list: what arrives is the same. */
+static void test_send_pieces(void **state)
+{
+    static const size_t totals[] = {2, 3, 100, 6143, 6144, 6145, 20000};
+    char out[20000], in[20000];
+    struct conn c;
+    int fd[2];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(out); i++) {
+        out[i] = (char)(i * 7 % 251);
+    }
+    make_tcp_pair(fd);
+    conn_open(&c, fd[1]);
+    for (size_t t = 0; t < sizeof(totals) / sizeof(*totals); t++) {
+        size_t n = totals[t], a = n / 3, b = n / 2, sent = 0, got = 0;
+        struct iovec iov[3] = {
+            {out,     a    },
+            {out + a, b - a},
+            {out + b, n - b}
+        };
+
+        assert_int_equal(wr_io_send(&c.io, iov, 3, &sent), WR_OK);
+        assert_int_equal(sent, n);
+        while (got < n) {
+            ssize_t k = recv(fd[0], in + got, sizeof(in) - got, 0);
+
+            assert_true(k > 0 || errno == EAGAIN);
+            got += k > 0 ? (size_t)k : 0;
+        }
+        assert_int_equal(got, n);
+        assert_memory_equal(in, out, n);
+    }
+    wr_io_close(&c.io, WR_IO_CLOSE_FIN);
+    close(fd[0]);
+}
+
 static void test_short_send(void **state)
 {
     enum {
@@ -1011,6 +1048,7 @@ int main(void)
         T(test_hup_with_bytes),
         T(test_bytes_after_failed_send),
         T(test_short_send),
+        T(test_send_pieces),
         T(test_send_file),
         T(test_kernel_pipe),
         T(test_full_kernel_pipe),
