@@ -155,7 +155,8 @@ def test_error_log_several(weir):
 
 def test_log_not_found_off(weir):
     server = weir("root {dir}/none; log_not_found off; location /on { log_not_found on; }")
-    server.get("/off")
-    server.get("/on")
+    with server.client() as client:
+        client.get("/off")
+        client.get("/on")
     server.wait_log("none/on")
     assert "none/off" not in server.log()

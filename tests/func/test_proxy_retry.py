@@ -246,8 +246,8 @@ def test_all_fail(weir, origin):
 def test_no_live_upstreams(weir, origin):  # U2.4
     a, b = origin(bad_close), origin(bad_close)
     server = start(weir, ["{a}", "{b}"], a=a, b=b)
-    assert server.get("/").status == 502
-    assert server.get("/").status == 502
+    with server.client() as client:
+        assert [client.get("/").status for _ in range(2)] == [502, 502]
     assert server.access(2)[1] == "502|g|502"
     server.wait_log(r'no live upstreams while connecting to upstream, client: .*upstream: "http://g/"')
     assert len(a.requests) == 1 == len(b.requests)
