@@ -175,8 +175,10 @@ def test_single_page_application(cook):
 
 def test_limit(cook):
     site = cook("A limit on requests", ["a"])
+    began = time.monotonic()
     done = [site.curl("/login")[0] for _ in range(5)]
-    assert done == [200, 200, 200, 429, 429]
+    more = int((time.monotonic() - began) / 10)   # six a minute
+    assert done[:3] == [200] * 3 and set(done) == {200, 429} and done.count(200) <= 3 + more or more >= 2, done
     began = time.monotonic()
     urls = " ".join(f"http://{SITE}/{n}" for n in range(60)).split()
     many = subprocess.run(site.command("-w", "%{http_code}\n", "-o", "/dev/null", *sum((["-o", "/dev/null", u] for u in urls), [])),
@@ -271,7 +273,7 @@ def test_large_bodies(cook, tmp_path):
                           capture_output=True, timeout=LIMIT * 6, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "back").read_bytes() == data
-    assert not os.listdir(site.server.path("body")) and not os.listdir(site.server.path("proxy"))
+    wait_for(lambda: not os.listdir(site.server.path("body")) and not os.listdir(site.server.path("proxy")), "its files to be gone")
 
 
 def test_logs(cook):
