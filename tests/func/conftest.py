@@ -117,6 +117,8 @@ class Bench:
         for server in self.servers:
             server.kill()
             server.remove()
+        for origin in self.origins:
+            origin.release()
         assert not errors, "\n".join(errors)
 
 

@@ -81,8 +81,9 @@ def test_format_of_several_parts(weir):
 def test_if(weir):
     server = weir("access_log {dir}/access.log t if=$arg_log; location / { return 200 x; }",
                   http="log_format t $request_uri;")
-    for target in ("/1", "/2?log=", "/3?log=0", "/4?log=1", "/5?log=00"):
-        server.get(target)
+    with server.client() as client:  # one connection: its lines are in order
+        for target in ("/1", "/2?log=", "/3?log=0", "/4?log=1", "/5?log=00"):
+            client.get(target)
     assert server.access(2) == ["/4?log=1", "/5?log=00"]
 
 
@@ -96,8 +97,9 @@ def test_several_logs(weir):
 def test_location_replaces_and_off_stops(weir):
     server = weir("""access_log {dir}/a.log t; location / { return 200 x; } location /off { access_log off; return 200 x; }
         location /own { access_log {dir}/b.log t; return 200 x; }""", http="log_format t $uri;")
-    for target in ("/off", "/own", "/last"):
-        server.get(target)
+    with server.client() as client:
+        for target in ("/off", "/own", "/last"):
+            client.get(target)
     assert server.access(1, "a.log") == ["/last"]
     assert server.access(1, "b.log") == ["/own"]
 
@@ -153,7 +155,8 @@ def test_error_log_several(weir):
 
 def test_log_not_found_off(weir):
     server = weir("root {dir}/none; log_not_found off; location /on { log_not_found on; }")
-    server.get("/off")
-    server.get("/on")
+    with server.client() as client:
+        client.get("/off")
+        client.get("/on")
     server.wait_log("none/on")
     assert "none/off" not in server.log()

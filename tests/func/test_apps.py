@@ -9,6 +9,7 @@ import pytest
 from weirtest.client import build_request
 from weirtest.gateway import APPS, FASTCGI
 from weirtest.server import IS_NGINX
+from weirtest.timing import LIMIT
 
 FMT = "log_format t '$status|$upstream_addr|$upstream_status';"
 PARAMS = "app_param REQUEST_METHOD $request_method; app_param REQUEST_URI $request_uri; " \
@@ -420,7 +421,7 @@ def test_client_leaves(weir, origin, app):
     server = start(weir, app, up)
     with server.client() as c:
         c.send(build_request("GET", "/"))
-        assert gone.wait(10)
+        assert gone.wait(LIMIT)
     up.wait_end(0)
 
 
@@ -438,7 +439,7 @@ def test_ignore_client_abort(weir, origin, app):
                   http="log_format t '$upstream_status';", up=up)
     with server.client() as c:
         c.send(build_request("GET", "/"))
-        assert here.wait(10)
+        assert here.wait(LIMIT)
     left.set()
     assert server.access(1) == ["200"]
 

@@ -4,11 +4,12 @@ import base64
 import glob
 import hashlib
 import os
+import selectors
 import time
 
 import pytest
 
-from weirtest.timing import SLOW, wait_for
+from weirtest.timing import LIMIT, SLOW, in_time, wait_for
 
 SHA = base64.b64encode(hashlib.sha1(b"pw").digest()).decode()
 SSHA = base64.b64encode(hashlib.sha1(b"pwsalt").digest() + b"salt").decode()
@@ -167,9 +168,7 @@ def test_messages(server):
 
 @pytest.mark.parametrize("target", ["/delay", "/delay_any"])
 def test_delay(server, target):
-    began = time.monotonic()
-    assert server.get(target, GOOD).status == 200
-    assert time.monotonic() - began < 0.3 * SLOW
+    assert in_time(lambda: server.get(target, GOOD), 0.3).status == 200
     for headers in ({}, BAD):
         began = time.monotonic()
         response = server.get(target, headers)
@@ -229,7 +228,7 @@ def test_a_file_of_root(weir):
     assert [server.get("/", h).status for h in (GOOD, BAD)] == [200, 401]
     server.wait_log(r'\[notice\].* "%s" cannot be read by this user: it is as it was at the last reload' % path)
     server.write("ht", b"plain:{PLAIN}no\n", mode=0o600)
-    server.signal("HUP")
+    server.reload()
     until(server, BAD, 200)
     assert server.get("/", GOOD).status == 401
 
@@ -252,7 +251,9 @@ STORM = """root {dir}; location / { auth_basic a; auth_basic_user_file ht; try_f
 def test_a_login_storm_holds_up_nobody(weir):
     """bcrypt of cost 12 takes a quarter of a second. Beside a storm of wrong ones small requests are answered as ever."""
     server = weir(STORM, files={"f": b"f", "ht": f"bc:{BCRYPT12}\n".encode()})
+    began = time.monotonic()
     assert server.get("/", basic("bc", "pw")).status == 200  # known from now on
+    one = time.monotonic() - began
     clients = [server.client() for _ in range(24)]
     for i, client in enumerate(clients):
         client.send(b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\n\r\n"
@@ -266,25 +267,26 @@ def test_a_login_storm_holds_up_nobody(weir):
                 assert small.get("/", basic("bc", "pw")).status == 200
             took.append(time.monotonic() - began)
     took.sort()
-    assert took[len(took) // 2] < 0.03 * SLOW, took
+    assert took[len(took) // 2] < max(0.03 * SLOW, one / 3), (one, took)
     for client in clients:  # some are answered 401, those that waited for too long 503
         client.close()
 
 
 @pytest.mark.weir_only("nginx computes each hash")
 def test_one_password_at_once_is_computed_once(weir):
-    """Ten requests of a browser: with a thread each they would take ten times as long as one."""
+    """Many requests of a browser: computed each they would cost as many times what one costs."""
     server = weir(STORM, files={"f": b"f", "ht": f"bc:{BCRYPT12}\nbc2:{BCRYPT12[:-1]}n\n".encode()})
-    began = time.monotonic()
+    began = cpu_of_workers(server)
     assert server.get("/", basic("bc2", "pw")).status == 401
-    one = time.monotonic() - began
+    one = cpu_of_workers(server) - began
     clients = [server.client() for _ in range(16)]
     field = basic("bc", "pw")["Authorization"].encode()
-    began = time.monotonic()
+    began = cpu_of_workers(server)
     for client in clients:
         client.send(b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\n\r\n" % field)
     assert {client.read_response("GET").status for client in clients} == {200}
-    assert time.monotonic() - began < max(one * 10, 1)
+    took = cpu_of_workers(server) - began
+    assert one > 0.01 and took < one * 5, (one, took)
 
 
 @pytest.mark.weir_only("nginx has no queue")
@@ -295,7 +297,16 @@ def test_too_many_wait(weir):
         client.send(b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\n\r\n"
                     % basic("bc", f"wrong{i}")["Authorization"].encode())
     server.wait_log(r"\[error\].* too many passwords wait to be checked")
-    assert clients[-1].read_response("GET").status == 503
+    with selectors.DefaultSelector() as ready:
+        for client in clients:
+            ready.register(client.sock, selectors.EVENT_READ, client)
+        refused = []
+        while 503 not in refused:  # which ones is up to the threads
+            events = ready.select(LIMIT)
+            assert events, refused
+            for key, _ in events:
+                refused.append(key.data.read_response("GET").status)
+                ready.unregister(key.fileobj)
     for client in clients:
         client.close()
     wait_for(lambda: server.get("/", basic("bc", "pw")).status == 200, "the queue to be empty again")
@@ -320,25 +331,45 @@ def test_end_while_passwords_are_checked(weir, how):
     assert server.wait_exit() == 0
 
 
+def workers_of(server):
+    with open(f"/proc/{server.process.pid}/task/{server.process.pid}/children", encoding="ascii") as file:
+        return file.read().split()
+
+
+def cpu_of_workers(server):
+    """Seconds of CPU: a measure that a busy machine leaves alone."""
+    ticks = 0
+    for worker in workers_of(server):
+        with open(f"/proc/{worker}/stat", encoding="latin-1") as file:
+            ticks += sum(int(word) for word in file.read().rsplit(")", 1)[1].split()[11:13])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def names_of_threads(pid):
+    for path in glob.glob(f"/proc/{pid}/task/*/comm"):
+        try:
+            with open(path, encoding="ascii") as file:
+                yield file.read().strip()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+
+
 def has_pool(server):
     """Threads of a pool start with the first work, and take it at once."""
-    with open(f"/proc/{server.process.pid}/task/{server.process.pid}/children", encoding="ascii") as file:
-        workers = file.read().split()
-    names = [open(path, encoding="ascii").read().strip() for worker in workers for path in glob.glob(f"/proc/{worker}/task/*/comm")]
-    return "offload" in names
+    return any(name == "offload" for worker in workers_of(server) for name in names_of_threads(worker))
 
 
 @pytest.mark.weir_only("nginx computes it to its end")
 def test_a_hash_that_takes_long_does_not_hold_up_the_end(weir):
-    """Cost 18: a quarter of a minute on a fast machine."""
-    server = weir(STORM, files={"f": b"f", "ht": f"bc:$2y$18${BCRYPT12[7:]}\n".encode()})
+    """Cost 20: a minute on a fast machine."""
+    server = weir(STORM, files={"f": b"f", "ht": f"bc:$2y$20${BCRYPT12[7:]}\n".encode()})
     with server.client() as client:
         client.send(b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\n\r\n" % basic("bc", "no")["Authorization"].encode())
         wait_for(lambda: has_pool(server), "the pool to have a thread")
         began = time.monotonic()
         server.signal("TERM")
         assert server.wait_exit() == 0
-        assert time.monotonic() - began < 4.5
+        assert time.monotonic() - began < 4.5 * SLOW
 
 
 def test_reload_while_passwords_are_checked(weir):
@@ -346,8 +377,7 @@ def test_reload_while_passwords_are_checked(weir):
     client = server.client()
     assert client.get("/open").status == 200
     client.send(b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\n\r\n" % basic("bc", "pw")["Authorization"].encode())
-    for _ in range(5):  # by now the thread that has the client has read its request, too
-        assert server.get("/open").status == 200
+    wait_for(lambda: has_pool(server), "the pool to have the password")
     server.write_conf(server.compose("location / { return 204; }"))
     server.signal("HUP")
     wait_for(lambda: server.get("/").status == 204, "the new configuration")

@@ -18,7 +18,7 @@ from weirtest.timing import LIMIT, wait_for
 pytestmark = pytest.mark.weir_only("the cookbook is weir's; some recipes need what nginx 1.22 has not")
 
 FRAME = f"""daemon off;
-worker_processes {WORKERS};
+worker_processes {{threads}};
 {"user root;" if os.geteuid() == 0 else ""}
 pid {{dir}}/server.pid;
 error_log {{dir}}/error.log info;
@@ -78,7 +78,7 @@ class Kitchen:
 
 @pytest.fixture
 def cook(weir, origin):
-    def make(title, ups=(), files=None, change=None):
+    def make(title, ups=(), files=None, change=None, workers=WORKERS):
         text = recipes()[title]
         text = text.replace("listen 80;", "listen 127.0.0.1:{port};").replace("listen 443 ssl;", "listen 127.0.0.1:{port_tls} ssl;")
         peers = []
@@ -92,7 +92,8 @@ def cook(weir, origin):
             assert old in text
             text = text.replace(old, new)
         files = {"var/log/weir/access.log": b"", **(files or {})}
-        kitchen = Kitchen(weir(text=FRAME.replace("RECIPE", text), files=files, mime=os.path.join(ROOT, "dist", "mime.types")))
+        kitchen = Kitchen(weir(text=FRAME.replace("RECIPE", text), files=files, threads=workers,
+                               mime=os.path.join(ROOT, "dist", "mime.types")))
         kitchen.peers = peers
         return kitchen
     return make
@@ -129,7 +130,7 @@ def test_websockets(cook):
             assert (req.headers["Upgrade"], req.headers["Connection"].lower()) == ("websocket", "upgrade")
             conn.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x05hello")
             return
-    site = cook("WebSockets", [chat])
+    site = cook("WebSockets", [chat], workers=1)  # a thread keeps connections for itself first; each curl is a connection
     assert site.curl("/ws/page")[2] == "page"
     assert site.curl("/ws/page")[2] == "page"
     assert site.peers[0].connections == 1  # kept
@@ -174,8 +175,10 @@ def test_single_page_application(cook):
 
 def test_limit(cook):
     site = cook("A limit on requests", ["a"])
+    began = time.monotonic()
     done = [site.curl("/login")[0] for _ in range(5)]
-    assert done == [200, 200, 200, 429, 429]
+    more = int((time.monotonic() - began) / 10)   # six a minute
+    assert done[:3] == [200] * 3 and set(done) == {200, 429} and done.count(200) <= 3 + more or more >= 2, done
     began = time.monotonic()
     urls = " ".join(f"http://{SITE}/{n}" for n in range(60)).split()
     many = subprocess.run(site.command("-w", "%{http_code}\n", "-o", "/dev/null", *sum((["-o", "/dev/null", u] for u in urls), [])),
@@ -270,7 +273,7 @@ def test_large_bodies(cook, tmp_path):
                           capture_output=True, timeout=LIMIT * 6, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "back").read_bytes() == data
-    assert not os.listdir(site.server.path("body")) and not os.listdir(site.server.path("proxy"))
+    wait_for(lambda: not os.listdir(site.server.path("body")) and not os.listdir(site.server.path("proxy")), "its files to be gone")
 
 
 def test_logs(cook):

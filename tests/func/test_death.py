@@ -146,12 +146,14 @@ events { } http { access_log off; include {dir}/part.conf; }""", wait=False, sta
     server.start(open(server.conf, encoding="utf-8").read())
     server.wait_log("configuration 1 is being served")
     kill_worker(server)
+    wait_for(lambda: worker_of(server), "a worker")
+    began = time.monotonic()
     kill_worker(server)
     server.wait_log("a new worker starts in 1000 ms")
     server.write_conf("no_such_directive;")
     os.unlink(server.path("part.conf"))
     waiting = [ask(server, address) for address in ("port", server.path("sock")) * 3]
-    assert worker_of(server) is None
+    assert worker_of(server) is None or time.monotonic() - began > 0.9
     seen = {int(client.read_response("GET").text) for client in waiting}
     assert seen == {worker_of(server)}
     assert server.get("/p").text == "part"
@@ -163,22 +165,22 @@ def test_waits_grow_and_hup_ends_them(weir):
     server.wait_log("configuration 1 is being served")
     kill_worker(server)
     died = []
-    for seconds in (1, 2):
-        kill_worker(server)
+    for seconds in (1, 2, 4):
         died.append(time.monotonic())
+        kill_worker(server)
         server.wait_log(rf"a new worker starts in {seconds}000 ms")
-        if seconds == 1:
+        if seconds < 4:
             wait_for(lambda: worker_of(server), "the next worker")
-            assert 0.9 < time.monotonic() - died[0] < 1 + LIMIT / 2
+            assert seconds - 0.1 < time.monotonic() - died[-1] < seconds + LIMIT / 2
     server.write_conf(server.compose("location / { return 200 new; }"))
     server.signal("HUP")
-    assert server.get("/").text == "new"
+    wait_for(lambda: server.get("/").text == "new", "the new configuration")
     if SLOW == 1:
-        assert time.monotonic() - died[1] < 1.9
+        assert time.monotonic() - died[-1] < 3.9
     # The wait is over for good: no second worker comes when its time is.
-    wait_for(lambda: time.monotonic() - died[1] > 2.2, "the end of the wait that was")
+    wait_for(lambda: time.monotonic() - died[-1] > 4.2, "the end of the wait that was")
     assert worker_of(server) is not None
-    assert len(server.wait_log("start worker process")) == 4
+    assert len(server.wait_log("start worker process")) == 5
 
 
 def test_end_while_there_is_no_worker(weir):

@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 from weirtest import server as server_module
+from weirtest.timing import LIMIT
 
 pytestmark = pytest.mark.weir_only("the demonstration is weir's")
 
@@ -33,7 +34,7 @@ def test_printed_commands_work():
         assert len(commands) == 5
         out = []
         for command in commands:
-            done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=60)
+            done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=6 * LIMIT)
             assert done.returncode == 0, (command, done.stdout[-500:], done.stderr[-500:])
             out.append(done.stdout.decode("latin-1"))
         assert "peer" in out[0].lower()
@@ -41,7 +42,7 @@ def test_printed_commands_work():
         assert out[3].count("data:") == 5
     finally:
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
+        process.communicate(timeout=2 * LIMIT)
     assert process.returncode == 0
     assert not os.path.exists(folder)
 
@@ -57,4 +58,4 @@ def test_demos_at_once_have_ports_of_their_own():
         for demo in demos:
             demo.send_signal(signal.SIGINT)
         for demo in demos:
-            demo.communicate(timeout=20)
+            demo.communicate(timeout=2 * LIMIT)

@@ -116,7 +116,7 @@ def test_it_serves(stock, origin):
     sent = up.requests[0].headers
     assert sent["Host"] == "site.example" and sent["X-Real-IP"] == "127.0.0.1"
     assert sent["X-Forwarded-For"] == "127.0.0.1" and sent["X-Forwarded-Proto"] == "http"
-    assert any('"GET /none HTTP/1.1" 404 ' in line for line in made.access(8))
+    wait_for(lambda: any('"GET /none HTTP/1.1" 404 ' in line for line in made.access(1)), "its line")
 
 
 MODULES = [

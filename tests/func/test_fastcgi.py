@@ -9,6 +9,7 @@ import pytest
 from weirtest import gateway as g
 from weirtest.client import build_request
 from weirtest.server import IS_NGINX
+from weirtest.timing import LIMIT
 
 HEAD = b"Content-Type: text/plain\r\n"
 
@@ -83,7 +84,7 @@ def test_body_as_it_comes(weir, origin):  # U4.4
     server = start(weir, up, "fastcgi_request_buffering off;")
     with server.client() as c:
         c.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\nfirst")
-        assert got.wait(10), "the beginning of the body came late"
+        assert got.wait(LIMIT), "the beginning of the body came late"
         c.send(b"second")
         assert c.read_response("POST").text == "ok"
     assert up.requests[0].body == b"firstsecond"

@@ -100,10 +100,12 @@ def test_expires_is_a_time_from_now(server):
 
 
 def test_expires_modified_counts_from_the_file(server):
+    now = int(time.time())
     resp = server.get("/modified/a.txt?e=2h")
     at = email.utils.parsedate_to_datetime(resp.headers["Expires"]).timestamp()
     assert at == email.utils.parsedate_to_datetime(resp.headers["Last-Modified"]).timestamp() + 7200
-    assert re.fullmatch(r"max-age=7[12]\d\d", resp.headers["Cache-Control"])
+    age = int(re.fullmatch(r"max-age=(\d+)", resp.headers["Cache-Control"])[1])
+    assert at - time.time() - 1 <= age <= at - now + 1  # weir's clock is up to a tick behind
 
 
 @pytest.mark.parametrize("day", ["@0h", "@13h30m", "@23h59m59s"])

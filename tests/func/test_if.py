@@ -93,8 +93,9 @@ def test_content(weir, origin, server, target, line):
 def test_access_log(weir):
     server = weir("access_log {dir}/x.log x; location / { if ($arg_l) { access_log off; } return 200 x; } location /end { return 200 x; }",
                   http='log_format x "$request_uri";')
-    for target in ("/?l=1", "/?q=1", "/end"):
-        server.get(target)
+    with server.client() as client:
+        for target in ("/?l=1", "/?q=1", "/end"):
+            client.get(target)
     assert server.access(2, "x.log") == ["/?q=1", "/end"]
 
 

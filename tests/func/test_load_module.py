@@ -124,12 +124,13 @@ def test_search(weir, origin, built):
                   "location /other { search_prefix /find/; search_pass {up}; } access_log {dir}/access.log t;",
                   http="log_format t '$request_uri $status $upstream_addr $upstream_status $body_bytes_sent';",
                   main=f"load_module {module(built, 'search')};", up=up)
-    answer = server.get("/test?lumia")
-    assert (answer.status, answer.headers["Content-Length"], answer.headers["X-Engine"], answer.text) == (200, "5", "e", "found")
-    answer = server.get("/other?a+b")
-    assert (answer.status, answer.text) == (404, "nothing here")
-    assert server.get("/test?x").status == 503
-    assert server.request("POST", "/test?y", body=b"z").status == 502
+    with server.client() as client:
+        answer = client.get("/test?lumia")
+        assert (answer.status, answer.headers["Content-Length"], answer.headers["X-Engine"], answer.text) == (200, "5", "e", "found")
+        answer = client.get("/other?a+b")
+        assert (answer.status, answer.text) == (404, "nothing here")
+        assert client.get("/test?x").status == 503
+        assert client.request("POST", "/test?y", body=b"z").status == 502
     assert [r.target for r in up.requests] == ["/s?wd=lumia", "/find/a+b", "/s?wd=x", "/s?wd=y"]
     assert server.access(4) == [f"/test?lumia 200 {up} 200 5", f"/other?a+b 404 {up} 404 12", f"/test?x 503 {up} 503 0",
                                 f"/test?y 502 {up} 502 {server.access(4)[3].split()[-1]}"]
@@ -252,11 +253,12 @@ def test_gather(weir, origin, built):
                   "access_log {dir}/access.log t;",
                   http="log_format t '$request_uri $status'; upstream g { zone g 64k; server {dead} max_fails=0; server {south} max_fails=0; }",
                   main=f"load_module {module(built, 'gather')};", north=origin(north), south=origin(south), dead=dead)
-    assert server.get("/total?d=1").text == "42\n"
-    assert server.get("/more").text == "50\n"
-    assert server.get("/over").text == "7\n"  # the next peer, as for any request
-    for target in ("/bad", "/broken", "/none"):
-        assert server.get(target).status == 502
+    with server.client() as client:
+        assert client.get("/total?d=1").text == "42\n"
+        assert client.get("/more").text == "50\n"
+        assert client.get("/over").text == "7\n"  # the next peer, as for any request
+        for target in ("/bad", "/broken", "/none"):
+            assert client.get(target).status == 502
     assert [line.split()[0] for line in server.access(6)] == ["/total?d=1", "/more", "/over", "/bad", "/broken", "/none"]
     held = origin(lambda conn: (conn.read_request(), conn.hold()))
     slow = weir("location = /total { gather /held /held; } location /held { proxy_pass http://{held}; }",

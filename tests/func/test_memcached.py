@@ -4,6 +4,7 @@ import pytest
 
 from weirtest import gateway as g
 from weirtest.client import build_request
+from weirtest.timing import SLOW
 
 FMT = "log_format t '$status|$upstream_addr|$upstream_status';"
 
@@ -150,9 +151,10 @@ def test_keepalive(weir, origin):
 ])
 def test_next_upstream(weir, origin, word, script, status):
     bad, up = origin(script), origin(store({"/a": b"good"}))
-    server = weir("access_log {dir}/access.log t; location / { set $memcached_key $uri; memcached_pass g; memcached_read_timeout 300ms;"
+    server = weir("access_log {dir}/access.log t; location / { set $memcached_key $uri; memcached_pass g; "
+                  f"memcached_read_timeout {int(1000 * SLOW)}ms;"
                   f" memcached_next_upstream {word}; }} location /off {{ set $memcached_key /a; memcached_pass {{bad}}; "
-                  "memcached_next_upstream off; memcached_read_timeout 300ms; }",
+                  f"memcached_next_upstream off; memcached_read_timeout {int(1000 * SLOW)}ms; }}",
                   http=FMT + "upstream g { zone g 64k; server {bad}; server {up}; }", bad=bad, up=up)
     assert server.get("/a").text == "good"
     assert server.access(1) == [f"200|{bad}, {up}|{status}, 200"]

@@ -158,8 +158,7 @@ def test_max(cached):
 
 def test_inactive(weir):
     server = weir("root {dir}/w; open_file_cache max=10 inactive=1s; location /x { return 200; }", files={"w/f": b"f", "w/g": b"g"}, workers=1)
-    server.get("/f")
-    assert server.path("w/f") in open_files(server)
+    wait_for(lambda: server.get("/f").text == "f" and server.path("w/f") in open_files(server), "a file that is kept open")
     wait_for(lambda: server.get("/g").text == "g" and server.path("w/f") not in open_files(server), "what was not asked for is closed")
 
 
@@ -319,16 +318,19 @@ def test_a_slow_disk_holds_up_nobody(weir, calls, lines):
         skip_loudly("a sanitizer in the program makes calls of its own")
     target = "/list/" if "autoindex" in lines else "/" if "index" in lines else "/f"
     server.get(target)
-    bodies = []
-    slow = Slow(server, calls, 1.0 * SLOW)
-    try:
-        worst, cnt = worst_of_others(server, threading.Thread(target=lambda: bodies.append(server.get(target))))
-    finally:
-        text = slow.stop()
-    delayed = len(re.findall("(DELAYED|INJECTED)", text))
-    print(f"{calls}: {delayed} calls delayed; {cnt} others meanwhile, the slowest took {worst * 1000:.1f} ms")
-    assert delayed >= 1 and bodies[0].status == 200
-    assert worst < 0.9 * SLOW and cnt >= 5
+
+    def others():
+        bodies = []
+        slow = Slow(server, calls, 1.0 * SLOW)
+        try:
+            worst, cnt = worst_of_others(server, threading.Thread(target=lambda: bodies.append(server.get(target))))
+        finally:
+            text = slow.stop()
+        delayed = len(re.findall("(DELAYED|INJECTED)", text))
+        print(f"{calls}: {delayed} calls delayed; {cnt} others meanwhile, the slowest took {worst * 1000:.1f} ms")
+        assert delayed >= 1 and bodies[0].status == 200
+        return worst < 0.9 * SLOW and cnt >= 5
+    wait_for(others, "others that are not held up")  # a busy machine may hold one up, a defect holds up one of each attempt
 
 
 @pytest.mark.weir_only("nginx gives such a file up")

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from weirtest.server import BINARY, IS_NGINX
-from weirtest.timing import wait_for
+from weirtest.timing import LIMIT, wait_for
 
 USER = "nobody"
 GROUP = grp.getgrgid(pwd.getpwnam(USER).pw_gid).gr_name
@@ -157,7 +157,7 @@ def test_without_root_low_port(weir):
     server = weir(start=False, text="daemon off; pid {dir}/p; events {} http { server { listen 127.0.0.1:81; } }")
     os.chown(server.dir, entry.pw_uid, entry.pw_gid)
     done = subprocess.run([BINARY, "-p", server.dir, "-c", server.conf, "-e", "stderr"], capture_output=True,
-                          text=True, user=entry.pw_uid, group=entry.pw_gid, extra_groups=[], check=False, timeout=20)
+                          text=True, user=entry.pw_uid, group=entry.pw_gid, extra_groups=[], check=False, timeout=2 * LIMIT)
     assert done.returncode == 1
     assert "bind() to 127.0.0.1:81 failed (13: Permission denied)" in done.stderr
 

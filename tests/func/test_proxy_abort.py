@@ -275,15 +275,18 @@ def test_descriptors_end_where_they_started(weir, origin):
     up = origin(mixed)
     server = weir("location / { proxy_http_version 1.1; proxy_set_header Connection ''; proxy_read_timeout 100ms; proxy_pass http://g; }",
                   http="upstream g { server {up} max_fails=0; keepalive 2; }", up=up)
-    server.get("/ok")
+
+    def traffic(count):
+        for i in range(count):
+            client = server.client()
+            kind = ("ok", "reset", "cut", "ok", "gone")[i % 5] if i % 50 else "hang"
+            client.send(build_request("GET", "/" + kind))
+            if kind == "gone":
+                client.reset()
+            else:
+                client.read_to_end() if kind == "cut" else client.read_response()
+                client.close()
+    traffic(20)          # each thread has seen some, and what it opens once is open
     before = descriptors(server)
-    for i in range(200):
-        client = server.client()
-        kind = ("ok", "reset", "cut", "ok", "gone")[i % 5] if i % 50 else "hang"
-        client.send(build_request("GET", "/" + kind))
-        if kind == "gone":
-            client.reset()
-        else:
-            client.read_to_end() if kind == "cut" else client.read_response()
-            client.close()
+    traffic(200)
     wait_for(lambda: descriptors(server) <= before + 2, f"descriptors to fall to {before}", limit=LIMIT)

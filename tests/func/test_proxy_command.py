@@ -88,9 +88,13 @@ def test_websocket_and_event_stream(run_proxy, origin):
 def test_ends_by_signal_with_a_log(run_proxy, origin):
     process, port = run_proxy(f"http://{origin()}")
     Client(("127.0.0.1", port)).get("/seen-in-the-log")
+    while True:                      # written after the answer; TERM ends all at once
+        line = process.stdout.readline().decode()
+        assert line, "the log ended without the request"
+        if "/seen-in-the-log" in line:
+            break
     process.send_signal(signal.SIGTERM)
     assert process.wait(LIMIT) == 0
-    assert "/seen-in-the-log" in process.stdout.read().decode()
 
 
 @pytest.mark.parametrize("args", [(), ("--to",), ("--to", "nonsense"), ("--to", "ftp://x"),

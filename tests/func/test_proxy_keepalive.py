@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from weirtest.client import build_request
-from weirtest.timing import wait_for
+from weirtest.timing import LIMIT, wait_for
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 LOCATION = "location / { proxy_http_version 1.1; proxy_set_header Connection ''; proxy_pass http://g; } "
@@ -131,7 +131,7 @@ def test_idle_connection_closed_by_the_peer_is_dropped(weir, origin):
     for _ in range(3):
         ended.clear()
         assert ask(server, 1) == ["ok"]
-        assert ended.wait(10)
+        assert ended.wait(LIMIT)
     assert up.connections == 3
     assert server.access(3) == [f"200|{up}|200"] * 3
 
@@ -281,7 +281,8 @@ class TestNtlm:
         for _ in range(3):
             for number, client in enumerate(clients):
                 assert client.get("/").text == f"user{number}"
-        assert server.access(20)[-1].startswith("bound 127.0.0.1:")
+        lines = server.access(20)
+        assert sum(line.startswith("bound 127.0.0.1:") for line in lines) >= 12, lines
 
     def test_nobody_gets_the_connection_of_a_user(self, weir, origin):
         server = weir(self.CONF, http=self.HTTP, one=origin(self.script), two=origin(self.script))

@@ -64,7 +64,8 @@ def test_trailers_pass_when_asked(weir, origin):  # U5.7
     up = origin(OK + b"Trailer: X-T\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-T: v\r\n\r\n")
     server = weir("access_log {dir}/access.log t; location /on { proxy_pass_trailers on; proxy_pass http://{up}; }"
                   "location /off { proxy_pass http://{up}; }", http="log_format t '$upstream_trailer_x_t';", up=up)
-    on, off = server.get("/on", {"TE": "trailers"}), server.get("/off")
+    with server.client() as client:
+        on, off = client.get("/on", {"TE": "trailers"}), client.get("/off")
     assert on.trailers["X-T"] == "v" and not off.trailers.items
     assert server.access(1)[0] == "v"
 

@@ -9,8 +9,8 @@ import pytest
 
 from weirtest.client import build_request
 from weirtest.http1 import Closed
-from weirtest.server import IS_NGINX, SLOW
-from weirtest.timing import wait_for
+from weirtest.server import IS_NGINX
+from weirtest.timing import LIMIT, wait_for
 
 SIG = b"\r\n\r\n\0\r\nQUIT\n"
 V1 = b"PROXY TCP4 1.2.3.4 5.6.7.8 1111 2222\r\n"
@@ -106,18 +106,20 @@ def test_bad_header(weir, data, line):
 
 def test_timeout_and_close(weir):
     server = weir("client_header_timeout 300ms;" + SERVER)
+    start = time.monotonic()
     with server.client("port2") as client:
-        start = time.monotonic()
         assert client.read_to_end() == b""
-        assert 0.25 < time.monotonic() - start < 3 * SLOW
+        assert 0.25 < time.monotonic() - start < LIMIT
     server.wait_log(r"\[info\].*client timed out \(110: Connection timed out\) while reading PROXY protocol, client: 127\.0\.0\.1")
-    before = server.log().count("client closed connection while reading PROXY protocol")
-    server.client("port2").close()
-    wait_for(lambda: server.log().count("client closed connection while reading PROXY protocol") > before, "the log line")
     if not IS_NGINX:
         with server.client("port2") as client:
             client.send(V1[:9])
             assert client.read_to_end() == b""
+    server = weir(SERVER)
+    before = server.log().count("client closed connection while reading PROXY protocol")
+    server.client("port2").close()
+    wait_for(lambda: server.log().count("client closed connection while reading PROXY protocol") > before, "the log line")
+    if not IS_NGINX:
         with server.client("port2") as client:
             client.send(V1[:9])
             client.half_close()
@@ -195,8 +197,7 @@ def test_reload_switches_it(weir):
     kept = server.client("port2")
     kept.raw(V1 + GET)
     text = server.read("nginx.conf")
-    server.write("nginx.conf", text.replace(" proxy_protocol;", ";", 1))
-    server.signal("HUP")
+    server.reload(text.replace(" proxy_protocol;", ";", 1))
 
     def is_new():
         try:

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from weirtest.client import build_request
+from weirtest.timing import SLOW
 
 UPGRADE = """location / { proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";
              proxy_pass http://{up}; }"""
@@ -112,7 +113,7 @@ def test_reset_of_the_peer_ends_the_client(weir, origin):
 
 def test_idle_limit(weir, origin):
     up = origin(echo)
-    client = open_tunnel(weir, up, conf=UPGRADE.replace("proxy_pass", "proxy_read_timeout 300ms; proxy_pass"))
+    client = open_tunnel(weir, up, conf=UPGRADE.replace("proxy_pass", f"proxy_read_timeout {int(1000 * SLOW)}ms; proxy_pass"))
     client.send(b"x")
     client.expect(b"x")
     client.wait_closed()
@@ -134,10 +135,10 @@ def test_a_client_that_only_listens_stays(weir, origin):  # U9: the peer has to 
         conn.read_request()
         conn.send(SWITCH)
         for _ in range(10):
-            time.sleep(0.2)         # below the limit each, above it together
+            time.sleep(0.3 * SLOW)  # below the limit each, above it together
             conn.send(b".")
         conn.hold()
-    client = open_tunnel(weir, origin(script), conf=UPGRADE.replace("proxy_pass", "proxy_read_timeout 1s; proxy_pass"))
+    client = open_tunnel(weir, origin(script), conf=UPGRADE.replace("proxy_pass", f"proxy_read_timeout {int(2000 * SLOW)}ms; proxy_pass"))
     client.expect(b"..........")
 
 

@@ -42,7 +42,7 @@ def test_new_and_idle(weir, origin):  # U7.5
     client.get("/")
     first, second = server.access(2)
     assert first == f"200|only {up} new 200"
-    assert re.fullmatch(rf"200\|only {re.escape(str(up))} idle:0\.[0-9]{{3}} 200", second)
+    assert re.fullmatch(rf"200\|only {re.escape(str(up))} idle:[0-9]+\.[0-9]{{3}} 200", second)
 
 
 def test_next_peer_and_who_was_passed_over(weir, origin, dead):  # U2.2 U7.1
@@ -56,7 +56,7 @@ def test_next_peer_and_who_was_passed_over(weir, origin, dead):  # U2.2 U7.1
     skipped = "-127.0.0.1:1:down"
     assert first == (f"200|round_robin {dead} new connect_error:111 >next {skipped}, "
                      f"round_robin {up} new 200 {skipped}")
-    assert re.fullmatch(rf"200\|round_robin {up} idle:0\.[0-9]{{3}} 200 -{dead}:failed {skipped}", second)
+    assert re.fullmatch(rf"200\|round_robin {up} idle:[0-9]+\.[0-9]{{3}} 200 -{dead}:failed {skipped}", second)
 
 
 def test_backup(weir, origin, dead):  # U2.4

@@ -9,7 +9,7 @@ from test_balance import FMT, failing, hold, peers
 from test_resolve import addrs, ns, start as start_moving  # noqa: F401 (fixtures)
 from test_status import group, table
 from weirtest.client import build_request
-from weirtest.timing import wait_for
+from weirtest.timing import LIMIT, SLOW, wait_for
 
 pytestmark = pytest.mark.weir_only("commercial in nginx")
 
@@ -41,6 +41,7 @@ def test_waits_for_a_free_slot(weir, origin):
     first = ask(server, "/1")
     up.wait_requests(1)
     rest = [ask(server, f"/{n}") for n in range(2, 6)]
+    wait_for(lambda: group(server, "g")["waiting"] == 4, "four to wait")
     time.sleep(0.2)  # the subject: they wait
     assert len(up.requests) == 1
     go.set()
@@ -60,8 +61,7 @@ def test_first_come_first_served(weir, origin):
     up.wait_requests(1)
     for n in range(1, 5):
         clients.append(ask(server, f"/{n}"))
-        # The one behind it is asked for when it is known to wait: a second connection is served.
-        time.sleep(0.05)
+        wait_for(lambda n=n: group(server, "g")["waiting"] == n, "it to wait")
     go.set()
     for client in clients:
         client.read_response()
@@ -75,6 +75,7 @@ def test_full_queue_is_502_at_once(weir, origin):
     held = [ask(server)]
     up.wait_requests(1)
     held += [ask(server), ask(server)]
+    wait_for(lambda: group(server, "g")["waiting"] == 2, "two to wait")
     assert server.get("/full").status == 502
     server.wait_log("no live upstreams and the queue is full while connecting to upstream")
     go.set()
@@ -101,17 +102,17 @@ def test_status_shows_who_waits(weir, origin):
 def test_time_ends_the_wait(weir, origin):
     go = threading.Event()
     up = hold(origin, go, b"s")
-    server = start(weir, ["{s} max_conns=1"], {"s": up}, "queue 10 timeout=300ms;")
+    server = start(weir, ["{s} max_conns=1"], {"s": up}, f"queue 10 timeout={int(500 * SLOW)}ms;")
     held = ask(server, "/held")
     up.wait_requests(1)
     began = time.monotonic()
     assert server.get("/late").status == 502
-    assert time.monotonic() - began >= 0.28
+    assert time.monotonic() - began >= 0.48 * SLOW
     server.wait_log("no live upstreams within the time of the queue while connecting to upstream")
     go.set()
     assert held.read_response().text == "s"
     late = fields(server, 2)["/late"]
-    assert late[:2] == ["502", "g"] and 0.28 <= float(late[2]) < 5
+    assert late[:2] == ["502", "g"] and 0.48 * SLOW <= float(late[2]) < LIMIT
     assert server.get("/").text == "s"  # nothing was left in the queue
 
 
@@ -122,11 +123,14 @@ def test_client_that_leaves_frees_its_place(weir, origin):  # U4.7
     held = ask(server, "/held")
     up.wait_requests(1)
     gone = ask(server, "/gone")
-    wait_for(lambda: server.get("/full").status == 502, "the queue to be full")
+    wait_for(lambda: group(server, "g")["waiting"] == 1, "it to wait")
+    assert server.get("/full").status == 502
     gone.close()
     server.wait_log("client closed connection|client prematurely closed connection")
+    wait_for(lambda: group(server, "g")["waiting"] == 0, "its place to be free")
     last = ask(server, "/last")
-    wait_for(lambda: server.get("/full").status == 502, "the queue to be full again")
+    wait_for(lambda: group(server, "g")["waiting"] == 1, "the next to wait")
+    assert server.get("/full").status == 502
     go.set()
     assert held.read_response().text == "s"
     assert last.read_response().text == "s"
@@ -186,12 +190,12 @@ def test_stale_connection_keeps_the_slot(weir, origin):  # U2.6
         for request in conn.requests():
             conn.reply(request.target.encode())
     up = origin([stale, good, good])
-    server = start(weir, ["{s} max_conns=1"], {"s": up}, "queue 10;", workers=1, conf=GROUP + "location /status { return 200; }")
+    server = start(weir, ["{s} max_conns=1"], {"s": up}, "queue 10;", workers=1)
     assert server.get("/").text == "1"
     first = ask(server, "/first")
     up.wait_requests(2)
     second = ask(server, "/second")
-    wait_for(lambda: server.get("/status").status == 200, "both to be with the server")
+    wait_for(lambda: group(server, "g")["waiting"] == 1, "it to wait")
     go.set()
     assert first.read_response().text == "/first"
     assert second.read_response().text == "/second"
@@ -263,7 +267,7 @@ def test_peers_that_come_later_are_seen(start_moving, ns):  # noqa: F811  U1.6
     go = threading.Event()
     ns.set("app.test", a=addrs(1))
     server = start_moving("server app.test:{up_port} resolve max_conns=1; queue 10;",
-                          ups=[lambda c: (c.read_request(), go.wait(30), c.send(LETTER + b"a")), LETTER + b"b"], workers=1)
+                          ups=[lambda c: (c.read_request(), go.wait(3 * LIMIT), c.send(LETTER + b"a")), LETTER + b"b"], workers=1)
     held = ask(server, "/held")
     server.peers[0].wait_requests(1)
     rest = []
@@ -283,7 +287,7 @@ def test_the_peer_that_is_waited_for_goes(start_moving, ns):  # noqa: F811  U1.6
     go = threading.Event()
     ns.set("app.test", a=addrs(1))
     server = start_moving("server app.test:{up_port} resolve max_conns=1; queue 10;",
-                          ups=[lambda c: (c.read_request(), go.wait(30), c.send(LETTER + b"a")), LETTER + b"b", LETTER + b"c"])
+                          ups=[lambda c: (c.read_request(), go.wait(3 * LIMIT), c.send(LETTER + b"a")), LETTER + b"b", LETTER + b"c"])
     held = ask(server, "/held")
     server.peers[0].wait_requests(1)
     waits = ask(server, "/waits")

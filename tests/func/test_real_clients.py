@@ -195,22 +195,22 @@ def test_curl_leaves_early(weir, mixed):
 def test_wrk(weir, fixed, path):
     wrk = need_tool("wrk", "wrk")
     server = proxy(weir, fixed, files={"files/static/f": PATTERN[:1024]})
-    result = run(wrk, "-t", "2", "-c", "64", "-d", "2s", "--timeout", "5s", url(server, path))
+    result = run(wrk, "-t", "2", "-c", "64", "-d", "2s", "--timeout", f"{LIMIT:.0f}s", url(server, path))
     text = result.stdout.decode()
     print(text)
     assert result.returncode == 0 and "Socket errors" not in text and "Non-2xx" not in text, text
-    assert int(re.search(r"(\d+) requests in", text)[1]) > 500, text
+    assert int(re.search(r"(\d+) requests in", text)[1]) > 100, text
 
 
 def test_wrk_posts(weir, mixed):
     wrk = need_tool("wrk", "wrk")
     script = 'wrk.method = "POST"\nwrk.body = string.rep("0123456789abcdef", 256)\n'
     server = proxy(weir, mixed, files={"post.lua": script.encode()})
-    result = run(wrk, "-t", "2", "-c", "16", "-d", "1s", "--timeout", "5s", "-s", server.path("post.lua"),
+    result = run(wrk, "-t", "2", "-c", "16", "-d", "1s", "--timeout", f"{LIMIT:.0f}s", "-s", server.path("post.lua"),
                  url(server, "/x/mark"))
     text = result.stdout.decode()
     assert result.returncode == 0 and "Socket errors" not in text and "Non-2xx" not in text, text
-    assert int(re.search(r"(\d+) requests in", text)[1]) > 50, text
+    assert int(re.search(r"(\d+) requests in", text)[1]) > 10, text
 
 
 def ab(count, *args):

@@ -7,12 +7,12 @@ from weirtest.timing import wait_for
 pytestmark = pytest.mark.weir_only("stall_threshold is of nginx 1.29.0, the commercial one")
 
 # An expression that takes long to find that it does not match, as somebody may write by mistake.
-SLOW_REGEX = 'location ~ "^/(x+x+)+y$" { return 200 y; } location / { return 200 n; }'
-TARGET = "/" + "x" * 40
+SLOW_REGEX = 'location ~ "^/(x+x+)+[yz]$" { return 200 y; } location / { return 200 n; }'
+TARGET = "/" + "x" * 20
 
 
 def test_stalls_are_told_and_a_reload_changes_the_limit(weir):
-    server = weir(SLOW_REGEX, events="stall_threshold 1h;")
+    server = weir(SLOW_REGEX, events="stall_threshold 1h;", allow=[r"pcre2_match\(\) failed"])  # it gives up after many steps
     for _ in range(20):
         server.get(TARGET)
     assert "held up" not in server.log()

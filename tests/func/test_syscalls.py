@@ -31,8 +31,8 @@ def test_calls_of_a_proxied_get(weir, connections):
                       sorted(count.calls.items(), key=lambda item: -item[1]))
     print(f"{connections} connections: {cost:.3f} calls a request: {table}")
     assert cost > 4.0, f"{cost:.3f} calls a request cannot be: {table}"
-    # A handful of calls belongs to strace itself: attaching interrupts a wait.
-    assert cost <= (limit_nginx if IS_NGINX else limit) + 4 / requests, f"{cost:.3f} calls a request: {table}"
+    # A handful of calls belongs to strace itself: attaching interrupts a wait; and some belong to timers.
+    assert cost <= (limit_nginx if IS_NGINX else limit) + (4 + 10 * count.seconds) / requests, f"{cost:.3f} calls a request: {table}"
 
 
 # lines of the server, size: (limit of calls a request, the same of nginx 1.22)
@@ -55,4 +55,4 @@ def test_calls_of_a_file(weir, lines):
     cost = count.total / 1600
     table = ", ".join(f"{name} {calls / 1600:.3f}" for name, calls in sorted(count.calls.items(), key=lambda item: -item[1]))
     print(f"{lines} {cost:.3f} calls a request: {table}")
-    assert 3.0 <= cost <= (limit_nginx if IS_NGINX else limit) + 4 / 1600, f"{cost:.3f} calls a request: {table}"
+    assert 3.0 <= cost <= (limit_nginx if IS_NGINX else limit) + (4 + 10 * count.seconds) / 1600, f"{cost:.3f} calls a request: {table}"

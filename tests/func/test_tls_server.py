@@ -6,13 +6,14 @@ import ssl
 import struct
 import subprocess
 import threading
+import time
 
 import pytest
 
 from weirtest.client import Client, build_request
 from weirtest.http1 import Closed
 from weirtest.server import IS_NGINX
-from weirtest.timing import LIMIT, wait_for
+from weirtest.timing import LIMIT, SLOW, wait_for
 from weirtest.tls import OPENSSL, Pki, client_context, openssl
 
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
@@ -259,7 +260,7 @@ def test_idle_timeout(weir, pki):
 
 
 def test_handshake_timeout(weir, pki):
-    server = start(weir, pki, "client_header_timeout 300ms; location / { return 204; }")
+    server = start(weir, pki, f"client_header_timeout {int(1000 * SLOW)}ms; location / {{ return 204; }}")
     with server.client() as client:                  # nothing at all
         assert client.read_to_end() == b""
     hello = hello_bytes()
@@ -639,8 +640,15 @@ def test_session_timeout(weir, pki):
     server = start(weir, pki, "ssl_session_timeout 1s; ssl_session_cache shared:s:1m; ssl_session_tickets off; location / { " +
                    FACTS + " }")
     tls = client_context(high=V12)
-    session = visit(server, tls)[1]
-    assert visit(server, tls, session)[0]
+
+    def attempt():
+        """A session that is used again in its time; None when the second visit came too late."""
+        began = time.monotonic()
+        session = visit(server, tls)[1]
+        reused = visit(server, tls, session)[0]
+        assert reused or time.monotonic() - began > 0.9
+        return session if reused else None
+    session = wait_for(attempt, "a session that is used again")
     assert wait_for(lambda: not visit(server, tls, session)[0], "the session to be too old")
 
 

@@ -36,6 +36,14 @@ class PeerConn(Stream):
             self.sock.settimeout(LIMIT)
             self.sock.sendall(piece)
 
+    def send_lenient(self, *pieces):
+        """Sends what the server takes; True when that was all. For answers that it need not read to their end."""
+        try:
+            self.send(*pieces)
+            return True
+        except OSError:
+            return False
+
     def reply(self, body=b"ok", status="200 OK", headers=()):
         """A complete response with Content-Length."""
         lines = [f"HTTP/1.1 {status}"] + [f"{k}: {v}" for k, v in headers] + [f"Content-Length: {len(body)}", "", ""]
@@ -76,7 +84,8 @@ def responder(data):
 
 
 class Origin:
-    """Listens and plays scripts. str() is its address as a configuration writes it. tls: an ssl.SSLContext; names: what
+    """Listens and plays scripts. A port of the kernel's choice stays reserved until the end of the test: a peer that was stopped
+    refuses, and nobody else is met there. str() is its address as a configuration writes it. tls: an ssl.SSLContext; names: what
     clients asked for, one a handshake; refused: handshakes that failed, which is no failure of the test."""
 
     def __init__(self, script, path=None, host="127.0.0.1", backlog=64, port=0, tls=None):
@@ -94,15 +103,22 @@ class Origin:
         self.conns = []
         self.ends = {}
         self.stopping = False
+        self.holder = None
         if path:
             self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self.sock.bind(path)
             self.name = f"unix:{path}"
         else:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            self.holder = socket.socket(family, socket.SOCK_STREAM)
             self.sock = socket.socket(family, socket.SOCK_STREAM)
+            if port == 0:
+                self.holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                self.holder.bind((host, 0))
+                port = self.holder.getsockname()[1]
             self.sock.bind((host, port))
-            self.port = self.sock.getsockname()[1]
+            self.port = port
             self.name = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
         self.sock.listen(backlog)
         self.thread = threading.Thread(target=self._accept, daemon=True)
@@ -182,6 +198,10 @@ class Origin:
                 conn.sock.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+
+    def release(self):
+        if self.holder is not None:
+            self.holder.close()
 
     def check(self):
         assert not self.errors, "\n".join(self.errors)

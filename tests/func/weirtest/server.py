@@ -158,6 +158,19 @@ class Server:
     def signal(self, which):
         os.kill(self.process.pid, getattr(signal, "SIG" + which))
 
+    def reload(self, text=None):
+        """A new configuration, and the wait until all threads have it: each takes it on by itself, and an answer of one says
+        nothing of the others. (nginx says in its log nothing like that.)"""
+        served = re.compile(r"configuration \d+ is being served")
+        if not IS_NGINX:
+            self.wait_log(served.pattern)
+        count = len(served.findall(self.log()))
+        if text is not None:
+            self.write_conf(text)
+        self.signal("HUP")
+        if not IS_NGINX:
+            self.wait_log(served.pattern, count + 1)
+
     def wait_exit(self, limit=LIMIT):
         try:
             self.exit_code = self.process.wait(limit)
