@@ -49,7 +49,7 @@ JOBS         ?= $(shell nproc 2>/dev/null || echo 2)
 FUNC_JOBS    ?= $(shell expr $(JOBS) + 1)
 # Seconds that one test program, and the whole functional suite, may take.
 TEST_TIMEOUT ?= 120
-FUNC_TIMEOUT ?= 900
+FUNC_TIMEOUT ?= 1500
 # Not the first python3 of the path: the packages of tools/deps.sh belong to this one.
 PYTHON       ?= $(if $(wildcard /usr/bin/python3),/usr/bin/python3,python3)
 CLANG_FORMAT ?= clang-format-14
@@ -354,13 +354,19 @@ sim: built-tests
 # Functional tests: a real program, scripted clients and peers. WEIR_BIN names another binary.
 WEIR_BIN ?= $(abspath $(B)/weir)
 .PHONY: func
+# A sanitizer makes all ten times slower, and the tests fight for the machine: there one that fails is
+# tried once more and named among the results (R), unless what it says is a report, a crash or an alert.
+ifneq ($(filter asan tsan,$(VARIANT)),)
+FUNC_AGAIN = $(shell $(PYTHON) -c 'import pytest_rerunfailures' 2>/dev/null && echo --reruns 1 -rR \
+             --only-rerun "'(?s)^(?!.*(Sanitizer|runtime error:|panic|\[alert\]|\[crit\]|\[emerg\]))'")
+endif
 func: built-tests
 ifeq ($(FUNC_FILES),)
 	@echo "func: no tests in tests/func"
 else
 	@test -x '$(WEIR_BIN)' || { echo "func: there is no program '$(WEIR_BIN)'"; exit 1; }
 	@WEIR_BIN='$(WEIR_BIN)' WEIR_TRAFFIC='$(abspath $(TRAFFIC))' timeout -k 10 $(FUNC_TIMEOUT) $(PYTHON) -m pytest tests/func tests/compat \
-	    -n $(FUNC_JOBS) -q -o cache_dir=$(abspath build)/.pytest_cache $(PYTEST_ARGS)
+	    -n $(FUNC_JOBS) -q -o cache_dir=$(abspath build)/.pytest_cache $(FUNC_AGAIN) $(PYTEST_ARGS)
 endif
 
 # Not part of `make test`: about ten minutes and 20 GB of disk writes. SOAK_ARGS='--only mixed' for a part.

@@ -14,7 +14,7 @@ export LC_ALL
 
 # The one list of packages. "?" in front: taken where the distribution has it, skipped elsewhere.
 BUILD='make gcc libc6-dev pkg-config|pkgconf libpcre2-dev zlib1g-dev libbrotli-dev libzstd-dev libjansson-dev libssl-dev libc-ares-dev libcrypt-dev'
-TEST='python3 python3-pytest python3-pytest-xdist libcmocka-dev curl wrk apache2-utils strace openssl ?php-fpm ?php-cgi ?spawn-fcgi ?uwsgi-core ?uwsgi-plugin-python3 ?memcached'
+TEST='python3 python3-pytest python3-pytest-xdist ?python3-pytest-rerunfailures libcmocka-dev curl wrk apache2-utils strace openssl ?php-fpm ?php-cgi ?spawn-fcgi ?uwsgi-core ?uwsgi-plugin-python3 ?memcached'
 CI='clang ?clang-format-14 clang-tidy clang-tools cppcheck'
 DEB='dpkg-dev debootstrap curl iproute2'
 # The sanitizers' runtime of clang has clang's version in its name.
