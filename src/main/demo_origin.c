@@ -30,7 +30,6 @@ struct peer {
 
 struct serving {
     struct wr_demo_conn conn;
-    pthread_t id;
 };
 
 static wr_atomic_u32 conn_cnt; /* all peers of this process */
@@ -99,6 +98,7 @@ static void serve_accepted(int fd, unsigned no)
 {
     const struct timeval limit = {.tv_sec = IO_TIMEOUT_S};
     struct serving *s;
+    pthread_t id; /* not in *s: the thread may have freed that before it is detached */
     int rc;
 
     if (wr_add_rlx(&conn_cnt, 1) >= WR_DEMO_CONNS_MAX) {
@@ -110,14 +110,14 @@ static void serve_accepted(int fd, unsigned no)
     s = wr_mem_alloc(sizeof(*s));
     s->conn.fd = fd;
     s->conn.peer_no = no;
-    rc = pthread_create(&s->id, NULL, serve_conn, s);
+    rc = pthread_create(&id, NULL, serve_conn, s);
     if (rc != 0) {
         (void)close(fd);
         wr_mem_free(s);
         (void)wr_sub_rlx(&conn_cnt, 1);
         return;
     }
-    (void)pthread_detach(s->id);
+    (void)pthread_detach(id);
 }
 
 static void *run_peer(void *data)

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -59,3 +60,19 @@ def test_demos_at_once_have_ports_of_their_own():
             demo.send_signal(signal.SIGINT)
         for demo in demos:
             demo.communicate(timeout=2 * LIMIT)
+
+
+def test_connections_that_end_at_once_end_nothing_else():
+    """The thread of a connection may be over before the one that started it looks at it again."""
+    process = subprocess.Popen([server_module.BINARY, "demo"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        conf = re.search(r"configuration: (\S+)", read_intro(process)).group(1)
+        with open(conf, encoding="utf-8") as file:
+            ports = [int(port) for port in re.findall(r"server 127\.0\.0\.1:(\d+) ", file.read())]
+        assert len(ports) == 3
+        for i in range(3000):
+            socket.create_connection(("127.0.0.1", ports[i % 3]), timeout=LIMIT).close()
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=2 * LIMIT)
+    assert process.returncode == 0

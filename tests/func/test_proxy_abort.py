@@ -7,7 +7,7 @@ import pytest
 
 from weirtest.client import build_request
 from weirtest.http1 import Closed
-from weirtest.timing import LIMIT, wait_for
+from weirtest.timing import LIMIT, SLOW, wait_for
 
 FMT = "log_format t '$status|$upstream_status|$request_completion';"
 LOG = "access_log {dir}/access.log t; "
@@ -273,14 +273,15 @@ def test_descriptors_end_where_they_started(weir, origin):
                 return
             conn.reply()
     up = origin(mixed)
-    server = weir("location / { proxy_http_version 1.1; proxy_set_header Connection ''; proxy_read_timeout 100ms; proxy_pass http://g; }",
+    server = weir("location / { proxy_http_version 1.1; proxy_set_header Connection ''; "
+                  f"proxy_read_timeout {int(500 * SLOW)}ms; proxy_pass http://g; }}",
                   http="upstream g { server {up} max_fails=0; keepalive 2; }", up=up)
 
     def traffic(count):
         for i in range(count):
             client = server.client()
             kind = ("ok", "reset", "cut", "ok", "gone")[i % 5] if i % 50 else "hang"
-            client.send(build_request("GET", "/" + kind))
+            client.send(build_request("GET", "/" + kind, {"Connection": "close"} if kind == "cut" else ()))
             if kind == "gone":
                 client.reset()
             else:
