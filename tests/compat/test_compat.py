@@ -154,9 +154,9 @@ class Both:
         self.seen = []
         self.lock = threading.Lock()
         self.peer = Origin(self.script)
-        with socket.socket() as dead:
-            dead.bind(("127.0.0.1", 0))
-            self.dead = dead.getsockname()[1]
+        self.nobody = socket.socket()        # nobody listens there, and nobody else gets the port
+        self.nobody.bind(("127.0.0.1", 0))
+        self.dead = self.nobody.getsockname()[1]
         self.write_files()
         self.servers = [self.start(NGINX), self.start(BINARY)]
 
@@ -203,6 +203,7 @@ class Both:
             server.stop()
             server.remove()
         self.peer.stop()
+        self.nobody.close()
 
 
 @pytest.fixture(scope="module")

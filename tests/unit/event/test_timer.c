@@ -245,7 +245,7 @@ static void test_real_wait(void **state)
     }
     assert_int_equal(x.fired, 1);
     assert_true(wr_clock_mono_us() / 1000 >= at);
-    assert_true(wr_clock_mono_us() - began < 2000 * 1000);
+    assert_true(wr_clock_mono_us() - began < 20 * 1000 * 1000);
     wr_timer_fini(&x.timer);
 }
 

@@ -138,10 +138,10 @@ static void flush_timer(void **state)
     clean();
     full_start(
         &k,
-        "log_format t $uri; access_log @@/a t buffer=4k flush=30ms; server { listen 127.0.0.1:1; return 200 x; }");
+        "log_format t $uri; access_log @@/a t buffer=4k flush=1s; server { listen 127.0.0.1:1; return 200 x; }");
     (void)kit_get(&k, "/1");
     assert_string_equal(full_read("a"), "");
-    for (until = wr_clock_mono_us() + 2000000;
+    for (until = wr_clock_mono_us() + 20000000;
          full_read("a")[0] == '\0' && wr_clock_mono_us() < until;) {
         kit_turn(&k);
     }
