@@ -194,7 +194,7 @@ UNIT_SRCS := $(foreach f,$(UNIT_SRCS),$(if $(filter test_%,$(notdir $f)),$f))
 SIM_SRCS  := $(foreach f,$(filter tests/sim/%,$(TEST_SRCS)),$(if $(filter test_%,$(notdir $f)),$f))
 # The other files beside the tests are helpers: the simulator, scripted peers.
 HELP_SRCS := $(filter-out $(UNIT_SRCS) $(SIM_SRCS),$(TEST_SRCS))
-SIM_OBJS  := $(patsubst %.c,$(B)/%.o,$(filter tests/sim/%,$(HELP_SRCS)))
+SIM_OBJS  := $(patsubst %.c,$(B)/%.o,$(filter tests/sim/sim%,$(HELP_SRCS)))
 HELP_LIB  := $(if $(HELP_SRCS),$(B)/libtest.a)
 UNIT_BINS := $(UNIT_SRCS:%.c=$(B)/%)
 SIM_BINS  := $(SIM_SRCS:%.c=$(B)/%)

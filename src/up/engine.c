@@ -294,7 +294,7 @@ static enum wr_up_state step_queue(struct wr_up *u)
             return st == WR_ELIMIT ? give_up_picking(u, WR_UP_QUEUE_FULL) : fail_with(u, 500);
         }
     }
-    if (wr_queue_take(&u->wait, &u->slot)) {
+    if (wr_queue_take(&u->wait, wr_now_ms(), &u->slot)) {
         wr_picker_adopt(&u->picker, &u->slot);
         st = WR_OK;
     } else {

@@ -27,8 +27,10 @@ struct wr_stash; /* up/idle.c: one thread's idle connections of this group */
 
 /* Requests that wait for a slot (up/queue.c), in the order in which they came. */
 struct wr_queue {
-    struct wr_list waiters; /* group lock */
-    wr_atomic_u32 cnt;      /* written under it */
+    struct wr_list waiters;        /* group lock */
+    wr_atomic_u32 cnt;             /* written under it */
+    const struct wr_members *list; /* group lock; all of them look in it; NULL: in several */
+    uint64_t now_ms;               /* group lock; the latest clock by which one of them looked */
 };
 
 /* Lives as long as a generation names the group. */

@@ -149,7 +149,7 @@ bool wr_peer_is_healthy(const struct wr_member *m, uint64_t now_ms)
 
 uint64_t wr_peer_due_ms(const struct wr_member *m)
 {
-    uint64_t w = wr_load_acq(&m->peer->health);
+    uint64_t w = wr_load_seq(&m->peer->health); /* as above */
 
     return m->max_fails == 0 || fails_of(w) < m->max_fails ? 0 : since_of(w) + m->fail_timeout_ms;
 }

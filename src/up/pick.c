@@ -159,14 +159,28 @@ static void hold(struct wr_peer_slot *s, const struct wr_members *m, const struc
     }
 }
 
-bool wr_pick_member(const struct wr_members *m, uint32_t i, uint64_t now_ms,
-                    struct wr_peer_slot *ret)
+bool wr_pick_member_locked(const struct wr_members *m, uint32_t i, uint64_t now_ms,
+                           struct wr_peer_slot *ret)
 {
     if (!wr_peer_acquire(&m->at[i], now_ms, m->has_accounting, &ret->is_probe)) {
         return false;
     }
     hold(ret, m, &m->at[i], now_ms);
     return true;
+}
+
+bool wr_pick_member(const struct wr_members *m, uint32_t i, uint64_t now_ms,
+                    struct wr_peer_slot *ret)
+{
+    if (wr_pick_member_locked(m, i, now_ms, ret)) {
+        return true;
+    }
+    if (m->has_accounting && m->at[i].max_conns != 0) {
+        /* It may have had the slot, and not the right to probe: who looked just then saw it full.
+         */
+        wr_queue_hand(m, i, WR_HEALTH_SAME, now_ms);
+    }
+    return false;
 }
 
 static enum wr_status pick_in_tier(struct wr_picker *p, struct wr_lb_ctx *ctx,
@@ -406,8 +420,5 @@ void wr_peer_slot_release(struct wr_peer_slot *s, enum wr_outcome how, uint64_t 
     if (s->members->lb->release != NULL) {
         tell_balancer(s->members, (uint32_t)(m - s->members->at), now_ms);
     }
-    wr_queue_hand(s->members, (uint32_t)(m - s->members->at), now_ms);
-    if (change == WR_HEALTH_BACK) {
-        wr_queue_wake(s->members->group);
-    }
+    wr_queue_hand(s->members, (uint32_t)(m - s->members->at), change, now_ms);
 }

@@ -44,9 +44,15 @@ bool wr_picker_accepts(const struct wr_picker *p, uint32_t i);
  * probed; 0: none of them is out.
  */
 bool wr_picker_can_wait(const struct wr_picker *p, uint64_t now_ms, uint64_t *ret_due_ms);
-/* Takes a slot of just this member, which is not marked as tried; false when it is full or out. */
+/*
+ * Takes a slot of just this member, which is not marked as tried; false when it is full or out. No
+ * lock held.
+ */
 bool wr_pick_member(const struct wr_members *m, uint32_t i, uint64_t now_ms,
                     struct wr_peer_slot *ret) WR_MUST_CHECK;
+/* The same, group lock held: for up/queue.c, which sees to those who wait. */
+bool wr_pick_member_locked(const struct wr_members *m, uint32_t i, uint64_t now_ms,
+                           struct wr_peer_slot *ret) WR_MUST_CHECK;
 /* The list has changed: goes on with that one; peers that were tried stay tried. WR_ENOMEM. */
 enum wr_status wr_picker_follow(struct wr_picker *p, const struct wr_members *m) WR_MUST_CHECK;
 /*

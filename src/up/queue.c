@@ -9,6 +9,18 @@
  * either B sees the free slot or D sees the waiter. The slot is then taken for the waiter under the
  * lock: a request that comes later cannot have it, and a waiter that leaves gives it on.
  *
+ * The same holds for a peer's health, which also ends waits in time: a waiter has a deadline for
+ * the first peer that is out when it looks, and none for one that is full. Therefore
+ *
+ *   who finds a peer out after its change (WORSE, DUE) wakes all who would wait for it: they note
+ *   the deadline, which nobody else may do for them when no request is left but those that wait
+ *
+ *   a slot is handed by the latest clock by which a waiter looked: each thread has its own, and
+ *   that waiter may have found the peer due, and full, a little ahead of who gives the slot back
+ *
+ *   who took a slot and lost the right to probe hands it as any other (wr_pick_member): a waiter
+ *   may have found the peer full in between
+ *
  * A wait belongs to its request's thread. While a mail to that thread is under way (is_posted) the
  * mail owns its memory. Mails are posted under the lock: who left knows that the mail is in the
  * box, so that his loop, when it ends, still finds it.
@@ -63,6 +75,12 @@ static void wake(struct wr_wait *w)
 }
 
 /* Lock held. */
+static void note_list(struct wr_queue *q, const struct wr_members *m)
+{
+    q->list = wr_load_rlx(&q->cnt) == 0 || q->list == m ? m : NULL;
+}
+
+/* Lock held. */
 static void unlink_wait(struct wr_wait *w)
 {
     wr_list_remove(&w->node);
@@ -105,6 +123,7 @@ enum wr_status wr_queue_join(const struct wr_picker *p, struct wr_task *user, st
     wr_mutex_lock(&g->lock);
     has_room = wr_load_rlx(&g->queue.cnt) < p->members->queue_max;
     if (has_room) {
+        note_list(&g->queue, p->members);
         wr_list_push(&g->queue.waiters, &w->node);
         wr_add_seq(&g->queue.cnt, 1);
     }
@@ -126,6 +145,7 @@ enum wr_status wr_queue_follow(struct wr_wait *w, const struct wr_picker *p)
         return st;
     }
     wr_mutex_lock(&group_of(w)->lock);
+    note_list(&group_of(w)->queue, look.members);
     w->look = look;
     if (look.tried == &look.inline_tried) {
         w->look.tried = &w->look.inline_tried;
@@ -144,16 +164,18 @@ static void end_wait(struct wr_wait *w, bool is_posted)
     }
 }
 
-bool wr_queue_take(struct wr_wait **pw, struct wr_peer_slot *ret)
+bool wr_queue_take(struct wr_wait **pw, uint64_t now_ms, struct wr_peer_slot *ret)
 {
     struct wr_wait *w = *pw;
+    struct wr_group *g = group_of(w);
     struct wr_peer_slot slot;
     bool is_posted;
 
-    wr_mutex_lock(&group_of(w)->lock);
+    wr_mutex_lock(&g->lock);
+    g->queue.now_ms = WR_MAX(g->queue.now_ms, now_ms);
     slot = w->slot;
     is_posted = w->is_posted;
-    wr_mutex_unlock(&group_of(w)->lock);
+    wr_mutex_unlock(&g->lock);
     if (slot.member == NULL) {
         return false;
     }
@@ -199,16 +221,54 @@ static uint32_t index_for(const struct wr_wait *w, const struct wr_members *m, u
     return k < own->cnt ? k : UINT32_MAX;
 }
 
-void wr_queue_hand(const struct wr_members *m, uint32_t i, uint64_t now_ms)
+/* When member k of its list may be probed; 0: it is not out. */
+static uint64_t due_for(const struct wr_wait *w, uint32_t k)
+{
+    const struct wr_members *own = w->look.members;
+
+    return own->has_accounting ? wr_peer_due_ms(&own->at[k]) : 0;
+}
+
+/* Lock held. False: the member is full or out, by its list. */
+static bool give(struct wr_wait *w, uint32_t k, uint64_t now_ms)
+{
+    if (due_for(w, k) > now_ms || !wr_pick_member_locked(w->look.members, k, now_ms, &w->slot)) {
+        return false;
+    }
+    unlink_wait(w);
+    wake(w);
+    return true;
+}
+
+/* Does the change matter to one who did not get the slot? */
+static bool must_look(const struct wr_wait *w, uint32_t k, enum wr_health_change change)
+{
+    switch (change) {
+    case WR_HEALTH_SAME:
+        break;
+    case WR_HEALTH_WORSE:
+    case WR_HEALTH_DUE:
+        return due_for(w, k) != 0;
+    case WR_HEALTH_CLEARED: /* lists of several generations may count to different numbers */
+    case WR_HEALTH_BACK:
+        return true;
+    }
+    return false;
+}
+
+void wr_queue_hand(const struct wr_members *m, uint32_t i, enum wr_health_change change,
+                   uint64_t now_ms)
 {
     struct wr_group *g = m->group;
     struct wr_list *n, *next;
+    bool is_free = true, is_given = false;
     uint32_t k;
 
     if (g == NULL || wr_load_seq(&g->queue.cnt) == 0) {
         return;
     }
     wr_mutex_lock(&g->lock);
+    now_ms = WR_MAX(now_ms, g->queue.now_ms);
     WR_LIST_FOREACH_SAFE (n, next, &g->queue.waiters) {
         struct wr_wait *w = wr_container_of(n, struct wr_wait, node);
 
@@ -216,13 +276,15 @@ void wr_queue_hand(const struct wr_members *m, uint32_t i, uint64_t now_ms)
         if (k == UINT32_MAX || !wr_picker_accepts(&w->look, k)) {
             continue;
         }
-        if (wr_pick_member(w->look.members, k, now_ms, &w->slot)) {
-            unlink_wait(w);
+        if (is_free && give(w, k, now_ms)) {
+            is_given = true;
+        } else if (must_look(w, k, change)) {
             wake(w);
-            break;
         }
-        if (w->look.members == m) {
-            break; /* nobody else of this generation gets it either */
+        /* Who did not get it speaks for all with this list. */
+        is_free = is_free && !is_given && g->queue.list == NULL;
+        if (!is_free && (change == WR_HEALTH_SAME || (is_given && change == WR_HEALTH_DUE))) {
+            break;
         }
     }
     wr_mutex_unlock(&g->lock);

@@ -43,13 +43,14 @@ static uint32_t first_free;        /* under lock; words of `used` before it are 
 /* The cell of that thread; NULL: it never counted there. */
 static struct wr_tally_cell *find_cell(uint32_t thread_no, uint32_t no)
 {
-    struct dir *d = wr_load_acq(&dirs[thread_no]);
+    struct dir *d =
+        wr_load_seq(&dirs[thread_no]); /* as wr_tally_active: who saw no cell may wait */
     struct page *p;
 
     if (d == NULL || (void *)d == NOWHERE) {
         return NULL;
     }
-    p = wr_load_acq(&d->pages[no / PAGE_CELLS]);
+    p = wr_load_seq(&d->pages[no / PAGE_CELLS]);
     return p == NULL || (void *)p == NOWHERE ? NULL : &p->at[no % PAGE_CELLS];
 }
 
@@ -61,7 +62,7 @@ static void *make_own(wr_atomic_ptr *at, size_t size)
     if (p == NULL) {
         p = wr_run_zalloc(size);
         p = p != NULL ? p : NOWHERE;
-        wr_store_rel(at, p);
+        wr_store_seq(at, p);
     }
     return p;
 }

@@ -150,6 +150,27 @@ def test_a_peer_that_is_out_is_waited_for(weir, origin):  # U2.2
     assert len(other.requests) == 1
 
 
+def test_a_peer_that_goes_out_is_probed_by_who_waits(weir, origin):  # U2.2
+    """It is full when the wait begins, and out later; nobody else comes who could bring it back."""
+    go = threading.Event()
+
+    def fails(conn):
+        conn.read_request()
+        conn.wait(go)
+
+    up = origin([fails, LETTER + b"a"])
+    server = start(weir, ["{s} max_conns=1 fail_timeout=1s", "{b} down"], {"s": up, **peers(origin, "b")},
+                   "queue 10 timeout=100s;")
+    first = ask(server, "/first")
+    up.wait_requests(1)
+    waits = ask(server, "/waits")
+    wait_for(lambda: group(server, "g")["waiting"] == 1, "one to wait")
+    go.set()
+    assert first.read_response().status == 502
+    assert waits.read_response().text == "a"
+    assert float(fields(server, 2)["/waits"][2]) < 50
+
+
 def test_tried_peers_are_not_waited_for(weir):  # U2.4
     server = start(weir, ["127.0.0.1:{port_x} fail_timeout=1h", "127.0.0.1:{port_y} fail_timeout=1h"], {}, "queue 10;")
     assert server.get("/").status == 502

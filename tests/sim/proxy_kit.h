@@ -37,7 +37,7 @@ static const struct wr_module *const modules[] = {&core_module, &up_module, &wr_
 static struct wr_conf_text kit_files[4]; /* the first is the configuration; a test may add others */
 static size_t kit_file_cnt = 1;
 static struct wr_registry registry;
-static struct wr_gen *gen;
+static WR_UNUSED struct wr_gen *gen;
 static struct wr_fixtures fixtures;
 
 /* clang-format off */
@@ -52,19 +52,13 @@ static struct wr_fixtures fixtures;
 #endif
 /* clang-format on */
 
-/* 0, or -1 with a word on stderr. */
-static int proxy_boot(void)
+/* The modules and their directives. 0, or -1 with a word on stderr. */
+static inline int proxy_register(void)
 {
     static struct wr_conf_module *confs[WR_ARRAY_LEN(modules)];
-    static struct wr_conf_texts texts = {kit_files, 1};
-    struct wr_conf_opts o = {
-        .registry = &registry, .path = WR_STR("/t/weir.conf"), .prefix = WR_STR("/tmp/")};
-    struct wr_conf_source source;
     const char *err = NULL;
     size_t conf_cnt = 0;
-    struct wr_diags diags;
     struct wr_strbuf b;
-    struct wr_arena a;
 
     up_module.var_cnt = wr_up_vars_cnt;
     up_module.vars = wr_up_vars;
@@ -76,37 +70,87 @@ static int proxy_boot(void)
             confs[conf_cnt++] = modules[i]->conf;
         }
     }
-    kit_files[0] = (struct wr_conf_text){"/t/weir.conf", CONF, 0, 0};
-    texts.cnt = kit_file_cnt;
     wr_strbuf_init(&b, 4096);
     if (wr_registry_init(&registry, confs, conf_cnt, &b) != WR_OK) {
         wr_log(NULL, WR_LOG_EMERG, "%.*s", WR_STR_ARG(wr_strbuf_str(&b)));
         return -1;
     }
     wr_strbuf_fini(&b);
-    wr_conf_source_texts(&source, &texts);
     wr_fixtures_init(&fixtures);
-    o.source = &source;
-    o.fixtures = &fixtures;
-    wr_arena_init(&a, 1 << 20);
-    wr_diags_init(&diags, &a);
-    if (wr_conf_load(&o, &diags, &gen, NULL) != WR_OK) {
-        wr_strbuf_init(&b, 65536);
-        wr_diags_write(&diags, WR_DIAG_PLAIN, &b);
-        wr_log(NULL, WR_LOG_EMERG, "%.*s", WR_STR_ARG(wr_strbuf_str(&b)));
-        return -1;
-    }
-    wr_arena_fini(&a);
     return 0;
 }
 
-static void proxy_end(void)
+/* A generation of CONF. 0, or -1 with a word on stderr; none where an allocation was made to fail.
+ */
+static inline int proxy_load(struct wr_gen **ret)
 {
-    wr_idle_process_end();
-    wr_gen_unref(gen);
+    static struct wr_conf_texts texts = {kit_files, 1};
+    struct wr_conf_source source;
+    struct wr_conf_opts o = {.registry = &registry,
+                             .path = WR_STR("/t/weir.conf"),
+                             .prefix = WR_STR("/tmp/"),
+                             .source = &source,
+                             .fixtures = &fixtures};
+    struct wr_diags diags;
+    struct wr_strbuf b;
+    enum wr_status st;
+    struct wr_arena a;
+
+    kit_files[0] = (struct wr_conf_text){"/t/weir.conf", CONF, 0, 0};
+    texts.cnt = kit_file_cnt;
+    wr_conf_source_texts(&source, &texts);
+    wr_arena_init(&a, 1 << 20);
+    wr_diags_init(&diags, &a);
+    st = wr_conf_load(&o, &diags, ret, NULL);
+    if (st != WR_OK && !sim_is_faulted()) {
+        wr_strbuf_init(&b, 65536);
+        wr_diags_write(&diags, WR_DIAG_PLAIN, &b);
+        wr_log(NULL, WR_LOG_EMERG, "%.*s", WR_STR_ARG(wr_strbuf_str(&b)));
+        wr_strbuf_fini(&b);
+    }
+    wr_arena_fini(&a);
+    return st == WR_OK ? 0 : -1;
+}
+
+static inline int proxy_boot(void)
+{
+    return proxy_register() == 0 ? proxy_load(&gen) : -1;
+}
+
+static inline void proxy_unregister(void)
+{
     (void)wr_fixtures_sweep(&fixtures);
     wr_fixtures_fini(&fixtures);
     wr_registry_fini(&registry);
+}
+
+static inline void proxy_end(void)
+{
+    wr_idle_process_end();
+    wr_gen_unref(gen);
+    proxy_unregister();
+}
+
+/* The same for a group of tests. */
+static inline int proxy_setup(void **state)
+{
+    (void)state;
+    return proxy_boot();
+}
+
+static inline int proxy_teardown(void **state)
+{
+    (void)state;
+    proxy_end();
+    return 0;
+}
+
+/* Only what stops weir is told: tests cause all the rest on purpose. */
+static inline void proxy_be_quiet(void)
+{
+    static const struct wr_log_sink quiet = {.fd = 2, .level = WR_LOG_EMERG};
+
+    wr_log_set_default(&quiet);
 }
 
 #endif

@@ -30,19 +30,6 @@ static const struct sim_step slow_peer[] = {
 static const struct sim_step client[] = {
     SIM_SEND("GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"), SIM_DRAIN, SIM_CLOSE};
 
-static int boot(void **state)
-{
-    (void)state;
-    return proxy_boot();
-}
-
-static int shutdown_all(void **state)
-{
-    (void)state;
-    proxy_end();
-    return 0;
-}
-
 static struct wr_req *find_victim(void)
 {
     struct wr_list *n;
@@ -164,11 +151,10 @@ static void one_request_ends(void **state)
 
 int main(void)
 {
-    static const struct wr_log_sink quiet = {.fd = 2, .level = WR_LOG_EMERG};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_request_ends),
     };
 
-    wr_log_set_default(&quiet);
-    return cmocka_run_group_tests(tests, boot, shutdown_all);
+    proxy_be_quiet();
+    return cmocka_run_group_tests(tests, proxy_setup, proxy_teardown);
 }

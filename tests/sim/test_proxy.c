@@ -18,19 +18,7 @@
 #include <string.h>
 
 #include "sim/proxy_kit.h"
-
-static int boot(void **state)
-{
-    (void)state;
-    return proxy_boot();
-}
-
-static int shutdown_all(void **state)
-{
-    (void)state;
-    proxy_end();
-    return 0;
-}
+#include "sim/sweep_kit.h"
 
 /* --- one exchange --- */
 
@@ -44,55 +32,28 @@ struct play {
     bool is_over; /* the client's script came to its end */
 };
 
-static struct wr_addr at(unsigned host)
-{
-    return sim_addr(host, 80);
-}
-
 static void run_play(void *data)
 {
     struct play *p = data;
-    struct sim *s = sim_new(&p->conf);
-    struct wr_addr front = at(1), p2 = at(2), p3 = at(3);
-    struct wr_http *h = wr_http_of(gen);
-    int fd = sim_listen(s, &front);
+    struct kit_world w;
     struct sim_sock *c;
-    const char *got;
 
-    h->ports[0].fds = &fd;
-    h->ports[0].fd_cnt = 1;
-    if (p->peer2 != NULL) {
-        sim_serve_script(s, &p2, p->peer2);
-    }
-    if (p->peer3 != NULL) {
-        sim_serve_script(s, &p3, p->peer3);
-    }
+    kit_begin(&w, &p->conf, gen);
+    kit_serve(&w, 2, p->peer2);
+    kit_serve(&w, 3, p->peer3);
     p->got_len = 0;
     p->is_over = true;
-    if (wr_http_adopt(gen, 0) == WR_OK) {
-        c = sim_dial(s, &front);
-        if (c != NULL) {
-            if (p->cut_at != 0) {
-                sim_reset_at(c, p->cut_dir, p->cut_at);
-            }
-            sim_script(c, p->client);
-            (void)sim_run_for(s, 30000);
-            p->is_over = sim_script_is_done(c);
-            got = sim_received(c, &p->got_len);
-            p->got_len = WR_MIN(p->got_len, sizeof(p->got) - 1);
-            if (p->got_len > 0) {
-                memcpy(p->got, got, p->got_len);
-            }
+    if (kit_adopt(gen)) {
+        c = kit_dial(&w, p->client);
+        if (p->cut_at != 0) {
+            sim_reset_at(c, p->cut_dir, p->cut_at);
         }
+        (void)sim_run_for(w.sim, 30000);
+        p->is_over = c == NULL || sim_script_is_done(c);
+        p->got_len = kit_keep(c, p->got, sizeof(p->got));
     }
     p->got[p->got_len] = '\0';
-    wr_http_stop();
-    (void)sim_run_for(s, 100);
-    wr_idle_thread_end();
-    (void)sim_run_for(s, 100);
-    assert_int_equal(wr_http_req_cnt(), 0);
-    assert_int_equal(wr_http_conn_cnt(), 0);
-    sim_free(s);
+    (void)kit_end(&w);
 }
 
 #define HEAD_OK "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"
@@ -306,7 +267,6 @@ static void allocations_of_kept(void **state)
 
 int main(void)
 {
-    static const struct wr_log_sink quiet = {.fd = 2, .level = WR_LOG_EMERG};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(by_seeds),
         cmocka_unit_test(next_peer),
@@ -316,6 +276,6 @@ int main(void)
         cmocka_unit_test(allocations_of_kept),
     };
 
-    wr_log_set_default(&quiet);
-    return cmocka_run_group_tests(tests, boot, shutdown_all);
+    proxy_be_quiet();
+    return cmocka_run_group_tests(tests, proxy_setup, proxy_teardown);
 }

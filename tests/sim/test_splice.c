@@ -27,8 +27,8 @@
     " location /slow { proxy_buffers 8 1k; proxy_busy_buffers_size 1k; limit_rate 1k; proxy_pass http://u; } } }"
 /* clang-format on */
 
-#include "io/kpipe.h"
 #include "sim/proxy_kit.h"
+#include "sim/sweep_kit.h"
 
 #define BODY_LEN 9000u
 
@@ -36,27 +36,15 @@ static char body[BODY_LEN + 1];
 static char with_length[BODY_LEN + 100], with_close[BODY_LEN + 100];
 static unsigned piped; /* receives that went to a kernel pipe; the sim's */
 
-static const struct wr_kpipe_conf small_pipes = {
-    .cap = 4096, .all_max = 4 * 4096, .body_min = 64, .piece_min = 2};
-
 static int boot(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < BODY_LEN; i++) {
-        body[i] = (char)('!' + (i * 7 + i / 90) % 90);
-    }
+    kit_fill_body(body, BODY_LEN);
     (void)snprintf(with_length, sizeof(with_length),
                    "HTTP/1.1 200 OK\r\nContent-Length: %u\r\n\r\n%s", BODY_LEN, body);
     (void)snprintf(with_close, sizeof(with_close), "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n%s",
                    body);
     return proxy_boot();
-}
-
-static int shutdown_all(void **state)
-{
-    (void)state;
-    proxy_end();
-    return 0;
 }
 
 struct play {
@@ -76,15 +64,11 @@ static void run_play(void *data)
 {
     static char request[200], answer[sizeof(with_length)];
     struct play *p = data;
-    struct wr_addr front = sim_addr(1, 80), peer = sim_addr(2, 80);
     const struct sim_step client[] = {SIM_SEND(request), SIM_DRAIN, SIM_CLOSE};
     const struct sim_step keeps[] = {SIM_UNTIL("\r\n\r\n"), SIM_SEND(answer), SIM_LOOP};
     const struct sim_step closes[] = {SIM_UNTIL("\r\n\r\n"), SIM_SEND(answer), SIM_CLOSE};
-    struct wr_http *h = wr_http_of(gen);
-    const char *got = NULL;
+    struct kit_world w;
     struct sim_sock *c;
-    struct sim *s;
-    int fd;
 
     (void)snprintf(request, sizeof(request),
                    "GET %s HTTP/1.1\r\nHost: h\r\n\r\nGET %s HTTP/1.1\r\nHost: h\r\n"
@@ -92,68 +76,31 @@ static void run_play(void *data)
                    p->path, p->path);
     (void)snprintf(answer, p->peer_cut != 0 ? p->peer_cut + 1 : sizeof(answer), "%s", p->answer);
     wr_kpipe_set_conf(&p->pipes);
-    s = sim_new(&p->conf);
-    fd = sim_listen(s, &front);
-    h->ports[0].fds = &fd;
-    h->ports[0].fd_cnt = 1;
-    sim_serve_script(s, &peer, p->closes ? closes : keeps);
+    kit_begin(&w, &p->conf, gen);
+    kit_serve(&w, 2, p->closes ? closes : keeps);
     p->got_len = 0;
-    if (wr_http_adopt(gen, 0) == WR_OK) {
-        c = sim_dial(s, &front);
-        if (c != NULL) {
-            if (p->cut_at != 0) {
-                sim_reset_at(c, p->cut_dir, p->cut_at);
-            }
-            sim_script(c, client);
-            (void)sim_run_for(s, 60000);
-            got = sim_received(c, &p->got_len);
-            p->got_len = WR_MIN(p->got_len, sizeof(p->got) - 1);
-            if (p->got_len > 0) {
-                memcpy(p->got, got, p->got_len);
-            }
+    if (kit_adopt(gen)) {
+        c = kit_dial(&w, client);
+        if (p->cut_at != 0) {
+            sim_reset_at(c, p->cut_dir, p->cut_at);
         }
+        (void)sim_run_for(w.sim, 60000);
+        p->got_len = kit_keep(c, p->got, sizeof(p->got));
     }
-    p->got[p->got_len] = '\0';
-    wr_http_stop();
-    (void)sim_run_for(s, 100);
-    wr_idle_thread_end();
-    (void)sim_run_for(s, 100);
-    piped += sim_piped(s);
-    assert_int_equal(wr_http_req_cnt(), 0);
-    assert_int_equal(wr_http_conn_cnt(), 0);
-    sim_free(s);
+    piped += kit_end(&w);
 }
 
 /* Every answer on the wire is the body, or its beginning at the end of the connection. Whole ones.
  */
 static unsigned check_answers(const struct play *p)
 {
-    const char *at = p->got;
-    unsigned whole = 0;
-
-    while (strncmp(at, "HTTP/1.1 200", 12) == 0) {
-        const char *end = strstr(at, "\r\n\r\n");
-        bool is_chunked = strstr(at, "Transfer-Encoding: chunked") != NULL;
-        size_t n;
-
-        if (end == NULL || is_chunked) {
-            return whole; /* dechunked nowhere here: see the plain ones */
-        }
-        at = end + 4;
-        n = WR_MIN(strlen(at), (size_t)BODY_LEN);
-        if (memcmp(at, body, n) != 0) {
-            fail_msg("a byte is wrong");
-        }
-        whole += n == BODY_LEN;
-        at += n;
-    }
-    return whole;
+    return kit_count_bodies(p->got, "HTTP/1.1 200", body, NULL);
 }
 
 static struct play make(const char *path, const char *answer, bool closes)
 {
     return (struct play){.conf = {.seed = 1},
-                         .pipes = small_pipes,
+                         .pipes = kit_small_pipes,
                          .path = path,
                          .answer = answer,
                          .closes = closes};
@@ -288,13 +235,12 @@ static void allocations(void **state)
 
 int main(void)
 {
-    static const struct wr_log_sink quiet = {.fd = 2, .level = WR_LOG_EMERG};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(by_seeds),     cmocka_unit_test(pipes_run_out),
         cmocka_unit_test(small_pieces), cmocka_unit_test(cut_anywhere),
         cmocka_unit_test(until_close),  cmocka_unit_test(allocations),
     };
 
-    wr_log_set_default(&quiet);
-    return cmocka_run_group_tests(tests, boot, shutdown_all);
+    proxy_be_quiet();
+    return cmocka_run_group_tests(tests, boot, proxy_teardown);
 }

@@ -28,8 +28,8 @@
     " location /gathered { client_body_buffer_size 64k; proxy_pass http://u; } } }"
 /* clang-format on */
 
-#include "io/kpipe.h"
 #include "sim/proxy_kit.h"
+#include "sim/sweep_kit.h"
 
 #define BODY_LEN 9000u
 #define OK       "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -37,23 +37,11 @@
 static char body[BODY_LEN + 1];
 static unsigned piped; /* receives that went to a kernel pipe; the sim's */
 
-static const struct wr_kpipe_conf small_pipes = {
-    .cap = 4096, .all_max = 4 * 4096, .body_min = 64, .piece_min = 2};
-
 static int boot(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < BODY_LEN; i++) {
-        body[i] = (char)('!' + (i * 7 + i / 90) % 90);
-    }
+    kit_fill_body(body, BODY_LEN);
     return proxy_boot();
-}
-
-static int shutdown_all(void **state)
-{
-    (void)state;
-    proxy_end();
-    return 0;
 }
 
 struct play {
@@ -73,24 +61,11 @@ struct play {
     unsigned conns[2]; /* that the peers accepted */
 };
 
-static size_t keep(const struct sim_sock *k, char *to, size_t cap)
-{
-    size_t n = 0;
-    const char *from = k != NULL ? sim_received(k, &n) : NULL;
-
-    n = WR_MIN(n, cap - 1);
-    if (n > 0) {
-        memcpy(to, from, n);
-    }
-    to[n] = '\0';
-    return n;
-}
-
 static void run_play(void *data)
 {
     static char head[300], first[BODY_LEN + 1], second[BODY_LEN + 300];
     struct play *p = data;
-    struct wr_addr front = sim_addr(1, 80), peer = sim_addr(2, 80), other = sim_addr(3, 80);
+    struct wr_addr peer = sim_addr(2, 80), other = sim_addr(3, 80);
     const struct sim_step client[] = {SIM_SEND(head),  SIM_WAIT(p->pause_ms),
                                       SIM_SEND(first), SIM_SEND(second),
                                       SIM_DRAIN,       SIM_CLOSE};
@@ -98,10 +73,8 @@ static void run_play(void *data)
                                        SIM_CLOSE};
     const struct sim_step usual[] = {SIM_UNTIL("\r\n\r\n"), SIM_READ(BODY_LEN), SIM_SEND(OK),
                                      SIM_LOOP};
-    struct wr_http *h = wr_http_of(gen);
+    struct kit_world w;
     struct sim_sock *c;
-    struct sim *s;
-    int fd;
 
     (void)snprintf(head, sizeof(head),
                    "POST %s HTTP/1.1\r\nHost: h\r\n%sContent-Length: %u\r\n\r\n", p->path,
@@ -115,62 +88,33 @@ static void run_play(void *data)
         second[0] = '\0';
     }
     wr_kpipe_set_conf(&p->pipes);
-    s = sim_new(&p->conf);
-    fd = sim_listen(s, &front);
-    h->ports[0].fds = &fd;
-    h->ports[0].fd_cnt = 1;
-    sim_serve_script(s, &peer, p->peer != NULL ? p->peer : usual);
-    sim_serve_script(s, &other, usual);
+    kit_begin(&w, &p->conf, gen);
+    kit_serve(&w, 2, p->peer != NULL ? p->peer : usual);
+    kit_serve(&w, 3, usual);
     p->got_len = p->at_len = 0;
-    if (wr_http_adopt(gen, 0) == WR_OK) {
-        c = sim_dial(s, &front);
-        if (c != NULL) {
-            if (p->cut_at != 0) {
-                sim_reset_at(c, p->cut_dir, p->cut_at);
-            }
-            sim_script(c, p->pause_ms != 0 ? client : at_once);
-            (void)sim_run_for(s, 60000);
-            p->got_len = keep(c, p->got, sizeof(p->got));
+    if (kit_adopt(gen)) {
+        c = kit_dial(&w, p->pause_ms != 0 ? client : at_once);
+        if (p->cut_at != 0) {
+            sim_reset_at(c, p->cut_dir, p->cut_at);
         }
-        p->at_len = keep(sim_accepted_sock(s, &peer, 0), p->at, sizeof(p->at));
-        (void)keep(sim_accepted_sock(s, &other, 0), p->at2, sizeof(p->at2));
-        p->conns[0] = sim_accepted_sock(s, &peer, 0) != NULL;
-        p->conns[0] += sim_accepted_sock(s, &peer, 1) != NULL;
-        p->conns[1] = sim_accepted_sock(s, &other, 0) != NULL;
+        (void)sim_run_for(w.sim, 60000);
+        p->got_len = kit_keep(c, p->got, sizeof(p->got));
+        p->at_len = kit_keep(sim_accepted_sock(w.sim, &peer, 0), p->at, sizeof(p->at));
+        (void)kit_keep(sim_accepted_sock(w.sim, &other, 0), p->at2, sizeof(p->at2));
+        p->conns[0] = WR_MIN(sim_accepted(w.sim, &peer), 2u);
+        p->conns[1] = WR_MIN(sim_accepted(w.sim, &other), 1u);
     }
-    wr_http_stop();
-    (void)sim_run_for(s, 100);
-    wr_idle_thread_end();
-    (void)sim_run_for(s, 100);
-    piped += sim_piped(s);
-    assert_int_equal(wr_http_req_cnt(), 0);
-    assert_int_equal(wr_http_conn_cnt(), 0);
-    sim_free(s);
+    piped += kit_end(&w);
 }
 
 /* What the peer got on its first connection is requests whose bodies are ours, the last one maybe
  * cut. Whole ones. */
 static unsigned check_peer(const struct play *p)
 {
-    const char *at = p->at;
-    unsigned whole = 0;
+    const char *end;
+    unsigned whole = kit_count_bodies(p->at, "POST ", body, &end);
 
-    while (strncmp(at, "POST ", 5) == 0) {
-        const char *end = strstr(at, "\r\n\r\n");
-        size_t n;
-
-        if (end == NULL) {
-            return whole;
-        }
-        at = end + 4;
-        n = WR_MIN(strlen(at), (size_t)BODY_LEN);
-        if (memcmp(at, body, n) != 0) {
-            fail_msg("a byte is wrong");
-        }
-        whole += n == BODY_LEN;
-        at += n;
-    }
-    assert_int_equal(*at, '\0');
+    assert_true(*end == '\0' || strncmp(end, "POST ", 5) == 0);
     return whole;
 }
 
@@ -188,7 +132,7 @@ static struct play make(uint64_t seed)
 {
     return (struct play){
         .conf = {.seed = seed, .short_io = seed % 3 != 0, .delays = seed % 2 == 0},
-        .pipes = small_pipes,
+        .pipes = kit_small_pipes,
         .path = "/",
         .sent = BODY_LEN
     };
@@ -384,7 +328,6 @@ static void allocations(void **state)
 
 int main(void)
 {
-    static const struct wr_log_sink quiet = {.fd = 2, .level = WR_LOG_EMERG};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(by_seeds),          cmocka_unit_test(gathered),
         cmocka_unit_test(pipes_run_out),     cmocka_unit_test(client_cut_anywhere),
@@ -393,6 +336,6 @@ int main(void)
         cmocka_unit_test(allocations),
     };
 
-    wr_log_set_default(&quiet);
-    return cmocka_run_group_tests(tests, boot, shutdown_all);
+    proxy_be_quiet();
+    return cmocka_run_group_tests(tests, boot, proxy_teardown);
 }

@@ -42,8 +42,7 @@
 /* clang-format on */
 
 #include "sim/proxy_kit.h"
-
-#define STEPS_MAX 4000 /* turns of one scene */
+#include "sim/sweep_kit.h"
 
 struct scene {
     const char *name;
@@ -51,158 +50,47 @@ struct scene {
     const char *whole; /* body of the whole answer */
 };
 
-enum act {
-    ACT_NONE,
-    ACT_CLIENT_RESET,
-    ACT_CLIENT_CLOSE,
-    ACT_PEERS_RESET,
-    ACT_PEERS_CLOSE,
-    ACT_PARTS_RESET,
+enum {
+    ACT_PARTS_RESET = KIT_ACT_CNT,
     ACT_STOP, /* requests of old generations end */
     ACT_COUNT
 };
 
 struct play {
     const struct scene *scene;
-    uint64_t seed;
-    unsigned turn; /* ACT behind this one */
-    enum act act;
-    unsigned turns; /* taken by the whole scene */
+    struct kit_step at;
     char got[1 << 14];
 };
 
-static void act_on_peers(const struct sim *s, enum act act)
+static void act_ours(void *data, unsigned act)
 {
-    for (unsigned host = act == ACT_PARTS_RESET ? 3 : 2; host <= 3; host++) {
-        struct wr_addr a = sim_addr(host, 80);
+    struct wr_addr three = sim_addr(3, 80);
 
-        for (unsigned i = 0; i < sim_accepted(s, &a); i++) {
-            struct sim_sock *k = sim_accepted_sock(s, &a, i);
-
-            if (act == ACT_PEERS_CLOSE) {
-                sim_close(k);
-            } else {
-                sim_reset(k);
-            }
-        }
-    }
-}
-
-static void act(const struct play *p, struct sim *s, struct sim_sock *c)
-{
-    switch (p->act) {
-    case ACT_NONE:
-    case ACT_COUNT:
-        break;
-    case ACT_CLIENT_RESET:
-        sim_reset(c);
-        break;
-    case ACT_CLIENT_CLOSE:
-        sim_close(c);
-        break;
-    case ACT_PEERS_RESET:
-    case ACT_PEERS_CLOSE:
-    case ACT_PARTS_RESET:
-        act_on_peers(s, p->act);
-        break;
-    case ACT_STOP:
+    if (act == ACT_PARTS_RESET) {
+        kit_reset_peer(data, &three);
+    } else {
         wr_http_stop();
-        break;
-    }
-}
-
-static void keep_received(struct play *p, const struct sim_sock *c)
-{
-    size_t n = 0;
-    const char *got = sim_received(c, &n);
-
-    n = WR_MIN(n, sizeof(p->got) - 1);
-    if (n > 0) {
-        memcpy(p->got, got, n);
-    }
-    p->got[n] = '\0';
-}
-
-static void check_slots(const struct play *p)
-{
-    static const struct wr_str groups[] = {WR_STR_INIT("a"), WR_STR_INIT("b")};
-
-    for (size_t g = 0; g < WR_ARRAY_LEN(groups); g++) {
-        const struct wr_members *m = wr_group_find(gen, groups[g], 0, false);
-
-        for (uint32_t i = 0; i < m->cnt; i++) {
-            if (wr_load_seq(&m->at[i].peer->active) != 0) {
-                fail_msg("%s: act %d behind turn %u: a slot is left", p->scene->name, (int)p->act,
-                         p->turn);
-            }
-        }
     }
 }
 
 static void run_play(struct play *p)
 {
     const struct scene *sc = p->scene;
-    struct sim *s = sim_new(&(struct sim_conf){.seed = p->seed, .delays = true});
-    struct wr_addr front = sim_addr(1, 80), two = sim_addr(2, 80), three = sim_addr(3, 80);
-    struct wr_http *h = wr_http_of(gen);
-    int fd = sim_listen(s, &front);
+    struct kit_world w;
+    const struct kit_own_acts own = {.fn = act_ours, .data = &w};
     struct sim_sock *c;
 
-    h->ports[0].fds = &fd;
-    h->ports[0].fd_cnt = 1;
-    sim_serve_script(s, &two, sc->two);
-    sim_serve_script(s, &three, sc->three);
-    if (wr_http_adopt(gen, 0) == WR_OK) {
-        c = sim_dial(s, &front);
-        assert_non_null(c);
-        sim_script(c, sc->client);
-        if (p->act != ACT_NONE) {
-            (void)sim_run_turns(s, p->turn);
-            act(p, s, c);
-        }
-        (void)sim_run_for(s, 60000);
-        p->turns = sim_turns(s);
-        keep_received(p, c);
+    kit_begin(&w, &(struct sim_conf){.seed = p->at.seed, .delays = true}, gen);
+    kit_serve(&w, 2, sc->two);
+    kit_serve(&w, 3, sc->three);
+    p->got[0] = '\0';
+    if (kit_adopt(gen)) {
+        c = kit_dial(&w, sc->client);
+        kit_disturb(&w, &p->at, c, &own);
+        (void)kit_keep(c, p->got, sizeof(p->got));
     }
-    if (wr_http_req_cnt() != 0) {
-        fail_msg("%s: act %d behind turn %u: a request lives on", sc->name, (int)p->act, p->turn);
-    }
-    check_slots(p);
-    wr_http_stop();
-    (void)sim_run_for(s, 100);
-    wr_idle_thread_end();
-    (void)sim_run_for(s, 100);
-    assert_int_equal(wr_http_conn_cnt(), 0);
-    assert_int_equal(wr_chunk_in_use(), 0);
-    sim_free(s);
-}
-
-/* The body of a whole chunked message into `to`; false: it is not whole. */
-static bool join_chunks(const char *at, char *to, size_t cap)
-{
-    size_t n = 0;
-
-    for (;;) {
-        size_t size = 0;
-
-        for (; *at != '\r' && *at != '\0'; at++) {
-            size = size * 16 + (size_t)(*at <= '9' ? *at - '0' : *at - 'a' + 10);
-        }
-        if (strncmp(at, "\r\n", 2) != 0) {
-            return false;
-        }
-        at += 2;
-        if (size == 0) {
-            to[n] = '\0';
-            return strstr(at, "\r\n") != NULL;
-        }
-        if (strlen(at) < size + 2 || n + size >= cap) {
-            return false;
-        }
-        memcpy(to + n, at, size);
-        n += size;
-        at += size + 2;
-    }
+    kit_check_over(gen, sc->name, &p->at);
+    (void)kit_end(&w);
 }
 
 enum wholeness {
@@ -227,51 +115,37 @@ static bool tells_error(const char *text)
 
 static enum wholeness look(const struct play *p)
 {
-    const char *head = strstr(p->got, "HTTP/1.1 200 "), *end;
-    char joined[1 << 12];
+    char body[1 << 12];
 
-    end = head == NULL ? NULL : strstr(head, "\r\n\r\n");
-    if (end == NULL) {
-        return NO_ANSWER;
+    switch (kit_body_of(p->got, body, sizeof(body))) {
+    case KIT_NO_ANSWER:
+    case KIT_CUT:
+        break;
+    case KIT_HAS_LENGTH:
+        return strcmp(body, p->scene->whole) == 0 ? WHOLE : NO_ANSWER;
+    case KIT_WHOLE:
+        if (strcmp(body, p->scene->whole) == 0) {
+            return WHOLE;
+        }
+        return tells_error(body) ? TELLS_ERROR : WRONG;
     }
-    if (strstr(head, "Transfer-Encoding: chunked") == NULL) {
-        return strcmp(end + 4, p->scene->whole) == 0 ? WHOLE : NO_ANSWER;
-    }
-    if (!join_chunks(end + 4, joined, sizeof(joined))) {
-        return NO_ANSWER;
-    }
-    if (strcmp(joined, p->scene->whole) == 0) {
-        return WHOLE;
-    }
-    return tells_error(joined) ? TELLS_ERROR : WRONG;
+    return NO_ANSWER;
 }
 
-static unsigned plays;
-
-static void sweep(const struct scene *sc)
+static void play_step(void *data, struct kit_step *step)
 {
     static struct play p;
+    enum wholeness how;
 
-    for (uint64_t seed = 1; seed <= 2; seed++) {
-        unsigned turns;
-
-        p = (struct play){.scene = sc, .seed = seed};
-        run_play(&p);
-        if (look(&p) != WHOLE) {
-            fail_msg("%s, undisturbed: %s", sc->name, p.got);
-        }
-        turns = p.turns;
-        assert_true(turns < STEPS_MAX);
-        for (unsigned n = 0; n < turns; n++) {
-            for (int a = ACT_NONE + 1; a < ACT_COUNT; a++) {
-                p = (struct play){.scene = sc, .seed = seed, .turn = n, .act = (enum act)a};
-                run_play(&p);
-                if (look(&p) == WRONG || (look(&p) == TELLS_ERROR && a <= ACT_CLIENT_CLOSE)) {
-                    fail_msg("%s: act %d behind turn %u: %s", sc->name, a, n, p.got);
-                }
-                plays++;
-            }
-        }
+    p = (struct play){.scene = data, .at = *step};
+    run_play(&p);
+    *step = p.at;
+    how = look(&p);
+    if (step->act == KIT_NONE && how != WHOLE) {
+        fail_msg("%s, undisturbed: %s", p.scene->name, p.got);
+    }
+    if (how == WRONG || (how == TELLS_ERROR && step->act <= KIT_CLIENT_CLOSE)) {
+        fail_msg("%s: act %u behind turn %u: %s", p.scene->name, step->act, step->turn, p.got);
     }
 }
 
@@ -320,30 +194,20 @@ static const struct scene scenes[] = {
 
 static void cancel_at_each_step(void **state)
 {
+    unsigned plays = 0;
+
     (void)state;
     for (size_t i = 0; i < WR_ARRAY_LEN(scenes); i++) {
+        struct scene scene = scenes[i];
         size_t mem = wr_mem_in_use();
 
-        sweep(&scenes[i]);
+        plays += kit_sweep(play_step, &scene, 2, ACT_COUNT);
         if (wr_mem_in_use() > mem + 4096) {
-            fail_msg("%s: %zu bytes are left", scenes[i].name, wr_mem_in_use() - mem);
+            fail_msg("%s: %zu bytes are left", scene.name, wr_mem_in_use() - mem);
         }
     }
     print_message("%u plays\n", plays);
-    assert_true(plays > 1000);
-}
-
-static int boot(void **state)
-{
-    (void)state;
-    return proxy_boot();
-}
-
-static int shutdown_all(void **state)
-{
-    (void)state;
-    proxy_end();
-    return 0;
+    assert_true(plays > 1000 / KIT_STRIDE);
 }
 
 static void torture_play(void *data)
@@ -365,7 +229,7 @@ static void each_allocation_fails(void **state)
 
     (void)state;
     for (size_t i = 0; i < WR_ARRAY_LEN(scenes); i++) {
-        p = (struct play){.scene = &scenes[i], .seed = 1};
+        p = (struct play){.scene = &scenes[i], .at = {.seed = 1}};
         failed += sim_torture(torture_play, &p);
     }
     print_message("%u plays with a failed allocation\n", failed);
@@ -374,12 +238,11 @@ static void each_allocation_fails(void **state)
 
 int main(void)
 {
-    static const struct wr_log_sink quiet = {.fd = 2, .level = WR_LOG_EMERG};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cancel_at_each_step),
         cmocka_unit_test(each_allocation_fails),
     };
 
-    wr_log_set_default(&quiet);
-    return cmocka_run_group_tests_name("sim/sub", tests, boot, shutdown_all);
+    proxy_be_quiet();
+    return cmocka_run_group_tests_name("sim/sub", tests, proxy_setup, proxy_teardown);
 }

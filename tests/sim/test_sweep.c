@@ -57,9 +57,9 @@ static void note_end(struct wr_timer *t);
 
 #include "sim/fake_dns.h"
 #include "sim/proxy_kit.h"
+#include "sim/sweep_kit.h"
 
-#define LIVE_MAX  4    /* requests at a time */
-#define STEPS_MAX 4000 /* turns of one scene */
+#define LIVE_MAX 4 /* requests at a time */
 
 static struct wr_up *live[LIVE_MAX]; /* requests that are watched */
 static bool seen[WR_UP_WAIT][WR_ATTEMPT_RESULT + 1];
@@ -98,8 +98,9 @@ static void note_end(struct wr_timer *t)
     wr_timer_fini(t);
 }
 
-static void note_state(void)
+static void note_state(void *data, unsigned what)
 {
+    (void)data, (void)what;
     for (size_t i = 0; i < LIVE_MAX; i++) {
         if (live[i] != NULL && wr_http_req_cnt() > 0 && live[i]->state < WR_UP_WAIT) {
             seen[live[i]->state][live[i]->attempt.state] = true;
@@ -116,228 +117,81 @@ struct scene {
     const struct sim_step *before; /* another client, who comes first; NULL: none */
 };
 
-enum act {
-    ACT_NONE,
-    ACT_CLIENT_RESET,
-    ACT_CLIENT_CLOSE,
-    ACT_PEERS_RESET,
-    ACT_PEERS_CLOSE,
-    ACT_COUNT
-};
-
 struct play {
     const struct scene *scene;
-    uint64_t seed;
-    unsigned turn; /* ACT behind this one */
-    enum act act;
-    unsigned turns; /* taken by the whole scene */
+    struct kit_step at;
     char got[1 << 14];
 };
 
-static void act_on_peers(const struct sim *s, enum act act)
-{
-    for (unsigned host = 2; host <= 3; host++) {
-        struct wr_addr a = sim_addr(host, 80);
-
-        for (unsigned i = 0; i < sim_accepted(s, &a); i++) {
-            struct sim_sock *k = sim_accepted_sock(s, &a, i);
-
-            if (act == ACT_PEERS_RESET) {
-                sim_reset(k);
-            } else {
-                sim_close(k);
-            }
-        }
-    }
-}
-
-static void act(const struct play *p, struct sim *s, struct sim_sock *c)
-{
-    switch (p->act) {
-    case ACT_NONE:
-    case ACT_COUNT:
-        break;
-    case ACT_CLIENT_RESET:
-        sim_reset(c);
-        break;
-    case ACT_CLIENT_CLOSE:
-        sim_close(c);
-        break;
-    case ACT_PEERS_RESET:
-    case ACT_PEERS_CLOSE:
-        act_on_peers(s, p->act);
-        break;
-    }
-}
-
-static void keep_received(struct play *p, const struct sim_sock *c)
-{
-    size_t n = 0;
-    const char *got = sim_received(c, &n);
-
-    n = WR_MIN(n, sizeof(p->got) - 1);
-    if (n > 0) {
-        memcpy(p->got, got, n);
-    }
-    p->got[n] = '\0';
-}
-
-static void check_slots(const struct play *p)
-{
-    static const char *const names[] = {"u", "q"};
-
-    for (size_t k = 0; k < WR_ARRAY_LEN(names); k++) {
-        const struct wr_members *m = wr_group_find(gen, wr_str_z(names[k]), 0, false);
-
-        for (uint32_t i = 0; i < m->cnt; i++) {
-            if (wr_load_seq(&m->at[i].peer->active) != 0) {
-                fail_msg("%s: act %d behind turn %u: a slot is left", p->scene->name, (int)p->act,
-                         p->turn);
-            }
-        }
-    }
-}
-
 static void run_play(struct play *p)
 {
+    static const struct kit_own_acts own = {.before = note_state};
     const struct scene *sc = p->scene;
-    struct sim *s =
-        sim_new(&(struct sim_conf){.seed = p->seed, .delays = true, .connect_ms = sc->connect_ms});
-    struct wr_addr front = sim_addr(1, 80), two = sim_addr(2, 80), three = sim_addr(3, 80);
-    struct wr_http *h = wr_http_of(gen);
-    int fd = sim_listen(s, &front);
+    struct kit_world w;
     struct sim_sock *c;
 
     memset(live, 0, sizeof(live));
-    h->ports[0].fds = &fd;
-    h->ports[0].fd_cnt = 1;
-    if (sc->two != NULL) {
-        sim_serve_script(s, &two, sc->two);
-    }
-    if (sc->three != NULL) {
-        sim_serve_script(s, &three, sc->three);
-    }
-    if (wr_http_adopt(gen, 0) != WR_OK) {
-        assert_true(sim_is_faulted());
-        wr_http_stop();
-        (void)sim_run_for(s, 100);
-        sim_free(s);
-        return;
-    }
-    if (sc->before != NULL) {
-        c = sim_dial(s, &front);
-        assert_non_null(c);
-        sim_script(c, sc->before);
-    }
-    c = sim_dial(s, &front);
-    assert_non_null(c);
-    sim_script(c, sc->client);
-    if (p->act != ACT_NONE) {
-        (void)sim_run_turns(s, p->turn);
-        note_state();
-        act(p, s, c);
-    }
-    (void)sim_run_for(s, 60000);
-    p->turns = sim_turns(s);
-    keep_received(p, c);
-    if (wr_http_req_cnt() != 0) {
-        fail_msg("%s: act %d behind turn %u: a request lives on", sc->name, (int)p->act, p->turn);
-    }
-    check_slots(p);
-    wr_http_stop();
-    (void)sim_run_for(s, 100);
-    wr_idle_thread_end();
-    (void)sim_run_for(s, 100);
-    assert_int_equal(wr_http_conn_cnt(), 0);
-    assert_int_equal(wr_chunk_in_use(), 0);
-    sim_free(s);
-}
-
-/* The body of a whole chunked message into `to`; false: it is not whole. */
-static bool join_chunks(const char *at, char *to, size_t cap)
-{
-    size_t n = 0;
-
-    for (;;) {
-        size_t size = 0;
-
-        for (; *at != '\r' && *at != '\0'; at++) {
-            size = size * 16 + (size_t)(*at <= '9' ? *at - '0' : *at - 'a' + 10);
+    kit_begin(&w,
+              &(struct sim_conf){.seed = p->at.seed, .delays = true, .connect_ms = sc->connect_ms},
+              gen);
+    kit_serve(&w, 2, sc->two);
+    kit_serve(&w, 3, sc->three);
+    p->got[0] = '\0';
+    if (kit_adopt(gen)) {
+        if (sc->before != NULL) {
+            (void)kit_dial(&w, sc->before);
         }
-        if (strncmp(at, "\r\n", 2) != 0) {
-            return false;
-        }
-        at += 2;
-        if (size == 0) {
-            to[n] = '\0';
-            return strstr(at, "\r\n") != NULL;
-        }
-        if (strlen(at) < size + 2 || n + size >= cap) {
-            return false;
-        }
-        memcpy(to + n, at, size);
-        n += size;
-        at += size + 2;
+        c = kit_dial(&w, sc->client);
+        kit_disturb(&w, &p->at, c, &own);
+        (void)kit_keep(c, p->got, sizeof(p->got));
     }
+    kit_check_over(gen, sc->name, &p->at);
+    (void)kit_end(&w);
 }
 
 /* What the client may take for whole answers. */
-static bool has_whole(const struct play *p, const char *body)
+static bool has_whole(const struct play *p, const char *whole)
 {
-    const char *head = strstr(p->got, "HTTP/1.1 200 "), *end;
-    char joined[1 << 12];
+    char body[1 << 12];
 
-    end = head == NULL ? NULL : strstr(head, "\r\n\r\n");
-    if (end == NULL || strstr(head, "Transfer-Encoding: chunked") == NULL) {
-        return strstr(p->got, body) != NULL;
+    switch (kit_body_of(p->got, body, sizeof(body))) {
+    case KIT_NO_ANSWER:
+    case KIT_HAS_LENGTH:
+        return strstr(p->got, whole) != NULL;
+    case KIT_CUT:
+        break;
+    case KIT_WHOLE:
+        return strcmp(body, whole) == 0;
     }
-    return join_chunks(end + 4, joined, sizeof(joined)) && strcmp(joined, body) == 0;
+    return false;
 }
 
 /* An answer that says that it is whole is. */
 static void check_whole(const struct play *p)
 {
-    const char *head = strstr(p->got, "HTTP/1.1 200 "), *end;
-    char joined[1 << 12];
+    char body[1 << 12];
 
-    end = head == NULL ? NULL : strstr(head, "\r\n\r\n");
-    if (end == NULL || strstr(head, "Transfer-Encoding: chunked") == NULL) {
-        return; /* its length says whether it is whole */
-    }
-    if (p->scene->ends_with_close && p->act == ACT_PEERS_CLOSE) {
+    if (p->scene->ends_with_close && p->at.act == KIT_PEERS_CLOSE) {
         return;
     }
-    if (join_chunks(end + 4, joined, sizeof(joined)) && strcmp(joined, p->scene->whole) != 0) {
-        fail_msg("%s: act %d behind turn %u: whole? %s", p->scene->name, (int)p->act, p->turn,
+    if (kit_body_of(p->got, body, sizeof(body)) == KIT_WHOLE &&
+        strcmp(body, p->scene->whole) != 0) {
+        fail_msg("%s: act %u behind turn %u: whole? %s", p->scene->name, p->at.act, p->at.turn,
                  p->got);
     }
 }
 
-static unsigned plays;
-
-static void sweep(const struct scene *sc)
+static void play_step(void *data, struct kit_step *step)
 {
     static struct play p;
 
-    for (uint64_t seed = 1; seed <= 2; seed++) {
-        unsigned turns;
-
-        p = (struct play){.scene = sc, .seed = seed};
-        run_play(&p);
-        if (sc->whole != NULL && !has_whole(&p, sc->whole)) {
-            fail_msg("%s, undisturbed: %s", sc->name, p.got);
-        }
-        turns = p.turns;
-        assert_true(turns < STEPS_MAX);
-        for (unsigned n = 0; n < turns; n++) {
-            for (int a = ACT_NONE + 1; a < ACT_COUNT; a++) {
-                p = (struct play){.scene = sc, .seed = seed, .turn = n, .act = (enum act)a};
-                run_play(&p);
-                check_whole(&p);
-                plays++;
-            }
-        }
+    p = (struct play){.scene = data, .at = *step};
+    run_play(&p);
+    *step = p.at;
+    if (step->act == KIT_NONE && p.scene->whole != NULL && !has_whole(&p, p.scene->whole)) {
+        fail_msg("%s, undisturbed: %s", p.scene->name, p.got);
     }
+    check_whole(&p);
 }
 
 #define GET(uri) SIM_SEND("GET " uri " HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
@@ -479,26 +333,22 @@ static int boot(void **state)
     return ret;
 }
 
-static int shutdown_all(void **state)
-{
-    (void)state;
-    proxy_end();
-    return 0;
-}
-
 static void every_step(void **state)
 {
+    unsigned plays = 0;
+
     (void)state;
     for (size_t i = 0; i < WR_ARRAY_LEN(scenes); i++) {
+        struct scene scene = scenes[i];
         size_t mem = wr_mem_in_use();
 
-        sweep(&scenes[i]);
+        plays += kit_sweep(play_step, &scene, 2, KIT_ACT_CNT);
         if (wr_mem_in_use() > mem + 4096) {
-            fail_msg("%s: %zu bytes are left", scenes[i].name, wr_mem_in_use() - mem);
+            fail_msg("%s: %zu bytes are left", scene.name, wr_mem_in_use() - mem);
         }
     }
     print_message("%u plays\n", plays);
-    assert_true(plays > 2000);
+    assert_true(plays > 2000 / KIT_STRIDE);
 }
 
 static void run_undisturbed(void *data)
@@ -520,7 +370,7 @@ static void every_allocation(void **state)
     (void)state;
     for (size_t i = 0; i < WR_ARRAY_LEN(scenes); i++) {
         if (scenes[i].client == get_q || strncmp(scenes[i].name, "a name", 6) == 0) {
-            p = (struct play){.scene = &scenes[i], .seed = 1};
+            p = (struct play){.scene = &scenes[i], .at = {.seed = 1}};
             assert_true(sim_torture(run_undisturbed, &p) > 10);
         }
     }
@@ -541,13 +391,12 @@ static void every_state_was_met(void **state)
 
 int main(void)
 {
-    static const struct wr_log_sink quiet = {.fd = 2, .level = WR_LOG_EMERG};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_step),
         cmocka_unit_test(every_allocation),
         cmocka_unit_test(every_state_was_met),
     };
 
-    wr_log_set_default(&quiet);
-    return cmocka_run_group_tests_name("sim/sweep", tests, boot, shutdown_all);
+    proxy_be_quiet();
+    return cmocka_run_group_tests_name("sim/sweep", tests, boot, proxy_teardown);
 }

@@ -51,11 +51,11 @@ static void note_move(const struct wr_fsm *f, uint8_t *state, unsigned to, uint6
 
 #define MORE_MODULES &wr_ssl_module,
 #include "sim/proxy_kit.h"
+#include "sim/sweep_kit.h"
 
-#define STEPS_MAX 4000
-#define GOT_MAX   8192
-#define WIRE_MAX  65536
-#define BODY      "0123456789"
+#define GOT_MAX  8192
+#define WIRE_MAX 65536
+#define BODY     "0123456789"
 
 static unsigned last_state;            /* of the client's handshake */
 static bool acted_in[SHAKE_ENDED + 1]; /* states in which somebody went away */
@@ -215,21 +215,9 @@ struct scene {
     const char *want;                 /* in an undisturbed answer */
 };
 
-enum act {
-    ACT_NONE,
-    ACT_CLIENT_RESET,
-    ACT_CLIENT_CLOSE,
-    ACT_PEERS_RESET,
-    ACT_PEERS_CLOSE,
-    ACT_COUNT
-};
-
 struct play {
     const struct scene *scene;
-    uint64_t seed;
-    unsigned turn;
-    enum act act;
-    unsigned turns;
+    struct kit_step at;
     char got[GOT_MAX];
 };
 
@@ -266,82 +254,10 @@ static const struct scene scenes[] = {
 
 /* clang-format on */
 
-static void act_on_peers(const struct sim *s, enum act act)
+static void note_state(void *data, unsigned what)
 {
-    static const uint16_t ports[] = {0, 0, 80, 443, 80};
-
-    for (unsigned host = 2; host <= 4; host++) {
-        struct wr_addr a = sim_addr(host, ports[host]);
-
-        for (unsigned i = 0; i < sim_accepted(s, &a); i++) {
-            struct sim_sock *k = sim_accepted_sock(s, &a, i);
-
-            if (act == ACT_PEERS_RESET) {
-                sim_reset(k);
-            } else {
-                sim_close(k);
-            }
-        }
-    }
-}
-
-static void act(const struct play *p, struct sim *s, struct sim_sock *c)
-{
+    (void)data, (void)what;
     acted_in[last_state] = true;
-    switch (p->act) {
-    case ACT_NONE:
-    case ACT_COUNT:
-        break;
-    case ACT_CLIENT_RESET:
-        sim_reset(c);
-        break;
-    case ACT_CLIENT_CLOSE:
-        sim_close(c);
-        break;
-    case ACT_PEERS_RESET:
-    case ACT_PEERS_CLOSE:
-        act_on_peers(s, p->act);
-        break;
-    }
-}
-
-static void check_slots(const struct play *p)
-{
-    static const char *const names[] = {"u", "t"};
-
-    for (size_t k = 0; k < WR_ARRAY_LEN(names); k++) {
-        const struct wr_members *m = wr_group_find(gen, wr_str_z(names[k]), 0, false);
-
-        if (wr_load_seq(&m->at[0].peer->active) != 0) {
-            fail_msg("%s: act %d behind turn %u: a slot is left", p->scene->name, (int)p->act,
-                     p->turn);
-        }
-    }
-}
-
-static bool adopt(struct sim *s)
-{
-    static int fds[4];
-    struct wr_http *h = wr_http_of(gen);
-
-    assert_true(h->port_cnt <= WR_ARRAY_LEN(fds));
-    for (size_t i = 0; i < h->port_cnt; i++) {
-        fds[i] = sim_listen(s, &h->ports[i].opts.addr);
-        h->ports[i].fds = &fds[i];
-        h->ports[i].fd_cnt = 1;
-    }
-    return wr_http_adopt(gen, 0) == WR_OK;
-}
-
-static void end_world(struct sim *s)
-{
-    wr_http_stop();
-    (void)sim_run_for(s, 100);
-    wr_idle_thread_end();
-    (void)sim_run_for(s, 100);
-    assert_int_equal(wr_http_conn_cnt(), 0);
-    assert_int_equal(wr_chunk_in_use(), 0);
-    sim_free(s);
 }
 
 static void set_version(SSL *ssl, int version)
@@ -350,67 +266,50 @@ static void set_version(SSL *ssl, int version)
     assert_int_equal(SSL_set_max_proto_version(ssl, version), 1);
 }
 
-static void keep_received(struct play *p, struct sim_sock *c, const struct end *e)
+static struct sim_sock *dial_tls(struct kit_world *w, uint16_t port, struct end *client)
 {
-    size_t n = e->got_len;
-    const char *got = e->got;
+    struct wr_addr front = sim_addr(1, port);
+    struct sim_sock *c = sim_dial(w->sim, &front);
 
-    if (p->scene->port == 80) {
-        got = sim_received(c, &n);
-    }
-    n = WR_MIN(n, sizeof(p->got) - 1);
-    if (n > 0) {
-        memcpy(p->got, got, n);
-    }
-    p->got[n] = '\0';
+    assert_non_null(c);
+    client->k = c;
+    sim_watch(c, pump, client);
+    pump(c, client);
+    return c;
 }
 
 static void run_play(struct play *p)
 {
+    static const struct kit_own_acts own = {.before = note_state};
     static struct end client, peer;
     const struct scene *sc = p->scene;
-    struct sim *s = sim_new(&(struct sim_conf){
-        .seed = p->seed, .delays = true, .short_io = p->seed == 3, .connect_ms = 5});
-    struct wr_addr front = sim_addr(1, sc->port), two = sim_addr(2, 80), three = sim_addr(3, 443);
-    struct wr_addr four = sim_addr(4, 80);
+    bool is_plain = sc->port == 80;
+    struct wr_addr three = sim_addr(3, 443);
+    struct kit_world w;
     struct sim_sock *c;
 
+    kit_begin(&w,
+              &(struct sim_conf){
+                  .seed = p->at.seed, .delays = true, .short_io = p->at.seed == 3, .connect_ms = 5},
+              gen);
     last_state = SHAKE_FIRST;
     open_end(&client, client_ctx, false, GET);
     open_end(&peer, peer_ctx, true, OK);
-    set_version(sc->port == 80 ? peer.ssl : client.ssl, sc->version);
-    sim_serve_script(s, &two, answers);
-    sim_serve(s, &three, accept_peer, &peer);
-    if (sc->responder != NULL) {
-        sim_serve_script(s, &four, sc->responder);
+    set_version(is_plain ? peer.ssl : client.ssl, sc->version);
+    kit_serve(&w, 2, answers);
+    kit_serve_fn(&w, &three, accept_peer, &peer);
+    kit_serve(&w, 4, sc->responder);
+    p->got[0] = '\0';
+    if (kit_adopt(gen)) {
+        c = is_plain ? kit_dial(&w, asks) : dial_tls(&w, sc->port, &client);
+        kit_disturb(&w, &p->at, c, &own);
+        (void)snprintf(p->got, sizeof(p->got), "%s", client.got);
+        if (is_plain) {
+            (void)kit_keep(c, p->got, sizeof(p->got));
+        }
     }
-    if (adopt(s)) {
-        c = sim_dial(s, &front);
-        assert_non_null(c);
-        if (sc->port == 80) {
-            sim_script(c, asks);
-        } else {
-            client.k = c;
-            sim_watch(c, pump, &client);
-            pump(c, &client);
-        }
-        if (p->act != ACT_NONE) {
-            (void)sim_run_turns(s, p->turn);
-            act(p, s, c);
-        }
-        (void)sim_run_for(s, 60000);
-        p->turns = sim_turns(s);
-        keep_received(p, c, &client);
-        if (wr_http_req_cnt() != 0) {
-            fail_msg("%s: act %d behind turn %u: a request lives on", sc->name, (int)p->act,
-                     p->turn);
-        }
-        check_slots(p);
-    } else {
-        assert_true(sim_is_faulted());
-        p->got[0] = '\0';
-    }
-    end_world(s);
+    kit_check_over(gen, sc->name, &p->at);
+    (void)kit_end(&w);
     SSL_free(client.ssl);
     SSL_free(peer.ssl);
 }
@@ -419,55 +318,43 @@ static void run_play(struct play *p)
 static void check_refused(const struct play *p)
 {
     if (p->scene->port == 444 && strstr(p->got, BODY) != NULL) {
-        fail_msg("%s: act %d behind turn %u: served: %s", p->scene->name, (int)p->act, p->turn,
+        fail_msg("%s: act %u behind turn %u: served: %s", p->scene->name, p->at.act, p->at.turn,
                  p->got);
     }
 }
 
-static unsigned plays;
-
-static void sweep(const struct scene *sc)
+static void play_step(void *data, struct kit_step *step)
 {
     static struct play p;
 
-    for (uint64_t seed = 1; seed <= 3; seed++) {
-        unsigned turns;
-
-        p = (struct play){.scene = sc, .seed = seed};
-        run_play(&p);
-        if (strstr(p.got, sc->want) == NULL) {
-            fail_msg("%s, undisturbed: %s", sc->name, p.got);
-        }
-        turns = p.turns;
-        assert_true(turns < STEPS_MAX);
-        for (unsigned n = 0; n < turns; n++) {
-            for (int a = ACT_NONE + 1; a < ACT_COUNT; a++) {
-                p = (struct play){.scene = sc, .seed = seed, .turn = n, .act = (enum act)a};
-                run_play(&p);
-                check_refused(&p);
-                plays++;
-            }
-        }
+    p = (struct play){.scene = data, .at = *step};
+    run_play(&p);
+    *step = p.at;
+    if (step->act == KIT_NONE && strstr(p.got, p.scene->want) == NULL) {
+        fail_msg("%s, undisturbed: %s", p.scene->name, p.got);
     }
+    check_refused(&p);
 }
 
 static void every_step(void **state)
 {
+    unsigned plays = 0;
+
     (void)state;
     for (size_t i = 0; i < WR_ARRAY_LEN(scenes); i++) {
-        static struct play p;
+        struct scene scene = scenes[i];
+        struct kit_step first = {.seed = 1};
         size_t mem;
 
-        p = (struct play){.scene = &scenes[i], .seed = 1};
-        run_play(&p); /* what the process keeps is made now */
+        play_step(&scene, &first); /* what the process keeps is made now */
         mem = wr_mem_in_use();
-        sweep(&scenes[i]);
+        plays += kit_sweep(play_step, &scene, 3, KIT_ACT_CNT);
         if (wr_mem_in_use() > mem + 4096) {
-            fail_msg("%s: %zu bytes are left", scenes[i].name, wr_mem_in_use() - mem);
+            fail_msg("%s: %zu bytes are left", scene.name, wr_mem_in_use() - mem);
         }
     }
     print_message("%u plays\n", plays);
-    assert_true(plays > 1000);
+    assert_true(plays > 1000 / KIT_STRIDE);
     assert_true(acted_in[SHAKE_FIRST] && acted_in[SHAKE_SHAKE] && acted_in[SHAKE_OCSP]);
 }
 
@@ -488,7 +375,7 @@ static void every_allocation(void **state)
 
     (void)state;
     for (size_t i = 0; i < WR_ARRAY_LEN(scenes); i++) {
-        p = (struct play){.scene = &scenes[i], .seed = 1};
+        p = (struct play){.scene = &scenes[i], .at = {.seed = 1}};
         assert_true(sim_torture(run_undisturbed, &p) > 5);
     }
 }
@@ -532,12 +419,11 @@ static int shutdown_all(void **state)
 
 int main(void)
 {
-    static const struct wr_log_sink quiet = {.fd = 2, .level = WR_LOG_EMERG};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_step),
         cmocka_unit_test(every_allocation),
     };
 
-    wr_log_set_default(&quiet);
+    proxy_be_quiet();
     return cmocka_run_group_tests_name("sim/sweep_tls", tests, boot, shutdown_all);
 }
