@@ -160,6 +160,6 @@ timeout "${KTLS_VM_SEC:-1800}" qemu-system-x86_64 -accel "$accel" -cpu max -smp 
     -fsdev local,id=host,path=/,security_model=none,readonly=on,multidevs=remap \
     -device virtio-9p-pci,fsdev=host,mount_tag=host \
     -fsdev "local,id=out,path=$out,security_model=none" \
-    -device virtio-9p-pci,fsdev=out,mount_tag=out </dev/null | tr -d '\r'
+    -device virtio-9p-pci,fsdev=out,mount_tag=out </dev/null | sed -u 's,\r$,,'
 [ -e "$out/rc" ] || die "the machine ended before the command did"
 exit "$(cat "$out/rc")"

@@ -125,8 +125,8 @@ struct wr_poll_ops {
     int (*dup)(struct wr_poll *p, int fd);
     /* Optional: TLS of the system; NULL: it has none. */
     enum wr_status (*encrypt)(struct wr_poll *p, struct wr_io *io, const void *info, uint32_t len);
-    enum wr_status (*send_record)(struct wr_poll *p, struct wr_io *io, uint8_t type, const void *buf,
-                                  size_t n);
+    enum wr_status (*send_record)(struct wr_poll *p, struct wr_io *io, uint8_t type,
+                                  const void *buf, size_t n);
     /* Optional, as wr_io_get_fate; NULL: WR_IO_TAKEN. */
     enum wr_io_fate (*get_fate)(struct wr_poll *p, struct wr_io *io, uint64_t since);
 };

@@ -834,18 +834,19 @@ static enum wr_status epoll_send_record(struct wr_poll *p, struct wr_io *io, uin
     union {
         struct cmsghdr head;
         char room[CMSG_SPACE(sizeof(type))];
-    } c = {.head = {.cmsg_level = SOL_TLS,
-                    .cmsg_type = TLS_SET_RECORD_TYPE,
-                    .cmsg_len = CMSG_LEN(sizeof(type))}};
+    } c = {
+        .head = {.cmsg_level = SOL_TLS,
+                 .cmsg_type = TLS_SET_RECORD_TYPE,
+                 .cmsg_len = CMSG_LEN(sizeof(type))}
+    };
+
     union {
         const void *in;
         void *out; /* sendmsg does not write there */
     } v = {.in = buf};
     struct iovec iov = {.iov_base = v.out, .iov_len = n};
-    struct msghdr m = {.msg_iov = &iov,
-                       .msg_iovlen = 1,
-                       .msg_control = c.room,
-                       .msg_controllen = sizeof(c.room)};
+    struct msghdr m = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = c.room, .msg_controllen = sizeof(c.room)};
     ssize_t sent;
 
     memcpy(CMSG_DATA(&c.head), &type, sizeof(type));

@@ -12,7 +12,9 @@
  *
  * The change is at the end of the handshake, when all that the library encrypted has gone out. From
  * then on it only receives. What it still wants to say (alerts) it tells the callback for messages,
- * and the kernel is given it as a record of that type; its own bytes are dropped by the BIO.
+ * and the kernel is given it as a record of that type; its own bytes are dropped by the BIO. So is
+ * its answer to a client that asks for new keys (KeyUpdate of TLS 1.3): the kernel keeps those it
+ * has, most kernels cannot change them.
  *
  * A kernel that cannot, a cipher that it does not know, a connection that was too quick: the
  * library goes on as without the option. Connection's thread.
@@ -115,8 +117,15 @@ bool wr_ktls_expand(const EVP_MD *md, struct wr_str secret, const char *label, u
 {
     int mode = EVP_KDF_HKDF_MODE_EXPAND_ONLY;
     size_t len = strlen(label);
-    unsigned char info[64] = {(unsigned char)(n >> 8), (unsigned char)n, (unsigned char)(6 + len),
-                              't', 'l', 's', '1', '3', ' '};
+    unsigned char info[64] = {(unsigned char)(n >> 8),
+                              (unsigned char)n,
+                              (unsigned char)(6 + len),
+                              't',
+                              'l',
+                              's',
+                              '1',
+                              '3',
+                              ' '};
     OSSL_PARAM params[] = {
         OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode),
         digest(md),
@@ -264,8 +273,9 @@ static enum wr_status give_keys(struct wr_tls *t, bool is_13, enum kernel_cipher
     const struct cipher_row *row = &ciphers[which];
     uint8_t nonce[NONCE_BYTES] = {0};
     struct write_keys w = {{0}, {0}};
-    union kernel_info info = {.head = {.version = is_13 ? TLS_1_3_VERSION : TLS_1_2_VERSION,
-                                       .cipher_type = row->type}};
+    union kernel_info info = {
+        .head = {.version = is_13 ? TLS_1_3_VERSION : TLS_1_2_VERSION, .cipher_type = row->type}
+    };
     enum wr_status st = WR_ESYS;
     bool ok;
 
@@ -346,12 +356,15 @@ void wr_ktls_note_bytes(struct wr_ktls *k, const char *buf, size_t n)
     k->tail_len = (uint8_t)(keep + add);
 }
 
-/* A record that is not data. What cannot be said now is not said: only goodbyes are so short. */
-static void say(struct wr_tls *t, uint8_t type, const void *p, size_t n)
+/* What there is no room for now is not said: none of it is needed. */
+static void say(struct wr_tls *t, const unsigned char *alert, size_t n)
 {
-    if (!t->is_closed && !t->is_broken && !t->is_shut) {
-        (void)!t->link.next->ops->send_record(t->link.next, type, p, n);
+    if (t->is_closed || t->is_broken || t->is_shut) {
+        return;
     }
+    (void)!t->link.next->ops->send_record(t->link.next, SSL3_RT_ALERT, alert, n);
+    /* Behind one of these nothing is sent. */
+    t->is_shut = n == 0 || alert[0] == SSL3_AL_FATAL || alert[n - 1] == SSL3_AD_CLOSE_NOTIFY;
 }
 
 static void see_message(int is_written, int version, int type, const void *buf, size_t len,
@@ -360,14 +373,14 @@ static void see_message(int is_written, int version, int type, const void *buf, 
     struct wr_tls *t = data;
 
     (void)version, (void)ssl;
-    if (t->ktls == NULL || is_written == 0) {
+    if (is_written == 0) {
         return;
     }
     if (t->in_kernel) {
         if (type == SSL3_RT_ALERT) {
-            say(t, SSL3_RT_ALERT, buf, len);
+            say(t, buf, len);
         }
-    } else if (type == SSL3_RT_HEADER && len >= 1) {
+    } else if (t->ktls != NULL && type == SSL3_RT_HEADER && len > 0) {
         /* From ChangeCipherSpec of TLS 1.2 the keys are in use; in TLS 1.3 it says nothing. */
         bool is_change = *(const unsigned char *)buf == SSL3_RT_CHANGE_CIPHER_SPEC;
 
@@ -456,5 +469,5 @@ void wr_ktls_say_goodbye(struct wr_tls *t)
 {
     static const unsigned char close_notify[] = {SSL3_AL_WARNING, SSL3_AD_CLOSE_NOTIFY};
 
-    say(t, SSL3_RT_ALERT, close_notify, sizeof(close_notify));
+    say(t, close_notify, sizeof(close_notify));
 }

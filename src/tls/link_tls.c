@@ -280,9 +280,7 @@ static void enter_kernel(struct wr_tls *t)
     if (flush(t) == WR_OK) {
         wr_ktls_enter(t, &kernel_ops);
     }
-    if (!t->in_kernel) {
-        wr_ktls_drop(t);
-    }
+    wr_ktls_drop(t);
 }
 
 static enum wr_status handshake_tls(struct wr_link *l)
@@ -789,7 +787,8 @@ struct wr_link *wr_tls_link(struct wr_tls *t)
 
 struct wr_tls *wr_tls_of_link(struct wr_link *l)
 {
-    return l->ops == &tls_ops || l->ops == &kernel_ops ? wr_container_of(l, struct wr_tls, link) : NULL;
+    return l->ops == &tls_ops || l->ops == &kernel_ops ? wr_container_of(l, struct wr_tls, link)
+                                                       : NULL;
 }
 
 struct wr_tls *wr_tls_ref(struct wr_tls *t)

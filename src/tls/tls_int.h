@@ -88,9 +88,10 @@ struct wr_tls {
     bool is_rejected;   /* by ssl_reject_handshake */
     size_t held;        /* plain bytes in `out` that the caller was not told of */
     uint32_t record_max;
-    struct wr_ktls *ktls; /* what the kernel will need; NULL: it is not to encrypt */
-    bool in_kernel;       /* it encrypts what is sent; nothing of the library goes out any more */
-    char *error;          /* NULL: none */
+    struct wr_ktls
+        *ktls;      /* in the handshake: what the kernel will need; NULL: it is not to encrypt */
+    bool in_kernel; /* it encrypts what is sent; nothing of the library goes out any more */
+    char *error;    /* NULL: none */
     uint8_t name_len;
     char *name; /* the client's server name as it was sent, and lower case; NULL: none */
 };
