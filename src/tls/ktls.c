@@ -42,7 +42,7 @@
 #define NONCE_BYTES    8u
 #define IV_BYTES       12u
 #define SALT_BYTES     4u
-#define ASK_AGAIN_MS   10000u
+#define ASK_AGAIN_MS   60000u
 
 struct wr_ktls {
     uint64_t records; /* written with the keys of the moment */
@@ -391,6 +391,7 @@ static void see_message(int is_written, int version, int type, const void *buf, 
 void wr_ktls_use(struct wr_tls_ctx *c)
 {
     c->wants_kernel = (SSL_CTX_get_options(c->ssl) & SSL_OP_ENABLE_KTLS) != 0;
+    (void)SSL_CTX_clear_options(c->ssl, SSL_OP_ENABLE_KTLS); /* it shall not try by itself */
 }
 
 void wr_ktls_watch(struct wr_tls *t)
