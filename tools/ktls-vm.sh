@@ -42,7 +42,7 @@ unpack()
 prepare()
 {
     command -v qemu-system-x86_64 >/dev/null || die "the package qemu-system-x86 is not installed"
-    [ -e "$dir/initrd" ] && [ "$dir/initrd" -nt "$0" ] && return
+    [ -z "$(find "$dir/initrd" -newer "$0" 2>/dev/null)" ] || return 0
     busybox=$dir/busybox/bin/busybox
     [ -x "$busybox" ] || unpack busybox-static "$dir/busybox"
     if [ ! -d "$dir/kernel" ]; then

@@ -367,6 +367,7 @@ static void say(struct wr_tls *t, const unsigned char *alert, size_t n)
     t->is_shut = n == 0 || alert[0] == SSL3_AL_FATAL || alert[n - 1] == SSL3_AD_CLOSE_NOTIFY;
 }
 
+/* wide: the library's callback for messages */
 static void see_message(int is_written, int version, int type, const void *buf, size_t len,
                         SSL *ssl, void *data)
 {

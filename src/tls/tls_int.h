@@ -151,10 +151,12 @@ void wr_ktls_note_bytes(struct wr_ktls *k, const char *buf, size_t n);
 void wr_ktls_enter(struct wr_tls *t, const struct wr_link_ops *ops);
 void wr_ktls_drop(struct wr_tls *t);
 /* Links' operations for a t that is in the kernel. */
-enum wr_status wr_ktls_send(struct wr_link *l, const struct iovec *iov, int cnt, size_t *ret_n);
+enum wr_status wr_ktls_send(struct wr_link *l, const struct iovec *iov, int cnt,
+                            size_t *ret_n) WR_MUST_CHECK;
 enum wr_status wr_ktls_send_file(struct wr_link *l, struct wr_file *f, uint64_t off, size_t n,
-                                 size_t *ret_n);
-enum wr_status wr_ktls_send_pipe(struct wr_link *l, struct wr_kpipe *k, size_t n, size_t *ret_n);
+                                 size_t *ret_n) WR_MUST_CHECK;
+enum wr_status wr_ktls_send_pipe(struct wr_link *l, struct wr_kpipe *k, size_t n,
+                                 size_t *ret_n) WR_MUST_CHECK;
 void wr_ktls_say_goodbye(struct wr_tls *t);
 /* HKDF-Expand-Label with an empty context, RFC 8446 7.1. */
 bool wr_ktls_expand(const EVP_MD *md, struct wr_str secret, const char *label, unsigned char *out,

@@ -103,15 +103,20 @@ static const EVP_CIPHER *cipher_of(const struct kernel *k)
                                                  : EVP_chacha20_poly1305();
 }
 
+struct aad {
+    const unsigned char *p;
+    int len;
+};
+
 /* in, with len bytes, to out, the tag behind it. */
-static void seal(const struct kernel *k, const unsigned char *nonce, const unsigned char *aad,
-                 int aad_len, const unsigned char *in, int len, unsigned char *out)
+static void seal(const struct kernel *k, const unsigned char *nonce, struct aad aad,
+                 const unsigned char *in, int len, unsigned char *out)
 {
     EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
     int n = 0;
 
     assert_int_equal(EVP_EncryptInit_ex(c, cipher_of(k), NULL, k->key, nonce), 1);
-    assert_int_equal(EVP_EncryptUpdate(c, NULL, &n, aad, aad_len), 1);
+    assert_int_equal(EVP_EncryptUpdate(c, NULL, &n, aad.p, aad.len), 1);
     assert_int_equal(EVP_EncryptUpdate(c, out, &n, in, len), 1);
     assert_int_equal(n, len);
     assert_int_equal(EVP_EncryptFinal_ex(c, out + len, &n), 1);
@@ -150,7 +155,8 @@ static void put_record(struct end *e, uint8_t type, const void *p, size_t n)
     aad[9] = aad[10] = 3;
     aad[11] = (unsigned char)(len >> 8);
     aad[12] = (unsigned char)len;
-    seal(k, nonce, is_13 ? buf : aad, is_13 ? 5 : 13, plain, (int)len, buf + head);
+    seal(k, nonce, is_13 ? (struct aad){buf, 5} : (struct aad){aad, 13}, plain, (int)len,
+         buf + head);
     assert_int_equal(BIO_write(e->out, buf, (int)(head + len + 16)), (int)(head + len + 16));
 }
 
