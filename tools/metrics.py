@@ -3,7 +3,8 @@
 """Sizes: functions, nesting, complexity, parameters, files, include cycles. Fails over the limits.
 
 A table-shaped decoder may carry `/* long: reason */` in the comment above it or in its body; it
-then has other limits for length and complexity. A mark that is not needed is a finding.
+then has other limits for length and complexity. A callback whose parameters a library demands may
+carry `/* wide: whose */`, and has as many as it must. A mark that is not needed is a finding.
 Length counts the lines from the head of the function to its closing brace. Complexity is one plus
 each if, for, while, case (a run of cases counts once), ?:, && and ||.
 """
@@ -20,6 +21,7 @@ NESTING = 4
 PARAMS = 6
 FILE_LINES = 1200
 LONG = re.compile(r"\blong:[ \t]*([^*\n]*)")
+WIDE = re.compile(r"\bwide:[ \t]*([^*\n]*)")
 
 
 class Metric:
@@ -34,12 +36,15 @@ class Metric:
         self.complexity = complexity(body)
         self.nesting = nesting(body)
         self.params = params(func.params)
-        self.long = None
+        self.long = self.wide = None
         for offset, text in src.comments:
             if since <= offset < func.close:
                 m = LONG.search(text)
                 if m:
                     self.long = m.group(1).strip()
+                m = WIDE.search(text)
+                if m:
+                    self.wide = m.group(1).strip()
 
 
 def complexity(body):
@@ -140,9 +145,15 @@ def check_function(m):
             found.append("`long:` without a reason")
         if m.length <= LENGTH and m.complexity <= COMPLEXITY:
             found.append("`long:` is not needed here")
+    if m.wide is not None:
+        if not m.wide:
+            found.append("`wide:` without a reason")
+        if m.params <= PARAMS:
+            found.append("`wide:` is not needed here")
+    max_params = PARAMS if m.wide is None else m.params
     for what, value, most in (("lines", m.length, max_length),
                               ("complexity", m.complexity, max_complexity),
-                              ("nesting", m.nesting, NESTING), ("parameters", m.params, PARAMS)):
+                              ("nesting", m.nesting, NESTING), ("parameters", m.params, max_params)):
         if value > most:
             found.append("%s %d > %d" % (what, value, most))
     return found

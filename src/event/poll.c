@@ -146,6 +146,21 @@ enum wr_status wr_io_send_pipe(struct wr_io *io, int pipe_fd, size_t n, size_t *
     return io->poll->ops->send_pipe(io->poll, io, pipe_fd, n, ret_n);
 }
 
+enum wr_status wr_io_encrypt(struct wr_io *io, const void *info, uint32_t len)
+{
+    wr_obj_check(io, WR_IO_MAGIC);
+    WR_ASSERT(io->fd != -1);
+    return io->poll->ops->encrypt ? io->poll->ops->encrypt(io->poll, io, info, len) : WR_ECONFIG;
+}
+
+enum wr_status wr_io_send_record(struct wr_io *io, uint8_t type, const void *buf, size_t n)
+{
+    wr_obj_check(io, WR_IO_MAGIC);
+    WR_ASSERT(io->fd != -1);
+    return io->poll->ops->send_record ? io->poll->ops->send_record(io->poll, io, type, buf, n)
+                                      : WR_ESYS;
+}
+
 void wr_io_aim(struct wr_io *io, int fd, uint32_t max)
 {
     wr_obj_check(io, WR_IO_MAGIC);

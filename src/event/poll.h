@@ -123,6 +123,10 @@ struct wr_poll_ops {
     void (*free)(struct wr_poll *p);
     /* Optional: a duplicate of a listening descriptor; NULL: the system's dup. */
     int (*dup)(struct wr_poll *p, int fd);
+    /* Optional: TLS of the system; NULL: it has none. */
+    enum wr_status (*encrypt)(struct wr_poll *p, struct wr_io *io, const void *info, uint32_t len);
+    enum wr_status (*send_record)(struct wr_poll *p, struct wr_io *io, uint8_t type,
+                                  const void *buf, size_t n);
     /* Optional, as wr_io_get_fate; NULL: WR_IO_TAKEN. */
     enum wr_io_fate (*get_fate)(struct wr_poll *p, struct wr_io *io, uint64_t since);
 };
@@ -171,6 +175,15 @@ enum wr_status wr_io_send_file(struct wr_io *io, int file_fd, uint64_t off, size
 /* splice of n bytes that lie in a kernel pipe; as wr_io_send. */
 enum wr_status wr_io_send_pipe(struct wr_io *io, int pipe_fd, size_t n,
                                size_t *ret_n) WR_MUST_CHECK;
+/*
+ * The system's TLS (kTLS): what is sent from now on becomes records encrypted by it. info: struct
+ * tls_crypto_info of linux/tls.h and what belongs to the cipher. WR_ECONFIG: this system cannot;
+ * WR_ESYS: not with this connection. Nothing has changed then.
+ */
+enum wr_status wr_io_encrypt(struct wr_io *io, const void *info, uint32_t len) WR_MUST_CHECK;
+/* After it: one record of another type than data, whole, or WR_AGAIN or WR_ESYS as wr_io_send. */
+enum wr_status wr_io_send_record(struct wr_io *io, uint8_t type, const void *buf,
+                                 size_t n) WR_MUST_CHECK;
 /*
  * After WR_IO_EOF: the fate of what was sent since tx_total was `since`. One system call. Only a
  * connection that we made; a reset without an end before it says nothing (TAKEN): the other side

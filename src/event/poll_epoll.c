@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
+#include <linux/tls.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -806,6 +807,58 @@ static enum wr_status epoll_send_pipe(struct wr_poll *p, struct wr_io *io, int p
     return WR_OK;
 }
 
+/* Is it the system that cannot, and not this connection? */
+static bool is_unknown(int err)
+{
+    return err == ENOENT || err == ENOPROTOOPT || err == EINVAL;
+}
+
+static enum wr_status epoll_encrypt(struct wr_poll *p, struct wr_io *io, const void *info,
+                                    uint32_t len)
+{
+    (void)p;
+    if (io->is_connecting ||
+        (setsockopt(io->fd, IPPROTO_TCP, TCP_ULP, "tls", sizeof("tls")) == -1 && errno != EEXIST)) {
+        return !io->is_connecting && is_unknown(errno) ? WR_ECONFIG : WR_ESYS;
+    }
+    /* Without keys the socket remains what it was. */
+    if (setsockopt(io->fd, SOL_TLS, TLS_TX, info, len) == -1) {
+        return is_unknown(errno) ? WR_ECONFIG : WR_ESYS;
+    }
+    return WR_OK;
+}
+
+static enum wr_status epoll_send_record(struct wr_poll *p, struct wr_io *io, uint8_t type,
+                                        const void *buf, size_t n)
+{
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(sizeof(type))];
+    } c = {
+        .head = {.cmsg_level = SOL_TLS,
+                 .cmsg_type = TLS_SET_RECORD_TYPE,
+                 .cmsg_len = CMSG_LEN(sizeof(type))}
+    };
+
+    union {
+        const void *in;
+        void *out; /* sendmsg does not write there */
+    } v = {.in = buf};
+    struct iovec iov = {.iov_base = v.out, .iov_len = n};
+    struct msghdr m = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = c.room, .msg_controllen = sizeof(c.room)};
+    ssize_t sent;
+
+    memcpy(CMSG_DATA(&c.head), &type, sizeof(type));
+    do {
+        sent = wr_raw_sendmsg(io->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+    } while (sent == -1 && errno == EINTR);
+    if (sent == -1) {
+        return fail_send(epoll_of(p), io, errno);
+    }
+    return (size_t)sent == n ? WR_OK : WR_ESYS;
+}
+
 static enum wr_status epoll_shutdown(struct wr_poll *p, struct wr_io *io)
 {
     (void)p;
@@ -872,6 +925,8 @@ static const struct wr_poll_ops epoll_ops = {
     .shutdown = epoll_shutdown,
     .look = epoll_look,
     .unread = epoll_unread,
+    .encrypt = epoll_encrypt,
+    .send_record = epoll_send_record,
     .get_fate = wr_poll_tcp_fate,
     .wait = epoll_wait_op,
     .batch = epoll_batch,

@@ -357,7 +357,7 @@ static bool is_for_kpipe(struct h1_xchg *x, const struct wr_conn *c)
     const struct h1_rx *rx = &x->rx;
     uint64_t min = wr_kpipe_conf()->body_min;
 
-    if (rx->no_kpipe || rx->is_dropping || !rx->in || !c->link->ops->send_pipe) {
+    if (rx->no_kpipe || rx->is_dropping || !rx->in || !c->link->ops->can_recv_pipe) {
         return false;
     }
     if (!rx->kpipe && (rx->framing == WR_FRAMING_LENGTH ? rx->left : x->s.rx_body_bytes) < min) {

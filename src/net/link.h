@@ -37,7 +37,7 @@ struct wr_link_ops {
     /* NULL: not possible, the caller reads the file itself. */
     enum wr_status (*send_file)(struct wr_link *l, struct wr_file *f, uint64_t off, size_t n,
                                 size_t *ret_n);
-    /* NULL: not possible; neither is a receive to a kernel pipe (wr_io_aim). */
+    /* NULL: not possible. */
     enum wr_status (*send_pipe)(struct wr_link *l, struct wr_kpipe *k, size_t n, size_t *ret_n);
     /* No more bytes from us. */
     enum wr_status (*shutdown)(struct wr_link *l);
@@ -45,6 +45,11 @@ struct wr_link_ops {
     void (*close)(struct wr_link *l, bool is_clean);
     /* What recv would give though no fact of the io tells of it; NULL: nothing, ever. */
     enum wr_link_pending (*pending)(struct wr_link *l);
+    /* The system encrypts what is sent from now on, as wr_io_encrypt. NULL: not possible. */
+    enum wr_status (*encrypt)(struct wr_link *l, const void *info, uint32_t len);
+    /* After encrypt, as wr_io_send_record. */
+    enum wr_status (*send_record)(struct wr_link *l, uint8_t type, const void *p, size_t n);
+    bool can_recv_pipe; /* receives to a kernel pipe are possible (wr_io_aim) */
 };
 
 struct wr_link {

@@ -44,6 +44,16 @@ static enum wr_status send_pipe_sock(struct wr_link *l, struct wr_kpipe *k, size
     return st;
 }
 
+static enum wr_status encrypt_sock(struct wr_link *l, const void *info, uint32_t len)
+{
+    return wr_io_encrypt(io_of(l), info, len);
+}
+
+static enum wr_status send_record_sock(struct wr_link *l, uint8_t type, const void *p, size_t n)
+{
+    return wr_io_send_record(io_of(l), type, p, n);
+}
+
 static enum wr_status shutdown_sock(struct wr_link *l)
 {
     return wr_io_shutdown(io_of(l));
@@ -64,6 +74,9 @@ static const struct wr_link_ops sock_ops = {
     .send_pipe = send_pipe_sock,
     .shutdown = shutdown_sock,
     .close = close_sock,
+    .encrypt = encrypt_sock,
+    .send_record = send_record_sock,
+    .can_recv_pipe = true,
 };
 
 void wr_link_sock_init(struct wr_link *l)

@@ -172,6 +172,7 @@ static int see_hello(SSL *ssl, int *al, void *data)
         *al = SSL_AD_INTERNAL_ERROR;
         return SSL_CLIENT_HELLO_ERROR;
     }
+    wr_ktls_watch(t);
     if (c->is_rejecting) {
         t->is_rejected = true;
         *al = SSL_AD_UNRECOGNIZED_NAME;
@@ -407,9 +408,6 @@ static enum wr_status fill(struct wr_tls_ctx *c, const struct wr_tls_opts *o, st
     if (st == WR_OK) {
         st = wr_tls_use_lazy(c, o);
     }
-    if (st == WR_OK) {
-        st = wr_tls_use_key_log(c, o->key_log);
-    }
     if (st == WR_OK && o->staples) {
         st = wr_tls_note_pairs(c);
     }
@@ -427,6 +425,13 @@ static enum wr_status fill(struct wr_tls_ctx *c, const struct wr_tls_opts *o, st
         *ret_part = WR_TLS_PART_COMMAND;
         *ret_no = i;
         st = use_command(c->ssl, o->side, &o->commands[i], err);
+    }
+    if (st == WR_OK) {
+        *ret_part = WR_TLS_PART_OTHER;
+        if (o->side == WR_TLS_SERVER) {
+            wr_ktls_use(c);
+        }
+        st = wr_tls_use_key_log(c, o->key_log);
     }
     return st;
 }

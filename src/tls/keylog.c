@@ -43,20 +43,27 @@ static void log_key(const SSL *ssl, const char *line)
 {
     const struct wr_tls_ctx *c = wr_tls_ctx_of(SSL_get_SSL_CTX(ssl));
 
-    if (c != NULL && c->key_log != NULL) {
+    if (c == NULL) {
+        return;
+    }
+    if (c->key_log != NULL) {
         write_line(c->key_log, line);
+    }
+    if (c->wants_kernel) {
+        wr_ktls_note_secret(SSL_get_app_data(ssl), line);
     }
 }
 
 enum wr_status wr_tls_use_key_log(struct wr_tls_ctx *c, struct wr_str path)
 {
-    if (path.len == 0) {
-        return WR_OK;
+    if (path.len > 0) {
+        c->key_log = OPENSSL_strndup(path.ptr, path.len);
+        if (c->key_log == NULL) {
+            return WR_ENOMEM;
+        }
     }
-    c->key_log = OPENSSL_strndup(path.ptr, path.len);
-    if (c->key_log == NULL) {
-        return WR_ENOMEM;
+    if (c->key_log != NULL || c->wants_kernel) {
+        SSL_CTX_set_keylog_callback(c->ssl, log_key);
     }
-    SSL_CTX_set_keylog_callback(c->ssl, log_key);
     return WR_OK;
 }

@@ -88,6 +88,9 @@ static int write_bio(BIO *b, const char *buf, int len)
     if (len <= 0 || t->is_closed || t->is_broken) {
         return -1;
     }
+    if (t->in_kernel) {
+        return len; /* it has keys of its own; what is meant see ktls.c */
+    }
     if (!t->out) {
         t->out = wr_chunk_new(HANDSHAKE_CLS);
         t->out_off = 0;
@@ -103,6 +106,9 @@ static int write_bio(BIO *b, const char *buf, int len)
     }
     memcpy(t->out->data + t->out->fill, buf, n);
     t->out->fill += (uint32_t)n;
+    if (t->ktls) {
+        wr_ktls_note_bytes(t->ktls, buf, n);
+    }
     return (int)n;
 }
 
@@ -263,6 +269,20 @@ static enum wr_status read_early(struct wr_tls *t)
     return st;
 }
 
+static const struct wr_link_ops kernel_ops;
+
+/* If it is wanted and possible. What was encrypted here goes out before. */
+static void enter_kernel(struct wr_tls *t)
+{
+    if (!t->ktls) {
+        return;
+    }
+    if (flush(t) == WR_OK) {
+        wr_ktls_enter(t, &kernel_ops);
+    }
+    wr_ktls_drop(t);
+}
+
 static enum wr_status handshake_tls(struct wr_link *l)
 {
     struct wr_tls *t = tls_of(l);
@@ -285,6 +305,7 @@ static enum wr_status handshake_tls(struct wr_link *l)
             t->is_ready = true;
             t->owner = NULL;
             t->target = NULL;
+            enter_kernel(t);
             /* What does not go out now goes ahead of the first answer, which may be near. */
             st = t->in_len > 0 ? WR_OK : flush(t);
             return st == WR_AGAIN ? WR_OK : st;
@@ -590,6 +611,11 @@ static enum wr_status send_tls(struct wr_link *l, const struct iovec *iov, int c
 static void say_goodbye(struct wr_tls *t)
 {
     if (t->is_ready && !t->is_shut && !t->is_broken && SSL_is_init_finished(t->ssl) == 1) {
+        if (t->in_kernel) {
+            wr_ktls_say_goodbye(t);
+            t->is_shut = true;
+            return;
+        }
         ERR_clear_error();
         (void)SSL_shutdown(t->ssl); /* once: the other side's is not waited for */
         ERR_clear_error();
@@ -635,6 +661,19 @@ static const struct wr_link_ops tls_ops = {
     .recv = recv_tls,
     .pending = pending_tls,
     .send = send_tls,
+    .shutdown = shutdown_tls,
+    .close = close_tls,
+};
+
+/* Of a connection whose sending side the kernel encrypts. */
+static const struct wr_link_ops kernel_ops = {
+    .name = "ktls",
+    .handshake = handshake_tls,
+    .recv = recv_tls,
+    .pending = pending_tls,
+    .send = wr_ktls_send,
+    .send_file = wr_ktls_send_file,
+    .send_pipe = wr_ktls_send_pipe,
     .shutdown = shutdown_tls,
     .close = close_tls,
 };
@@ -748,7 +787,8 @@ struct wr_link *wr_tls_link(struct wr_tls *t)
 
 struct wr_tls *wr_tls_of_link(struct wr_link *l)
 {
-    return l->ops == &tls_ops ? wr_container_of(l, struct wr_tls, link) : NULL;
+    return l->ops == &tls_ops || l->ops == &kernel_ops ? wr_container_of(l, struct wr_tls, link)
+                                                       : NULL;
 }
 
 struct wr_tls *wr_tls_ref(struct wr_tls *t)
@@ -768,6 +808,7 @@ void wr_tls_unref(struct wr_tls *t)
         return;
     }
     SSL_free(t->ssl);
+    wr_ktls_drop(t);
     wr_tls_ctx_unref(t->base);
     wr_tls_ctx_unref(t->chosen);
     OPENSSL_free(t->name);

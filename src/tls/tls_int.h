@@ -54,7 +54,10 @@ struct wr_tls_ctx {
     bool is_rejecting;
     bool early_data;
     bool no_resumption; /* each handshake is a whole one */
+    bool wants_kernel;  /* Options KTLS */
 };
+
+struct wr_ktls;
 
 struct wr_tls {
     struct wr_link link; /* first */
@@ -85,7 +88,10 @@ struct wr_tls {
     bool is_rejected;   /* by ssl_reject_handshake */
     size_t held;        /* plain bytes in `out` that the caller was not told of */
     uint32_t record_max;
-    char *error; /* NULL: none */
+    struct wr_ktls
+        *ktls;      /* in the handshake: what the kernel will need; NULL: it is not to encrypt */
+    bool in_kernel; /* it encrypts what is sent; nothing of the library goes out any more */
+    char *error;    /* NULL: none */
     uint8_t name_len;
     char *name; /* the client's server name as it was sent, and lower case; NULL: none */
 };
@@ -131,6 +137,33 @@ unsigned char *wr_tls_staple_copy(struct wr_tls_staple *s, size_t *ret_len);
 
 /* keylog.c */
 enum wr_status wr_tls_use_key_log(struct wr_tls_ctx *c, struct wr_str path) WR_MUST_CHECK;
+
+/* ktls.c: the kernel encrypts what is sent. */
+/* Of a context: all its commands were obeyed. */
+void wr_ktls_use(struct wr_tls_ctx *c);
+/* Server side, before the handshake: notes what will be needed, if t's context wants it. */
+void wr_ktls_watch(struct wr_tls *t);
+/* A line for the key log. */
+void wr_ktls_note_secret(struct wr_tls *t, const char *line);
+/* Records that the library wrote. */
+void wr_ktls_note_bytes(struct wr_ktls *k, const char *buf, size_t n);
+/* After the handshake, all is sent: the link is the kernel's from now on, if that can be had. */
+void wr_ktls_enter(struct wr_tls *t, const struct wr_link_ops *ops);
+void wr_ktls_drop(struct wr_tls *t);
+/* Links' operations for a t that is in the kernel. */
+enum wr_status wr_ktls_send(struct wr_link *l, const struct iovec *iov, int cnt,
+                            size_t *ret_n) WR_MUST_CHECK;
+enum wr_status wr_ktls_send_file(struct wr_link *l, struct wr_file *f, uint64_t off, size_t n,
+                                 size_t *ret_n) WR_MUST_CHECK;
+enum wr_status wr_ktls_send_pipe(struct wr_link *l, struct wr_kpipe *k, size_t n,
+                                 size_t *ret_n) WR_MUST_CHECK;
+void wr_ktls_say_goodbye(struct wr_tls *t);
+/* HKDF-Expand-Label with an empty context, RFC 8446 7.1. */
+bool wr_ktls_expand(const EVP_MD *md, struct wr_str secret, const char *label, unsigned char *out,
+                    size_t n) WR_MUST_CHECK;
+/* RFC 5246 6.3; randoms: the server's, the client's. */
+bool wr_ktls_key_block(const EVP_MD *md, struct wr_str master, struct wr_str randoms,
+                       unsigned char *out, size_t n) WR_MUST_CHECK;
 
 /* ticket.c: keys of the process. */
 /* The one to encrypt with (name NULL), or the one of this name. *ret_is_first: it is in use now. */

@@ -60,6 +60,12 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(pytest.mark.skip(reason="weir only: " + mark.args[0]))
 
 
+def pytest_terminal_summary(terminalreporter):
+    """With WEIR_TEST_KTLS: what the kernel says of it since it was started."""
+    if server_module.WITH_KTLS:
+        terminalreporter.write_line(f"connections that the kernel encrypted (/proc/net/tls_stat): {tls.kernel_count()}")
+
+
 @pytest.hookimpl(tryfirst=True, hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     outcome = yield

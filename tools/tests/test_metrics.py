@@ -28,6 +28,8 @@ COMPLEX = ["if (a == %d) { f(1); }" % n for n in range(15)]
     (function(LONG + LONG, mark="/* long: a table */\n"), "lines 159 > 150"),
     (function(["f(1);"], mark="/* long: a table */\n"), "not needed"),
     (function(LONG, mark="/* long: */\n"), "without a reason"),
+    (function(["f(1);"], mark="/* wide: a library's */\n"), "not needed"),
+    (function([], "static void f(int a, int b, int c, int d, int e, int f, int g)", mark="/* wide: */\n"), "without a reason"),
     ("int x;\n" * 1200, "lines 1205 > 1200"),
 ])
 def test_over_the_limit_fails(tree, body, word):
@@ -41,6 +43,7 @@ def test_over_the_limit_fails(tree, body, word):
     function(LONG[:-1]),
     function(COMPLEX[:-1]),
     function(LONG, mark="/* long: a table */\n"),
+    function([], "static void f(int a, int b, int c, int d, int e, int f, int g)", mark="/* wide: a library's */\n"),
     function(LONG[:40]) + function(LONG[:40], "static int (*g(int a))(void)"),
     "static const struct x t[] = {\n%s};\n" % ("    {1, 2},\n" * 200),
 ])

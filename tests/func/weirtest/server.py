@@ -21,6 +21,7 @@ if not os.path.isabs(BINARY):
     BINARY = os.path.join(ROOT, BINARY)
 IS_NGINX = os.path.basename(BINARY) == "nginx"
 WORKERS = os.environ.get("WEIR_TEST_WORKERS", "1")
+WITH_KTLS = bool(os.environ.get("WEIR_TEST_KTLS"))
 
 PLACEHOLDER = re.compile(r"(?<![$])\{([a-z_][a-z0-9_]*)\}")
 BAD_LOG = re.compile(r"\[alert\]|\[crit\]|\[emerg\]|panic|Sanitizer|runtime error:|assert|leak", re.I)
@@ -92,6 +93,8 @@ class Server:
 
     def write_conf(self, text):
         text = self.expand(text)
+        if WITH_KTLS and "ssl_certificate " in text and not re.search(r"^\s*ssl_conf_command", text, re.M):
+            text = re.sub(r"\bhttp \{", "http { ssl_conf_command Options KTLS;", text, count=1)
         with open(self.conf, "w", encoding="utf-8") as file:
             file.write(text)
         return text
