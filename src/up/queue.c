@@ -9,18 +9,6 @@
  * either B sees the free slot or D sees the waiter. The slot is then taken for the waiter under the
  * lock: a request that comes later cannot have it, and a waiter that leaves gives it on.
  *
- * The same holds for a peer's health, which also ends waits in time: a waiter has a deadline for
- * the first peer that is out when it looks, and none for one that is full. Therefore
- *
- *   who finds a peer out after its change (WORSE, DUE) wakes all who would wait for it: they note
- *   the deadline, which nobody else may do for them when no request is left but those that wait
- *
- *   a slot is handed by the latest clock by which a waiter looked: each thread has its own, and
- *   that waiter may have found the peer due, and full, a little ahead of who gives the slot back
- *
- *   who took a slot and lost the right to probe hands it as any other (wr_pick_member): a waiter
- *   may have found the peer full in between
- *
  * A wait belongs to its request's thread. While a mail to that thread is under way (is_posted) the
  * mail owns its memory. Mails are posted under the lock: who left knows that the mail is in the
  * box, so that his loop, when it ends, still finds it.
@@ -256,6 +244,19 @@ static bool must_look(const struct wr_wait *w, uint32_t k, enum wr_health_change
     return false;
 }
 
+/*
+ * What holds for slots holds for a peer's health, too: a waiter has a deadline for the first peer
+ * that is out when it looks, and none for one that is full. Therefore
+ *
+ *   who finds a peer out after its change (WORSE, DUE) wakes all who would wait for it: they note
+ *   the deadline, which nobody else may do for them when no request is left but those that wait
+ *
+ *   a slot is handed by the latest clock by which a waiter looked: each thread has its own, and
+ *   that waiter may have found the peer due, and full, a little ahead of who gives the slot back
+ *
+ *   who took a slot and lost the right to probe hands it as any other (wr_pick_member): a waiter
+ *   may have found the peer full in between
+ */
 void wr_queue_hand(const struct wr_members *m, uint32_t i, enum wr_health_change change,
                    uint64_t now_ms)
 {
