@@ -29,6 +29,23 @@ void wr_worker_close_listeners(struct wr_worker *w)
     }
 }
 
+/* The supervisor hears it once nothing of this worker can take a connection. */
+void wr_worker_note_closed(struct wr_worker *w)
+{
+    if (!w->is_quitting || w->has_told_closed || wr_files_next(&w->listeners, NULL) != NULL) {
+        return;
+    }
+    for (unsigned i = 0; i < w->thread_cnt; i++) {
+        if (!w->threads[i].has_closed && !w->threads[i].is_down) {
+            return;
+        }
+    }
+    w->has_told_closed = true;
+    if (w->chan != -1) {
+        wr_worker_tell(w, WR_CHAN_CLOSED, 0, WR_STR(""));
+    }
+}
+
 static void end_worker(struct wr_worker *w, enum wr_worker_end how)
 {
     if (w->is_stopping || (how == WR_WORKER_QUIT && w->is_quitting)) {
@@ -70,6 +87,7 @@ void wr_worker_note_up(struct wr_worker *w)
 void wr_worker_note_down(struct wr_worker *w)
 {
     w->down_cnt++;
+    wr_worker_note_closed(w);
     if (!w->is_quitting) {
         w->has_failed = true; /* a thread has no loop: its message is in the log */
         end_worker(w, WR_WORKER_STOP);
@@ -127,6 +145,7 @@ static void handle(struct wr_worker *w, struct wr_chan_msg *msg)
         break;
     case WR_CHAN_READY:
     case WR_CHAN_FAILED:
+    case WR_CHAN_CLOSED:
     case WR_CHAN_ANSWER:
         wr_log(NULL, WR_LOG_ALERT, "a message that only workers send");
         break;
@@ -176,6 +195,11 @@ static void run_shutdown(struct wr_task *t)
     end_worker(w, WR_WORKER_STOP);
 }
 
+static void run_linger(struct wr_task *t)
+{
+    wr_worker_close_removed(wr_container_of(t, struct wr_worker, linger_task));
+}
+
 static void run_sweep(struct wr_task *t)
 {
     wr_worker_sweep(wr_container_of(t, struct wr_worker, sweep_task));
@@ -196,6 +220,8 @@ static enum wr_status open_worker(struct wr_worker *w, int chan)
     wr_task_init(&w->signal_task, run_signals, "signals");
     wr_task_init(&w->shutdown_task, run_shutdown, "shutdown timeout");
     wr_task_init(&w->sweep_task, run_sweep, "sweep");
+    wr_task_init(&w->linger_task, run_linger, "removed listeners");
+    wr_timer_init(&w->linger, &w->linger_task);
     wr_timer_init(&w->shutdown, &w->shutdown_task);
     wr_timer_init(&w->sweep, &w->sweep_task);
     wr_io_init(&w->io, WR_IO_NOTIFY, &w->task);
@@ -230,6 +256,7 @@ static bool close_worker(struct wr_worker *w)
     wr_worker_end_asks(w);
     wr_timer_fini(&w->shutdown);
     wr_timer_fini(&w->sweep);
+    wr_timer_fini(&w->linger);
     if (w->has_signals) {
         wr_signals_close(&w->signals);
     }
