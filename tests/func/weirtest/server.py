@@ -163,16 +163,17 @@ class Server:
 
     def reload(self, text=None):
         """A new configuration, and the wait until all threads have it: each takes it on by itself, and an answer of one says
-        nothing of the others. (nginx says in its log nothing like that.)"""
-        served = re.compile(r"configuration \d+ is being served")
-        if not IS_NGINX:
-            self.wait_log(served.pattern)
-        count = len(served.findall(self.log()))
+        nothing of the others. nginx tells when its old workers take no more."""
+        pattern, more = r"configuration \d+ is being served", 1
+        if IS_NGINX:
+            pattern, more = r": gracefully shutting down", int(re.search(r"worker_processes (\d+)", self.read("nginx.conf"))[1])
+        else:
+            self.wait_log(pattern)
+        count = len(re.findall(pattern, self.log()))
         if text is not None:
             self.write_conf(text)
         self.signal("HUP")
-        if not IS_NGINX:
-            self.wait_log(served.pattern, count + 1)
+        self.wait_log(pattern, count + more)
 
     def wait_exit(self, limit=LIMIT):
         try:
