@@ -9,9 +9,11 @@
  *                          REOPEN name fd    the same name has a new file
  *                          QUIT, STOP
  *                          ASK no text       a question (question.h)
- *                          SECRET text       what keys of tickets are made of; before the first
- * LOAD worker -> supervisor   READY no          all threads serve this generation FAILED no text it
- * could not be built; the one before goes on ANSWER no text fd to the question of that number
+ *                          SECRET text       what keys of tickets are made of; before a LOAD
+ *   worker -> supervisor   READY no          all threads serve this generation
+ *                          FAILED no text    it could not be built; the one before goes on
+ *                          CLOSED            it ends, and takes no connection any more
+ *                          ANSWER no text fd to the question of that number
  */
 #ifndef WR_MAIN_CHAN_H
 #define WR_MAIN_CHAN_H
@@ -34,6 +36,7 @@ enum wr_chan_type {
     WR_CHAN_SECRET,
     WR_CHAN_READY,
     WR_CHAN_FAILED,
+    WR_CHAN_CLOSED,
     WR_CHAN_ASK,
     WR_CHAN_ANSWER
 };

@@ -54,6 +54,8 @@ static void run_chan(struct wr_task *t)
             wr_supervisor_note_ready(c, msg.no);
         } else if (msg.type == WR_CHAN_FAILED) {
             wr_supervisor_note_failed(c, msg.no, msg.text);
+        } else if (msg.type == WR_CHAN_CLOSED) {
+            wr_supervisor_note_closed(c);
         }
     }
     c->io.facts &= (uint16_t)~WR_IO_READABLE;

@@ -325,7 +325,7 @@ static const char *state_of(const struct wr_supervisor *s)
     if (s->is_winched) {
         return "workers ended";
     }
-    if (s->coming.gen != NULL) {
+    if (s->coming.gen != NULL || s->leaver != NULL) {
         return "reloads";
     }
     return s->child != NULL ? "serves" : "no worker";

@@ -4,20 +4,24 @@
  *
  *   HUP -> load (disk) -> logs, folders, sockets -> LOAD to the worker  -> READY: commit
  *                                                or to a second worker  -> READY: commit, the first
- *                                                                          one drains
+ *                                                                          one drains: CLOSED
  *
  * Only when a worker says READY does it become what a restarted worker gets, and only then are
- * sockets closed that it no longer names. Any failure before that leaves everything as it was.
+ * sockets closed that it no longer names. Any failure before that leaves everything as it was. Who
+ * waits for the reload hears of it when nothing takes connections with the old one any more.
  */
 #include <string.h>
 #include <sys/resource.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "conf/tree.h"
 #include "main/notify.h"
 #include "main/say.h"
 #include "main/supervisor_int.h"
+
+#define LEAVE_MS 5000 /* a worker that has not closed its listeners by then is not waited for */
 
 static bool is_same_env(const struct wr_strs *a, const struct wr_strs *b)
 {
@@ -159,7 +163,7 @@ void wr_supervisor_reload(struct wr_supervisor *s)
         come_back(s);
         return;
     }
-    if (s->coming.gen != NULL || (s->child != NULL && !s->child->is_ready)) {
+    if (s->coming.gen != NULL || s->leaver != NULL || (s->child != NULL && !s->child->is_ready)) {
         s->want_reload = true; /* when the worker has answered */
         return;
     }
@@ -229,8 +233,10 @@ static void take_over(struct wr_supervisor *s, struct wr_child *c)
     s->next = NULL;
     wr_timer_disarm(&s->restart); /* of the one that died meanwhile */
     if (s->child != NULL) {
-        s->child->role = WR_CHILD_LEAVES;
-        wr_child_tell_end(s->child, WR_CHAN_QUIT);
+        s->leaver = s->child;
+        s->leaver->role = WR_CHILD_LEAVES;
+        wr_timer_arm(&s->leave, wr_now_ms() + LEAVE_MS);
+        wr_child_tell_end(s->leaver, WR_CHAN_QUIT);
     }
     s->child = c;
     c->role = WR_CHILD_SERVES;
@@ -239,20 +245,43 @@ static void take_over(struct wr_supervisor *s, struct wr_child *c)
     }
 }
 
+static void note_served(struct wr_supervisor *s, uint64_t no)
+{
+    wr_log(NULL, WR_LOG_NOTICE, "configuration %llu is being served", (unsigned long long)no);
+    if (!s->is_served) {
+        wr_supervisor_note_first_ready(s);
+    }
+    if (!s->is_ending) {
+        wr_notify_ready(no);
+    }
+    wr_supervisor_reload_again(s);
+}
+
 void wr_supervisor_note_ready(struct wr_child *c, uint64_t no)
 {
     struct wr_supervisor *s = c->s;
 
     if (s->coming.gen != NULL && s->coming.gen->no == no) {
         take_over(s, c);
+        if (s->leaver != NULL) {
+            return; /* it still takes connections */
+        }
         wr_ctl_reload_ends(&s->ctl, true);
     }
-    wr_log(NULL, WR_LOG_NOTICE, "configuration %llu is being served", (unsigned long long)no);
-    if (!s->is_served) {
-        wr_supervisor_note_first_ready(s);
+    note_served(s, no);
+}
+
+void wr_supervisor_note_closed(struct wr_child *c)
+{
+    struct wr_supervisor *s = c->s;
+
+    if (c != s->leaver) {
+        return;
     }
-    wr_notify_ready(no);
-    wr_supervisor_reload_again(s);
+    s->leaver = NULL;
+    wr_timer_disarm(&s->leave);
+    wr_ctl_reload_ends(&s->ctl, true);
+    note_served(s, s->now.gen->no);
 }
 
 void wr_supervisor_note_failed(struct wr_child *c, uint64_t no, struct wr_str why)

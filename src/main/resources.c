@@ -25,23 +25,27 @@ void wr_resources_init(struct wr_resources *r)
     wr_files_init(&r->listeners);
 }
 
-void wr_resources_drop_listener(struct wr_file_entry *e, bool removes_path)
+void wr_resources_drop_listener(struct wr_file_entry *e, bool is_last)
 {
     struct wr_str path = wr_str_sub(e->name, 5, e->name.len);
 
-    if (removes_path && wr_str_has_prefix(e->name, WR_STR("unix:")) && path.len > 0 &&
+    if (is_last && wr_str_has_prefix(e->name, WR_STR("unix:")) && path.len > 0 &&
         path.ptr[0] == '/') {
         (void)unlink(path.ptr); /* ours: we bound it; whoever removed it first did no harm */
+    }
+    if (is_last) {
+        /* A worker that still has it takes what waits: nothing may come behind its back. */
+        wr_sock_ignore_new(e->fd);
     }
     wr_files_remove(e);
 }
 
-void wr_resources_fini(struct wr_resources *r, bool removes_paths)
+void wr_resources_fini(struct wr_resources *r, bool is_last)
 {
     struct wr_file_entry *e;
 
     while ((e = wr_files_next(&r->listeners, NULL)) != NULL) {
-        wr_resources_drop_listener(e, removes_paths);
+        wr_resources_drop_listener(e, is_last);
     }
     wr_files_fini(&r->logs);
 }
@@ -266,14 +270,14 @@ static bool is_over(struct wr_file_entry *e, bool is_rollback)
     return is_over;
 }
 
-static void drop(struct wr_resources *r, bool is_rollback, bool removes_paths)
+static void drop(struct wr_resources *r, bool is_rollback, bool is_last)
 {
     struct wr_file_entry *e, *next;
 
     for (e = wr_files_next(&r->listeners, NULL); e != NULL; e = next) {
         next = wr_files_next(&r->listeners, e);
         if (is_over(e, is_rollback)) {
-            wr_resources_drop_listener(e, removes_paths);
+            wr_resources_drop_listener(e, is_last);
         }
     }
     for (e = wr_files_next(&r->logs, NULL); e != NULL; e = next) {
@@ -284,9 +288,9 @@ static void drop(struct wr_resources *r, bool is_rollback, bool removes_paths)
     }
 }
 
-void wr_resources_commit(struct wr_resources *r, bool removes_paths)
+void wr_resources_commit(struct wr_resources *r, bool is_last)
 {
-    drop(r, false, removes_paths);
+    drop(r, false, is_last);
 }
 
 void wr_resources_rollback(struct wr_resources *r)

@@ -22,14 +22,14 @@ struct wr_resources {
 
 void wr_resources_init(struct wr_resources *r);
 /*
- * Closes all. removes_paths, here and below: socket files go, too; not so while the other binary of
- * an upgrade may serve them.
+ * Closes all. is_last, here and below: socket files go, too, and who connects now gets no answer;
+ * not so while the other binary of an upgrade may serve them.
  */
-void wr_resources_fini(struct wr_resources *r, bool removes_paths);
+void wr_resources_fini(struct wr_resources *r, bool is_last);
 
 /* Failures are said; WR_ESYS then (call rollback). */
 enum wr_status wr_resources_prepare(struct wr_resources *r, struct wr_gen *g) WR_MUST_CHECK;
-void wr_resources_commit(struct wr_resources *r, bool removes_paths);
+void wr_resources_commit(struct wr_resources *r, bool is_last);
 void wr_resources_rollback(struct wr_resources *r);
 /* The supervisor's own lines go where the generation says. After prepare. */
 void wr_resources_install_log(struct wr_resources *r, const struct wr_gen *g);
@@ -37,7 +37,7 @@ void wr_resources_install_log(struct wr_resources *r, const struct wr_gen *g);
 void wr_resources_reopen(struct wr_resources *r, const struct wr_start *s);
 
 /* Closes one of the listeners. */
-void wr_resources_drop_listener(struct wr_file_entry *e, bool removes_path);
+void wr_resources_drop_listener(struct wr_file_entry *e, bool is_last);
 
 /* -t: could the logs be written and the addresses be bound? Nothing stays open. WR_ESYS: said. */
 enum wr_status wr_resources_test(struct wr_gen *g) WR_MUST_CHECK;

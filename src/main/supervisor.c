@@ -86,6 +86,7 @@ void wr_supervisor_note_exit(struct wr_child *c)
 {
     struct wr_supervisor *s = c->s;
 
+    wr_supervisor_note_closed(c);
     if (c == s->child) {
         note_serving_exit(c);
     } else if (c == s->next) {
@@ -122,6 +123,19 @@ static void run_restart(struct wr_task *t)
     } else if (s->child == NULL && s->next == NULL && !s->is_winched) {
         s->child = wr_child_start(s, &s->now, WR_CHILD_SERVES);
         wr_supervisor_ensure_worker(s);
+    }
+}
+
+static void run_leave(struct wr_task *t)
+{
+    struct wr_supervisor *s = wr_container_of(t, struct wr_supervisor, leave_task);
+
+    if (s->leaver != NULL) {
+        wr_log(NULL, WR_LOG_WARN,
+               "worker process %d does not answer: it may still take connections with the "
+               "configuration before",
+               (int)s->leaver->pid);
+        wr_supervisor_note_closed(s->leaver);
     }
 }
 
@@ -173,11 +187,11 @@ static void end(struct wr_supervisor *s, enum wr_chan_type how)
     if (how == WR_CHAN_STOP) {
         wr_timer_arm(&s->restart, wr_now_ms() + STOP_WAIT_MS);
     }
-    tell_all(s, how);
     /* The kernel must not take connections for a socket that no thread serves. */
     while (how == WR_CHAN_QUIT && (e = wr_files_next(&s->res.listeners, NULL)) != NULL) {
         wr_resources_drop_listener(e, !wr_upgrade_is_shared(s));
     }
+    tell_all(s, how);
     if (how == WR_CHAN_QUIT && s->upgrade.is_parked) {
         wr_pidfile_close(&s->pidfile); /* the name is free for the next upgrade */
     }
@@ -367,6 +381,8 @@ static enum wr_status open_signals(struct wr_supervisor *s)
     wr_task_init(&s->signal_task, run_signals, "signals");
     wr_task_init(&s->restart_task, run_restart, "restart of the worker");
     wr_timer_init(&s->restart, &s->restart_task);
+    wr_task_init(&s->leave_task, run_leave, "a worker leaves");
+    wr_timer_init(&s->leave, &s->leave_task);
     wr_task_init(&s->hourly_task, run_hourly, "hourly");
     wr_timer_init(&s->hourly, &s->hourly_task);
     wr_timer_arm(&s->hourly, wr_now_ms() + HOUR_MS);
@@ -403,6 +419,7 @@ static void serve(struct wr_supervisor *s)
     wr_ctl_close(&s->ctl);
     wr_signals_close(&s->signals);
     wr_timer_fini(&s->restart);
+    wr_timer_fini(&s->leave);
     wr_timer_fini(&s->hourly);
     wr_loop_free(loop);
 }

@@ -72,8 +72,9 @@ struct wr_supervisor {
     bool is_served;  /* a worker was ready once: the start has succeeded */
     int exit_code;
     struct wr_list children;
-    struct wr_child *child; /* that serves; NULL: none at the moment */
-    struct wr_child *next;  /* that shall; NULL: none */
+    struct wr_child *child;  /* that serves; NULL: none at the moment */
+    struct wr_child *next;   /* that shall; NULL: none */
+    struct wr_child *leaver; /* a reload ends when it takes no more connections; NULL: none */
     struct wr_upgrade upgrade;
     struct wr_pidfile pidfile;
     struct wr_ctl ctl;
@@ -81,6 +82,8 @@ struct wr_supervisor {
     struct wr_task signal_task;
     struct wr_timer restart;
     struct wr_task restart_task;
+    struct wr_timer leave; /* while there is a leaver: how long it is waited for */
+    struct wr_task leave_task;
     struct wr_timer hourly; /* the secret of tickets ages also where there is none to be read */
     struct wr_task hourly_task;
     uint32_t backoff_ms; /* until the next worker, should this one die soon; 0: at once */
@@ -109,6 +112,8 @@ void wr_child_close_others(int keep_to);
 void wr_supervisor_reload(struct wr_supervisor *s);
 void wr_supervisor_note_ready(struct wr_child *c, uint64_t no);
 void wr_supervisor_note_failed(struct wr_child *c, uint64_t no, struct wr_str why);
+/* It takes no connection any more. */
+void wr_supervisor_note_closed(struct wr_child *c);
 /* The reload that had to wait for another one to end, if there is one. */
 void wr_supervisor_reload_again(struct wr_supervisor *s);
 /* The configuration that was coming does not come. */

@@ -30,6 +30,7 @@
 #include "main/notify.h"
 #include "main/say.h"
 #include "main/supervisor_int.h"
+#include "net/sock.h"
 #include "tls/tls.h"
 
 #define LISTEN_ENV "WEIR_LISTEN"
@@ -275,6 +276,16 @@ void wr_upgrade_start(struct wr_supervisor *s)
     wr_strbuf_fini(&b);
 }
 
+/* A reload of the new one may have given up an address that our workers serve. */
+static void welcome_again(struct wr_supervisor *s)
+{
+    struct wr_file_entry *e = NULL;
+
+    while ((e = wr_files_next(&s->res.listeners, e)) != NULL) {
+        wr_sock_welcome_new(e->fd);
+    }
+}
+
 void wr_upgrade_note_exit(struct wr_supervisor *s, pid_t pid, int status)
 {
     if (pid != s->upgrade.child) {
@@ -293,6 +304,7 @@ void wr_upgrade_note_exit(struct wr_supervisor *s, pid_t pid, int status)
                WEXITSTATUS(status));
     }
     unpark_pidfile(s);
+    welcome_again(s);
     wr_notify_main_pid(getpid()); /* it may have said that it is the service's */
     if (s->is_winched) {
         wr_supervisor_reload(s); /* brings the worker back */

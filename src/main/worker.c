@@ -29,6 +29,23 @@ void wr_worker_close_listeners(struct wr_worker *w)
     }
 }
 
+/* The supervisor hears it once nothing of this worker can take a connection. */
+void wr_worker_note_closed(struct wr_worker *w)
+{
+    if (!w->is_quitting || w->has_told_closed || wr_files_next(&w->listeners, NULL) != NULL) {
+        return;
+    }
+    for (unsigned i = 0; i < w->thread_cnt; i++) {
+        if (!w->threads[i].has_closed && !w->threads[i].is_down) {
+            return;
+        }
+    }
+    w->has_told_closed = true;
+    if (w->chan != -1) {
+        wr_worker_tell(w, WR_CHAN_CLOSED, 0, WR_STR(""));
+    }
+}
+
 static void end_worker(struct wr_worker *w, enum wr_worker_end how)
 {
     if (w->is_stopping || (how == WR_WORKER_QUIT && w->is_quitting)) {
@@ -70,6 +87,7 @@ void wr_worker_note_up(struct wr_worker *w)
 void wr_worker_note_down(struct wr_worker *w)
 {
     w->down_cnt++;
+    wr_worker_note_closed(w);
     if (!w->is_quitting) {
         w->has_failed = true; /* a thread has no loop: its message is in the log */
         end_worker(w, WR_WORKER_STOP);
@@ -127,6 +145,7 @@ static void handle(struct wr_worker *w, struct wr_chan_msg *msg)
         break;
     case WR_CHAN_READY:
     case WR_CHAN_FAILED:
+    case WR_CHAN_CLOSED:
     case WR_CHAN_ANSWER:
         wr_log(NULL, WR_LOG_ALERT, "a message that only workers send");
         break;

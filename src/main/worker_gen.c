@@ -289,14 +289,17 @@ void wr_worker_note_adopted(struct wr_worker *w, enum wr_status st)
     if (w->adopt_status != WR_OK) {
         tell_failed(w, w->coming->no, wr_status_name(w->adopt_status));
         wr_gen_unref(w->coming);
-        w->coming = NULL;
-        return;
+    } else {
+        wr_gen_unref(w->gen);
+        w->gen = w->coming;
     }
-    wr_gen_unref(w->gen);
-    w->gen = w->coming;
     w->coming = NULL;
     if (w->is_quitting) {
         wr_worker_close_listeners(w);
+        wr_worker_note_closed(w);
+        return;
+    }
+    if (w->adopt_status != WR_OK) {
         return;
     }
     /* Every thread has its own duplicates now, of the new ones only. */

@@ -33,6 +33,7 @@ struct wr_worker_thread {
     unsigned no;
     struct wr_mailbox *mailbox; /* set before its `up` mail is posted */
     bool is_up, is_down;
+    bool has_closed; /* it was told to end, and has no listener any more */
     struct wr_mail up, down, leave;
     struct wr_task _task; /* looks whether all connections are gone */
     struct wr_timer _timer;
@@ -75,6 +76,7 @@ struct wr_worker {
     struct wr_gen_mark gens[WR_GENS_MAX + 2];
     struct wr_list asks; /* worker_ask.c: questions that are not answered yet */
     bool is_quitting, is_stopping, has_failed;
+    bool has_told_closed;
 };
 
 /* worker_gen.c: builds from a bundle, and publishes once all threads are up. Failures are told to
@@ -106,9 +108,11 @@ void wr_worker_ask(struct wr_worker *w, uint64_t no, struct wr_str text);
 /* None will be answered. */
 void wr_worker_end_asks(struct wr_worker *w);
 
-/* worker.c: the control thread's own descriptors; a thread is up; is down. */
+/* worker.c: the control thread's own descriptors; a thread is up; has closed its listeners, or the
+ * control thread its own; is down. */
 void wr_worker_close_listeners(struct wr_worker *w);
 void wr_worker_note_up(struct wr_worker *w);
+void wr_worker_note_closed(struct wr_worker *w);
 void wr_worker_note_down(struct wr_worker *w);
 
 #endif

@@ -254,6 +254,18 @@ void wr_worker_post_end_old(struct wr_worker *w, uint64_t no)
     post_each(w, run_end_old, (struct end_mail){.no = no});
 }
 
+/* On the control thread: the answer. */
+static void run_closed(struct wr_mail *m)
+{
+    struct end_mail *e = wr_container_of(m, struct end_mail, mail);
+    struct wr_worker_thread *t = e->thread;
+
+    wr_mem_free(e);
+    t->has_closed = true;
+    wr_worker_note_closed(t->worker);
+}
+
+/* On the thread. */
 static void run_end(struct wr_mail *m)
 {
     struct end_mail *e = wr_container_of(m, struct end_mail, mail);
@@ -265,7 +277,8 @@ static void run_end(struct wr_mail *m)
         wr_http_quit(WR_QUIT_GRACE_MS);
     }
     t->_is_ending = true;
-    wr_mem_free(e);
+    m->run = run_closed;
+    wr_mailbox_post(t->worker->mailbox, m);
     wr_task_wake(&t->_task);
 }
 

@@ -3,6 +3,7 @@
 import grp
 import os
 import pwd
+import shutil
 import stat
 import subprocess
 
@@ -120,6 +121,13 @@ def test_working_directory(weir):
     assert os.readlink(f"/proc/{worker_of(server)}/cwd") == server.path("wd")
 
 
+def reachable_binary(server):
+    """The program where everybody may start it: the tree may lie in a folder of root."""
+    if IS_NGINX:
+        return BINARY
+    return shutil.copy(BINARY, server.path("weir"))
+
+
 @as_root
 def test_without_root(weir, tmp_path_factory):
     """A start by an ordinary user: `user` is ignored with a warning, everything else works, reload and reopen too."""
@@ -128,9 +136,10 @@ def test_without_root(weir, tmp_path_factory):
     entry = pwd.getpwnam(USER)
     subprocess.run(["chown", "-R", f"{entry.pw_uid}:{entry.pw_gid}", server.dir], check=True)
     with open(server.path("stderr.txt"), "wb") as out:
-        server.process = subprocess.Popen([BINARY, "-p", server.dir, "-c", server.conf, "-e", server.log_path],
-                                          stdout=out, stderr=out, stdin=subprocess.DEVNULL, user=entry.pw_uid,
-                                          group=entry.pw_gid, extra_groups=[], start_new_session=True)
+        server.process = subprocess.Popen(
+            [reachable_binary(server), "-p", server.dir, "-c", server.conf, "-e", server.log_path],
+            stdout=out, stderr=out, stdin=subprocess.DEVNULL, user=entry.pw_uid, group=entry.pw_gid, extra_groups=[],
+            start_new_session=True)
     wait_for(lambda: server._reachable(("127.0.0.1", server.names["port"])), "the start")
     assert 'the "user" directive makes sense only if the master process runs with super-user privileges' \
         in server.output() + server.log()
@@ -156,8 +165,9 @@ def test_without_root_low_port(weir):
             pytest.skip("every port is free for all here")
     server = weir(start=False, text="daemon off; pid {dir}/p; events {} http { server { listen 127.0.0.1:81; } }")
     os.chown(server.dir, entry.pw_uid, entry.pw_gid)
-    done = subprocess.run([BINARY, "-p", server.dir, "-c", server.conf, "-e", "stderr"], capture_output=True,
-                          text=True, user=entry.pw_uid, group=entry.pw_gid, extra_groups=[], check=False, timeout=2 * LIMIT)
+    done = subprocess.run([reachable_binary(server), "-p", server.dir, "-c", server.conf, "-e", "stderr"],
+                          capture_output=True, text=True, user=entry.pw_uid, group=entry.pw_gid, extra_groups=[],
+                          check=False, timeout=2 * LIMIT)
     assert done.returncode == 1
     assert "bind() to 127.0.0.1:81 failed (13: Permission denied)" in done.stderr
 

@@ -15,6 +15,7 @@ from weirtest.timing import LIMIT, wait_for
 
 pytestmark = pytest.mark.weir_only("nginx sends a signal and knows no result")
 
+WHO = "location / { return 200 $pid; }"
 ONE, TWO = "location / { return 200 one; }", "location / { return 200 two; }"
 
 
@@ -96,11 +97,187 @@ def test_an_include_that_is_missing(weir):
 
 
 def test_a_second_worker(weir):
-    server = weir("location / { return 200 $pid; }", workers=1)
-    before = server.get("/").text
-    assert_silent(reload(server, server.compose("location / { return 200 $pid; }", workers=2)))
-    # Both have the sockets until the threads of the first one have heard that it ends.
-    wait_for(lambda: server.get("/").text != before, "the first worker to close its listeners")
+    """When the command is back nothing is served by the first one any more."""
+    server = weir(WHO, workers=1)
+    seen = {server.get("/").text}
+    for i in range(6):
+        assert_silent(reload(server, server.compose(WHO, workers=2 - i % 2)))
+        now = {server.get("/").text for _ in range(10)}
+        assert len(now) == 1 and now.isdisjoint(seen)
+        seen |= now
+
+
+def test_a_second_worker_without_an_address(weir):
+    """What left the configuration takes no connection: not for a moment, and not in the first worker."""
+    more = "server {{ listen 127.0.0.1:{{port2}}; listen unix:{{dir}}/s{n}.sock; location / {{ return 200 $pid; }} }}"
+    server = weir(WHO, http=more.format(n=0))
+    for i in range(6):
+        port, path = server.names["port2"], server.path(f"s{i}.sock")
+        with server.client("port2") as client:
+            assert client.get("/").status == 200
+        with server.client(path) as client:
+            assert client.get("/").status == 200
+        assert_silent(reload(server, server.compose(WHO, main=f"env WT_{i}=1;")))
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), LIMIT)
+        assert not os.path.exists(path)
+        assert_silent(reload(server, server.compose(WHO, http=more.format(n=i + 1), main=f"env WT_{i}=1;")))
+
+
+def test_a_second_worker_takes_what_waits(weir):
+    """Whoever was let in gets an answer, while an address comes and goes with the workers."""
+    more = "server { listen 127.0.0.1:{port2}; location / { return 200 ok; } }"
+    server = weir(WHO, http=more)
+    port = server.names["port2"]
+    end, faults, counts = threading.Event(), [], {"answered": 0, "refused": 0}
+
+    def visit():
+        """False: there was nobody to be let in by."""
+        with socket.socket() as sock:
+            sock.settimeout(LIMIT)
+            try:
+                sock.connect(("127.0.0.1", port))
+            except ConnectionRefusedError:
+                return False
+            sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            data = b""
+            while piece := sock.recv(4096):
+                data += piece
+            assert data.startswith(b"HTTP/1.1 200 ") and data.endswith(b"ok"), data
+            return True
+
+    def run():
+        while not end.is_set() and not faults:
+            try:
+                if visit():
+                    counts["answered"] += 1
+                else:
+                    counts["refused"] += 1
+                    time.sleep(0.001)    # the machine is not ours alone
+            except (OSError, AssertionError) as error:
+                faults.append(repr(error))
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        for i in range(10):
+            for http in ("", more):
+                before = dict(counts)
+                assert_silent(reload(server, server.compose(WHO, http=http, main=f"env WT_{i}{len(http)}=1;")))
+                wait_for(lambda b=before, name="answered" if http else "refused": faults or counts[name] > b[name] + 4,
+                         "visits")
+    finally:
+        end.set()
+        for thread in threads:
+            thread.join(2 * LIMIT)
+    assert not faults
+
+
+GIVEN_UP = "does not answer: it may still take connections"
+
+
+class Stopped:
+    """A worker that hears nothing, and a reload that has started another one."""
+
+    def __init__(self, server):
+        self.server = server
+        self.first = int(server.get("/").text)
+        self.results = []
+        self.threads = []
+        os.kill(self.first, signal.SIGSTOP)
+        self.begin(server.compose(WHO, main="env WT_NEW=1;"))
+        wait_for(self.is_second_there, "the second worker")
+
+    def is_second_there(self):
+        """It serves; what the first one lets in waits for it."""
+        with socket.socket() as sock:
+            sock.settimeout(1)
+            try:
+                sock.connect(("127.0.0.1", self.server.port))
+                sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                return sock.recv(4096)
+            except TimeoutError:
+                return b""
+
+    def begin(self, text):
+        self.server.write_conf(text)
+        thread = threading.Thread(target=lambda: self.results.append(reload(self.server)))
+        thread.start()
+        self.threads.append(thread)
+        self.server.wait_log("a reload was asked for on the control socket", len(self.threads))
+
+    def assert_waits(self):
+        """Unless it took the machine so long to come here that the first worker was given up."""
+        is_back = bool(self.results) or "configuration 2 is being served" in self.server.log()
+        assert not is_back or GIVEN_UP in self.server.log()
+
+    def join(self):
+        for thread in self.threads:
+            thread.join(LIMIT)
+        assert len(self.results) == len(self.threads)
+        for result in self.results:
+            assert_silent(result)
+
+
+def test_the_first_worker_has_not_heard(weir):
+    """The reload lasts until it has; one that was asked for meanwhile comes behind it."""
+    server = weir(WHO, workers=1)
+    one = Stopped(server)
+    one.assert_waits()
+    one.begin(server.compose(TWO, main="env WT_NEW=1;"))
+    one.assert_waits()
+    os.kill(one.first, signal.SIGCONT)
+    one.join()
+    assert server.get("/").text == "two"
+    if GIVEN_UP not in server.log():
+        lines = [line for line in server.log().splitlines() if re.search("is being served|gracefully", line)]
+        assert ["gracefully" in line for line in lines] == [False, True, False, False]
+        assert "configuration 3" in lines[-1]
+
+
+def test_the_first_worker_dies_meanwhile(weir):
+    server = weir(WHO, workers=1, allow=[r"exited on signal 9", r"worker process \d+: thread", r"out-of-memory"])
+    one = Stopped(server)
+    one.assert_waits()
+    os.kill(one.first, signal.SIGKILL)
+    one.join()
+    assert int(server.get("/").text) != one.first
+
+
+def test_the_first_worker_never_hears(weir):
+    """It is not waited for any longer, and the log says which one it is."""
+    server = weir(WHO, workers=1)
+    one = Stopped(server)
+    try:
+        one.join()
+        server.wait_log(rf"\[warn\].*worker process {one.first} {GIVEN_UP}")
+        server.wait_log("configuration 2 is being served")
+    finally:
+        os.kill(one.first, signal.SIGCONT)
+    server.wait_log(f"worker process {one.first} exited with code 0")
+    assert_silent(reload(server, server.compose(TWO, main="env WT_NEW=1;")))
+    assert server.get("/").text == "two"
+
+
+def test_streams_of_the_first_worker_do_not_hold_it_up(weir, origin):
+    go = threading.Event()
+
+    def script(conn):
+        conn.read_request()
+        conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
+        conn.wait(go)
+        conn.send(b"world")
+    stream = "location /s { proxy_buffering off; proxy_pass http://{up}; } " + WHO
+    server = weir(stream, up=origin(script))
+    client = server.client()
+    client.send(b"GET /s HTTP/1.1\r\nHost: a\r\n\r\n")
+    client.read_head()
+    assert client.read_exact(5) == b"hello"
+    first = server.get("/").text
+    assert_silent(reload(server, server.compose(stream, main="env WT_NEW=1;")))
+    assert first not in {server.get("/").text for _ in range(10)}
+    go.set()
+    assert client.read_exact(5) == b"world"
 
 
 def test_a_worker_that_cannot_start(weir):

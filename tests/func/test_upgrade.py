@@ -160,6 +160,22 @@ def test_upgrade_to_a_binary_that_is_not_there(weir, tmp_path):
     server.wait_log("configuration 2 is being served")
 
 
+@pytest.mark.weir_only("a reload in the same worker; nginx's new workers leave the old binary's alone")
+@pytest.mark.parametrize("main", ["", "env WT_NEW=1;"], ids=["same worker", "second worker"])
+def test_the_new_binary_gives_up_an_address(weir, upgrade, main):
+    """It is the old one's still: when the upgrade is taken back it is served."""
+    more = "server { listen 127.0.0.1:{port2}; location / { return 200 '$pid'; } }"
+    server = weir(PID, http=more)
+    first = server.get("/", port="port2").text
+    up = upgrade(server)
+    server.write_conf(server.compose(PID, main=main))
+    assert server.command("-s", "reload").returncode == 0
+    os.kill(up.new, signal.SIGQUIT)
+    wait_for(lambda: not is_alive(up.new), "the new supervisor to end")
+    wait_for(lambda: pid_in(server) == up.old, "the pid file to come back")
+    assert server.get("/", port="port2").text == first
+
+
 @pytest.mark.weir_only("nginx ignores USR2 as long as the process that started it lives")
 def test_second_upgrade_while_old_streams_live(weir, origin, upgrade):
     go = threading.Event()
