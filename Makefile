@@ -306,9 +306,11 @@ endif
 
 # ---- packages ----------------------------------------------------------------------------------
 
-.PHONY: deps deps-test deps-ci
+.PHONY: deps deps-run deps-test deps-ci
 deps:
 	@sh tools/deps.sh build
+deps-run:
+	@sh tools/deps.sh build run
 deps-test:
 	@sh tools/deps.sh build test
 deps-ci:
@@ -317,7 +319,7 @@ deps-ci:
 # ---- running -----------------------------------------------------------------------------------
 
 .PHONY: run
-run: deps
+run: deps-run
 	@+$(MAKE) --no-print-directory $(J) all
 	@exec $(B)/weir demo $(DEMO_ARGS)
 

@@ -3,7 +3,7 @@
 #
 # Makes sure that the packages a make target needs are there (Debian 12 or newer, Ubuntu).
 #
-#   tools/deps.sh build [test] [ci] [deb]   the groups below
+#   tools/deps.sh build [run] [test] [ci] [deb]   the groups below
 #   tools/deps.sh --list build ...       prints the packages and does nothing
 #
 # What is missing is named first, then installed with apt by root; anybody else is told the one
@@ -14,6 +14,8 @@ export LC_ALL
 
 # The one list of packages. "?" in front: taken where the distribution has it, skipped elsewhere.
 BUILD='make gcc libc6-dev pkg-config|pkgconf libpcre2-dev zlib1g-dev libbrotli-dev libzstd-dev libjansson-dev libssl-dev libc-ares-dev libcrypt-dev'
+# What `make run` tells to try.
+RUN='curl'
 TEST='python3 python3-pytest python3-pytest-xdist ?python3-pytest-rerunfailures libcmocka-dev curl wrk apache2-utils strace openssl ?php-fpm ?php-cgi ?spawn-fcgi ?uwsgi-core ?uwsgi-plugin-python3 ?memcached'
 CI='clang ?clang-format-14 clang-tidy clang-tools cppcheck'
 DEB='dpkg-dev debootstrap curl iproute2'
@@ -32,11 +34,12 @@ wanted=
 for group in "$@"; do
     case $group in
     build) wanted="$wanted $BUILD" ;;
+    run) wanted="$wanted $RUN" ;;
     test) wanted="$wanted $TEST" ;;
     ci) wanted="$wanted $CI" ;;
     deb) wanted="$wanted $DEB" ;;
     *)
-        echo "deps: unknown group \"$group\": build, test, ci, deb" >&2
+        echo "deps: unknown group \"$group\": build, run, test, ci, deb" >&2
         exit 2
         ;;
     esac

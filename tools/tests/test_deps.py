@@ -90,6 +90,13 @@ def test_user_gets_one_command(machine):
     assert machine.log() == ""
 
 
+def test_what_a_demonstration_needs(machine):
+    machine.have(*BUILD)
+    status, out = machine.run("build", "run")
+    assert status == 0 and out.splitlines()[0] == "deps: missing packages: curl"
+    assert machine.run("build", "run") == (0, "")
+
+
 def test_failing_apt_is_an_error(machine):
     machine.have("broken")
     os.rename(os.path.join(machine.root, "have", "broken"), os.path.join(machine.root, "broken"))
