@@ -181,6 +181,7 @@ class Stopped:
 
     def __init__(self, server):
         self.server = server
+        server.wait_log("configuration 1 is being served")  # it answers a little earlier
         self.first = int(server.get("/").text)
         self.results = []
         self.threads = []
