@@ -744,7 +744,7 @@ static enum wr_status open_ports(struct wr_gen_slot *slot)
 enum wr_status wr_http_adopt(struct wr_gen *g, unsigned thread_no)
 {
     struct wr_gen_slot *slot = NULL, *old;
-    struct wr_list *n, *t;
+    struct wr_list *n;
     enum wr_status st;
 
     prepare_thread();
@@ -760,19 +760,31 @@ enum wr_status wr_http_adopt(struct wr_gen *g, unsigned thread_no)
         pin(old);
     }
     st = open_ports(slot);
-    WR_LIST_FOREACH_SAFE (n, t, &thread.listens) {
+    WR_LIST_FOREACH (n, &thread.listens) {
         struct wr_listen_ctx *lc = wr_container_of(n, struct wr_listen_ctx, node);
 
         if (lc->is_open && !lc->is_kept) {
-            /* A connection that came between the last accept and the close would be reset. */
             wr_listener_ignore_new(&lc->listener);
-            close_ctx(lc, REMOVED_GRACE_MS);
         }
     }
     if (old) {
         unpin(old);
     }
     return st;
+}
+
+void wr_http_close_removed(void)
+{
+    struct wr_list *n, *t;
+
+    prepare_thread();
+    WR_LIST_FOREACH_SAFE (n, t, &thread.listens) {
+        struct wr_listen_ctx *lc = wr_container_of(n, struct wr_listen_ctx, node);
+
+        if (lc->is_open && !lc->is_kept) {
+            close_ctx(lc, REMOVED_GRACE_MS);
+        }
+    }
 }
 
 void wr_http_quit(uint32_t grace_ms)

@@ -120,12 +120,14 @@ struct wr_server *wr_port_find(const struct wr_port *p, struct wr_str host, stru
 /* --- one thread's side; called on that thread, from the mail point --- */
 
 /*
- * This thread serves this generation from now on: opens listeners for new ports, closes those that
- * are gone (their connections end gracefully, U14.9), leaves the others alone. thread_no picks the
- * socket of ports with one a thread. One reference of g is taken; the previous generation's is
- * given back when its last request ended.
+ * This thread serves this generation from now on: opens listeners for new ports, leaves those alone
+ * that stay; those that are gone still take whoever had begun to connect, until close_removed.
+ * thread_no picks the socket of ports with one a thread. One reference of g is taken; the previous
+ * generation's is given back when its last request ended.
  */
 enum wr_status wr_http_adopt(struct wr_gen *g, unsigned thread_no) WR_MUST_CHECK;
+/* Closes the listeners that the last adopt took away; their connections end gracefully (U14.9). */
+void wr_http_close_removed(void);
 /* The generation that new requests of this thread get; NULL before the first. */
 struct wr_gen *wr_http_current(void);
 /* No more accepting; idle connections close after grace, busy ones after their response. */

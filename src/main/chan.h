@@ -25,6 +25,11 @@
 #include "base/str.h"
 
 #define WR_CHAN_TEXT_MAX 4096
+/*
+ * An address that is removed answers nobody new, but stays open so long for those who had begun to
+ * connect: a round trip, or the time that a busy machine takes for its packets.
+ */
+#define WR_LINGER_MS     200
 
 enum wr_chan_type {
     WR_CHAN_LOG = 1,

@@ -219,13 +219,22 @@ static void follow_pidfile(struct wr_supervisor *s, const struct wr_main_conf *m
     wr_ctl_follow(&s->ctl);
 }
 
+void wr_supervisor_tell_leaver(struct wr_supervisor *s)
+{
+    s->is_leaver_told = true;
+    wr_timer_arm(&s->leave, wr_now_ms() + LEAVE_MS);
+    wr_child_tell_end(s->leaver, WR_CHAN_QUIT);
+}
+
 static void take_over(struct wr_supervisor *s, struct wr_child *c)
 {
+    bool is_last = !wr_upgrade_is_shared(s), lingers;
+
     wr_loaded_end(&s->now);
     s->now = s->coming;
     s->coming = (struct wr_loaded){NULL, -1};
     wr_resources_install_log(&s->res, s->now.gen);
-    wr_resources_commit(&s->res, !wr_upgrade_is_shared(s));
+    lingers = wr_resources_commit(&s->res, is_last) && is_last;
     follow_pidfile(s, wr_main_conf_of(s->now.gen));
     if (c != s->next) {
         return;
@@ -235,8 +244,12 @@ static void take_over(struct wr_supervisor *s, struct wr_child *c)
     if (s->child != NULL) {
         s->leaver = s->child;
         s->leaver->role = WR_CHILD_LEAVES;
-        wr_timer_arm(&s->leave, wr_now_ms() + LEAVE_MS);
-        wr_child_tell_end(s->leaver, WR_CHAN_QUIT);
+        s->is_leaver_told = false;
+        if (lingers) {
+            wr_timer_arm(&s->leave, wr_now_ms() + WR_LINGER_MS);
+        } else {
+            wr_supervisor_tell_leaver(s);
+        }
     }
     s->child = c;
     c->role = WR_CHILD_SERVES;

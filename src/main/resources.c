@@ -270,13 +270,15 @@ static bool is_over(struct wr_file_entry *e, bool is_rollback)
     return is_over;
 }
 
-static void drop(struct wr_resources *r, bool is_rollback, bool is_last)
+static bool drop(struct wr_resources *r, bool is_rollback, bool is_last)
 {
     struct wr_file_entry *e, *next;
+    bool was_remote = false;
 
     for (e = wr_files_next(&r->listeners, NULL); e != NULL; e = next) {
         next = wr_files_next(&r->listeners, e);
         if (is_over(e, is_rollback)) {
+            was_remote = was_remote || !wr_str_has_prefix(e->name, WR_STR("unix:"));
             wr_resources_drop_listener(e, is_last);
         }
     }
@@ -286,16 +288,17 @@ static void drop(struct wr_resources *r, bool is_rollback, bool is_last)
             wr_files_remove(e);
         }
     }
+    return was_remote;
 }
 
-void wr_resources_commit(struct wr_resources *r, bool is_last)
+bool wr_resources_commit(struct wr_resources *r, bool is_last)
 {
-    drop(r, false, is_last);
+    return drop(r, false, is_last);
 }
 
 void wr_resources_rollback(struct wr_resources *r)
 {
-    drop(r, true, true); /* what we made just now is nobody else's */
+    (void)drop(r, true, true); /* what we made just now is nobody else's */
 }
 
 void wr_resources_install_log(struct wr_resources *r, const struct wr_gen *g)

@@ -29,7 +29,8 @@ void wr_resources_fini(struct wr_resources *r, bool is_last);
 
 /* Failures are said; WR_ESYS then (call rollback). */
 enum wr_status wr_resources_prepare(struct wr_resources *r, struct wr_gen *g) WR_MUST_CHECK;
-void wr_resources_commit(struct wr_resources *r, bool is_last);
+/* True: an address was closed that somebody may be on the way to. */
+bool wr_resources_commit(struct wr_resources *r, bool is_last);
 void wr_resources_rollback(struct wr_resources *r);
 /* The supervisor's own lines go where the generation says. After prepare. */
 void wr_resources_install_log(struct wr_resources *r, const struct wr_gen *g);

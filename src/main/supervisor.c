@@ -130,7 +130,12 @@ static void run_leave(struct wr_task *t)
 {
     struct wr_supervisor *s = wr_container_of(t, struct wr_supervisor, leave_task);
 
-    if (s->leaver != NULL) {
+    if (s->leaver == NULL || s->is_ending) {
+        return;
+    }
+    if (!s->is_leaver_told) {
+        wr_supervisor_tell_leaver(s);
+    } else {
         wr_log(NULL, WR_LOG_WARN,
                "worker process %d does not answer: it may still take connections with the "
                "configuration before",
@@ -366,7 +371,7 @@ static enum wr_status prepare(struct wr_supervisor *s)
     if (wr_resources_prepare(&s->res, s->now.gen) != WR_OK) {
         return WR_ESYS;
     }
-    wr_resources_commit(&s->res, !wr_upgrade_is_shared(s));
+    (void)wr_resources_commit(&s->res, !wr_upgrade_is_shared(s));
     if (mc->daemon && !s->start->is_foreground && s->upgrade.parent == 0 &&
         wr_daemon_enter(stderr_of_daemon(s), &s->daemon_fd) != WR_OK) {
         return WR_ESYS;

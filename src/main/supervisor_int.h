@@ -82,6 +82,7 @@ struct wr_supervisor {
     struct wr_task signal_task;
     struct wr_timer restart;
     struct wr_task restart_task;
+    bool is_leaver_told;
     struct wr_timer leave; /* while there is a leaver: how long it is waited for */
     struct wr_task leave_task;
     struct wr_timer hourly; /* the secret of tickets ages also where there is none to be read */
@@ -112,6 +113,8 @@ void wr_child_close_others(int keep_to);
 void wr_supervisor_reload(struct wr_supervisor *s);
 void wr_supervisor_note_ready(struct wr_child *c, uint64_t no);
 void wr_supervisor_note_failed(struct wr_child *c, uint64_t no, struct wr_str why);
+/* The first worker takes no connections any more, from now on. */
+void wr_supervisor_tell_leaver(struct wr_supervisor *s);
 /* It takes no connection any more. */
 void wr_supervisor_note_closed(struct wr_child *c);
 /* The reload that had to wait for another one to end, if there is one. */

@@ -195,6 +195,11 @@ static void run_shutdown(struct wr_task *t)
     end_worker(w, WR_WORKER_STOP);
 }
 
+static void run_linger(struct wr_task *t)
+{
+    wr_worker_close_removed(wr_container_of(t, struct wr_worker, linger_task));
+}
+
 static void run_sweep(struct wr_task *t)
 {
     wr_worker_sweep(wr_container_of(t, struct wr_worker, sweep_task));
@@ -215,6 +220,8 @@ static enum wr_status open_worker(struct wr_worker *w, int chan)
     wr_task_init(&w->signal_task, run_signals, "signals");
     wr_task_init(&w->shutdown_task, run_shutdown, "shutdown timeout");
     wr_task_init(&w->sweep_task, run_sweep, "sweep");
+    wr_task_init(&w->linger_task, run_linger, "removed listeners");
+    wr_timer_init(&w->linger, &w->linger_task);
     wr_timer_init(&w->shutdown, &w->shutdown_task);
     wr_timer_init(&w->sweep, &w->sweep_task);
     wr_io_init(&w->io, WR_IO_NOTIFY, &w->task);
@@ -249,6 +256,7 @@ static bool close_worker(struct wr_worker *w)
     wr_worker_end_asks(w);
     wr_timer_fini(&w->shutdown);
     wr_timer_fini(&w->sweep);
+    wr_timer_fini(&w->linger);
     if (w->has_signals) {
         wr_signals_close(&w->signals);
     }

@@ -276,33 +276,27 @@ void wr_worker_publish(struct wr_worker *w)
     wr_worker_post_adopt(w, w->coming);
 }
 
-void wr_worker_note_adopted(struct wr_worker *w, enum wr_status st)
+/* ret_remote: one of them has an address that somebody may be on the way to. */
+static bool has_removed(struct wr_worker *w, bool *ret_remote)
+{
+    struct wr_file_entry *e = NULL;
+    bool has_one = false;
+
+    *ret_remote = false;
+    while ((e = wr_files_next(&w->listeners, e)) != NULL) {
+        if (!e->is_wanted) {
+            has_one = true;
+            *ret_remote = *ret_remote || !wr_str_has_prefix(e->name, WR_STR("unix:"));
+        }
+    }
+    return has_one;
+}
+
+/* Every thread has duplicates of the new ones only. */
+static void finish(struct wr_worker *w)
 {
     struct wr_file_entry *e, *next;
 
-    if (st != WR_OK) {
-        w->adopt_status = st;
-    }
-    if (++w->adopted_cnt < w->thread_cnt) {
-        return;
-    }
-    if (w->adopt_status != WR_OK) {
-        tell_failed(w, w->coming->no, wr_status_name(w->adopt_status));
-        wr_gen_unref(w->coming);
-    } else {
-        wr_gen_unref(w->gen);
-        w->gen = w->coming;
-    }
-    w->coming = NULL;
-    if (w->is_quitting) {
-        wr_worker_close_listeners(w);
-        wr_worker_note_closed(w);
-        return;
-    }
-    if (w->adopt_status != WR_OK) {
-        return;
-    }
-    /* Every thread has its own duplicates now, of the new ones only. */
     for (e = wr_files_next(&w->listeners, NULL); e != NULL; e = next) {
         next = wr_files_next(&w->listeners, e);
         if (!e->is_wanted) {
@@ -313,6 +307,58 @@ void wr_worker_note_adopted(struct wr_worker *w, enum wr_status st)
     if (w->gen->no > 1) {
         w->sweep_cnt = 0;
         wr_timer_arm(&w->sweep, wr_now_ms() + SWEEP_MS);
+    }
+}
+
+void wr_worker_note_removed(struct wr_worker *w, uint64_t no)
+{
+    if (no == w->gen->no && w->removed_cnt > 0 && --w->removed_cnt == 0 && !w->is_quitting) {
+        finish(w);
+    }
+}
+
+void wr_worker_close_removed(struct wr_worker *w)
+{
+    if (!w->is_quitting) {
+        w->removed_cnt = wr_worker_post_close_removed(w, w->gen->no);
+    }
+}
+
+static void close_old(struct wr_worker *w)
+{
+    bool is_remote;
+
+    if (!has_removed(w, &is_remote)) {
+        finish(w);
+    } else if (is_remote) {
+        wr_timer_arm(&w->linger, wr_now_ms() + WR_LINGER_MS);
+    } else {
+        wr_worker_close_removed(w);
+    }
+}
+
+void wr_worker_note_adopted(struct wr_worker *w, enum wr_status st)
+{
+    if (st != WR_OK) {
+        w->adopt_status = st;
+    }
+    if (++w->adopted_cnt < w->thread_cnt) {
+        return;
+    }
+    if (w->adopt_status != WR_OK) {
+        tell_failed(w, w->coming->no, wr_status_name(w->adopt_status));
+        wr_gen_unref(w->coming);
+        (void)wr_worker_post_close_removed(w, 0);
+    } else {
+        wr_gen_unref(w->gen);
+        w->gen = w->coming;
+    }
+    w->coming = NULL;
+    if (w->is_quitting) {
+        wr_worker_close_listeners(w);
+        wr_worker_note_closed(w);
+    } else if (w->adopt_status == WR_OK) {
+        close_old(w);
     }
 }
 

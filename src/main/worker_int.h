@@ -61,6 +61,8 @@ struct wr_worker {
     bool has_signals;         /* a process of its own */
     struct wr_timer shutdown; /* worker_shutdown_timeout */
     struct wr_task shutdown_task;
+    struct wr_timer linger; /* a generation is served, removed listeners are still open */
+    struct wr_task linger_task;
     struct wr_timer sweep;
     struct wr_task sweep_task;
     unsigned sweep_cnt; /* since the last reload */
@@ -72,6 +74,7 @@ struct wr_worker {
     struct wr_gen *gen;    /* published; one reference; NULL before the first */
     struct wr_gen *coming; /* being published */
     unsigned adopted_cnt;  /* threads that answered for `coming` */
+    unsigned removed_cnt;  /* threads that have not closed yet what w->gen removed */
     enum wr_status adopt_status;
     struct wr_gen_mark gens[WR_GENS_MAX + 2];
     struct wr_list asks; /* worker_ask.c: questions that are not answered yet */
@@ -85,6 +88,9 @@ void wr_worker_load(struct wr_worker *w, uint64_t no, int bundle_fd);
 void wr_worker_publish(struct wr_worker *w);
 /* A thread answered. */
 void wr_worker_note_adopted(struct wr_worker *w, enum wr_status st);
+/* Nobody can be on the way any more to an address that was removed; a thread has closed its own. */
+void wr_worker_close_removed(struct wr_worker *w);
+void wr_worker_note_removed(struct wr_worker *w, uint64_t no);
 /* Closes what no generation uses any more; frees fixtures that nothing names. */
 void wr_worker_sweep(struct wr_worker *w);
 void wr_worker_tell(struct wr_worker *w, enum wr_chan_type type, uint64_t no, struct wr_str text);
@@ -92,8 +98,10 @@ void wr_worker_tell(struct wr_worker *w, enum wr_chan_type type, uint64_t no, st
 /* worker_thread.c */
 enum wr_status wr_worker_start_threads(struct wr_worker *w,
                                        const struct wr_main_conf *mc) WR_MUST_CHECK;
-/* A mail to each: serve g; requests of generation no and older end; end. */
+/* A mail to each: serve g; close what generation no removed (no 0: no answer; value: how many
+ * answer); requests of generation no and older end; end. */
 void wr_worker_post_adopt(struct wr_worker *w, struct wr_gen *g);
+unsigned wr_worker_post_close_removed(struct wr_worker *w, uint64_t no);
 void wr_worker_post_end_old(struct wr_worker *w, uint64_t no);
 
 enum wr_worker_end {

@@ -218,8 +218,10 @@ void wr_worker_post_adopt(struct wr_worker *w, struct wr_gen *g)
 }
 
 /* A copy of `what` to each thread that runs. */
-static void post_each(struct wr_worker *w, void (*run)(struct wr_mail *m), struct end_mail what)
+static unsigned post_each(struct wr_worker *w, void (*run)(struct wr_mail *m), struct end_mail what)
 {
+    unsigned cnt = 0;
+
     for (unsigned i = 0; i < w->thread_cnt; i++) {
         struct wr_worker_thread *t = &w->threads[i];
         struct end_mail *e;
@@ -233,7 +235,39 @@ static void post_each(struct wr_worker *w, void (*run)(struct wr_mail *m), struc
         e->mail.run = run;
         e->thread = t;
         wr_mailbox_post(t->mailbox, &e->mail);
+        cnt++;
     }
+    return cnt;
+}
+
+/* On the control thread: the answer. */
+static void run_removed(struct wr_mail *m)
+{
+    struct end_mail *e = wr_container_of(m, struct end_mail, mail);
+    struct wr_worker *w = e->thread->worker;
+    uint64_t no = e->no;
+
+    wr_mem_free(e);
+    wr_worker_note_removed(w, no);
+}
+
+/* On the thread. */
+static void run_close_removed(struct wr_mail *m)
+{
+    struct end_mail *e = wr_container_of(m, struct end_mail, mail);
+
+    wr_http_close_removed();
+    if (e->no == 0) {
+        wr_mem_free(e);
+        return;
+    }
+    m->run = run_removed;
+    wr_mailbox_post(e->thread->worker->mailbox, m);
+}
+
+unsigned wr_worker_post_close_removed(struct wr_worker *w, uint64_t no)
+{
+    return post_each(w, run_close_removed, (struct end_mail){.no = no});
 }
 
 static void run_end_old(struct wr_mail *m)
@@ -251,7 +285,7 @@ static void run_end_old(struct wr_mail *m)
 
 void wr_worker_post_end_old(struct wr_worker *w, uint64_t no)
 {
-    post_each(w, run_end_old, (struct end_mail){.no = no});
+    (void)post_each(w, run_end_old, (struct end_mail){.no = no});
 }
 
 /* On the control thread: the answer. */
@@ -284,5 +318,5 @@ static void run_end(struct wr_mail *m)
 
 void wr_worker_post_end(struct wr_worker *w, enum wr_worker_end how)
 {
-    post_each(w, run_end, (struct end_mail){.how = how});
+    (void)post_each(w, run_end, (struct end_mail){.how = how});
 }

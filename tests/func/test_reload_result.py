@@ -107,25 +107,32 @@ def test_a_second_worker(weir):
         seen |= now
 
 
-def test_a_second_worker_without_an_address(weir):
-    """What left the configuration takes no connection: not for a moment, and not in the first worker."""
+WAYS = pytest.mark.parametrize("change", ["", "env WT_{}=1;"], ids=["same worker", "second worker"])
+
+
+@WAYS
+def test_an_address_leaves(weir, change):
+    """When the command is back it takes no connection: not for a moment, and not in the first worker."""
     more = "server {{ listen 127.0.0.1:{{port2}}; listen unix:{{dir}}/s{n}.sock; location / {{ return 200 $pid; }} }}"
     server = weir(WHO, http=more.format(n=0))
+    first = server.get("/").text
     for i in range(6):
         port, path = server.names["port2"], server.path(f"s{i}.sock")
         with server.client("port2") as client:
             assert client.get("/").status == 200
         with server.client(path) as client:
             assert client.get("/").status == 200
-        assert_silent(reload(server, server.compose(WHO, main=f"env WT_{i}=1;")))
+        assert_silent(reload(server, server.compose(WHO, main=change.format(i))))
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port), LIMIT)
         assert not os.path.exists(path)
-        assert_silent(reload(server, server.compose(WHO, http=more.format(n=i + 1), main=f"env WT_{i}=1;")))
+        assert_silent(reload(server, server.compose(WHO, http=more.format(n=i + 1), main=change.format(i))))
+    assert (server.get("/").text == first) == (not change)
 
 
-def test_a_second_worker_takes_what_waits(weir):
-    """Whoever was let in gets an answer, while an address comes and goes with the workers."""
+@WAYS
+def test_who_was_let_in_is_served(weir, change):
+    """While an address comes and goes."""
     more = "server { listen 127.0.0.1:{port2}; location / { return 200 ok; } }"
     server = weir(WHO, http=more)
     port = server.names["port2"]
@@ -163,7 +170,7 @@ def test_a_second_worker_takes_what_waits(weir):
         for i in range(10):
             for http in ("", more):
                 before = dict(counts)
-                assert_silent(reload(server, server.compose(WHO, http=http, main=f"env WT_{i}{len(http)}=1;")))
+                assert_silent(reload(server, server.compose(WHO, http=http, main=change.format(f"{i}_{len(http)}"))))
                 wait_for(lambda b=before, name="answered" if http else "refused": faults or counts[name] > b[name] + 4,
                          "visits")
     finally:
