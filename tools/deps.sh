@@ -16,7 +16,7 @@ export LC_ALL
 BUILD='make gcc libc6-dev pkg-config|pkgconf libpcre2-dev zlib1g-dev libbrotli-dev libzstd-dev libjansson-dev libssl-dev libc-ares-dev libcrypt-dev'
 # What `make run` tells to try.
 RUN='curl'
-TEST='python3 python3-pytest python3-pytest-xdist ?python3-pytest-rerunfailures libcmocka-dev curl wrk apache2-utils strace openssl ?php-fpm ?php-cgi ?spawn-fcgi ?uwsgi-core ?uwsgi-plugin-python3 ?memcached'
+TEST='python3 python3-pytest python3-pytest-xdist ?python3-pytest-rerunfailures libcmocka-dev curl wrk apache2-utils strace openssl brotli zstd ?php-fpm ?php-cgi ?spawn-fcgi ?uwsgi-core ?uwsgi-plugin-python3 ?memcached'
 CI='clang ?clang-format-14 clang-tidy clang-tools cppcheck'
 DEB='dpkg-dev debootstrap curl iproute2'
 # The sanitizers' runtime of clang has clang's version in its name.

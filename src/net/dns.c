@@ -863,6 +863,9 @@ static enum wr_status open_channel(struct wr_dns *d, uint32_t no)
                ARES_OPT_RESOLVCONF;
     size_t i;
 
+#ifdef ARES_OPT_QUERY_CACHE
+    mask |= ARES_OPT_QUERY_CACHE; /* of no second: we have our own, which obeys valid= */
+#endif
     c->dns = d;
     c->no = no;
     if (ares_init_options(&c->ares, &o, mask) != ARES_SUCCESS) {

@@ -11,6 +11,8 @@
 
 #include <string.h>
 
+/* What newer ones advise does not exist in those of Debian 12 and Ubuntu 22.04. */
+#define CARES_NO_DEPRECATED
 #include <ares.h>
 
 #define HEADER_LEN 12
