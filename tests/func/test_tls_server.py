@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """TLS towards clients: `listen ... ssl` and the ssl_* directives, watched with Python's ssl."""
 import os
+import re
 import socket
 import ssl
 import struct

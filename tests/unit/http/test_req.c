@@ -505,21 +505,27 @@ static void old_generation_lives_while_a_request_runs(void **state)
 static void address_taken_away(void **state) /* U14.9 */
 {
     char buf[4096] = "";
-    int fd;
+    int fd, half;
 
     (void)state;
-    kit_start(
-        &k, "http { server { listen 127.0.0.1:1; listen 127.0.0.1:2; location / { say one; } } }");
+    kit_start(&k, "http { server { listen 127.0.0.1:1; listen 127.0.0.1:2 deferred; "
+                  "location / { say one; } } }");
     fd = kit_connect(&k, 1);
     kit_send(fd, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_int_equal(kit_read(&k, fd, buf, sizeof(buf), "one", 1000), 1);
+    half = kit_connect(&k, 1); /* its handshake ends with its first bytes */
     kit_adopt(&k, SERVER("location / { say two; }"));
+    buf[0] = '\0';
+    kit_send(half, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_int_equal(kit_read(&k, half, buf, sizeof(buf), "one", 1000), 1);
+    wr_http_close_removed();
     buf[0] = '\0';
     kit_send(fd, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); /* late: still served, with close */
     assert_int_equal(kit_read(&k, fd, buf, sizeof(buf), NULL, 1000), 0);
     end_with(buf, "one");
     assert_non_null(strstr(buf, "Connection: close"));
     (void)close(fd);
+    (void)close(half);
     kit_stop(&k);
 }
 
