@@ -4,6 +4,7 @@ also send just when it happens), slow downloads, event streams, WebSockets, and 
 byte that a client receives is compared with what it must be."""
 import os
 import signal
+import socket
 import time
 import warnings
 
@@ -53,6 +54,9 @@ def reload_many(server, traffic, count, every):
         write_version(server, i + 2)
         traffic.tell("hup", server.process.pid)
         server.wait_log(r"configuration \d+ is being served", i + 2)
+        if i % 2 == 0:                   # an even version has no second listener
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", server.names["port2"]), LIMIT)
         left = began + (i + 1) * every - time.monotonic()
         if left > 0:
             time.sleep(left)             # the pace of the reloads is the subject
@@ -82,7 +86,7 @@ def test_reload_under_traffic(bench, slow):
     traffic.check(report)
     assert report["idle_closed"] == 0, "idle connections were closed"
     assert report["generation"] >= count, "the reloads did not take place"
-    assert report["refused"] > 0 and report["visits"] > 0, "the other listener did not come and go"
+    assert report["visits"] > 0, "nobody came to the other listener"
     text = f"{watch.start / MB:.1f} MB, peak {watch.peak / MB:.1f} MB, at the end {after / MB:.1f} MB"
     print(text)
     if slow:
