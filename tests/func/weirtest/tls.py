@@ -7,6 +7,7 @@ import os
 import shutil
 import ssl
 import subprocess
+import time
 
 IGNORE_EOF = getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
 OPENSSL = shutil.which("openssl")
@@ -72,10 +73,30 @@ class Pki:
             file.write("\n".join(lines) + "\n")
         openssl("req", "-new", "-key", pair.key, "-out", request,
                 "-subj", subject if subject.startswith("/") else f"/CN={subject}")
+        if days < 0:
+            self._sign_expired(request, pair.cert, ext, -days)
+            return
         self.serial += 1
         openssl("x509", "-req", "-in", request, "-CA", self.root.cert, "-CAkey", self.root.key, "-out", pair.cert,
                 "-set_serial", str(0x1000 + self.serial), "-days", str(days), "-extfile", ext)
     serial = 0
+
+    def _sign_expired(self, request, out, ext, days):
+        """`openssl x509` of 3.5 makes no certificate that ends before it begins: `openssl ca` is told both dates."""
+        start, end = (time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() - 86400 * n)) for n in (days + 30, days))
+        openssl("ca", "-batch", "-notext", "-config", self._ca_conf(), "-in", request, "-out", out, "-extfile", ext,
+                "-cert", self.root.cert, "-keyfile", self.root.key, "-startdate", start, "-enddate", end)
+
+    def _ca_conf(self):
+        """What `openssl ca` needs: a configuration file, and a database of what was signed, empty each time."""
+        index = os.path.join(self.folder, "index.txt")
+        open(index, "w", encoding="ascii").close()
+        conf = os.path.join(self.folder, "ca.cnf")
+        with open(conf, "w", encoding="ascii") as file:
+            file.write(f"[ca]\ndefault_ca=x\n[x]\ndatabase={index}\ndefault_md=sha256\ndefault_crl_days=30\n"
+                       f"unique_subject=no\nrand_serial=yes\nnew_certs_dir={self.folder}\npolicy=any\npreserve=yes\n"
+                       "[any]\ncommonName=supplied\n")
+        return conf
 
     def issue(self, stem, subject=None, kind="ec", names=(), days=30, chain=(), lines=()):
         """stem.crt, stem.key, stem.pem in the folder. names: DNS names, else the subject's. chain: files behind it."""
@@ -89,12 +110,7 @@ class Pki:
 
     def crl(self, *revoked):
         """A list of revoked certificates, as a file."""
-        index = os.path.join(self.folder, "index.txt")
-        open(index, "w", encoding="ascii").close()
-        conf = os.path.join(self.folder, "crl.cnf")
-        with open(conf, "w", encoding="ascii") as file:
-            file.write(f"[ca]\ndefault_ca=x\n[x]\ndatabase={index}\ndefault_md=sha256\ndefault_crl_days=30\n"
-                       "unique_subject=no\n")
+        conf = self._ca_conf()
         for pair in revoked:
             openssl("ca", "-config", conf, "-revoke", pair.cert, "-cert", self.root.cert, "-keyfile", self.root.key)
         out = os.path.join(self.folder, f"crl{len(revoked)}.pem")
