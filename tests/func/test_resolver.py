@@ -63,10 +63,11 @@ def test_names_have_no_case(start, ns):
 
 @pytest.mark.parametrize("entry", [
     dict(a=["127.0.0.1"], cname="x.y.test"),
-    dict(a=["127.0.0.1"], before=[dns.garbage]),
+    # c-ares 1.34 takes what it cannot read for a broken server's, and asks again: the next answer is clean
+    dict(a=["127.0.0.1"], before=[dns.garbage], spoilt=1),
     dict(a=["127.0.0.1"], before=[dns.wrong_id]),
     dict(a=["127.0.0.1"], before=[dns.other_question]),
-    dict(a=["127.0.0.1"], before=[lambda q, a: a[:20], lambda q, a: b""]),
+    dict(a=["127.0.0.1"], before=[lambda q, a: a[:20], lambda q, a: b""], spoilt=1),
     dict(a=["127.0.0.1"], cut=True),
     dict(a=["127.0.0.1"] * 100, cut=True),
     dict(a=["127.0.0.1"], delay=0.3),

@@ -757,7 +757,8 @@ def test_authorities_that_are_announced(weir, pki):
     server = start(weir, pki, f"ssl_client_certificate {pki.ca}; ssl_trusted_certificate {pki.foreign.ca}; "
                    "ssl_verify_client on; " + VERIFIED)
     text = s_client(server)
-    assert "CN = Test CA" in text.split("Acceptable client certificate CA names")[1].split("Requested")[0]
+    names = text.split("Acceptable client certificate CA names")[1].split("Requested")[0]
+    assert re.search("^CN ?= ?Test CA$", names, re.M)  # the blanks are gone in OpenSSL 3.5
     assert "Foreign CA" not in text
     for pair in (pki.client, pki.stranger):
         assert connect(server, client_context(cert=pair)).get("/").text.startswith("SUCCESS|")
@@ -814,8 +815,9 @@ def test_variables_of_the_connection(weir, pki):
     server = start(weir, pki, 'location / { return 200 "' + "|".join("$ssl_" + n for n in names) + '"; }')
     client = connect(server, client_context(high=V12, ciphers="ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256"))
     ciphers, session, curves, name, early, curve = client.get("/").text.split("|")
-    assert ciphers == ("ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256:"
-                       "TLS_EMPTY_RENEGOTIATION_INFO_SCSV")
+    # a client of OpenSSL 3.5 says it with an extension, and offers no such cipher
+    assert ciphers.removesuffix(":TLS_EMPTY_RENEGOTIATION_INFO_SCSV") == (
+        "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256")
     assert name == "localhost" and early == "" and "X25519" in curves.split(":") and curve == "X25519"
     assert session == "" or len(session) == 64
 

@@ -51,11 +51,12 @@ def other_question(query, answer):
 
 class Entry:
     def __init__(self, a=(), aaaa=(), srv=(), cname=None, ttl=60, rcode=0, soa=None, before=(), delay=0.0, lost=0, cut=False,
-                 raw=None, tcp_ends=False, mute=()):
+                 raw=None, tcp_ends=False, mute=(), spoilt=None):
         self.a, self.aaaa, self.srv, self.cname = a, aaaa, srv, cname
         self.ttl, self.rcode, self.soa = ttl, rcode, soa
         self.before, self.delay, self.lost, self.cut, self.raw = before, delay, lost, cut, raw
         self.tcp_ends, self.mute = tcp_ends, mute
+        self.spoilt = spoilt             # how many answers have `before` in front; None: all
 
     def records(self, name, kind):
         out = []
@@ -154,8 +155,12 @@ class NameServer:
         self.free.wait(30)
         if entry.delay:
             threading.Event().wait(entry.delay)
+        with self.lock:
+            before = () if entry.spoilt == 0 else entry.before
+            if entry.spoilt:
+                entry.spoilt -= 1
         try:
-            for make in entry.before:
+            for make in before:
                 self.udp.sendto(make(query, answer), address)
             self.udp.sendto(answer, address)
         except OSError:
