@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "base/chunk.h"
+#include "base/mem.h"
 #include "http/server.h"
 #include "up/group.h"
 #include "up/idle.h"
@@ -205,8 +206,10 @@ void kit_disturb(struct kit_world *w, struct kit_step *step, struct sim_sock *c,
 
 /* --- sweeps --- */
 
-unsigned kit_sweep(kit_play_fn *play, void *data, uint64_t seeds, unsigned act_cnt)
+unsigned kit_sweep(kit_play_fn *play, void *data, const char *name, uint64_t seeds,
+                   unsigned act_cnt)
 {
+    size_t mem = wr_mem_in_use();
     unsigned plays = 0;
 
     for (uint64_t seed = 1; seed <= seeds; seed++) {
@@ -226,6 +229,10 @@ unsigned kit_sweep(kit_play_fn *play, void *data, uint64_t seeds, unsigned act_c
                 plays++;
             }
         }
+    }
+    /* The registry's table does not shrink. */
+    if (wr_mem_in_use() > mem + 4096) {
+        fail_msg("%s: %zu bytes are left", name, wr_mem_in_use() - mem);
     }
     return plays;
 }

@@ -96,9 +96,12 @@ void kit_reset_peer(struct kit_world *w, const struct wr_addr *a);
 /* Plays once; sets step->turns by kit_disturb; checks. step->act KIT_NONE: undisturbed. */
 typedef void kit_play_fn(void *data, struct kit_step *step);
 
-/* For each seed from 1 on: undisturbed, then each act before act_cnt behind each turn. Value: how
- * many plays were disturbed. */
-unsigned kit_sweep(kit_play_fn *play, void *data, uint64_t seeds, unsigned act_cnt);
+/*
+ * For each seed from 1 on: undisturbed, then each act before act_cnt behind each turn. Fails, by
+ * the scene's name, when the plays leave memory. Value: how many were disturbed.
+ */
+unsigned kit_sweep(kit_play_fn *play, void *data, const char *name, uint64_t seeds,
+                   unsigned act_cnt);
 
 /* All requests are over, and no peer of any group has a slot taken. */
 void kit_check_over(const struct wr_gen *gen, const char *name, const struct kit_step *step);
