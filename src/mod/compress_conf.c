@@ -45,7 +45,7 @@ static enum wr_status set_window(struct wr_conf *cf, const struct wr_dir *dir,
                                  const struct wr_node *node, void *conf)
 {
     const struct wr_bounds *b = dir->data;
-    uint64_t v;
+    uint64_t v = 0;
     enum wr_status st = wr_arg_size(cf, node, 0, NULL, &v);
 
     if (st != WR_OK) {
