@@ -7,10 +7,13 @@
 #include "base/local.h"
 
 #include <pthread.h>
+#include <unistd.h>
 
+#include "base/assert.h"
 #include "base/local_int.h"
 #include "base/mem.h"
 #include "base/obj.h"
+#include "base/recorder.h"
 #include "base/rng.h"
 
 _Thread_local struct wr_local *wr_local_ptr;
@@ -28,6 +31,33 @@ static void end_thread(void *data)
 static void make_key(void)
 {
     has_key = pthread_key_create(&key, end_thread) == 0;
+}
+
+static void set_key(struct wr_local *l)
+{
+    (void)pthread_once(&key_once, make_key); /* fails only for a bad argument */
+    if (has_key) {
+        /* A failure costs only the safety net: the thread must then call wr_local_fini. */
+        (void)pthread_setspecific(key, l);
+    }
+}
+
+struct wr_local *wr_local_take_off(void)
+{
+    struct wr_local *l = wr_local_get();
+
+    set_key(NULL);
+    wr_local_ptr = NULL;
+    return l;
+}
+
+void wr_local_put_on(struct wr_local *l)
+{
+    wr_obj_check(l, WR_LOCAL_MAGIC);
+    WR_ASSERT(wr_local_ptr == NULL);
+    wr_local_ptr = l;
+    l->recorder->tid = (uint32_t)gettid();
+    set_key(l);
 }
 
 struct wr_local *wr_local_make(void)
@@ -48,11 +78,7 @@ struct wr_local *wr_local_make(void)
     wr_chunk_local_init(l);
     wr_rng_secret(&seed, sizeof(seed));
     wr_rng_seed(seed);
-    (void)pthread_once(&key_once, make_key); /* fails only for a bad argument */
-    if (has_key) {
-        /* A failure costs only the safety net: the thread must then call wr_local_fini. */
-        (void)pthread_setspecific(key, l);
-    }
+    set_key(l);
     return l;
 }
 

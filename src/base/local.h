@@ -71,4 +71,12 @@ static inline struct wr_local *wr_local_get(void)
 /* Frees this thread's caches; for the end of a thread. */
 void wr_local_fini(void);
 
+/*
+ * Takes it off the calling thread, which then has none; the thread that puts it on (it has none) is
+ * from then on what the first one was: same loop, number, caches. What is between the two calls
+ * must order them (a mail, the start or end of a thread).
+ */
+struct wr_local *wr_local_take_off(void) WR_MUST_CHECK;
+void wr_local_put_on(struct wr_local *l);
+
 #endif

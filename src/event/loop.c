@@ -162,6 +162,11 @@ void wr_loop_turn(struct wr_loop *l, int max_wait_ms)
     wr_graves_empty(l);
 }
 
+bool wr_loop_is_idle(const struct wr_loop *l)
+{
+    return compute_timeout(l, -1) != 0;
+}
+
 void wr_loop_run(struct wr_loop *l)
 {
     while (!l->want_stop) {

@@ -51,6 +51,8 @@ void wr_loop_run(struct wr_loop *l);
 /* One turn; waits at most max_wait_ms. For tests and the simulator. */
 void wr_loop_turn(struct wr_loop *l, int max_wait_ms);
 void wr_loop_stop(struct wr_loop *l);
+/* Nothing to do before an event, a mail or the next timer comes. */
+bool wr_loop_is_idle(const struct wr_loop *l);
 /*
  * When the loop must look at its timers next, absolute ms: never later than the first of them,
  * seldom earlier; 0 when none is armed. For the simulator.

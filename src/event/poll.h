@@ -139,6 +139,8 @@ struct wr_poll {
 
 /* epoll; NULL with errno set when the kernel refuses. */
 struct wr_poll *wr_poll_epoll_new(void);
+/* Its descriptor, readable while it has events. */
+int wr_poll_epoll_fd(struct wr_poll *p);
 
 void wr_io_init(struct wr_io *io, enum wr_io_mode mode, struct wr_task *task);
 /* Takes the non-blocking descriptor, which is closed by wr_io_close (also when this fails). */

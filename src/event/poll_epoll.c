@@ -953,3 +953,8 @@ struct wr_poll *wr_poll_epoll_new(void)
     wr_list_init(&ep->ready);
     return &ep->poll;
 }
+
+int wr_poll_epoll_fd(struct wr_poll *p)
+{
+    return epoll_of(p)->fd;
+}

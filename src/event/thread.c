@@ -66,6 +66,19 @@ enum wr_status wr_thread_start(struct wr_thread *t, uint32_t no, const char *nam
     return WR_OK;
 }
 
+void wr_thread_here(struct wr_thread *t, uint32_t no, wr_thread_fn *fn, void *data)
+{
+    struct wr_local *l = wr_local_get();
+
+    *t = (struct wr_thread){.no = no, .fn = fn, .data = data};
+    t->_id = pthread_self();
+    t->_is_started = true;
+    l->thread_no = l->recorder->no = no;
+    fn(data);
+    t->_is_started = false;
+    wr_local_fini();
+}
+
 uint64_t wr_thread_cpu_us(const struct wr_thread *t)
 {
     struct timespec now;

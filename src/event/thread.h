@@ -32,6 +32,9 @@ struct wr_thread {
 enum wr_status wr_thread_start(struct wr_thread *t, uint32_t no, const char *name, wr_thread_fn *fn,
                                void *data) WR_MUST_CHECK;
 void wr_thread_join(struct wr_thread *t);
+/* The same on the calling thread, which has taken its own wr_local off: returns when fn does. The
+ * thread keeps its name. */
+void wr_thread_here(struct wr_thread *t, uint32_t no, wr_thread_fn *fn, void *data);
 /* Processor time that it has used, from any thread, while it was not joined; 0: unknown. */
 uint64_t wr_thread_cpu_us(const struct wr_thread *t);
 /* Binds the calling thread to one CPU. */

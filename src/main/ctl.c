@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -35,6 +36,7 @@
 #define OPEN_MAX  4u /* questions that one worker has not answered */
 #define SAID_MAX  ((size_t)1 << 20)
 #define WHY_MAX   64u
+#define NO_LOAD   UINT32_MAX
 
 enum conn_state {
     CONN_READ,
@@ -51,7 +53,9 @@ struct part {
     uint64_t age_ms;
     int fd; /* its text; -1: none */
     uint32_t cnt;
-    char why[WHY_MAX]; /* fd -1: why there is none */
+    char why[WHY_MAX];         /* fd -1: why there is none */
+    uint64_t asked_ms, cpu_us; /* when it was asked, and what its process had used then */
+    uint32_t load;             /* of one that did not answer, since then, permille; NO_LOAD */
 };
 
 struct wr_ctl_conn {
@@ -156,6 +160,28 @@ static bool send_out(struct wr_ctl_conn *k)
 
 /* --- workers are asked --- */
 
+/* Processor time of another process; 0: unknown. */
+static uint64_t cpu_us_of(pid_t pid)
+{
+    struct timespec t;
+    clockid_t clock;
+
+    if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &t) == -1) {
+        return 0;
+    }
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* Does a worker that is silent hang, or spin? */
+static void note_load(struct part *p)
+{
+    uint64_t now_us = cpu_us_of(p->pid), span_ms = wr_now_ms() - p->asked_ms;
+
+    if (p->cpu_us != 0 && now_us >= p->cpu_us && span_ms > 0) {
+        p->load = (uint32_t)WR_MIN((now_us - p->cpu_us) / span_ms, (uint64_t)UINT32_MAX - 1);
+    }
+}
+
 static void fail_part(struct wr_ctl_conn *k, struct part *p, const char *why)
 {
     if (p->child != NULL) {
@@ -183,7 +209,10 @@ static void ask_child(struct wr_ctl_conn *k, struct wr_child *child, struct wr_s
                        .pid = child->pid > 0 ? child->pid : getpid(),
                        .role = child->role,
                        .age_ms = wr_now_ms() - child->started_ms,
-                       .fd = -1};
+                       .fd = -1,
+                       .asked_ms = wr_now_ms(),
+                       .load = NO_LOAD};
+    p->cpu_us = cpu_us_of(p->pid);
     k->waiting++;
     if (child->chan == -1) {
         fail_part(k, p, "it is ending");
@@ -342,6 +371,9 @@ static void write_part(struct wr_json *j, const struct part *p)
     wr_json_num(j, "uptime_ms", p->age_ms);
     if (p->fd == -1) {
         wr_json_str(j, "silent", wr_str_z(p->why));
+        if (p->load != NO_LOAD) {
+            wr_json_milli(j, "load", p->load);
+        }
     } else {
         wr_json_raw(j, "report", WR_STR(""));
         add_text(j->b, p);
@@ -576,6 +608,7 @@ static void run_deadline(struct wr_ctl_conn *k)
     case CONN_ASK:
         for (unsigned i = 0; i < k->part_cnt; i++) {
             if (k->parts[i].child != NULL) {
+                note_load(&k->parts[i]);
                 fail_part(k, &k->parts[i], "it does not answer");
             }
         }

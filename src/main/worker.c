@@ -294,6 +294,10 @@ int wr_worker_run(int chan)
     loop->watchdog.limit_ms = WR_WATCHDOG_BUILD_MS;
     if (open_worker(&w, chan) == WR_OK) {
         wr_loop_run(loop);
+        if (w.serves_here) {
+            wr_worker_serve_here(&w);
+            wr_loop_run(loop); /* when it could not serve at all: what is to be done about that */
+        }
     } else {
         wr_log_errno(NULL, WR_LOG_EMERG, errno, "the worker cannot read its channel");
         w.has_failed = true;

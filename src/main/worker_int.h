@@ -11,6 +11,7 @@
 
 #include "base/status.h"
 #include "conf/gen.h"
+#include "event/guest.h"
 #include "event/mailbox.h"
 #include "event/poll.h"
 #include "event/signals.h"
@@ -38,6 +39,7 @@ struct wr_worker_thread {
     struct wr_task _task; /* looks whether all connections are gone */
     struct wr_timer _timer;
     bool _is_ending, _is_told;
+    struct wr_guest *guest; /* the control thread's loop, where this is the process's only thread */
     bool has_works; /* at its end: with a pool, and too slow to wait for; its loop lives on */
 };
 
@@ -71,6 +73,7 @@ struct wr_worker {
     struct wr_fixtures fixtures;
     struct wr_worker_thread *threads;
     unsigned thread_cnt, up_cnt, down_cnt;
+    bool serves_here;      /* one thread, in a process of its own: it runs on the first thread */
     struct wr_gen *gen;    /* published; one reference; NULL before the first */
     struct wr_gen *coming; /* being published */
     unsigned adopted_cnt;  /* threads that answered for `coming` */
@@ -95,9 +98,14 @@ void wr_worker_note_removed(struct wr_worker *w, uint64_t no);
 void wr_worker_sweep(struct wr_worker *w);
 void wr_worker_tell(struct wr_worker *w, enum wr_chan_type type, uint64_t no, struct wr_str text);
 
-/* worker_thread.c */
+/*
+ * worker_thread.c. One thread in a process of its own is not started: the control loop is told to
+ * stop, and wr_worker_serve_here serves on the calling thread until the end. The control loop is
+ * its guest (event/guest.h) meanwhile.
+ */
 enum wr_status wr_worker_start_threads(struct wr_worker *w,
                                        const struct wr_main_conf *mc) WR_MUST_CHECK;
+void wr_worker_serve_here(struct wr_worker *w);
 /* A mail to each: serve g; close what generation no removed (no 0: no answer; value: how many
  * answer); requests of generation no and older end; end. */
 void wr_worker_post_adopt(struct wr_worker *w, struct wr_gen *g);

@@ -139,7 +139,13 @@ static void run_thread(void *data)
     wr_timer_init(&t->_timer, &t->_task);
     t->mailbox = wr_mailbox_of_loop();
     wr_mailbox_post(t->worker->mailbox, &t->up);
+    if (t->guest != NULL) {
+        wr_guest_enter(t->guest);
+    }
     wr_loop_run(loop);
+    if (t->guest != NULL) {
+        wr_guest_leave(t->guest);
+    }
     wr_http_stop(); /* lets the generation go */
     wr_idle_thread_end();
     /* What closed in the last turn is freed; nothing new can come. */
@@ -165,12 +171,18 @@ enum wr_status wr_worker_start_threads(struct wr_worker *w, const struct wr_main
         wr_kpipe_limit_fds(fds.rlim_cur);
     }
     w->threads = wr_mem_alloc(mc->threads * sizeof(*w->threads));
+    w->serves_here = mc->threads == 1 && w->has_signals;
     for (unsigned i = 0; i < mc->threads; i++) {
         struct wr_worker_thread *t = &w->threads[i];
         enum wr_status st;
 
         *t = (struct wr_worker_thread){
             .worker = w, .no = i, .up = {.run = run_up}, .down = {.run = run_down}};
+        if (w->serves_here) {
+            w->thread_cnt = 1;
+            wr_loop_stop(wr_loop_get());
+            return WR_OK;
+        }
         st = wr_thread_start(&t->thread, i, "weir worker", run_thread, t);
         if (st != WR_OK) {
             wr_log(NULL, WR_LOG_EMERG, "thread %u could not be started: %s", i, wr_status_name(st));
@@ -180,6 +192,19 @@ enum wr_status wr_worker_start_threads(struct wr_worker *w, const struct wr_main
     }
     wr_thread_step_aside(); /* what this thread builds from now on, it builds beside traffic */
     return WR_OK;
+}
+
+void wr_worker_serve_here(struct wr_worker *w)
+{
+    struct wr_worker_thread *t = &w->threads[0];
+    struct wr_guest guest;
+
+    wr_loop_get()->want_stop = false; /* the stop was for us */
+    wr_guest_init(&guest, "weir control");
+    t->guest = &guest;
+    wr_thread_here(&t->thread, t->no, run_thread, t);
+    wr_guest_fini(&guest);
+    t->guest = NULL;
 }
 
 /* On the control thread: the answer. */

@@ -362,6 +362,10 @@ static void write_worker(const json_t *w, struct wr_strbuf *b)
     if (!json_is_object(report)) {
         wr_strbuf_add_z(b, "\n  ");
         write_text(w, "silent", b);
+        if (json_is_number(json_object_get(w, "load"))) {
+            wr_strbuf_add_z(b, ", load ");
+            write_load(w, "load", b);
+        }
         wr_strbuf_add_char(b, '\n');
         return;
     }

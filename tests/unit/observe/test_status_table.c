@@ -45,7 +45,9 @@ static void test_whole(void **state)
         "\"zones\":[{\"name\":\"z\",\"kind\":\"limit_req\",\"bytes\":1048576,\"room\":23700,"
         "\"keys\":12,\"forgotten\":3}],"
         "\"pools\":{\"resident_bytes\":5242880,\"objects_bytes\":1023,\"chunks_bytes\":0}}},"
-        "{\"pid\":12,\"role\":\"leaves\",\"uptime_ms\":999,\"silent\":\"it does not answer\"}]}",
+        "{\"pid\":12,\"role\":\"leaves\",\"uptime_ms\":999,\"silent\":\"it does not answer\"},"
+        "{\"pid\":13,\"role\":\"leaves\",\"uptime_ms\":999,\"silent\":\"it does not answer\","
+        "\"load\":0.998}]}",
         "weir 0.1.0, process 17, up 3 d 4 h, state: serves\n"
         "configuration 3 of /etc/weir.conf; the last reload FAILED 1 min 1 s ago\n"
         "listens on 0.0.0.0:80 [::]:80\n"
@@ -72,7 +74,10 @@ static void test_whole(void **state)
         "zone z: limit_req, 1.0 MB, keys: 12 of 23700, forgotten: 3\n"
         "\n"
         "worker process 12, up 0.9 s, ends when its requests have\n"
-        "  it does not answer\n");
+        "  it does not answer\n"
+        "\n"
+        "worker process 13, up 0.9 s, ends when its requests have\n"
+        "  it does not answer, load 99.8 %\n");
 }
 
 /* What another version does not tell, or tells otherwise, is no reason to show nothing. */
