@@ -30,11 +30,21 @@ static void make_key(void)
     has_key = pthread_key_create(&key, end_thread) == 0;
 }
 
-struct wr_local *wr_local_make(void)
+/* The main thread's. */
+__attribute__((constructor)) static void start_main_thread(void)
 {
-    struct wr_local *l = wr_mem_alloc(sizeof(*l));
+    wr_local_start();
+}
+
+void wr_local_start(void)
+{
+    struct wr_local *l;
     uint64_t seed;
 
+    if (wr_local_ptr != NULL) {
+        return;
+    }
+    l = wr_mem_alloc(sizeof(*l));
     wr_obj_init(l, WR_LOCAL_MAGIC);
     l->thread_no = UINT32_MAX;
     wr_local_ptr = l;
@@ -53,7 +63,6 @@ struct wr_local *wr_local_make(void)
         /* A failure costs only the safety net: the thread must then call wr_local_fini. */
         (void)pthread_setspecific(key, l);
     }
-    return l;
 }
 
 void wr_local_fini(void)

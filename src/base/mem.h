@@ -58,9 +58,7 @@ uint64_t wr_mem_fault_count(void);
 /* For the allocator files: true when this run-time allocation must fail. */
 static inline bool wr_mem_fault_hit(void)
 {
-    struct wr_local *l = wr_local_get();
-
-    return WR_UNLIKELY(++l->fault_seen == l->fault_at);
+    return WR_UNLIKELY(--wr_local_get()->fault_left == 0);
 }
 
 /* For the allocator files: n bytes more (less when negative) are in use. */

@@ -100,12 +100,6 @@ struct wr_recorder_area *wr_recorder_shared(void)
 
 /* ---- notes ----------------------------------------------------------------------------------- */
 
-void wr_recorder_note_first(const struct wr_fsm *fsm, uint64_t id, unsigned from, unsigned to)
-{
-    (void)wr_local_make(); /* wr_local_ptr is it from now on */
-    wr_recorder_note(fsm, id, from, to);
-}
-
 void wr_recorder_copy_req(struct wr_recorder_req *q, const struct wr_addr *client,
                           struct wr_str line)
 {

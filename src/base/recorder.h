@@ -75,24 +75,12 @@ struct wr_recorder_area {
 /* By its address a reader finds how far apart two images of the program lie. */
 extern const char wr_recorder_anchor;
 
-/* For wr_recorder_note: the first call of a thread that made nothing of its own before. */
-WR_COLD void wr_recorder_note_first(const struct wr_fsm *fsm, uint64_t id, unsigned from,
-                                    unsigned to);
-
 static inline void wr_recorder_note(const struct wr_fsm *fsm, uint64_t id, unsigned from,
                                     unsigned to)
 {
-    struct wr_local *l = wr_local_ptr;
-    struct wr_recorder_entry *e;
-    struct wr_recorder *r;
-
-    if (WR_UNLIKELY(l == NULL)) {
-        /* Nothing is kept in registers for what follows it. */
-        wr_recorder_note_first(fsm, id, from, to);
-        return;
-    }
-    r = l->recorder;
-    e = &r->_at[r->_cnt & (WR_RECORDER_CAP - 1)];
+    const struct wr_local *l = wr_local_get();
+    struct wr_recorder *r = l->recorder;
+    struct wr_recorder_entry *e = &r->_at[r->_cnt & (WR_RECORDER_CAP - 1)];
 
     e->at_ms = l->now_ms;
     e->id = id;

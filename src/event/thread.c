@@ -33,8 +33,10 @@
 static void *run_thread(void *data)
 {
     struct wr_thread *t = data;
-    struct wr_local *l = wr_local_get();
+    struct wr_local *l;
 
+    wr_local_start();
+    l = wr_local_get();
     l->thread_no = l->recorder->no = t->no;
     wr_fault_thread_begin();
     t->fn(t->data);

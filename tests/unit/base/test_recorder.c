@@ -157,10 +157,9 @@ static void test_running(void **state)
 
 static void *take_one(void *data)
 {
-    struct wr_recorder *r = wr_local_get()->recorder;
-
+    wr_local_start();
     wr_recorder_note(&toy, 1, 0, 1);
-    *(bool *)data = r->is_shared;
+    *(bool *)data = wr_local_get()->recorder->is_shared;
     return NULL;
 }
 
