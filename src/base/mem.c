@@ -2,7 +2,8 @@
 /*
  * mem.c: the two kinds of plain allocation, their accounting and fault injection. Sizes are those
  * that the C library tells (malloc_usable_size), so no header is put before the memory. Each thread
- * sums its changes in wr_local and settles them with the process's sum when they pass 64 KiB.
+ * sums its changes in wr_local and settles them with the process's sum when they pass 64 KiB, at
+ * the next call that is not served by a cache of the thread.
  */
 #include "base/mem.h"
 

@@ -54,7 +54,7 @@ WR_MUST_CHECK static inline void *wr_slab_alloc(size_t size)
         p = s->_cls[i]._first;
         s->_cls[i]._first = p->_next;
         s->_cls[i]._cnt--;
-        wr_mem_account((int64_t)((i + 1) * WR_SLAB_UNIT));
+        wr_mem_account_cached((int64_t)((i + 1) * WR_SLAB_UNIT));
         return wr_mem_zero(p, size < sizeof(*p) ? sizeof(*p) : size);
     }
 #else
@@ -78,7 +78,7 @@ static inline void wr_slab_free(void *p, size_t size)
         o->_next = s->_cls[i]._first;
         s->_cls[i]._first = o;
         s->_cls[i]._cnt++;
-        wr_mem_account(-(int64_t)((i + 1) * WR_SLAB_UNIT));
+        wr_mem_account_cached(-(int64_t)((i + 1) * WR_SLAB_UNIT));
         return;
     }
 #endif
