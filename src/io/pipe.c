@@ -13,7 +13,11 @@
  *
  * Spill: a memory slice before which `high` bytes lie in memory already is written out and becomes
  * a file slice. Small pushes gather in the tail chunk first, so at most one chunk lies above the
- * mark. Owner thread only.
+ * mark.
+ *
+ * Loan: a small slice that finds the pipe empty is most often gone in the same turn, sent on with
+ * what else there is. So it keeps its chunk until the turn ends (event/grave.h); what is left then
+ * is copied. Owner thread only.
  */
 #include "io/pipe.h"
 
@@ -22,6 +26,7 @@
 #include "base/obj.h"
 #include "base/slab.h"
 #include "base/stat.h"
+#include "event/loop.h"
 #include "io/spill_int.h"
 
 #define PIPE_MAGIC        0x70697065u
@@ -227,10 +232,11 @@ struct wr_pipe *wr_pipe_new(size_t high, struct wr_task *producer, struct wr_tas
     struct wr_pipe *p;
 
     WR_ASSERT(high > 0);
-    p = wr_slab_alloc(sizeof(*p));
+    p = wr_slab_take(sizeof(*p));
     if (!p) {
         return NULL;
     }
+    (void)wr_mem_zero(p, offsetof(struct wr_pipe, _inline));
     wr_obj_init(p, PIPE_MAGIC);
     p->state = WR_PIPE_OPEN;
     p->_ends = END_PRODUCER | END_CONSUMER;
@@ -246,6 +252,9 @@ struct wr_pipe *wr_pipe_new(size_t high, struct wr_task *producer, struct wr_tas
 static void free_pipe(struct wr_pipe *p)
 {
     drop_queue(p);
+    if (p->_is_lent) {
+        wr_grave_leave(&p->_loan);
+    }
     if (p->_res) {
         wr_chunk_unref(wr_take(&p->_res));
     }
@@ -324,6 +333,46 @@ size_t wr_pipe_room(struct wr_pipe *p)
 bool wr_pipe_can_push(struct wr_pipe *p)
 {
     return wr_pipe_room(p) > 0;
+}
+
+/* ---- loans ---------------------------------------------------------------------------------- */
+
+static bool is_loan(const struct wr_slice *s)
+{
+    return s->kind == WR_SLICE_CHUNK && s->len < PIPE_SMALL && s->u.chunk->cap > PIPE_COPY_CHUNK;
+}
+
+/* The turn is over. Without memory for a copy a slice stays as it is. */
+static void end_loan(struct wr_grave *g)
+{
+    struct wr_pipe *p = wr_container_of(g, struct wr_pipe, _loan);
+
+    p->_is_lent = false;
+    for (uint32_t i = 0; i < p->_cnt; i++) {
+        struct wr_slice *s = slice_at(p, i);
+        struct wr_chunk *c = is_loan(s) ? wr_chunk_new(WR_CHUNK_4K) : NULL;
+
+        if (!c || s->u.chunk == p->_tail) {
+            wr_chunk_unref(c);
+            continue;
+        }
+        c->fill = (uint32_t)s->len;
+        memcpy(c->data, slice_bytes(s), c->fill);
+        wr_chunk_unref(s->u.chunk);
+        s->u.chunk = c;
+        s->off = 0;
+        if (i == p->_cnt - 1) {
+            p->_tail = c;
+        }
+    }
+}
+
+static void note_loan(struct wr_pipe *p, const struct wr_slice *s)
+{
+    if (!p->_is_lent && is_loan(s) && wr_loop_get() != NULL) {
+        p->_is_lent = true;
+        wr_grave_bury(&p->_loan, end_loan);
+    }
 }
 
 /* ---- kernel pipes --------------------------------------------------------------------------- */
@@ -555,8 +604,19 @@ static enum wr_status push_whole(struct wr_pipe *p, struct wr_slice *s)
         return WR_ENOMEM;
     }
     account_in(p, s, s->len);
+    note_loan(p, s);
     note_pushed(p, s->len, was_empty);
     return WR_OK;
+}
+
+/* Is a small slice to be copied at once? A lone constant pins nothing and needs no memory, and a
+ * lone slice of a chunk can be lent; several are better in one piece. */
+static bool is_to_copy(const struct wr_pipe *p, const struct wr_slice *s)
+{
+    if (!is_memory(s) || s->len >= PIPE_SMALL) {
+        return false;
+    }
+    return p->_cnt > 0 || (s->kind == WR_SLICE_CHUNK && wr_loop_get() == NULL);
 }
 
 enum wr_status wr_pipe_push(struct wr_pipe *p, struct wr_slice s)
@@ -567,9 +627,7 @@ enum wr_status wr_pipe_push(struct wr_pipe *p, struct wr_slice s)
         release_slice(&s);
         return st;
     }
-    /* A lone constant pins nothing and needs no memory; several are better in one piece. */
-    if (is_memory(&s) && s.len < PIPE_SMALL && !(s.kind == WR_SLICE_CONST && p->_cnt == 0) &&
-        push_bytes(p, slice_bytes(&s), (size_t)s.len) == WR_OK) {
+    if (is_to_copy(p, &s) && push_bytes(p, slice_bytes(&s), (size_t)s.len) == WR_OK) {
         release_slice(&s);
         return WR_OK;
     }
