@@ -21,6 +21,8 @@
  */
 #include "io/pipe.h"
 
+#include <errno.h>
+
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/obj.h"
@@ -261,29 +263,31 @@ static void free_pipe(struct wr_pipe *p)
     if (p->_at != p->_inline) {
         wr_mem_free(p->_at);
     }
-    wr_spill_free(wr_take(&p->spill));
+    if (p->spill) {
+        wr_spill_free(wr_take(&p->spill));
+    }
     wr_obj_kill(p);
     wr_slab_free(p, sizeof(*p));
 }
 
-enum wr_status wr_pipe_set_spill(struct wr_pipe *p, const struct wr_spill_conf *conf)
+void wr_pipe_set_spill(struct wr_pipe *p, const struct wr_spill_conf *conf)
 {
     wr_obj_check(p, PIPE_MAGIC);
-    WR_ASSERT(!p->spill);
-    p->spill = wr_spill_new(conf);
-    return p->spill ? WR_OK : WR_ENOMEM;
+    WR_ASSERT(!p->spill_conf);
+    p->spill_conf = conf;
 }
 
 /* ---- marks ---------------------------------------------------------------------------------- */
 
 static uint64_t get_level(const struct wr_pipe *p)
 {
-    return p->spill ? p->queued_mem : (uint64_t)p->queued_mem + p->queued_file;
+    return p->spill_conf ? p->queued_mem : (uint64_t)p->queued_mem + p->queued_file;
 }
 
 static bool can_spill(const struct wr_pipe *p)
 {
-    return p->spill && p->spill_errno == 0 && wr_spill_has_room(p->spill);
+    return p->spill_conf && p->spill_errno == 0 &&
+           (p->spill ? wr_spill_has_room(p->spill) : p->spill_conf->max > 0);
 }
 
 static void wake_producer(struct wr_pipe *p)
@@ -474,17 +478,27 @@ static bool is_to_spill(const struct wr_pipe *p, const struct wr_slice *last, bo
     return all || last->len >= PIPE_SPILL_GATHER || !get_own_tail(p);
 }
 
-static void spill_last(struct wr_pipe *p, bool all)
+static enum wr_status write_out(struct wr_pipe *p, const struct wr_slice *s, uint64_t *ret_off)
+{
+    p->spill = p->spill ? p->spill : wr_spill_new(p->spill_conf);
+    if (!p->spill) {
+        p->spill_errno = ENOMEM;
+        return WR_ESYS;
+    }
+    return wr_spill_write(p->spill, slice_bytes(s), (size_t)s->len, ret_off, &p->spill_errno);
+}
+
+/* There is something, and it may be too much. */
+static void spill_some(struct wr_pipe *p, bool all)
 {
     struct wr_slice *last = last_slice(p);
     struct wr_slice on_disk = {.kind = WR_SLICE_FILE};
     enum wr_status st;
 
-    if (!p->spill || !last || !is_to_spill(p, last, all)) {
+    if (!is_to_spill(p, last, all)) {
         return;
     }
-    st = wr_spill_write(p->spill, slice_bytes(last), (size_t)last->len, &on_disk.off,
-                        &p->spill_errno);
+    st = write_out(p, last, &on_disk.off);
     if (!p->is_spilled || p->spill_errno != 0) {
         wr_task_wake_opt(p->watcher);
     }
@@ -502,6 +516,13 @@ static void spill_last(struct wr_pipe *p, bool all)
     /* The slot has just become free: it cannot fail. */
     st = ring_add(p, &on_disk);
     WR_ASSERT(st == WR_OK);
+}
+
+static void spill_last(struct wr_pipe *p, bool all)
+{
+    if (p->spill_conf && p->_cnt > 0 && p->queued_mem >= p->high) {
+        spill_some(p, all);
+    }
 }
 
 /* ---- producer ------------------------------------------------------------------------------- */
@@ -582,7 +603,7 @@ static enum wr_status push_bytes(struct wr_pipe *p, const char *bytes, size_t n)
 {
     bool was_empty = p->_cnt == 0;
 
-    if (p->spill && (!get_own_tail(p) || p->_tail->cap - p->_tail->fill < n)) {
+    if (p->spill_conf && (!get_own_tail(p) || p->_tail->cap - p->_tail->fill < n)) {
         /* The tail gives way to a new one: if it lies above the mark it is written first. */
         spill_last(p, true);
     }

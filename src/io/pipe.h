@@ -89,8 +89,9 @@ struct wr_pipe {
     size_t queued_kpipe;          /* bytes in kernel pipes queued: they are bounded by the pipe */
     uint64_t queued_file;         /* bytes queued as file slices */
     size_t high, low;
-    struct wr_task *producer, *consumer; /* woken; NULL: nobody */
-    struct wr_spill *spill;
+    struct wr_task *producer, *consumer;    /* woken; NULL: nobody */
+    const struct wr_spill_conf *spill_conf; /* NULL: none */
+    struct wr_spill *spill;                 /* NULL before the first */
     struct wr_task *watcher; /* woken at the first spill, and when the file fails; NULL: nobody */
     struct wr_chunk
         *_tail; /* chunk of the last slice if this pipe fills it; no reference of its own */
@@ -105,8 +106,8 @@ struct wr_pipe {
 struct wr_pipe *wr_pipe_new(size_t high, struct wr_task *producer,
                             struct wr_task *consumer) WR_MUST_CHECK;
 void wr_pipe_set_marks(struct wr_pipe *p, size_t high, size_t low);
-/* Attaches a temporary-file tail; conf must outlive the pipe. WR_ENOMEM. */
-enum wr_status wr_pipe_set_spill(struct wr_pipe *p, const struct wr_spill_conf *conf) WR_MUST_CHECK;
+/* Attaches a temporary-file tail; conf must outlive the pipe. */
+void wr_pipe_set_spill(struct wr_pipe *p, const struct wr_spill_conf *conf);
 
 /* --- producer --- */
 
