@@ -26,8 +26,8 @@
 
 #define ARENA_MAGIC 0x4172656eu
 #define BLOCK_SIZE  4096u
-#define BLOCKS_MAX  64u /* in a thread's free list: 256 KiB */
-#define LARGE_PART  4u  /* what is larger than this part of a block gets one of its own */
+#define BLOCKS_MAX  256u /* in a thread's free list: 1 MiB, two blocks for each of 128 requests */
+#define LARGE_PART  4u   /* what is larger than this part of a block gets one of its own */
 #define MAP_FROM    ((size_t)1 << 20)
 #define MAP_SIZE    ((size_t)256 << 10)
 
@@ -46,7 +46,7 @@ struct wr_arena_cleanup {
 
 struct wr_block_cache {
     struct wr_arena_block *first;
-    uint32_t cnt, max;
+    uint32_t cnt, max; /* max 0: memory passes through */
 };
 
 void wr_arena_local_init(struct wr_local *l)
@@ -86,25 +86,25 @@ static struct wr_arena_block *take_block(size_t size)
     struct wr_arena_block *b;
 
     WR_ASSERT(size > sizeof(*b));
-    if (size == BLOCK_SIZE && c->first != NULL) {
+    if (WR_LIKELY(size == BLOCK_SIZE && c->first != NULL)) {
         b = c->first;
         c->first = b->next;
         c->cnt--;
-    } else {
-        b = is_mapped(size) ? map_block(size) : malloc(size);
-        if (b == NULL) {
-            return NULL;
-        }
+        wr_mem_account_cached((int64_t)size);
+        return b; /* its size is what it was */
+    }
+    b = is_mapped(size) ? map_block(size) : malloc(size);
+    if (b == NULL) {
+        return NULL;
     }
     b->size = size;
     wr_mem_account((int64_t)size);
     return b;
 }
 
-static void give_block(struct wr_arena_block *b)
+/* To the heap or the system. */
+static void drop_block(struct wr_arena_block *b)
 {
-    struct wr_block_cache *c = wr_local_get()->blocks;
-
     wr_mem_account(-(int64_t)b->size);
     if (is_mapped(b->size)) {
         int rc = munmap(b, b->size);
@@ -112,10 +112,18 @@ static void give_block(struct wr_arena_block *b)
         WR_ASSERT(rc == 0);
         return;
     }
-    if (b->size != BLOCK_SIZE || c->cnt >= c->max) {
-        free(b);
+    free(b);
+}
+
+static void give_block(struct wr_arena_block *b)
+{
+    struct wr_block_cache *c = wr_local_get()->blocks;
+
+    if (WR_UNLIKELY(b->size != BLOCK_SIZE || c->cnt >= c->max)) {
+        drop_block(b);
         return;
     }
+    wr_mem_account_cached(-(int64_t)BLOCK_SIZE);
 #ifdef WR_DEBUG
     memset(b + 1, 0xdb, BLOCK_SIZE - sizeof(*b));
 #endif
@@ -217,7 +225,7 @@ static void *alloc_within(struct wr_arena *a, size_t size, size_t room)
         a->_cur = p + size;
         return p;
     }
-    if (size >= next_size(a) / LARGE_PART || wr_mem_pass_through()) {
+    if (size >= next_size(a) / LARGE_PART || wr_local_get()->blocks->max == 0) {
         return take_own(a, size, room);
     }
     return take_shared(a, size, room);
@@ -233,7 +241,12 @@ void *wr_arena_alloc_slow(struct wr_arena *a, size_t size)
     return alloc_within(a, size, room_of(a));
 }
 
-void *wr_arena_zalloc(struct wr_arena *a, size_t size)
+void *wr_arena_alloc_called(struct wr_arena *a, size_t size)
+{
+    return wr_arena_alloc(a, size);
+}
+
+void *wr_arena_zalloc_any(struct wr_arena *a, size_t size)
 {
     void *p = wr_arena_alloc(a, size);
 

@@ -16,6 +16,8 @@
 #include "base/status.h"
 #include "base/str.h"
 
+#define WR_ARENA_ZERO_HERE 256u
+
 struct wr_arena_block;
 struct wr_arena_cleanup;
 
@@ -61,7 +63,22 @@ WR_MUST_CHECK static inline void *wr_arena_alloc(struct wr_arena *a, size_t size
     return wr_arena_alloc_slow(a, size);
 }
 
-void *wr_arena_zalloc(struct wr_arena *a, size_t size) WR_MUST_CHECK;
+/* For wr_arena_zalloc. */
+void *wr_arena_zalloc_any(struct wr_arena *a, size_t size) WR_MUST_CHECK;
+void *wr_arena_alloc_called(struct wr_arena *a, size_t size) WR_MUST_CHECK;
+
+/* Zeroed. A small struct is so by a few stores where it is asked for. */
+WR_MUST_CHECK static inline void *wr_arena_zalloc(struct wr_arena *a, size_t size)
+{
+    void *p;
+
+    if (!__builtin_constant_p(size) || size == 0 || size > WR_ARENA_ZERO_HERE) {
+        return wr_arena_zalloc_any(a, size);
+    }
+    p = wr_arena_alloc_called(a, size);
+    return p == NULL ? NULL : wr_mem_zero(p, size);
+}
+
 /* Unaligned bytes. */
 char *wr_arena_bytes(struct wr_arena *a, size_t size) WR_MUST_CHECK;
 /* Copy of s with a '\0' behind it that is not counted in len. */

@@ -28,6 +28,7 @@ struct wr_chunk_cache {
     struct wr_chunk *first[WR_CHUNK_CLASSES];
     uint32_t cnt[WR_CHUNK_CLASSES], max[WR_CHUNK_CLASSES];
     wr_atomic_u64 credit; /* written by the owner only, read by wr_chunk_in_use */
+    uint64_t credit_max;  /* what is beyond goes back, but for half of this */
     struct wr_chunk_cache *next;
 };
 
@@ -36,6 +37,11 @@ static wr_atomic_u64 limit = DEFAULT_LIMIT;
 /* Not a ranked mutex: it is taken while a wr_local, which ranks need, is being made. */
 static pthread_mutex_t all_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct wr_chunk_cache *all; /* under all_lock */
+
+static uint64_t credit_max_of(uint64_t max)
+{
+    return max != 0 && max < EXACT_BELOW ? 0 : 2 * BATCH;
+}
 
 void wr_chunk_local_init(struct wr_local *l)
 {
@@ -48,6 +54,7 @@ void wr_chunk_local_init(struct wr_local *l)
     k->next = all;
     all = k;
     (void)pthread_mutex_unlock(&all_lock);
+    k->credit_max = credit_max_of(wr_load_rlx(&limit));
     l->chunks = k;
 }
 
@@ -114,13 +121,10 @@ static bool spend(struct wr_chunk_cache *k, uint64_t n)
 static void refund(struct wr_chunk_cache *k, uint64_t n)
 {
     uint64_t credit = wr_load_rlx(&k->credit) + n;
-    uint64_t max = wr_load_rlx(&limit);
-    uint64_t keep = max != 0 && max < EXACT_BELOW ? 0 : BATCH;
 
-    if (WR_UNLIKELY(credit > 2 * keep)) {
-        wr_store_rlx(&k->credit, keep);
-        (void)wr_sub_rlx(&reserved, credit - keep);
-        return;
+    if (WR_UNLIKELY(credit > k->credit_max)) {
+        (void)wr_sub_rlx(&reserved, credit - k->credit_max / 2);
+        credit = k->credit_max / 2;
     }
     wr_store_rlx(&k->credit, credit);
 }
@@ -149,7 +153,6 @@ struct wr_chunk *wr_chunk_new(enum wr_chunk_class cls)
     wr_obj_init(c, WR_CHUNK_MAGIC);
     c->refs = 1;
     c->fill = 0;
-    c->_next = NULL;
     return c;
 }
 
@@ -159,7 +162,7 @@ void wr_chunk_free(struct wr_chunk *c)
     uint8_t cls = c->cls;
 
     wr_obj_kill(c);
-    refund(k, class_size[cls]);
+    refund(k, c->cap);
     if (WR_UNLIKELY(k->cnt[cls] >= k->max[cls])) {
         free(c);
         return;
@@ -192,6 +195,7 @@ void wr_chunk_set_limit(uint64_t bytes)
     /* What this thread took ahead under the old limit goes back. */
     (void)wr_sub_rlx(&reserved, wr_load_rlx(&k->credit));
     wr_store_rlx(&k->credit, 0);
+    k->credit_max = credit_max_of(bytes);
     wr_store_rlx(&limit, bytes);
 }
 

@@ -16,7 +16,7 @@ bool wr_fsm_failed(const struct wr_fsm *f, unsigned from, unsigned to, uint64_t 
 {
     char text[160];
 
-    wr_recorder_note(f, id, from, to);
+    wr_recorder_note(f, id, WR_MIN(from, 31u), WR_MIN(to, 31u));
     (void)snprintf(text, sizeof(text), "%s %llu may not go from %s (%u) to %s (%u)", f->machine,
                    (unsigned long long)id, name_of(f, from), from, name_of(f, to), to);
     return wr_assert_req_said(text);

@@ -23,7 +23,7 @@
 
 struct wr_fsm {
     uint32_t magic; /* who reads a recorder of another process believes nothing else */
-    uint32_t cnt;   /* states */
+    uint32_t cnt;   /* states, at most 32 */
     const char *machine;
     const char *const *names;
     const uint32_t *moves; /* bit s of moves[from]: may go to s */
@@ -35,9 +35,10 @@ struct wr_fsm {
         WR_FSM_MAGIC, WR_ARRAY_LEN(names), (machine), (names), (moves)                             \
     }
 
+/* from: whatever is there. to: below 64; no move goes to one that is no state. */
 static inline bool wr_fsm_may(const struct wr_fsm *f, unsigned from, unsigned to)
 {
-    return from < f->cnt && to < f->cnt && (f->moves[from] & (1u << to)) != 0;
+    return from < f->cnt && ((uint64_t)f->moves[from] >> (to & 63) & 1) != 0;
 }
 
 /* Notes the move that was tried, counts, dumps; always false. */
@@ -63,7 +64,7 @@ WR_MUST_CHECK static inline bool wr_fsm_move(const struct wr_fsm *f, uint8_t *st
 /* For the end of an object that is broken: to a state that the table may forbid. */
 static inline void wr_fsm_force(const struct wr_fsm *f, uint8_t *state, unsigned to, uint64_t id)
 {
-    wr_recorder_note(f, id, *state, to);
+    wr_recorder_note(f, id, WR_MIN(*state, 31u), to);
     *state = (uint8_t)to;
 }
 

@@ -60,11 +60,21 @@ void wr_local_put_on(struct wr_local *l)
     set_key(l);
 }
 
-struct wr_local *wr_local_make(void)
+/* The main thread's. */
+__attribute__((constructor)) static void start_main_thread(void)
 {
-    struct wr_local *l = wr_mem_alloc(sizeof(*l));
+    wr_local_start();
+}
+
+void wr_local_start(void)
+{
+    struct wr_local *l;
     uint64_t seed;
 
+    if (wr_local_ptr != NULL) {
+        return;
+    }
+    l = wr_mem_alloc(sizeof(*l));
     wr_obj_init(l, WR_LOCAL_MAGIC);
     l->thread_no = UINT32_MAX;
     wr_local_ptr = l;
@@ -79,7 +89,6 @@ struct wr_local *wr_local_make(void)
     wr_rng_secret(&seed, sizeof(seed));
     wr_rng_seed(seed);
     set_key(l);
-    return l;
 }
 
 void wr_local_fini(void)

@@ -2,7 +2,9 @@
 /*
  * local.h: what one thread has for itself on floor 0: caches of chunks, slabs and arena blocks,
  * counters, cached clock, random state, log scope, flight recorder. The one thread-local pointer
- * of the program is here; event/thread.h makes one for each thread, tests make one by wr_local_get.
+ * of the program is here. The main thread has one before main begins, event/thread.h makes one for
+ * each other; whoever starts threads without it (tests) begins them with wr_local_start. So nobody
+ * asks whether there is one, but for what may run outside that time: signal handlers, and mem.c.
  * All parts exist as soon as the pointer is set. A thread that ends without wr_local_fini gets it
  * from the thread library.
  */
@@ -36,7 +38,7 @@ struct wr_local {
     struct wr_recorder *recorder;  /* base/recorder.c */
     struct wr_stats *stats;        /* base/stat.c */
     uint64_t rng[4];               /* base/rng.c */
-    uint64_t fault_at, fault_seen; /* base/mem.c */
+    uint64_t fault_at, fault_left; /* base/mem.c: counts down from fault_at */
     void *loop;                    /* struct wr_loop of event/loop.h, or NULL */
     int64_t _mem_delta;            /* base/mem.c: bytes not yet added to the process's sum */
     struct wr_clock_cache *_clock; /* base/clock.c */
@@ -57,18 +59,16 @@ struct wr_local {
 #endif
 extern _Thread_local __attribute__((tls_model(WR_LOCAL_TLS))) struct wr_local *wr_local_ptr;
 
-/* For wr_local_get. */
-WR_COLD struct wr_local *wr_local_make(void);
+/* Makes this thread's, unless it has one; aborts when memory is out. */
+void wr_local_start(void);
 
-/* This thread's; made at the first call (which aborts when memory is out). */
+/* This thread's. */
 static inline struct wr_local *wr_local_get(void)
 {
-    struct wr_local *l = wr_local_ptr;
-
-    return WR_LIKELY(l != NULL) ? l : wr_local_make();
+    return wr_local_ptr;
 }
 
-/* Frees this thread's caches; for the end of a thread. */
+/* Frees this thread's caches; for the end of a thread. Idempotent. */
 void wr_local_fini(void);
 
 /*

@@ -2,7 +2,8 @@
 /*
  * mem.c: the two kinds of plain allocation, their accounting and fault injection. Sizes are those
  * that the C library tells (malloc_usable_size), so no header is put before the memory. Each thread
- * sums its changes in wr_local and settles them with the process's sum when they pass 64 KiB.
+ * sums its changes in wr_local and settles them with the process's sum when they pass 64 KiB, at
+ * the next call that is not served by a cache of the thread.
  */
 #include "base/mem.h"
 
@@ -53,7 +54,7 @@ void wr_mem_local_fini(struct wr_local *l)
 
 size_t wr_mem_in_use(void)
 {
-    const struct wr_local *l = wr_local_get(); /* first: making it takes memory */
+    const struct wr_local *l = wr_local_get();
     int64_t n = (int64_t)(wr_load_rlx(&in_use) + (uint64_t)l->_mem_delta);
 
     return n > 0 ? (size_t)n : 0;
@@ -138,13 +139,14 @@ void wr_mem_fault_set(uint64_t n)
 {
     struct wr_local *l = wr_local_get();
 
-    l->fault_at = n;
-    l->fault_seen = 0;
+    l->fault_at = l->fault_left = n;
 }
 
 uint64_t wr_mem_fault_count(void)
 {
-    return wr_local_get()->fault_seen;
+    const struct wr_local *l = wr_local_get();
+
+    return l->fault_at - l->fault_left;
 }
 
 bool wr_mem_pass_through(void)

@@ -58,14 +58,12 @@ uint64_t wr_mem_fault_count(void);
 /* For the allocator files: true when this run-time allocation must fail. */
 static inline bool wr_mem_fault_hit(void)
 {
-    struct wr_local *l = wr_local_get();
-
-    return WR_UNLIKELY(++l->fault_seen == l->fault_at);
+    return WR_UNLIKELY(--wr_local_get()->fault_left == 0);
 }
 
-/* For the allocator files: n bytes more (less when negative) are in use. */
 void wr_mem_settle(void);
 
+/* For the allocator files: n bytes more (less when negative) are in use. */
 static inline void wr_mem_account(int64_t n)
 {
     struct wr_local *l = wr_local_get();
@@ -74,6 +72,12 @@ static inline void wr_mem_account(int64_t n)
     if (WR_UNLIKELY(l->_mem_delta > 65536 || l->_mem_delta < -65536)) {
         wr_mem_settle();
     }
+}
+
+/* The same for what comes from a cache of the thread or goes to it: the sum may wait. */
+static inline void wr_mem_account_cached(int64_t n)
+{
+    wr_local_get()->_mem_delta += n;
 }
 
 /*

@@ -15,7 +15,8 @@
 #define WR_DEAD_MAGIC 0xdeadbeefu
 
 #define wr_obj_init(o, m)  ((void)((o)->magic = (m)))
-#define wr_obj_check(o, m) WR_ASSERT((o) != NULL && (o)->magic == (m))
+/* No pointer at all is a fault at once, which is told as well (event/fault.h). */
+#define wr_obj_check(o, m) WR_ASSERT((o)->magic == (m))
 #define wr_obj_kill(o)     ((void)((o)->magic = WR_DEAD_MAGIC))
 
 /* Moves a pointer out of *pp and nulls it. */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/addr.h"
+#include "base/clock.h"
 #include "base/codec.h"
 #include "base/fsm.h"
 #include "base/local_int.h"
@@ -100,10 +101,20 @@ struct wr_recorder_area *wr_recorder_shared(void)
 
 /* ---- notes ----------------------------------------------------------------------------------- */
 
-void wr_recorder_note_first(const struct wr_fsm *fsm, uint64_t id, unsigned from, unsigned to)
+#define FSM_SPAN ((uintptr_t)1 << 25) /* addresses of machines are known modulo this */
+
+void wr_recorder_read(const struct wr_recorder_note *n, const void *anchor, uint64_t now_ms,
+                      struct wr_recorder_entry *ret)
 {
-    (void)wr_local_make(); /* wr_local_ptr is it from now on */
-    wr_recorder_note(fsm, id, from, to);
+    /* The one address with these bits that is next to the anchor. */
+    uintptr_t from = (uintptr_t)anchor - FSM_SPAN / 2;
+    uintptr_t low = n->move >> 10 << 3;
+
+    ret->at_ms = now_ms + (uint64_t)(int32_t)(n->at_ms - (uint32_t)now_ms);
+    ret->id = n->id;
+    ret->fsm = low == 0 ? NULL : (const void *)(from + ((low - from) & (FSM_SPAN - 1)));
+    ret->from = n->move >> 5 & 31;
+    ret->to = n->move & 31;
 }
 
 void wr_recorder_copy_req(struct wr_recorder_req *q, const struct wr_addr *client,
@@ -231,9 +242,11 @@ void wr_recorder_dump_running(int fd)
 void wr_recorder_each(wr_recorder_fn *fn, void *data)
 {
     const struct wr_recorder *r = wr_local_get()->recorder;
+    struct wr_recorder_entry e;
 
     for (uint64_t i = r->_cnt - WR_MIN(r->_cnt, (uint64_t)WR_RECORDER_CAP); i < r->_cnt; i++) {
-        fn(data, &r->_at[i & (WR_RECORDER_CAP - 1)]);
+        wr_recorder_read(&r->_at[i & (WR_RECORDER_CAP - 1)], &wr_recorder_anchor, wr_now_ms(), &e);
+        fn(data, &e);
     }
 }
 
@@ -252,10 +265,11 @@ void wr_recorder_dump_last(int fd, unsigned n)
     wr_strbuf_init_fixed(&b, room, sizeof(room));
     cnt = WR_MIN(r->_cnt, (uint64_t)WR_MIN(n, WR_RECORDER_CAP));
     for (uint64_t i = r->_cnt - cnt; i < r->_cnt; i++) {
-        const struct wr_recorder_entry *e = &r->_at[i & (WR_RECORDER_CAP - 1)];
+        struct wr_recorder_entry e;
 
+        wr_recorder_read(&r->_at[i & (WR_RECORDER_CAP - 1)], &wr_recorder_anchor, l->now_ms, &e);
         wr_strbuf_add_z(&b, "recorder: ");
-        wr_recorder_write_entry(&b, e, e->fsm);
+        wr_recorder_write_entry(&b, &e, e.fsm);
         wr_strbuf_add_char(&b, '\n');
         if (LINE_CAP - b.len < 4 * TEXT_MAX + 96) {
             flush(&b, fd);

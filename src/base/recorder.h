@@ -28,6 +28,21 @@
 struct wr_addr;
 struct wr_fsm;
 
+/*
+ * A change of state as it is kept: a quarter of a cache line.
+ *
+ *   move: |22 bits of the machine's address, from bit 3 up|5 bits: from|5 bits: to|
+ *
+ * The rest of both is the reader's to find: the machine lies in the program, at most 16 MiB from
+ * the anchor, and a change is less than 24 days from now (of an older one the time is wrong).
+ */
+struct wr_recorder_note {
+    uint64_t id;
+    uint32_t at_ms;
+    uint32_t move;
+};
+
+/* What it says. fsm NULL: of a loaded module, which may lie anywhere. */
 struct wr_recorder_entry {
     uint64_t at_ms;
     uint64_t id;
@@ -58,7 +73,7 @@ struct wr_recorder {
     /* Those that ran lately, a request at its id modulo their number: while few are under way each
      * is noted once. */
     struct wr_recorder_req reqs[WR_RECORDER_REQS];
-    struct wr_recorder_entry _at[WR_RECORDER_CAP];
+    struct wr_recorder_note _at[WR_RECORDER_CAP];
 };
 
 #define WR_RECORDER_MAGIC 0x77724652u
@@ -75,32 +90,26 @@ struct wr_recorder_area {
 /* By its address a reader finds how far apart two images of the program lie. */
 extern const char wr_recorder_anchor;
 
-/* For wr_recorder_note: the first call of a thread that made nothing of its own before. */
-WR_COLD void wr_recorder_note_first(const struct wr_fsm *fsm, uint64_t id, unsigned from,
-                                    unsigned to);
-
+/* States are below 32. */
 static inline void wr_recorder_note(const struct wr_fsm *fsm, uint64_t id, unsigned from,
                                     unsigned to)
 {
-    struct wr_local *l = wr_local_ptr;
-    struct wr_recorder_entry *e;
-    struct wr_recorder *r;
+    const struct wr_local *l = wr_local_get();
+    struct wr_recorder *r = l->recorder;
+    struct wr_recorder_note *n = &r->_at[r->_cnt & (WR_RECORDER_CAP - 1)];
 
-    if (WR_UNLIKELY(l == NULL)) {
-        /* Nothing is kept in registers for what follows it. */
-        wr_recorder_note_first(fsm, id, from, to);
-        return;
-    }
-    r = l->recorder;
-    e = &r->_at[r->_cnt & (WR_RECORDER_CAP - 1)];
-
-    e->at_ms = l->now_ms;
-    e->id = id;
-    e->fsm = fsm;
-    e->from = from;
-    e->to = to;
-    r->_cnt++; /* last: a dump from a signal handler never sees half an entry as the newest */
+#if defined(__PIC__) && !defined(__PIE__)
+    fsm = NULL;
+#endif
+    n->id = id;
+    n->at_ms = (uint32_t)l->now_ms;
+    n->move = (uint32_t)((uintptr_t)fsm << 7) | (from & 31) << 5 | (to & 31);
+    r->_cnt++; /* last: a dump from a signal handler never sees half a note as the newest */
 }
+
+/* anchor: as the writer of the note has it, and so is the address of the machine. */
+void wr_recorder_read(const struct wr_recorder_note *n, const void *anchor, uint64_t now_ms,
+                      struct wr_recorder_entry *ret);
 
 /* Each note of this thread that is still there, oldest first. */
 typedef void wr_recorder_fn(void *data, const struct wr_recorder_entry *e);

@@ -39,8 +39,8 @@ static inline size_t wr_slab_class(size_t size)
     return size == 0 ? 0 : (size - 1) / WR_SLAB_UNIT;
 }
 
-/* Zeroed; NULL when memory is out. size <= 2048. */
-WR_MUST_CHECK static inline void *wr_slab_alloc(size_t size)
+/* Not zeroed; NULL when memory is out. size <= 2048. */
+WR_MUST_CHECK static inline void *wr_slab_take(size_t size)
 {
     struct wr_slab_cache *s = wr_local_get()->slabs;
     size_t i = wr_slab_class(size);
@@ -54,8 +54,8 @@ WR_MUST_CHECK static inline void *wr_slab_alloc(size_t size)
         p = s->_cls[i]._first;
         s->_cls[i]._first = p->_next;
         s->_cls[i]._cnt--;
-        wr_mem_account((int64_t)((i + 1) * WR_SLAB_UNIT));
-        return wr_mem_zero(p, size < sizeof(*p) ? sizeof(*p) : size);
+        wr_mem_account_cached((int64_t)((i + 1) * WR_SLAB_UNIT));
+        return p;
     }
 #else
     (void)s;
@@ -63,6 +63,14 @@ WR_MUST_CHECK static inline void *wr_slab_alloc(size_t size)
     (void)p;
 #endif
     return wr_slab_alloc_slow(size);
+}
+
+/* The same, zeroed. */
+WR_MUST_CHECK static inline void *wr_slab_alloc(size_t size)
+{
+    void *p = wr_slab_take(size);
+
+    return p == NULL ? NULL : wr_mem_zero(p, size < sizeof(p) ? sizeof(p) : size);
 }
 
 /* Accepts NULL. `size` as given to alloc. */
@@ -78,7 +86,7 @@ static inline void wr_slab_free(void *p, size_t size)
         o->_next = s->_cls[i]._first;
         s->_cls[i]._first = o;
         s->_cls[i]._cnt++;
-        wr_mem_account(-(int64_t)((i + 1) * WR_SLAB_UNIT));
+        wr_mem_account_cached(-(int64_t)((i + 1) * WR_SLAB_UNIT));
         return;
     }
 #endif

@@ -5,15 +5,14 @@
  */
 #include "event/grave.h"
 
-#include "base/assert.h"
+#include "base/local.h"
 #include "event/event_int.h"
 #include "event/loop.h"
 
 void wr_grave_bury(struct wr_grave *g, void (*free_fn)(struct wr_grave *g))
 {
-    struct wr_loop *l = wr_loop_get();
+    struct wr_loop *l = wr_local_get()->loop;
 
-    WR_ASSERT(l != NULL);
     g->free_fn = free_fn;
     wr_list_push(&l->graves, &g->_node);
 }

@@ -17,4 +17,10 @@ struct wr_grave {
 /* Once per object; its tasks and timers must have been cancelled. */
 void wr_grave_bury(struct wr_grave *g, void (*free_fn)(struct wr_grave *g));
 
+/* Before that point: it was buried, and is not any more. */
+static inline void wr_grave_leave(struct wr_grave *g)
+{
+    wr_list_remove(&g->_node);
+}
+
 #endif

@@ -50,14 +50,14 @@ void wr_handles_free(struct wr_handles *hs)
 
 static struct wr_handles *get_handles(void)
 {
-    struct wr_loop *l = wr_loop_get();
+    const struct wr_loop *l = wr_local_get()->loop;
 
     return l == NULL ? NULL : l->handles;
 }
 
-static uint32_t own_thread(void)
+static uint8_t own_thread(void)
 {
-    return wr_local_get()->thread_no & 0xffu;
+    return (uint8_t)wr_local_get()->thread_no;
 }
 
 static enum wr_status grow_table(struct wr_handles *hs)
@@ -88,14 +88,13 @@ static enum wr_status grow_table(struct wr_handles *hs)
 static struct handle_slot *find_slot(struct wr_handles *hs, wr_handle h)
 {
     uint32_t slot = (uint32_t)(h >> 32) & (HANDLE_SLOTS_MAX - 1);
+    struct handle_slot *s;
 
     if (!hs || wr_handle_thread(h) != own_thread() || slot >= hs->cap) {
         return NULL;
     }
-    if (hs->at[slot].object == NULL || hs->at[slot].gen != (uint32_t)h) {
-        return NULL;
-    }
-    return &hs->at[slot];
+    s = &hs->at[slot];
+    return s->gen == (uint32_t)h && s->object != NULL ? s : NULL;
 }
 
 enum wr_status wr_handle_open(void *object, wr_handle *ret_h)

@@ -210,12 +210,9 @@ uint32_t wr_io_unread(const struct wr_io *io)
     return io->fd != -1 ? io->poll->ops->unread(io->poll, io) : 0;
 }
 
-/* Why there are no bytes. */
-static enum wr_status why_empty(const struct wr_io *io)
+/* Why there will be no bytes any more. */
+static enum wr_status why_over(const struct wr_io *io)
 {
-    if ((io->_wants & WR_IOW_RX_DONE) == 0) {
-        return WR_AGAIN;
-    }
     return (io->facts & WR_IO_ERR) != 0 ? WR_ESYS : WR_EOF;
 }
 
@@ -234,7 +231,7 @@ enum wr_status wr_io_take(struct wr_io *io, size_t max, struct wr_chunk **ret_c,
 {
     wr_obj_check(io, WR_IO_MAGIC);
     if (!io->rx) {
-        return why_empty(io);
+        return WR_LIKELY((io->_wants & WR_IOW_RX_DONE) == 0) ? WR_AGAIN : why_over(io);
     }
     *ret_off = io->rx_off;
     if (max < io->rx_len) {

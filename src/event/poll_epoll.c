@@ -66,6 +66,7 @@ struct epoll_poll {
     int fd;
     int at, cnt;                           /* events not yet handled: ev[at .. cnt) */
     bool is_starved;                       /* an io on `ready` waits for a chunk */
+    bool has_left;                         /* a chunk that somebody held gave way to another */
     struct wr_list ready;                  /* struct wr_io._ready */
     struct wr_chunk *chunks[RX_CLASSES];   /* may be NULL */
     wr_handle got[2 * EPOLL_BATCH_EVENTS]; /* ios that received in the last batch */
@@ -185,18 +186,16 @@ static struct wr_chunk *get_room(struct epoll_poll *ep, enum rx_class cls)
     if (c) {
         if (ep->chunks[cls]) {
             wr_chunk_unref(ep->chunks[cls]);
+            ep->has_left = true;
         }
         ep->chunks[cls] = c;
     }
     return c;
 }
 
-/*
- * Called when the tasks of the last batch have run. A chunk that only we hold is filled from 0
- * again; one that somebody holds is filled on, and replaced when the room runs out. What is left
- * unread in an rx and is small is copied out, so that a slow client's ten bytes pin 4 KiB.
- */
-static void rewind_chunks(struct epoll_poll *ep)
+/* What is left unread in an rx and is small is copied out, so that a slow client's ten bytes pin 4
+ * KiB. */
+static void copy_out_unread(struct epoll_poll *ep)
 {
     for (unsigned i = 0; i < ep->got_cnt; i++) {
         struct wr_io *io = wr_handle_find(ep->got[i]);
@@ -216,7 +215,30 @@ static void rewind_chunks(struct epoll_poll *ep)
         io->rx = small;
         io->rx_off = 0;
     }
+}
+
+/* Does nobody but us hold chunks that the last batch received to? */
+static bool is_all_taken(const struct epoll_poll *ep)
+{
+    for (unsigned i = 0; i < RX_CLASSES; i++) {
+        if (ep->chunks[i] && ep->chunks[i]->refs != 1) {
+            return false;
+        }
+    }
+    return !ep->has_left;
+}
+
+/*
+ * Called when the tasks of the last batch have run. A chunk that only we hold is filled from 0
+ * again; one that somebody holds is filled on, and replaced when the room runs out.
+ */
+static void rewind_chunks(struct epoll_poll *ep)
+{
+    if (ep->got_cnt != 0 && !is_all_taken(ep)) {
+        copy_out_unread(ep);
+    }
     ep->got_cnt = 0;
+    ep->has_left = false;
     for (unsigned i = 0; i < RX_CLASSES; i++) {
         if (ep->chunks[i] && ep->chunks[i]->refs == 1) {
             ep->chunks[i]->fill = 0;
@@ -436,8 +458,8 @@ static void leave_at_hup(struct epoll_poll *ep, struct wr_io *io, uint32_t event
     }
 }
 
-/* Returns bytes received. */
-static size_t handle_event(struct epoll_poll *ep, struct wr_io *io, uint32_t events)
+/* What is not bytes alone. Returns bytes received. */
+static size_t handle_other_event(struct epoll_poll *ep, struct wr_io *io, uint32_t events)
 {
     size_t n = 0;
 
@@ -478,6 +500,15 @@ static size_t handle_event(struct epoll_poll *ep, struct wr_io *io, uint32_t eve
         }
     }
     return n;
+}
+
+/* Returns bytes received. */
+static size_t handle_event(struct epoll_poll *ep, struct wr_io *io, uint32_t events)
+{
+    if (WR_LIKELY(events == EPOLLIN && can_receive(io))) {
+        return receive(ep, io);
+    }
+    return handle_other_event(ep, io, events);
 }
 
 /* Ios that are served without an event. */
@@ -730,27 +761,26 @@ static ssize_t send_pieces(int fd, const struct iovec *iov, int cnt, size_t tota
 static enum wr_status epoll_send(struct wr_poll *p, struct wr_io *io, const struct iovec *iov,
                                  int cnt, size_t *ret_n)
 {
-    struct epoll_poll *ep = epoll_of(p);
     int flags = MSG_NOSIGNAL | MSG_DONTWAIT | (io->is_more ? MSG_MORE : 0);
-    size_t total = 0;
+    size_t total = iov[0].iov_len;
     ssize_t n;
 
     if (io->is_connecting) {
         return WR_AGAIN;
     }
-    for (int i = 0; i < cnt; i++) {
+    for (int i = 1; i < cnt; i++) {
         total += iov[i].iov_len;
     }
     do {
-        n = cnt == 1 ? wr_raw_send(io->fd, iov[0].iov_base, iov[0].iov_len, flags)
+        n = cnt == 1 ? wr_raw_send(io->fd, iov[0].iov_base, total, flags)
                      : send_pieces(io->fd, iov, cnt, total, flags);
     } while (n == -1 && errno == EINTR);
     if (n == -1) {
-        return fail_send(ep, io, errno);
+        return fail_send(epoll_of(p), io, errno);
     }
     io->tx_total += (uint64_t)n;
     if ((size_t)n < total) {
-        await_writable(ep, io);
+        await_writable(epoll_of(p), io);
     }
     *ret_n = (size_t)n;
     return WR_OK;

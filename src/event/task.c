@@ -6,7 +6,7 @@
  */
 #include "event/task.h"
 
-#include "base/assert.h"
+#include "base/local.h"
 #include "event/loop.h"
 
 void wr_task_init(struct wr_task *t, wr_task_fn *run, const char *name)
@@ -21,15 +21,12 @@ void wr_task_init(struct wr_task *t, wr_task_fn *run, const char *name)
 
 void wr_task_wake(struct wr_task *t)
 {
-    struct wr_loop *l;
+    struct wr_loop *l = wr_local_get()->loop;
 
-    if (t->_is_queued) {
-        return;
+    if (!t->_is_queued) {
+        t->_is_queued = true;
+        wr_list_push(&l->runq, &t->_node);
     }
-    l = wr_loop_get();
-    WR_ASSERT(l != NULL);
-    t->_is_queued = true;
-    wr_list_push(&l->runq, &t->_node);
 }
 
 void wr_task_cancel(struct wr_task *t)

@@ -33,8 +33,10 @@
 static void *run_thread(void *data)
 {
     struct wr_thread *t = data;
-    struct wr_local *l = wr_local_get();
+    struct wr_local *l;
 
+    wr_local_start();
+    l = wr_local_get();
     l->thread_no = l->recorder->no = t->no;
     wr_fault_thread_begin();
     t->fn(t->data);
@@ -68,9 +70,11 @@ enum wr_status wr_thread_start(struct wr_thread *t, uint32_t no, const char *nam
 
 void wr_thread_here(struct wr_thread *t, uint32_t no, wr_thread_fn *fn, void *data)
 {
-    struct wr_local *l = wr_local_get();
+    struct wr_local *l;
 
     *t = (struct wr_thread){.no = no, .fn = fn, .data = data};
+    wr_local_start();
+    l = wr_local_get();
     t->_id = pthread_self();
     t->_is_started = true;
     l->thread_no = l->recorder->no = no;

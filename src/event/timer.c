@@ -22,6 +22,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/local.h"
 #include "base/mem.h"
 #include "event/event_int.h"
 #include "event/loop.h"
@@ -71,9 +72,8 @@ void wr_wheel_free(struct wr_wheel *w)
 
 static struct wr_wheel *get_wheel(void)
 {
-    struct wr_loop *l = wr_loop_get();
+    struct wr_loop *l = wr_local_get()->loop;
 
-    WR_ASSERT(l != NULL);
     return l->wheel;
 }
 
@@ -146,7 +146,7 @@ void wr_timer_disarm(struct wr_timer *t)
     }
 }
 
-void wr_timer_fini(struct wr_timer *t)
+void wr_timer_leave(struct wr_timer *t)
 {
     wr_timer_disarm(t);
     if (t->_slot_ms != 0) {

@@ -25,8 +25,15 @@ void wr_timer_init(struct wr_timer *t, struct wr_task *task);
 void wr_timer_arm(struct wr_timer *t, uint64_t at_ms);
 /* Idempotent. The entry may stay in the wheel until its time; `fini` takes it out. */
 void wr_timer_disarm(struct wr_timer *t);
+void wr_timer_leave(struct wr_timer *t); /* for wr_timer_fini */
+
 /* Out of the wheel; before the owner is buried. Idempotent. */
-void wr_timer_fini(struct wr_timer *t);
+static inline void wr_timer_fini(struct wr_timer *t)
+{
+    if ((t->at_ms | t->_slot_ms) != 0) {
+        wr_timer_leave(t);
+    }
+}
 
 static inline bool wr_timer_is_armed(const struct wr_timer *t)
 {

@@ -10,7 +10,6 @@
 
 #include "base/log.h"
 #include "base/stat.h"
-#include "event/task.h"
 
 static uint64_t coarse_ms(void)
 {
@@ -51,27 +50,19 @@ void wr_watchdog_begin(struct wr_watchdog *w)
     }
 }
 
-void wr_watchdog_note_run(struct wr_watchdog *w, struct wr_task *t, uint32_t turn)
+void wr_watchdog_report_spin(struct wr_watchdog *w, const struct wr_task *t)
 {
-    w->runs++;
-    w->last_name = t->name;
-    if (t->_turn != turn) {
-        t->_turn = turn;
-        t->_runs = 0;
-    }
-    if (++t->_runs == WR_WATCHDOG_SPIN_RUNS) {
-        w->spins++;
-        wr_stat_inc(WR_CNT_TASK_SPINS);
-        wr_log(NULL, WR_LOG_WARN, "task \"%s\" ran %d times in one turn of the loop", t->name,
-               WR_WATCHDOG_SPIN_RUNS);
-    }
+    w->spins++;
+    wr_stat_inc(WR_CNT_TASK_SPINS);
+    wr_log(NULL, WR_LOG_WARN, "task \"%s\" ran %d times in one turn of the loop", t->name,
+           WR_WATCHDOG_SPIN_RUNS);
 }
 
-void wr_watchdog_note_end(struct wr_watchdog *w)
+void wr_watchdog_look(struct wr_watchdog *w)
 {
     uint64_t now_ms;
 
-    if (w->close_looks == 0 || w->limit_ms == 0) {
+    if (w->limit_ms == 0) {
         return;
     }
     now_ms = coarse_ms();

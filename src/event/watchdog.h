@@ -13,12 +13,13 @@
 
 #include <stdint.h>
 
+#include "base/compiler.h"
+#include "event/task.h"
+
 #define WR_WATCHDOG_STALL_MS    250
 #define WR_WATCHDOG_BUILD_MS    5000 /* of a loop without traffic that builds configurations */
 #define WR_WATCHDOG_SPIN_RUNS   100
 #define WR_WATCHDOG_CLOSE_LOOKS 10000
-
-struct wr_task;
 
 struct wr_watchdog {
     uint32_t limit_ms;      /* WR_WATCHDOG_STALL_MS unless the owner sets it; 0: not looked for */
@@ -33,10 +34,31 @@ struct wr_watchdog {
 void wr_watchdog_init(struct wr_watchdog *w);
 /* Before the first task of a batch. */
 void wr_watchdog_begin(struct wr_watchdog *w);
+/* For wr_watchdog_note_run and _note_end. */
+WR_COLD void wr_watchdog_report_spin(struct wr_watchdog *w, const struct wr_task *t);
+WR_COLD void wr_watchdog_look(struct wr_watchdog *w);
+
 /* Before t runs; counts its runs of this turn. */
-void wr_watchdog_note_run(struct wr_watchdog *w, struct wr_task *t, uint32_t turn);
+static inline void wr_watchdog_note_run(struct wr_watchdog *w, struct wr_task *t, uint32_t turn)
+{
+    w->runs++;
+    w->last_name = t->name;
+    if (t->_turn != turn) {
+        t->_turn = turn;
+        t->_runs = 1;
+    } else if (WR_UNLIKELY(++t->_runs == WR_WATCHDOG_SPIN_RUNS)) {
+        wr_watchdog_report_spin(w, t);
+    }
+}
+
 /* After a task has run; it may be gone. */
-void wr_watchdog_note_end(struct wr_watchdog *w);
+static inline void wr_watchdog_note_end(struct wr_watchdog *w)
+{
+    if (WR_UNLIKELY(w->close_looks != 0)) {
+        wr_watchdog_look(w);
+    }
+}
+
 /* After the last task of a batch. */
 void wr_watchdog_end(struct wr_watchdog *w);
 

@@ -187,7 +187,7 @@ static enum wr_status begin_read(struct wr_req *r)
     enum wr_status st = ask_for_body(r, in_file ? FILE_ONLY_HIGH : (size_t)lc->body_buffer_size);
 
     if (st == WR_OK && !in_file) {
-        st = wr_pipe_set_spill(r->body, &lc->body_spill);
+        wr_pipe_set_spill(r->body, &lc->body_spill);
     }
     if (st == WR_OK) {
         r->body_state = WR_BODY_READING;

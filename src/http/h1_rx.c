@@ -241,7 +241,7 @@ static bool must_await_kpipe(struct h1_xchg *x)
     struct h1_rx *rx = &x->rx;
     const struct wr_io *io = &x->s.conn->io;
 
-    if (!rx->kpipe || rx->no_kpipe || rx->in->spill || wr_pipe_is_orphan(rx->in) ||
+    if (!rx->kpipe || rx->no_kpipe || rx->in->spill_conf || wr_pipe_is_orphan(rx->in) ||
         kpipe_room(rx, io) > 0) {
         return false;
     }

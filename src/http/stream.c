@@ -39,8 +39,9 @@ static const struct wr_fsm tx_fsm = WR_FSM("stream tx", half_names, half_moves);
 
 /* A bug of ours: the half is RESET, and the user ends the exchange. */
 static WR_COLD __attribute__((noinline)) void give_up(struct wr_stream *s, const struct wr_fsm *f,
-                                                      uint8_t *half)
+                                                      uint8_t *half, enum wr_stream_half to)
 {
+    (void)wr_fsm_failed(f, *half, to, (uint64_t)(uintptr_t)s); /* false, always */
     wr_fsm_force(f, half, WR_HALF_RESET, (uint64_t)(uintptr_t)s);
     wr_stream_note(s, WR_REASON_INTERNAL, 0);
     wr_task_wake_opt(s->user);
@@ -49,16 +50,20 @@ static WR_COLD __attribute__((noinline)) void give_up(struct wr_stream *s, const
 void wr_stream_set_rx(struct wr_stream *s, enum wr_stream_half to)
 {
     wr_obj_check(s, WR_STREAM_MAGIC);
-    if (WR_UNLIKELY(!wr_fsm_move(&rx_fsm, &s->rx, to, (uint64_t)(uintptr_t)s))) {
-        give_up(s, &rx_fsm, &s->rx);
+    if (WR_LIKELY(wr_fsm_may(&rx_fsm, s->rx, to))) {
+        wr_fsm_force(&rx_fsm, &s->rx, to, (uint64_t)(uintptr_t)s);
+    } else {
+        give_up(s, &rx_fsm, &s->rx, to);
     }
 }
 
 void wr_stream_set_tx(struct wr_stream *s, enum wr_stream_half to)
 {
     wr_obj_check(s, WR_STREAM_MAGIC);
-    if (WR_UNLIKELY(!wr_fsm_move(&tx_fsm, &s->tx, to, (uint64_t)(uintptr_t)s))) {
-        give_up(s, &tx_fsm, &s->tx);
+    if (WR_LIKELY(wr_fsm_may(&tx_fsm, s->tx, to))) {
+        wr_fsm_force(&tx_fsm, &s->tx, to, (uint64_t)(uintptr_t)s);
+    } else {
+        give_up(s, &tx_fsm, &s->tx, to);
     }
 }
 

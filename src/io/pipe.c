@@ -13,15 +13,22 @@
  *
  * Spill: a memory slice before which `high` bytes lie in memory already is written out and becomes
  * a file slice. Small pushes gather in the tail chunk first, so at most one chunk lies above the
- * mark. Owner thread only.
+ * mark.
+ *
+ * Loan: a small slice that finds the pipe empty is most often gone in the same turn, sent on with
+ * what else there is. So it keeps its chunk until the turn ends (event/grave.h); what is left then
+ * is copied. Owner thread only.
  */
 #include "io/pipe.h"
+
+#include <errno.h>
 
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/obj.h"
 #include "base/slab.h"
 #include "base/stat.h"
+#include "event/loop.h"
 #include "io/spill_int.h"
 
 #define PIPE_MAGIC        0x70697065u
@@ -227,10 +234,11 @@ struct wr_pipe *wr_pipe_new(size_t high, struct wr_task *producer, struct wr_tas
     struct wr_pipe *p;
 
     WR_ASSERT(high > 0);
-    p = wr_slab_alloc(sizeof(*p));
+    p = wr_slab_take(sizeof(*p));
     if (!p) {
         return NULL;
     }
+    (void)wr_mem_zero(p, offsetof(struct wr_pipe, _inline));
     wr_obj_init(p, PIPE_MAGIC);
     p->state = WR_PIPE_OPEN;
     p->_ends = END_PRODUCER | END_CONSUMER;
@@ -246,35 +254,40 @@ struct wr_pipe *wr_pipe_new(size_t high, struct wr_task *producer, struct wr_tas
 static void free_pipe(struct wr_pipe *p)
 {
     drop_queue(p);
+    if (p->_is_lent) {
+        wr_grave_leave(&p->_loan);
+    }
     if (p->_res) {
         wr_chunk_unref(wr_take(&p->_res));
     }
     if (p->_at != p->_inline) {
         wr_mem_free(p->_at);
     }
-    wr_spill_free(wr_take(&p->spill));
+    if (p->spill) {
+        wr_spill_free(wr_take(&p->spill));
+    }
     wr_obj_kill(p);
     wr_slab_free(p, sizeof(*p));
 }
 
-enum wr_status wr_pipe_set_spill(struct wr_pipe *p, const struct wr_spill_conf *conf)
+void wr_pipe_set_spill(struct wr_pipe *p, const struct wr_spill_conf *conf)
 {
     wr_obj_check(p, PIPE_MAGIC);
-    WR_ASSERT(!p->spill);
-    p->spill = wr_spill_new(conf);
-    return p->spill ? WR_OK : WR_ENOMEM;
+    WR_ASSERT(!p->spill_conf);
+    p->spill_conf = conf;
 }
 
 /* ---- marks ---------------------------------------------------------------------------------- */
 
 static uint64_t get_level(const struct wr_pipe *p)
 {
-    return p->spill ? p->queued_mem : (uint64_t)p->queued_mem + p->queued_file;
+    return p->spill_conf ? p->queued_mem : (uint64_t)p->queued_mem + p->queued_file;
 }
 
 static bool can_spill(const struct wr_pipe *p)
 {
-    return p->spill && p->spill_errno == 0 && wr_spill_has_room(p->spill);
+    return p->spill_conf && p->spill_errno == 0 &&
+           (p->spill ? wr_spill_has_room(p->spill) : p->spill_conf->max > 0);
 }
 
 static void wake_producer(struct wr_pipe *p)
@@ -324,6 +337,46 @@ size_t wr_pipe_room(struct wr_pipe *p)
 bool wr_pipe_can_push(struct wr_pipe *p)
 {
     return wr_pipe_room(p) > 0;
+}
+
+/* ---- loans ---------------------------------------------------------------------------------- */
+
+static bool is_loan(const struct wr_slice *s)
+{
+    return s->kind == WR_SLICE_CHUNK && s->len < PIPE_SMALL && s->u.chunk->cap > PIPE_COPY_CHUNK;
+}
+
+/* The turn is over. Without memory for a copy a slice stays as it is. */
+static void end_loan(struct wr_grave *g)
+{
+    struct wr_pipe *p = wr_container_of(g, struct wr_pipe, _loan);
+
+    p->_is_lent = false;
+    for (uint32_t i = 0; i < p->_cnt; i++) {
+        struct wr_slice *s = slice_at(p, i);
+        struct wr_chunk *c = is_loan(s) ? wr_chunk_new(WR_CHUNK_4K) : NULL;
+
+        if (!c || s->u.chunk == p->_tail) {
+            wr_chunk_unref(c);
+            continue;
+        }
+        c->fill = (uint32_t)s->len;
+        memcpy(c->data, slice_bytes(s), c->fill);
+        wr_chunk_unref(s->u.chunk);
+        s->u.chunk = c;
+        s->off = 0;
+        if (i == p->_cnt - 1) {
+            p->_tail = c;
+        }
+    }
+}
+
+static void note_loan(struct wr_pipe *p, const struct wr_slice *s)
+{
+    if (!p->_is_lent && is_loan(s) && wr_loop_get() != NULL) {
+        p->_is_lent = true;
+        wr_grave_bury(&p->_loan, end_loan);
+    }
 }
 
 /* ---- kernel pipes --------------------------------------------------------------------------- */
@@ -425,17 +478,27 @@ static bool is_to_spill(const struct wr_pipe *p, const struct wr_slice *last, bo
     return all || last->len >= PIPE_SPILL_GATHER || !get_own_tail(p);
 }
 
-static void spill_last(struct wr_pipe *p, bool all)
+static enum wr_status write_out(struct wr_pipe *p, const struct wr_slice *s, uint64_t *ret_off)
+{
+    p->spill = p->spill ? p->spill : wr_spill_new(p->spill_conf);
+    if (!p->spill) {
+        p->spill_errno = ENOMEM;
+        return WR_ESYS;
+    }
+    return wr_spill_write(p->spill, slice_bytes(s), (size_t)s->len, ret_off, &p->spill_errno);
+}
+
+/* There is something, and it may be too much. */
+static void spill_some(struct wr_pipe *p, bool all)
 {
     struct wr_slice *last = last_slice(p);
     struct wr_slice on_disk = {.kind = WR_SLICE_FILE};
     enum wr_status st;
 
-    if (!p->spill || !last || !is_to_spill(p, last, all)) {
+    if (!is_to_spill(p, last, all)) {
         return;
     }
-    st = wr_spill_write(p->spill, slice_bytes(last), (size_t)last->len, &on_disk.off,
-                        &p->spill_errno);
+    st = write_out(p, last, &on_disk.off);
     if (!p->is_spilled || p->spill_errno != 0) {
         wr_task_wake_opt(p->watcher);
     }
@@ -453,6 +516,13 @@ static void spill_last(struct wr_pipe *p, bool all)
     /* The slot has just become free: it cannot fail. */
     st = ring_add(p, &on_disk);
     WR_ASSERT(st == WR_OK);
+}
+
+static void spill_last(struct wr_pipe *p, bool all)
+{
+    if (p->spill_conf && p->_cnt > 0 && p->queued_mem >= p->high) {
+        spill_some(p, all);
+    }
 }
 
 /* ---- producer ------------------------------------------------------------------------------- */
@@ -533,7 +603,7 @@ static enum wr_status push_bytes(struct wr_pipe *p, const char *bytes, size_t n)
 {
     bool was_empty = p->_cnt == 0;
 
-    if (p->spill && (!get_own_tail(p) || p->_tail->cap - p->_tail->fill < n)) {
+    if (p->spill_conf && (!get_own_tail(p) || p->_tail->cap - p->_tail->fill < n)) {
         /* The tail gives way to a new one: if it lies above the mark it is written first. */
         spill_last(p, true);
     }
@@ -555,8 +625,19 @@ static enum wr_status push_whole(struct wr_pipe *p, struct wr_slice *s)
         return WR_ENOMEM;
     }
     account_in(p, s, s->len);
+    note_loan(p, s);
     note_pushed(p, s->len, was_empty);
     return WR_OK;
+}
+
+/* Is a small slice to be copied at once? A lone constant pins nothing and needs no memory, and a
+ * lone slice of a chunk can be lent; several are better in one piece. */
+static bool is_to_copy(const struct wr_pipe *p, const struct wr_slice *s)
+{
+    if (!is_memory(s) || s->len >= PIPE_SMALL) {
+        return false;
+    }
+    return p->_cnt > 0 || (s->kind == WR_SLICE_CHUNK && wr_loop_get() == NULL);
 }
 
 enum wr_status wr_pipe_push(struct wr_pipe *p, struct wr_slice s)
@@ -567,9 +648,7 @@ enum wr_status wr_pipe_push(struct wr_pipe *p, struct wr_slice s)
         release_slice(&s);
         return st;
     }
-    /* A lone constant pins nothing and needs no memory; several are better in one piece. */
-    if (is_memory(&s) && s.len < PIPE_SMALL && !(s.kind == WR_SLICE_CONST && p->_cnt == 0) &&
-        push_bytes(p, slice_bytes(&s), (size_t)s.len) == WR_OK) {
+    if (is_to_copy(p, &s) && push_bytes(p, slice_bytes(&s), (size_t)s.len) == WR_OK) {
         release_slice(&s);
         return WR_OK;
     }

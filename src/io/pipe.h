@@ -12,7 +12,8 @@
  * low. Bytes in kernel pipes do not count. With a spill only bytes in memory count, and room on
  * disk counts as room. reserve never hands out more than high - queued.
  *  2. The consumer is woken when an empty pipe gains bytes, and on eof, fail, abort.
- *  3. Slices under 2 KiB are copied into the tail chunk, so that ten bytes never pin a big one.
+ *  3. Slices under 2 KiB are copied into the tail chunk, so that ten bytes never pin a big one;
+ *     what finds the pipe empty is only so if it is still there at the end of the loop's turn.
  *  4. When the consumer left, pushes are dropped and counted, and the producer's calls give
  * WR_EPEERGONE.
  *  5. With a spill: when memory reaches `high`, what comes goes to the file, and comes back as file
@@ -30,6 +31,7 @@
 #include "base/chunk.h"
 #include "base/compiler.h"
 #include "base/status.h"
+#include "event/grave.h"
 #include "event/task.h"
 #include "io/file.h"
 #include "io/kpipe.h"
@@ -82,27 +84,30 @@ struct wr_pipe {
     uint16_t reason;      /* enum wr_reason behind FAILED or ABORTED, opaque here */
     struct wr_slice *_at; /* ring of slices: inline ones first, then a block */
     uint32_t _head, _cnt, _cap;
-    struct wr_slice _inline[4];
     uint64_t in_total, out_total; /* bytes */
     size_t queued_mem;            /* bytes of chunks and constants queued */
     size_t queued_kpipe;          /* bytes in kernel pipes queued: they are bounded by the pipe */
     uint64_t queued_file;         /* bytes queued as file slices */
     size_t high, low;
-    struct wr_task *producer, *consumer; /* woken; NULL: nobody */
-    struct wr_spill *spill;
+    struct wr_task *producer, *consumer;    /* woken; NULL: nobody */
+    const struct wr_spill_conf *spill_conf; /* NULL: none */
+    struct wr_spill *spill;                 /* NULL before the first */
     struct wr_task *watcher; /* woken at the first spill, and when the file fails; NULL: nobody */
     struct wr_chunk
         *_tail; /* chunk of the last slice if this pipe fills it; no reference of its own */
     struct wr_chunk *_res; /* handed out by reserve, one reference; NULL: none */
     uint32_t _res_off, _res_len;
+    bool _is_lent;              /* _loan is on its way to the end of the turn */
+    struct wr_grave _loan;      /* then small slices of big chunks are copied */
+    struct wr_slice _inline[4]; /* last: not zeroed */
 };
 
 /* high > 0; low = high / 2. From the slab; NULL when memory is out. */
 struct wr_pipe *wr_pipe_new(size_t high, struct wr_task *producer,
                             struct wr_task *consumer) WR_MUST_CHECK;
 void wr_pipe_set_marks(struct wr_pipe *p, size_t high, size_t low);
-/* Attaches a temporary-file tail; conf must outlive the pipe. WR_ENOMEM. */
-enum wr_status wr_pipe_set_spill(struct wr_pipe *p, const struct wr_spill_conf *conf) WR_MUST_CHECK;
+/* Attaches a temporary-file tail; conf must outlive the pipe. */
+void wr_pipe_set_spill(struct wr_pipe *p, const struct wr_spill_conf *conf);
 
 /* --- producer --- */
 

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fsm.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -238,10 +239,11 @@ static void add_moves(struct wr_strbuf *b, const void *anchor, const struct wr_r
     uint64_t cnt = WR_MIN(r->_cnt, (uint64_t)most);
 
     for (uint64_t i = r->_cnt - cnt; i < r->_cnt; i++) {
-        const struct wr_recorder_entry *e = &r->_at[i & (WR_RECORDER_CAP - 1)];
+        struct wr_recorder_entry e;
 
+        wr_recorder_read(&r->_at[i & (WR_RECORDER_CAP - 1)], anchor, wr_now_ms(), &e);
         wr_strbuf_add_z(b, i == r->_cnt - cnt ? "; moves: " : ", ");
-        wr_recorder_write_entry(b, e, find_fsm(anchor, e->fsm));
+        wr_recorder_write_entry(b, &e, find_fsm(anchor, e.fsm));
     }
 }
 

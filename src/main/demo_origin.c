@@ -81,6 +81,7 @@ static void *serve_conn(void *data)
     struct serving *s = data;
     struct wr_demo_conn *c = &s->conn;
 
+    wr_local_start();
     while (read_head(c) && wr_demo_answer(c)) {
         size_t rest = c->have - c->head.len;
 
@@ -124,6 +125,7 @@ static void *run_peer(void *data)
 {
     const struct peer *p = data;
 
+    wr_local_start();
     for (;;) {
         int fd = accept4(p->fd, NULL, NULL, SOCK_CLOEXEC);
 

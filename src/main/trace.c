@@ -39,7 +39,7 @@ static bool is_machine(const struct wr_recorder_entry *e, const char *name)
 
 static bool is_of(const struct notes *n, const struct wr_recorder_entry *e)
 {
-    if (e->at_ms < n->began_ms) {
+    if (e->at_ms < n->began_ms || e->fsm == NULL) {
         return false;
     }
     if (is_machine(e, "req") || is_machine(e, "up") || is_machine(e, "attempt")) {

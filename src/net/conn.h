@@ -122,13 +122,16 @@ WR_MUST_CHECK static inline enum wr_status wr_conn_recv(struct wr_conn *c, size_
                                                         struct wr_chunk **ret_c, uint32_t *ret_off,
                                                         uint32_t *ret_len)
 {
-    return c->link->ops->recv(c->link, max, ret_c, ret_off, ret_len);
+    /* The socket's own, most often in vain, need not go by the link. */
+    return c->link == &c->sock_link ? wr_io_take(&c->io, max, ret_c, ret_off, ret_len)
+                                    : c->link->ops->recv(c->link, max, ret_c, ret_off, ret_len);
 }
 
 WR_MUST_CHECK static inline enum wr_status wr_conn_send(struct wr_conn *c, const struct iovec *iov,
                                                         int cnt, size_t *ret_n)
 {
-    return c->link->ops->send(c->link, iov, cnt, ret_n);
+    return c->link == &c->sock_link ? wr_io_send(&c->io, iov, cnt, ret_n)
+                                    : c->link->ops->send(c->link, iov, cnt, ret_n);
 }
 
 #endif

@@ -468,7 +468,7 @@ static enum wr_status wire_body(struct wr_up *u)
         wr_pipe_set_marks(r->out_pipe, (size_t)c->buffer_size, 0);
     } else if (c->max_temp_file_size != 0) {
         r->out_pipe->watcher = &r->task; /* pushes end with the attempt, before the request */
-        return wr_pipe_set_spill(r->out_pipe, &c->spill);
+        wr_pipe_set_spill(r->out_pipe, &c->spill);
     }
     return WR_OK;
 }

@@ -151,8 +151,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     a = wr_pipe_new(1 + data[0] * 300u, NULL, NULL);
     b = wr_pipe_new(1 + data[1] * 300u, NULL, NULL);
     WR_ASSERT(a && b);
-    if ((data[2] & 1) != 0 && wr_pipe_set_spill(a, &spill) != WR_OK) {
-        WR_UNREACHABLE();
+    if ((data[2] & 1) != 0) {
+        wr_pipe_set_spill(a, &spill);
     }
     for (size_t i = 3; i + 1 < size && i < 2000; i += 2) {
         play(a, b, data + i);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "base/arena.h"
+#include "base/local.h"
 
 static void test_alloc(void **state)
 {
@@ -166,6 +167,7 @@ static void test_faults(void **state)
 
 static void *fini_there(void *data)
 {
+    wr_local_start();
     wr_arena_fini(data);
     return NULL;
 }

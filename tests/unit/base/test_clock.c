@@ -66,6 +66,7 @@ static void test_texts(void **state)
         setenv("TZ", rows[i].tz, 1);
         tzset();         /* weir itself reads the zone once a process */
         wr_local_fini(); /* no text of the zone before stays */
+        wr_local_start();
         wr_clock_set_source(&source);
         assert_str(wr_clock_log_local(), rows[i].local);
         assert_str(wr_clock_log_error(), rows[i].error);

@@ -14,9 +14,15 @@
 
 static void *use_and_leave(void *data)
 {
-    struct wr_local *l = wr_local_get();
-    void *p = wr_slab_alloc(100);
+    struct wr_local *l;
+    void *p;
 
+    assert_null(wr_local_ptr);
+    wr_local_start();
+    l = wr_local_get();
+    wr_local_start(); /* it is there: fine */
+    assert_ptr_equal(wr_local_get(), l);
+    p = wr_slab_alloc(100);
     assert_non_null(p);
     wr_slab_free(p, 100);
     wr_chunk_unref(wr_chunk_new(WR_CHUNK_4K));
@@ -57,6 +63,7 @@ static void test_again(void **state)
     (void)state;
     wr_local_fini();
     assert_null(wr_local_ptr);
+    wr_local_start();
     assert_non_null(wr_local_get()->recorder);
 }
 

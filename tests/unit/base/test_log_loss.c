@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <pthread.h>
 
+#include "base/local.h"
 #include "base/log_loss.c"
 
 static void test_once(void **state)
@@ -84,6 +85,7 @@ static void *run_adder(void *data)
     uint32_t n;
     int err;
 
+    wr_local_start();
     for (unsigned i = 0; i < EACH; i++) {
         wr_log_loss_add(3 + (i & 1), 1, ENOSPC);
         if (i % 16 == 0 && wr_log_loss_take(3, &n, &err)) {

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdio.h>
 
+#include "base/local.h"
 #include "base/log_memory.c"
 
 static char out[1 << 16];
@@ -89,6 +90,7 @@ static void *run_writer(void *data)
 {
     char line[64];
 
+    wr_local_start();
     for (int i = 0; i < EACH; i++) {
         int n = snprintf(line, sizeof(line), "thread %c line %d %.*s", *(char *)data, i, i % 20,
                          "--------------------");

@@ -70,6 +70,36 @@ static void test_ring(void **state)
     assert_null(strstr(out, "toy 1976: "));
 }
 
+/* What is not kept is found again: the time's upper half, the machine. */
+static void test_read(void **state)
+{
+    static const uint64_t nows[] = {55, UINT32_MAX, UINT32_MAX + 1ull, 7ull << 32 | 9};
+    struct wr_local *l = wr_local_get();
+    const struct wr_recorder *r = l->recorder;
+
+    (void)state;
+    for (size_t i = 0; i < WR_ARRAY_LEN(nows); i++) {
+        const struct wr_recorder_note *n = &r->_at[r->_cnt & (WR_RECORDER_CAP - 1)];
+        struct wr_recorder_note strange = {.id = 1, .move = 2u << 5 | 1};
+        struct wr_recorder_entry e;
+
+        l->now_ms = nows[i];
+        wr_recorder_note(&toy, UINT64_MAX - i, 31, 1);
+        /* The reader's clock may be behind, or weeks ahead. */
+        for (int64_t later = -1000; later <= INT32_MAX - 1000; later += INT32_MAX / 2) {
+            wr_recorder_read(n, &wr_recorder_anchor, nows[i] + (uint64_t)later, &e);
+            assert_int_equal(e.at_ms, nows[i]);
+        }
+        assert_int_equal(e.id, UINT64_MAX - i);
+        assert_ptr_equal(e.fsm, &toy);
+        assert_int_equal(e.from, 31);
+        assert_int_equal(e.to, 1);
+        wr_recorder_read(&strange, &wr_recorder_anchor, 0, &e);
+        assert_null(e.fsm); /* of a module */
+        assert_int_equal(e.from, 2);
+    }
+}
+
 static void test_bad_move(void **state)
 {
     static const struct {
@@ -157,10 +187,9 @@ static void test_running(void **state)
 
 static void *take_one(void *data)
 {
-    struct wr_recorder *r = wr_local_get()->recorder;
-
+    wr_local_start();
     wr_recorder_note(&toy, 1, 0, 1);
-    *(bool *)data = r->is_shared;
+    *(bool *)data = wr_local_get()->recorder->is_shared;
     return NULL;
 }
 
@@ -200,8 +229,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_dump),     cmocka_unit_test(test_ring),
-        cmocka_unit_test(test_bad_move), cmocka_unit_test(test_running),
-        cmocka_unit_test(test_area),
+        cmocka_unit_test(test_read),     cmocka_unit_test(test_bad_move),
+        cmocka_unit_test(test_running),  cmocka_unit_test(test_area),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 
+#include "base/local.h"
 #include "base/slab.h"
 
 static void test_sizes(void **state)
@@ -34,6 +35,7 @@ static void *free_there(void *data)
 {
     void **p = data;
 
+    wr_local_start();
     for (size_t i = 0; i < 3000; i++) {
         wr_slab_free(p[i], 200);
     }

@@ -6,10 +6,12 @@
 
 #include <pthread.h>
 
+#include "base/local.h"
 #include "base/stat.h"
 
 static void *count(void *data)
 {
+    wr_local_start();
     wr_stat_add(WR_CNT_UP_TRIES, *(uint64_t *)data);
     return NULL;
 }
@@ -28,6 +30,7 @@ static void test_sum(void **state)
     }
     assert_int_equal(wr_stat_sum(WR_CNT_UP_TRIES), before + 11 + 21);
     wr_local_fini();
+    wr_local_start();
     assert_int_equal(wr_stat_sum(WR_CNT_UP_TRIES), before + 11 + 21);
     assert_int_equal(wr_stat_sum(WR_CNT_ACCEPT_PAUSED), 0);
 }

@@ -6,6 +6,7 @@
 #include "unit/base/t.h"
 
 #include "base/chunk.h"
+#include "base/local.h"
 #include "base/log.h"
 #include "base/slab.h"
 #include "base/stat.h"
@@ -79,6 +80,7 @@ static wr_atomic_u64 atomic_sum;
 
 static void *work(void *data)
 {
+    wr_local_start();
     for (uint64_t i = 0; i < ROUNDS; i++) {
         void *p = wr_slab_alloc(128);
         uint64_t old;

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include "base/local.h"
 #include "base/mem.h"
 
 #include "t.h"
@@ -72,6 +73,7 @@ static void note_last(void *data)
 
 static void *unref_there(void *data)
 {
+    wr_local_start();
     wr_gen_unref(data);
     return NULL;
 }
@@ -172,6 +174,7 @@ static void test_no_memory(void **state)
 
 static void *let_go(void *data)
 {
+    wr_local_start();
     for (unsigned i = 0; i < 1000; i++) {
         wr_gen_unref(data);
     }

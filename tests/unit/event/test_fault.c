@@ -124,8 +124,11 @@ static void twice(void)
 
 static void rest_is_broken(void)
 {
+    /* Below the program there is nothing. */
+    uintptr_t nowhere = (uintptr_t)&wr_recorder_anchor - (12u << 20);
+
     be_busy();
-    wr_local_get()->recorder->_at[0].fsm = (const struct wr_fsm *)0x40;
+    wr_recorder_note((const struct wr_fsm *)nowhere, 1, 0, 1);
     crash((void *)0x1230);
 }
 

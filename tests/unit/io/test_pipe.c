@@ -167,21 +167,25 @@ static void test_marks(void **state)
 static void test_small_are_copied(void **state)
 {
     struct ends *e = *state;
-    struct wr_slice s = make_slice(100, 0);
-    struct wr_chunk *c = wr_chunk_ref(s.u.chunk);
+    struct wr_slice s;
+    struct wr_chunk *c;
     struct iovec iov[4];
     size_t n;
 
     make(e, 100000);
+    push(e->p, 100); /* alone, and its chunk is a small one: it stays */
+    s = make_slice(100, 100);
+    c = wr_chunk_ref(s.u.chunk);
     assert_int_equal(wr_pipe_push(e->p, s), WR_OK);
     assert_int_equal(c->refs, 1); /* the pipe did not keep it */
-    assert_int_equal(wr_pipe_front(e->p)->u.chunk->cap, 4096);
-    for (int i = 0; i < 20; i++) {
+    for (int i = 0; i < 19; i++) {
         push(e->p, 100);
     }
-    assert_int_equal(wr_pipe_peek(e->p, iov, 4, SIZE_MAX, &n), 1); /* one piece */
+    assert_int_equal(wr_pipe_peek(e->p, iov, 4, SIZE_MAX, &n), 2); /* all others are one piece */
     assert_int_equal(n, 2100);
-    check_bytes(iov[0].iov_base, n, 0);
+    check_bytes(iov[0].iov_base, 100, 0);
+    check_bytes(iov[1].iov_base, 2000, 100);
+    wr_pipe_consume(e->p, 100);
     /* A large one is referred to. */
     s = make_slice(2048, e->p->in_total);
     wr_chunk_unref(c);
@@ -199,6 +203,77 @@ static void test_small_are_copied(void **state)
     assert_int_equal(iov[1].iov_len, 4096);
     assert_int_equal(c->refs, 1);
     leave(e);
+}
+
+/* A slice of n bytes of a chunk of 64 KiB, of which the caller has a reference. */
+static struct wr_slice make_lent(size_t n, uint64_t from, struct wr_chunk **ret_c)
+{
+    struct wr_slice small = make_slice(n, from), s = small;
+
+    s.u.chunk = *ret_c = wr_chunk_new(WR_CHUNK_64K);
+    assert_non_null(s.u.chunk);
+    s.off = 1000;
+    memcpy(s.u.chunk->data + s.off, small.u.chunk->data, n);
+    s.u.chunk->fill = (uint32_t)(s.off + n);
+    wr_chunk_unref(small.u.chunk);
+    (void)wr_chunk_ref(s.u.chunk);
+    return s;
+}
+
+/* Rule 3: what finds the pipe empty is not copied before the end of the turn. */
+static void test_loan(void **state)
+{
+    struct ends *e = *state;
+    struct wr_pipe *dst;
+    struct wr_chunk *c;
+
+    make(e, 100000);
+    /* Gone before that: its chunk was never left. */
+    assert_int_equal(wr_pipe_push(e->p, make_lent(100, 0, &c)), WR_OK);
+    assert_ptr_equal(wr_pipe_front(e->p)->u.chunk, c);
+    assert_int_equal(pull(e->p, 100), 100);
+    assert_int_equal(c->refs, 1);
+    wr_chunk_unref(c);
+    check_wakes(e, 0, 1);
+    /* Still there, but for its begin: copied, once, and filled on. */
+    assert_int_equal(wr_pipe_push(e->p, make_lent(2000, 100, &c)), WR_OK);
+    assert_int_equal(pull(e->p, 300), 300);
+    assert_int_equal(c->refs, 2);
+    check_wakes(e, 0, 1);
+    assert_int_equal(c->refs, 1);
+    assert_int_equal(wr_pipe_front(e->p)->u.chunk->cap, 4096);
+    wr_chunk_unref(c);
+    push(e->p, 500);
+    assert_int_equal(wr_pipe_queued(e->p), 2200);
+    assert_int_equal(pull(e->p, 3000), 2200); /* one piece */
+    assert_null(wr_pipe_front(e->p));
+    /* No memory for the copy: it stays. */
+    assert_int_equal(wr_pipe_push(e->p, make_lent(10, 2600, &c)), WR_OK);
+    wr_mem_fault_set(1);
+    check_wakes(e, 0, 1);
+    wr_mem_fault_set(0);
+    assert_int_equal(c->refs, 2);
+    assert_int_equal(pull(e->p, 10), 10);
+    assert_int_equal(c->refs, 1);
+    wr_chunk_unref(c);
+    /* Moved on: where it is then it is copied. */
+    dst = wr_pipe_new(1000, NULL, NULL);
+    assert_non_null(dst);
+    assert_int_equal(wr_pipe_push(e->p, make_lent(10, 0, &c)), WR_OK);
+    assert_int_equal(wr_pipe_move(dst, e->p, UINT64_MAX), WR_OK);
+    assert_int_equal(c->refs, 2);
+    wr_loop_turn(e->loop, 0);
+    assert_int_equal(c->refs, 1);
+    wr_chunk_unref(c);
+    assert_int_equal(pull(dst, 10), 10);
+    wr_pipe_leave_producer(dst);
+    wr_pipe_leave_consumer(dst);
+    /* The pipe ends before the turn does. */
+    assert_int_equal(wr_pipe_push(e->p, make_lent(10, 0, &c)), WR_OK);
+    leave(e);
+    assert_int_equal(c->refs, 1);
+    wr_chunk_unref(c);
+    assert_int_equal(wr_chunk_in_use(), 0);
 }
 
 static void test_constants(void **state)
@@ -500,7 +575,7 @@ static void test_spill(void **state)
     struct ends *e = *state;
 
     make(e, 10000);
-    assert_int_equal(wr_pipe_set_spill(e->p, &e->spill), WR_OK);
+    wr_pipe_set_spill(e->p, &e->spill);
     for (int i = 0; i < 50; i++) {
         assert_true(wr_pipe_can_push(e->p));
         push(e->p, 5000);
@@ -531,7 +606,7 @@ static void test_spill_tiny(void **state)
     struct ends *e = *state;
 
     make(e, 10000);
-    assert_int_equal(wr_pipe_set_spill(e->p, &e->spill), WR_OK);
+    wr_pipe_set_spill(e->p, &e->spill);
     for (int i = 0; i < 2000; i++) {
         push(e->p, i % 7 == 0 ? 3000 : 100);
         assert_true(e->p->queued_mem <= 10000 + 3000 + 16384);
@@ -554,7 +629,7 @@ static void test_spill_limits(void **state)
 
     e->spill.max = 20000;
     make(e, 10000);
-    assert_int_equal(wr_pipe_set_spill(e->p, &e->spill), WR_OK);
+    wr_pipe_set_spill(e->p, &e->spill);
     while (wr_pipe_can_push(e->p)) {
         push(e->p, 3000);
     }
@@ -577,7 +652,7 @@ static void test_spill_limits(void **state)
     signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &low), 0);
     make(e, 10000);
-    assert_int_equal(wr_pipe_set_spill(e->p, &e->spill), WR_OK);
+    wr_pipe_set_spill(e->p, &e->spill);
     while (wr_pipe_can_push(e->p)) {
         push(e->p, 3000);
     }
@@ -593,7 +668,7 @@ static void test_spill_limits(void **state)
     /* No folder for it. */
     e->where.dir = WR_STR("/nonexistent/folder");
     make(e, 10000);
-    assert_int_equal(wr_pipe_set_spill(e->p, &e->spill), WR_OK);
+    wr_pipe_set_spill(e->p, &e->spill);
     while (wr_pipe_can_push(e->p)) {
         push(e->p, 3000);
     }
@@ -609,7 +684,7 @@ static void test_spill_moved(void **state)
     struct ends *e = *state;
     struct wr_pipe *src = wr_pipe_new(5000, NULL, NULL);
 
-    assert_int_equal(wr_pipe_set_spill(src, &e->spill), WR_OK);
+    wr_pipe_set_spill(src, &e->spill);
     make(e, 1 << 20);
     for (int round = 0; round < 3; round++) {
         for (int i = 0; i < 10; i++) {
@@ -713,7 +788,7 @@ static void test_random(void **state)
         make(e, 1 + seed * 311 % 90000);
         if (seed % 2 == 0) {
             e->spill.max = 1 + seed * 9001 % 400000;
-            assert_int_equal(wr_pipe_set_spill(src, &e->spill), WR_OK);
+            wr_pipe_set_spill(src, &e->spill);
         }
         for (int step = 0; step < 400; step++) {
             wr_mem_fault_set(wr_rng_below(20) == 0 ? 1 + wr_rng_below(3) : 0);
@@ -751,14 +826,15 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_marks),       T(test_small_are_copied),
-        T(test_constants),   T(test_reserve),
-        T(test_ends),        T(test_hand),
-        T(test_move),        T(test_move_to_gone),
-        T(test_share),       T(test_spill),
-        T(test_spill_tiny),  T(test_spill_limits),
-        T(test_spill_moved), T(test_random),
-        T(test_move_ends),   T(test_share_bounds),
+        T(test_marks),        T(test_small_are_copied),
+        T(test_loan),         T(test_constants),
+        T(test_reserve),      T(test_ends),
+        T(test_hand),         T(test_move),
+        T(test_move_to_gone), T(test_share),
+        T(test_spill),        T(test_spill_tiny),
+        T(test_spill_limits), T(test_spill_moved),
+        T(test_random),       T(test_move_ends),
+        T(test_share_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/local.h"
 #include "base/rng.h"
 #include "lb/hash.c" /* allow(path): it is asked by key, without a request */
 #include "lb/lb_int.h"
@@ -149,6 +150,7 @@ static void *share(void *data)
 {
     struct sharer *t = data;
 
+    wr_local_start();
     wr_local_get()->thread_no = t->no;
     key_no = t->no * (REQUESTS / THREADS);
     wr_rng_seed(t->no + 1);

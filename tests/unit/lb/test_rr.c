@@ -303,7 +303,7 @@ static void *share(void *data)
 {
     struct sharer *t = data;
 
-    (void)wr_local_get();
+    wr_local_start();
     for (uint32_t k = 0; k < REQUESTS / THREADS; k++) {
         struct wr_picker p;
         struct wr_peer_slot s;

@@ -86,14 +86,13 @@ static void live_badly(struct wr_recorder_area *a)
         }
         r->task = i % 3 == 0 ? secret : i % 3 == 1 ? writable : (const char *)0x10;
         for (unsigned k = 0; k < WR_RECORDER_CAP; k++) {
-            struct wr_recorder_entry *e = &r->_at[k];
+            uintptr_t fsm = k % 5 == 0   ? (uintptr_t)&toy
+                            : k % 5 == 1 ? (uintptr_t)&fake
+                            : k % 5 == 2 ? (uintptr_t)secret
+                            : k % 5 == 3 ? (uintptr_t)&toy + 8
+                                         : UINTPTR_MAX;
 
-            *e = (struct wr_recorder_entry){.id = k, .from = k * 1000, .to = UINT32_MAX};
-            e->fsm = k % 5 == 0   ? &toy
-                     : k % 5 == 1 ? &fake
-                     : k % 5 == 2 ? (const void *)secret
-                     : k % 5 == 3 ? (const void *)((uintptr_t)&toy + 4)
-                                  : (const void *)UINTPTR_MAX;
+            r->_at[k] = (struct wr_recorder_note){k, k, (uint32_t)(fsm << 7) | (k & 0x3ff)};
         }
     }
     a->cnt = UINT32_MAX;

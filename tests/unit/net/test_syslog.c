@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/local.h"
 #include "base/stat.h"
 #include "net/syslog.c"
 
@@ -401,6 +402,7 @@ static void test_full(void **state)
 
 static void *run_sender(void *data)
 {
+    wr_local_start();
     for (int i = 0; i < EACH; i++) {
         while (!wr_syslog_send(data, 6, WR_STR("together"))) {
             (void)sched_yield(); /* full for a moment */

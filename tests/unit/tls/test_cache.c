@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 
+#include "base/local.h"
 #include "tls/cache.c"
 
 static struct wr_str id_of(char *room, unsigned i)
@@ -105,6 +106,7 @@ static void *work(void *data)
     unsigned char bytes[2048];
     char id[ID_MAX], text[64];
 
+    wr_local_start();
     memset(text, 7, sizeof(text));
     for (unsigned i = 0; i < 20000; i++) {
         size_t n = 0;

@@ -41,13 +41,12 @@ static enum wr_status wire_handshake(struct wr_link *l)
 static struct wr_chunk *new_chunk(size_t n)
 {
     struct wr_local *l = wr_local_get();
-    uint64_t seen = l->fault_seen, at = l->fault_at;
+    uint64_t left = l->fault_left;
     struct wr_chunk *c;
 
-    l->fault_at = 0;
+    l->fault_left = 0;
     c = wr_chunk_new(wr_chunk_class_for(n));
-    l->fault_seen = seen;
-    l->fault_at = at;
+    l->fault_left = left;
     assert_non_null(c);
     return c;
 }

@@ -488,7 +488,7 @@ static void *probe_rounds(void *data)
     struct crowd *c = v->c;
     struct wr_member *m = &c->w->m.at[0];
 
-    (void)wr_local_get();
+    wr_local_start();
     for (int i = 0; i < ROUNDS; i++) {
         bool is_probe = false, has = false;
 
@@ -533,7 +533,7 @@ static void *clear_rounds(void *data)
     struct crowd *c = v->c;
     struct wr_member *m = &c->w->m.at[0];
 
-    (void)wr_local_get();
+    wr_local_start();
     for (int round = 0; round < CLEAR_ROUNDS; round++) {
         uint64_t failed[EVENTS], newest = 0;
         uint32_t newer = 0;
@@ -586,7 +586,7 @@ static void *slot_rounds(void *data)
     struct crowd *c = v->c;
     struct wr_member *m = &c->w->m.at[0];
 
-    (void)wr_local_get();
+    wr_local_start();
     for (int i = 0; i < SLOT_ROUNDS; i++) {
         uint64_t now = 1000000 + (uint64_t)i * 7;
         bool is_probe = false;

@@ -88,6 +88,7 @@ static void *come_and_go(void *data)
 {
     struct job *j = data;
 
+    wr_local_start();
     wr_local_get()->thread_no = j->thread_no;
     for (uint32_t i = 0; i < j->rounds; i++) {
         bool is_probe = false;
