@@ -782,7 +782,6 @@ static inline size_t find_target_end(const char *t, size_t room)
 /* A field line of no control byte at all: its first 16 bytes, its name, its length. */
 struct usual_field {
     union wr_scan_16 x;
-    const char *line;
     size_t colon, n;
 };
 
@@ -790,39 +789,30 @@ struct usual_field {
  */
 static inline bool find_usual_field(const char *line, size_t room, struct usual_field *u)
 {
-    if (room < 4) {
+    if (WR_LIKELY(room >= 16)) {
+        u->x = wr_scan_load(line);
+    } else if (room >= 4) {
+        u->x = wr_scan_load_part(line, room);
+    } else {
         return false;
     }
-    union wr_scan_16 x = WR_LIKELY(room >= 16) ? wr_scan_load(line) : wr_scan_load_part(line, room);
-    unsigned ends = wr_scan_controls(x), colons = wr_scan_matches(x, ':');
+    unsigned ends = wr_scan_controls(u->x), colons = wr_scan_matches(u->x, ':');
     size_t n = ends != 0 ? wr_scan_first(ends) : find_far_end(line, room);
-    if (WR_UNLIKELY(n + 2 > room || !is_crlf(line + n) || n == 0)) {
+    if (WR_UNLIKELY(n + 2 > room || !is_crlf(line + n))) {
         return false;
     }
-    u->x = x;
-    u->line = line;
     u->n = n;
     u->colon = WR_LIKELY(colons != 0) ? wr_scan_first(colons) : wr_str_find(wr_str(line, n), ':');
-    return true;
+    return u->colon < n && u->colon > 0;
 }
 
-/* MORE: it is in the list. */
-static inline enum wr_h1_result push_usual_field(struct wr_h1_parser *p,
-                                                 const struct usual_field *u, enum wr_hdr_id id)
+/* All but the id. */
+static inline void write_usual_field(const char *line, const struct usual_field *u,
+                                     struct wr_hdr *f)
 {
-    const char *a = u->line + u->colon + 1, *e = u->line + u->n;
-    struct wr_hdrs *h = &p->_msg->hdrs;
+    const char *a = line + u->colon + 1, *e = line + u->n;
 
-    if (WR_UNLIKELY(h->cnt == h->cap)) {
-        enum wr_status st = wr_hdrs_grow(h);
-        if (st != WR_OK) {
-            return st == WR_ELIMIT ? refuse(p, WR_H1_BAD_FIELDS) : WR_H1_NOMEM;
-        }
-    }
-    struct wr_hdr *f = &h->at[h->cnt++];
-    h->have |= UINT64_C(1) << id;
-    f->name = wr_str(u->line, u->colon);
-    f->id = (uint8_t)id;
+    f->name = wr_str(line, u->colon);
     f->is_removed = false;
     if (WR_LIKELY(a[0] == ' ' && a[1] != ' ' && e[-1] != ' ')) { /* at its end stands a CR */
         f->value = wr_str(a + 1, (size_t)(e - a) - 1);
@@ -831,43 +821,46 @@ static inline enum wr_h1_result push_usual_field(struct wr_h1_parser *p,
         f->value = trim_value(a, e);
         f->is_line = a[0] == ' ';
     }
-    return WR_H1_MORE;
 }
 
 /*
  * The field lines that are as nearly all are, whole, within the limits, and ended by CR LF, one
- * after another. MORE: the next one is not, or is empty; it is at _line.
+ * after another. MORE: the next one, at _line, is not, or is empty; else NOMEM.
  */
 static enum wr_h1_result take_usual_fields(struct wr_h1_parser *p, const char *buf, size_t len)
 {
     const char *line = buf + p->_line, *end = buf + WR_MIN(len, (size_t)p->limits.head_max);
-    enum wr_h1_result res = WR_H1_MORE;
+    const size_t line_max = p->limits.line_max;
+    struct wr_hdrs *h = &p->_msg->hdrs;
+    struct wr_hdr *f = h->at + h->cnt, *last = h->at + h->cap;
+    uint64_t have = h->have;
+    enum wr_status st = WR_OK;
     struct usual_field u;
 
-    while (find_usual_field(line, WR_MIN((size_t)(end - line), (size_t)p->limits.line_max), &u)) {
-        if (WR_UNLIKELY(u.colon - 1 >= u.n - 1)) { /* none, or no name */
-            res = refuse_field(p, line, u.n);
-            line += u.n + 2;
-            break;
-        }
+    while (find_usual_field(line, WR_MIN((size_t)(end - line), line_max), &u)) {
         enum wr_hdr_id id = wr_hdr_id_of_clean(u.x, line, u.colon);
-        if (WR_UNLIKELY(id == WR_HDR_OTHER)) {
-            res = look_at_name(p, line, u.n, u.colon);
-        }
-        if (WR_LIKELY(res == WR_H1_MORE)) {
-            res = push_usual_field(p, &u, id);
-        }
-        if (WR_UNLIKELY(res == WR_H1_NOMEM)) {
+        if (WR_UNLIKELY(id == WR_HDR_OTHER) && judge_name(p, wr_str(line, u.colon)) != NAME_GOOD) {
             break;
         }
+        if (WR_UNLIKELY(f == last)) {
+            h->cnt = h->cap;
+            st = wr_hdrs_grow(h);
+            if (st != WR_OK) {
+                break;
+            }
+            f = h->at + h->cnt;
+            last = h->at + h->cap;
+        }
+        write_usual_field(line, &u, f);
+        f->id = (uint8_t)id;
+        f++;
+        have |= UINT64_C(1) << id;
         line += u.n + 2;
-        if (WR_UNLIKELY(res == WR_H1_BAD)) {
-            break;
-        }
-        res = WR_H1_MORE;
     }
+    h->cnt = (uint32_t)(f - h->at);
+    h->have = have;
     p->_line = p->_seen = (size_t)(line - buf);
-    return res;
+    return st == WR_ENOMEM ? WR_H1_NOMEM : WR_H1_MORE; /* too many: the general way tells */
 }
 
 /* The empty line is over: the head is, if it is good. */
@@ -967,13 +960,14 @@ static enum wr_h1_result take_usual_lines(struct wr_h1_parser *p, const char *bu
         }
         p->_stage = STAGE_FIELDS;
     }
-    enum wr_h1_result res = take_usual_fields(p, buf, len);
+    if (take_usual_fields(p, buf, len) == WR_H1_NOMEM) {
+        return WR_H1_NOMEM;
+    }
     size_t room = WR_MIN(len, (size_t)p->limits.head_max) - p->_line;
-    if (res == WR_H1_MORE && WR_MIN(room, (size_t)p->limits.line_max) >= 2 &&
-        is_crlf(buf + p->_line)) {
+    if (WR_MIN(room, (size_t)p->limits.line_max) >= 2 && is_crlf(buf + p->_line)) {
         return end_head(p, p->_line + 2);
     }
-    return res;
+    return WR_H1_MORE;
 }
 
 /* The line at _line, of any kind, if it is whole. DONE: it was taken. */
@@ -1010,7 +1004,7 @@ enum wr_h1_result wr_h1_parse(struct wr_h1_parser *p, const char *buf, size_t le
 {
     WR_DEBUG_ASSERT(len >= p->_seen);
     if (p->_base != buf && p->_base != NULL) {
-        wr_msg_rebase(p->_msg, p->_base, p->_line, buf);
+        wr_msg_move(p->_msg, p->_base, p->_line, buf);
     }
     p->_base = buf;
     if (p->_stage >= STAGE_DONE) {

@@ -43,8 +43,8 @@ static inline unsigned wr_hdr_slot(const char *p, size_t n)
 /* Bit i: byte i of the two differs in more than the bit that is the case of letters. */
 static inline unsigned wr_hdr_differ(union wr_scan_16 a, union wr_scan_16 b)
 {
-    a.v = (__typeof__(a.v))((a.v | 0x20) != (b.v | 0x20));
-    return wr_scan_bits(a);
+    a.v = (__typeof__(a.v))((a.v | 0x20) == (b.v | 0x20));
+    return wr_scan_bits(a) ^ 0xffff;
 }
 
 /*
