@@ -236,15 +236,13 @@ enum wr_status wr_num_parse_fixed(struct wr_str s, unsigned digits, uint64_t *re
 
 size_t wr_num_write_u64(char *out, uint64_t v)
 {
-    char rev[20];
-    size_t n = 0;
+    size_t n = 1;
 
-    do {
-        rev[n++] = (char)('0' + (int)(v % 10));
-        v /= 10;
-    } while (v != 0);
-    for (size_t i = 0; i < n; i++) {
-        out[i] = rev[n - 1 - i];
+    for (uint64_t more = 10; n < 20 && v >= more; n++) {
+        more *= 10; /* beyond 10^19 it is not looked at */
+    }
+    for (size_t i = n; i-- > 0; v /= 10) {
+        out[i] = (char)('0' + (int)(v % 10));
     }
     return n;
 }

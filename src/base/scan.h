@@ -46,10 +46,37 @@ static inline union wr_scan_16 wr_scan_load(const char *p)
     return x;
 }
 
+/* The n bytes at p, 4 to 15, and zeros behind them. */
+static inline union wr_scan_16 wr_scan_load_part(const char *p, size_t n)
+{
+    union wr_scan_16 x = {
+        .w = {0, 0}
+    };
+    uint32_t a, b;
+
+    if (n > 8) {
+        memcpy(&x.w[0], p, 8);
+        memcpy(&x.w[1], p + n - 8, 8);
+        x.w[1] = htole64(le64toh(x.w[1]) >> (8 * (16 - n)));
+    } else {
+        memcpy(&a, p, 4);
+        memcpy(&b, p + n - 4, 4);
+        x.w[0] = htole64((uint64_t)le32toh(b) << (8 * (n - 4)) | le32toh(a));
+    }
+    return x;
+}
+
 /* Bit i: byte i is a control byte, HTAB too, or DEL. */
 static inline unsigned wr_scan_controls(union wr_scan_16 x)
 {
     x.v = (__typeof__(x.v))((x.v < 0x20) | (x.v == 0x7f));
+    return wr_scan_bits(x);
+}
+
+/* Bit i: byte i is a control byte, a blank, or DEL. */
+static inline unsigned wr_scan_gaps(union wr_scan_16 x)
+{
+    x.v = (__typeof__(x.v))((x.v < 0x21) | (x.v == 0x7f));
     return wr_scan_bits(x);
 }
 

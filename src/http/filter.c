@@ -184,16 +184,45 @@ static enum wr_status add_date(struct wr_req *r)
     return st == WR_OK ? wr_hdrs_push(&r->out.hdrs, WR_STR("Date"), copy, WR_HDR_DATE) : st;
 }
 
+/* Both, as lines one behind the other, which are written in one piece. */
+static enum wr_status add_server_and_date(struct wr_req *r)
+{
+    static const char server[] = "Server: ", date[] = "\r\nDate: ";
+    const size_t server_len = sizeof(server) - 1, date_len = sizeof(date) - 1;
+    struct wr_str name = wr_filter_server_name(r), now = wr_clock_http_date();
+    char *p = wr_arena_bytes(r->arena, server_len + name.len + date_len + now.len);
+    enum wr_status st;
+
+    if (p == NULL) {
+        return WR_ENOMEM;
+    }
+    char *at_name = p + server_len, *at_date = at_name + name.len;
+    memcpy(p, server, server_len);
+    memcpy(at_name, name.ptr, name.len);
+    memcpy(at_date, date, date_len);
+    memcpy(at_date + date_len, now.ptr, now.len);
+    st = wr_hdrs_push_line(&r->out.hdrs, wr_str(p, server_len - 2), wr_str(at_name, name.len),
+                           WR_HDR_SERVER, true);
+    if (st == WR_OK) {
+        st = wr_hdrs_push_line(&r->out.hdrs, wr_str(at_date + 2, date_len - 4),
+                               wr_str(at_date + date_len, now.len), WR_HDR_DATE, true);
+    }
+    return st;
+}
+
 static enum wr_status add_front(struct wr_req *r)
 {
     struct wr_hdrs *h = &r->out.hdrs;
     uint32_t before = h->cnt;
+    bool is_ours = !r->no_server && !wr_hdrs_has(h, WR_HDR_SERVER);
+    bool is_now = !r->no_date && !wr_hdrs_has(h, WR_HDR_DATE);
     enum wr_status st = WR_OK;
 
-    if (!r->no_server && !wr_hdrs_has(h, WR_HDR_SERVER)) {
+    if (is_ours && is_now) {
+        st = add_server_and_date(r); /* nearly always */
+    } else if (is_ours) {
         st = wr_hdrs_push(h, WR_STR("Server"), wr_filter_server_name(r), WR_HDR_SERVER);
-    }
-    if (st == WR_OK && !r->no_date && !wr_hdrs_has(h, WR_HDR_DATE)) {
+    } else if (is_now) {
         st = add_date(r);
     }
     if (st == WR_OK && r->out_type.len > 0 && !wr_hdrs_has(h, WR_HDR_CONTENT_TYPE)) {

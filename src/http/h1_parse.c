@@ -13,16 +13,19 @@
  * 9).
  *
  * A line's end is the first control byte of a good line: one search finds the end and that there
- * is nothing else, but in a line that came in parts or is bad; a usual field's colon is seen on the
- * way. Its name costs one hash look-up, and is checked byte by byte only when it is not known.
+ * is nothing else. Lines that are whole and as nearly all are go a way of their own
+ * (take_usual_lines), which takes what is good and leaves all else to the general one. A usual
+ * field costs one look at its first 16 bytes, where its colon and the end of its name are, and one
+ * at each 16 that follow; its name is compared with one known one, and checked byte by byte only
+ * when it is none.
  * Takes memory for the field array only (and for "http://host?args", which has no "/" to point at).
  */
 #include "http/h1_parse.h"
 
 #include "base/assert.h"
 #include "base/chars.h"
-#include "base/num.h"
 #include "base/scan.h"
+#include "http/hdr_known.h"
 #include "http/uri.h"
 
 enum {
@@ -37,6 +40,7 @@ enum {
     LENGTH_DIGITS_MAX = 19, /* of Content-Length: fits INT64_MAX */
     VERSION_LEN = 8,        /* "HTTP/1.1" */
     STATUS_END = 12,        /* "HTTP/1.1 200" */
+    USUAL_ROOM = 32,        /* bytes that a first line needs to be looked at as a usual one */
 };
 
 #define BIT(id) (UINT64_C(1) << WR_HDR_##id)
@@ -394,52 +398,47 @@ look_at_name(struct wr_h1_parser *p, const char *line, size_t n, size_t colon)
     return WR_H1_DONE;
 }
 
-/*
- * DONE: the line was taken. line[0..n) is whole, without its end, and has no control bytes but
- * HTAB; its first colon is at `colon`, n: it has none.
- */
-static inline __attribute__((always_inline)) enum wr_h1_result
-take_clean_field(struct wr_h1_parser *p, const char *line, size_t n, size_t colon)
+/* What stands behind the colon, without the blanks around it. */
+static __attribute__((noinline)) struct wr_str trim_value(const char *a, const char *e)
 {
-    if (WR_UNLIKELY(colon >= n)) {
+    while (a < e && is_blank(*a)) {
+        a++;
+    }
+    while (e > a && is_blank(e[-1])) {
+        e--;
+    }
+    return wr_str(a, (size_t)(e - a));
+}
+
+/*
+ * DONE: the line was taken. line[0..n) is whole, without its end, n > 0; is_clean: it is known to
+ * have no control bytes but HTAB.
+ */
+static enum wr_h1_result take_field(struct wr_h1_parser *p, const char *line, size_t n,
+                                    bool is_clean)
+{
+    if (!is_clean && has_controls(line, n)) {
+        return refuse_field(p, line, n);
+    }
+    size_t colon = wr_str_find(wr_str(line, n), ':');
+    if (colon == n) {
         return refuse_field(p, line, n); /* obs-fold often ends here too */
     }
     struct wr_str name = wr_str(line, colon);
     enum wr_hdr_id id = wr_hdr_id_of(name);
-    if (WR_UNLIKELY(id == WR_HDR_OTHER)) {
+    if (id == WR_HDR_OTHER) {
         enum wr_h1_result res = look_at_name(p, line, n, colon);
         if (res != WR_H1_MORE) {
             return res;
         }
     }
-    const char *a = line + colon + 1, *e = line + n;
-    bool is_line = a < e && *a == ' '; /* nearly always this one, and no other */
-    a += is_line;
-    if (WR_UNLIKELY(a == e || *a <= ' ' || e[-1] <= ' ')) {
-        while (a < e && is_blank(*a)) {
-            a++;
-        }
-        while (e > a && is_blank(e[-1])) {
-            e--;
-        }
-    }
-    enum wr_status st =
-        wr_hdrs_push_line(&p->_msg->hdrs, name, wr_str(a, (size_t)(e - a)), id, is_line);
-    if (WR_LIKELY(st == WR_OK)) {
+    struct wr_str value = trim_value(line + colon + 1, line + n);
+    bool is_line = line[colon + 1] == ' '; /* at the end of the line stands its end */
+    enum wr_status st = wr_hdrs_push_line(&p->_msg->hdrs, name, value, id, is_line);
+    if (st == WR_OK) {
         return WR_H1_DONE;
     }
     return st == WR_ELIMIT ? refuse(p, WR_H1_BAD_FIELDS) : WR_H1_NOMEM;
-}
-
-/* The same, n > 0; is_clean: it is known to have no control bytes. */
-static __attribute__((noinline)) enum wr_h1_result
-take_field(struct wr_h1_parser *p, const char *line, size_t n, bool is_clean)
-{
-    if (!is_clean && has_controls(line, n)) {
-        return refuse_field(p, line, n);
-    }
-    const char *c = memchr(line, ':', n);
-    return take_clean_field(p, line, n, c == NULL ? n : (size_t)(c - line));
 }
 
 /* What the fields say that decide framing and persistence. */
@@ -509,6 +508,28 @@ static bool is_host_good(struct wr_msg *m, const struct head_facts *f)
     return true;
 }
 
+/* RFC 9112 6.2: digits, and nothing else. */
+static bool read_length(struct wr_str s, uint64_t *ret_v)
+{
+    uint64_t v = 0;
+
+    if (s.len == 0 || s.len > LENGTH_DIGITS_MAX) {
+        return false;
+    }
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned d = (unsigned char)s.ptr[i] - (unsigned)'0';
+        if (d > 9) {
+            return false;
+        }
+        v = v * 10 + d; /* so many digits fit */
+    }
+    if (v > INT64_MAX) {
+        return false;
+    }
+    *ret_v = v;
+    return true;
+}
+
 /* Both framings' fields, checked whether or not a body follows; BAD_NONE when they are sound. */
 static enum wr_h1_bad read_lengths(struct wr_h1_parser *p, const struct head_facts *f)
 {
@@ -530,13 +551,7 @@ static enum wr_h1_bad read_lengths(struct wr_h1_parser *p, const struct head_fac
     if (f->do_lengths_differ || (is_request && f->length_cnt > 1)) {
         return WR_H1_BAD_FRAMING;
     }
-    uint64_t v;
-    if (f->length->value.len > LENGTH_DIGITS_MAX ||
-        wr_num_parse_u64(f->length->value, INT64_MAX, &v) != WR_OK) {
-        return WR_H1_BAD_LENGTH;
-    }
-    m->content_length = v;
-    return WR_H1_BAD_NONE;
+    return read_length(f->length->value, &m->content_length) ? WR_H1_BAD_NONE : WR_H1_BAD_LENGTH;
 }
 
 /* The first field of an id keeps its place, the others of it are marked removed. */
@@ -726,108 +741,283 @@ static const char *find_line_end(const struct wr_h1_parser *p, const char *buf, 
     return memchr(at + i, '\n', n - i);
 }
 
-/*
- * Index of the first control byte, or HTAB, of line[0..room), or room. *ret_colon: index of the
- * first ':', if one is before it; else of something behind it.
- */
-static inline __attribute__((always_inline)) size_t scan_field(const char *line, size_t room,
-                                                               size_t *ret_colon)
+static inline bool is_crlf(const char *p)
 {
-    size_t colon = SIZE_MAX, i = 0, n;
+    return memcmp(p, "\r\n", 2) == 0;
+}
 
-    for (; i + 16 <= room; i += 16) {
-        union wr_scan_16 x = wr_scan_load(line + i);
-        unsigned ends = wr_scan_controls(x);
-        if (colon == SIZE_MAX) {
-            unsigned colons = wr_scan_matches(x, ':');
-            if (WR_LIKELY(colons != 0)) {
-                colon = i + wr_scan_first(colons);
-            }
+/*
+ * Index of the first control byte, or HTAB, of line[0..room), or room, where the first 16 bytes
+ * have none.
+ */
+static inline size_t find_far_end(const char *line, size_t room)
+{
+    size_t i = 0, last = room - 16;
+    unsigned ends;
+
+    do {
+        i = WR_MIN(i + 16, last); /* a byte that is looked at twice has none */
+        ends = wr_scan_controls(wr_scan_load(line + i));
+    } while (ends == 0 && i < last);
+    return ends != 0 ? i + wr_scan_first(ends) : room;
+}
+
+/* Index of the first blank or control byte of t[0..room), room >= 16, or room. */
+static inline size_t find_target_end(const char *t, size_t room)
+{
+    size_t i = 0, last = room - 16;
+
+    for (;;) {
+        unsigned gaps = wr_scan_gaps(wr_scan_load(t + i));
+        if (gaps != 0) {
+            return i + wr_scan_first(gaps);
         }
-        if (ends != 0) {
-            *ret_colon = colon;
-            return i + wr_scan_first(ends);
+        if (i == last) {
+            return room;
         }
+        i = WR_MIN(i + 16, last);
     }
-    n = i + wr_scan_control_or_tab(line + i, room - i);
-    if (colon == SIZE_MAX && n > i) {
-        const char *c = memchr(line + i, ':', n - i);
-        colon = c == NULL ? SIZE_MAX : (size_t)(c - line);
+}
+
+/* A field line of no control byte at all: its first 16 bytes, its name, its length. */
+struct usual_field {
+    union wr_scan_16 x;
+    size_t colon, n;
+};
+
+/* False: there is no field line at `line` that ends with CR LF within `room`, or it is not usual.
+ */
+static inline bool find_usual_field(const char *line, size_t room, struct usual_field *u)
+{
+    if (WR_LIKELY(room >= 16)) {
+        u->x = wr_scan_load(line);
+    } else if (room >= 4) {
+        u->x = wr_scan_load_part(line, room);
+    } else {
+        return false;
     }
-    *ret_colon = colon;
-    return n;
+    unsigned ends = wr_scan_controls(u->x), colons = wr_scan_matches(u->x, ':');
+    size_t n = ends != 0 ? wr_scan_first(ends) : find_far_end(line, room);
+    if (WR_UNLIKELY(n + 2 > room || !is_crlf(line + n))) {
+        return false;
+    }
+    u->n = n;
+    u->colon = WR_LIKELY(colons != 0) ? wr_scan_first(colons) : wr_str_find(wr_str(line, n), ':');
+    return u->colon < n && u->colon > 0;
+}
+
+/* All but the id. */
+static inline void write_usual_field(const char *line, const struct usual_field *u,
+                                     struct wr_hdr *f)
+{
+    const char *a = line + u->colon + 1, *e = line + u->n;
+
+    f->name = wr_str(line, u->colon);
+    f->is_removed = false;
+    if (WR_LIKELY(a[0] == ' ' && a[1] != ' ' && e[-1] != ' ')) { /* at its end stands a CR */
+        f->value = wr_str(a + 1, (size_t)(e - a) - 1);
+        f->is_line = true;
+    } else {
+        f->value = trim_value(a, e);
+        f->is_line = a[0] == ' ';
+    }
 }
 
 /*
  * The field lines that are as nearly all are, whole, within the limits, and ended by CR LF, one
- * after another. DONE: the next one is not, or is empty; it is at _line.
+ * after another. MORE: the next one, at _line, is not, or is empty; else NOMEM.
  */
 static enum wr_h1_result take_usual_fields(struct wr_h1_parser *p, const char *buf, size_t len)
 {
     const char *line = buf + p->_line, *end = buf + WR_MIN(len, (size_t)p->limits.head_max);
-    enum wr_h1_result res = WR_H1_DONE;
+    const size_t line_max = p->limits.line_max;
+    struct wr_hdrs *h = &p->_msg->hdrs;
+    struct wr_hdr *f = h->at + h->cnt, *last = h->at + h->cap;
+    uint64_t have = h->have;
+    enum wr_status st = WR_OK;
+    struct usual_field u;
 
-    while (end - line > 2) {
-        size_t colon, n = scan_field(line, (size_t)(end - line), &colon);
-        bool is_ended = (size_t)(end - line) - n >= 2 && line[n] == '\r' && line[n + 1] == '\n';
-        if (WR_UNLIKELY(!is_ended || n == 0 || n + 2 > p->limits.line_max)) {
+    while (find_usual_field(line, WR_MIN((size_t)(end - line), line_max), &u)) {
+        enum wr_hdr_id id = wr_hdr_id_of_clean(u.x, line, u.colon);
+        if (WR_UNLIKELY(id == WR_HDR_OTHER) && judge_name(p, wr_str(line, u.colon)) != NAME_GOOD) {
             break;
         }
-        res = take_clean_field(p, line, n, colon);
-        if (WR_UNLIKELY(res == WR_H1_NOMEM)) {
-            break;
+        if (WR_UNLIKELY(f == last)) {
+            h->cnt = h->cap;
+            st = wr_hdrs_grow(h);
+            if (st != WR_OK) {
+                break;
+            }
+            f = h->at + h->cnt;
+            last = h->at + h->cap;
         }
-        line += n + 2;
-        if (WR_UNLIKELY(res != WR_H1_DONE)) {
-            break;
-        }
+        write_usual_field(line, &u, f);
+        f->id = (uint8_t)id;
+        f++;
+        have |= UINT64_C(1) << id;
+        line += u.n + 2;
     }
+    h->cnt = (uint32_t)(f - h->at);
+    h->have = have;
     p->_line = p->_seen = (size_t)(line - buf);
+    return st == WR_ENOMEM ? WR_H1_NOMEM : WR_H1_MORE; /* too many: the general way tells */
+}
+
+/* The empty line is over: the head is, if it is good. */
+static enum wr_h1_result end_head(struct wr_h1_parser *p, size_t end)
+{
+    enum wr_h1_result res = finish_head(p);
+
+    p->_line = p->_seen = end;
+    if (res == WR_H1_DONE) {
+        p->head_len = end;
+        p->_stage = STAGE_DONE;
+    }
     return res;
+}
+
+/* "GET /path HTTP/1.1" and the like. False: it is another, and nothing was taken. */
+static bool take_usual_request_line(struct wr_h1_parser *p, const char *line, size_t room)
+{
+    unsigned blanks = wr_scan_matches(wr_scan_load(line), ' ');
+    struct wr_msg *m = p->_msg;
+
+    if (blanks == 0) {
+        return false;
+    }
+    size_t n = wr_scan_first(blanks);
+    const char *t = line + n + 1;
+    enum wr_method id =
+        memcmp(line, "GET ", 4) == 0 ? WR_METHOD_GET : wr_method_of(wr_str(line, n));
+    if (id == WR_METHOD_OTHER || id == WR_METHOD_CONNECT || t[0] != '/') {
+        return false;
+    }
+    size_t len = find_target_end(t, room - n - 1);
+    const char *v = t + len;
+    if (room - (size_t)(v - line) < VERSION_LEN + 3 || memcmp(v, " HTTP/1.", VERSION_LEN) != 0 ||
+        (v[VERSION_LEN] != '1' && v[VERSION_LEN] != '0') || !is_crlf(v + VERSION_LEN + 1)) {
+        return false;
+    }
+    m->request_line = wr_str(line, (size_t)(v - line) + VERSION_LEN + 1);
+    m->method = id;
+    m->method_name = wr_str(line, n);
+    m->target = wr_str(t, len);
+    m->version = v[VERSION_LEN] == '1' ? 11 : 10;
+    p->_line += m->request_line.len + 2;
+    return true;
+}
+
+/* "HTTP/1.1 200 OK" and the like. */
+static bool take_usual_status_line(struct wr_h1_parser *p, const char *line, size_t room)
+{
+    struct wr_msg *m = p->_msg;
+    unsigned a = (unsigned char)line[STATUS_END - 3] - (unsigned)'0';
+    unsigned b = (unsigned char)line[STATUS_END - 2] - (unsigned)'0';
+    unsigned c = (unsigned char)line[STATUS_END - 1] - (unsigned)'0';
+
+    if (memcmp(line, "HTTP/1.1 ", VERSION_LEN + 1) != 0 || line[STATUS_END] != ' ' || a - 1 > 8 ||
+        b > 9 || c > 9) {
+        return false;
+    }
+    unsigned ends = wr_scan_controls(wr_scan_load(line));
+    size_t n = ends != 0 ? wr_scan_first(ends) : find_far_end(line, room);
+    if (room - n < 2 || !is_crlf(line + n)) {
+        return false;
+    }
+    m->version = 11;
+    m->status = (uint16_t)(a * 100 + b * 10 + c);
+    m->reason = wr_str(line + STATUS_END + 1, n - STATUS_END - 1);
+    p->_line += n + 2;
+    return true;
+}
+
+/* The line at _line, if it is whole and a usual one. */
+static bool take_usual_first_line(struct wr_h1_parser *p, const char *buf, size_t len)
+{
+    size_t room =
+        WR_MIN(WR_MIN(len, (size_t)p->limits.head_max) - p->_line, (size_t)p->limits.line_max);
+
+    if (room < USUAL_ROOM) {
+        return false;
+    }
+    const char *line = buf + p->_line;
+    return p->role == WR_H1_REQUEST ? take_usual_request_line(p, line, room)
+                                    : take_usual_status_line(p, line, room);
+}
+
+/*
+ * What of a head is whole and usual, unless a part of the line at _line was looked at already.
+ * MORE: there may be more than that, from _line on.
+ */
+static enum wr_h1_result take_usual_lines(struct wr_h1_parser *p, const char *buf, size_t len)
+{
+    if (p->_seen != p->_line) {
+        return WR_H1_MORE;
+    }
+    if (p->_stage == STAGE_START) {
+        if (!take_usual_first_line(p, buf, len)) {
+            return WR_H1_MORE;
+        }
+        p->_stage = STAGE_FIELDS;
+    }
+    if (take_usual_fields(p, buf, len) == WR_H1_NOMEM) {
+        return WR_H1_NOMEM;
+    }
+    size_t room = WR_MIN(len, (size_t)p->limits.head_max) - p->_line;
+    if (WR_MIN(room, (size_t)p->limits.line_max) >= 2 && is_crlf(buf + p->_line)) {
+        return end_head(p, p->_line + 2);
+    }
+    return WR_H1_MORE;
+}
+
+/* The line at _line, of any kind, if it is whole. DONE: it was taken. */
+static enum wr_h1_result take_any_line(struct wr_h1_parser *p, const char *buf, size_t len)
+{
+    size_t bound = WR_MIN(p->_line + p->limits.line_max, (size_t)p->limits.head_max);
+    size_t avail = WR_MIN(len, bound);
+    bool is_clean;
+    const char *lf = find_line_end(p, buf, avail, &is_clean);
+
+    if (lf == NULL) {
+        p->_seen = avail;
+        return take_part(p, buf, len, avail, bound);
+    }
+    const char *line = buf + p->_line;
+    size_t n = (size_t)(lf - line), end = (size_t)(lf - buf) + 1;
+    if (n > 0 && line[n - 1] == '\r') {
+        n--;
+    }
+    enum wr_h1_result res = take_line(p, line, n, end, is_clean);
+    if (res == WR_H1_NOMEM) {
+        return res;
+    }
+    /* Behind it also when it is refused: its slices are in msg and follow a move. */
+    p->_line = p->_seen = end;
+    if (res == WR_H1_DONE) {
+        p->head_len = end;
+        p->_stage = STAGE_DONE;
+    }
+    return res == WR_H1_MORE ? WR_H1_DONE : res;
 }
 
 enum wr_h1_result wr_h1_parse(struct wr_h1_parser *p, const char *buf, size_t len)
 {
     WR_DEBUG_ASSERT(len >= p->_seen);
     if (p->_base != buf && p->_base != NULL) {
-        wr_msg_rebase(p->_msg, p->_base, p->_line, buf);
+        wr_msg_move(p->_msg, p->_base, p->_line, buf);
     }
     p->_base = buf;
     if (p->_stage >= STAGE_DONE) {
         return p->_stage == STAGE_DONE ? WR_H1_DONE : WR_H1_BAD;
     }
     for (;;) {
-        size_t bound = WR_MIN(p->_line + p->limits.line_max, (size_t)p->limits.head_max);
-        size_t avail = WR_MIN(len, bound);
-        bool is_clean;
-        const char *lf = find_line_end(p, buf, avail, &is_clean);
-        if (lf == NULL) {
-            p->_seen = avail;
-            return take_part(p, buf, len, avail, bound);
-        }
-        const char *line = buf + p->_line;
-        size_t n = (size_t)(lf - line), end = (size_t)(lf - buf) + 1;
-        if (n > 0 && line[n - 1] == '\r') {
-            n--;
-        }
-        enum wr_h1_result res = take_line(p, line, n, end, is_clean);
-        if (res == WR_H1_NOMEM) {
+        enum wr_h1_result res = take_usual_lines(p, buf, len);
+        if (WR_LIKELY(res != WR_H1_MORE)) {
             return res;
         }
-        /* Behind it also when it is refused: its slices are in msg and follow a move. */
-        p->_line = p->_seen = end;
-        if (res == WR_H1_DONE) {
-            p->head_len = end;
-            p->_stage = STAGE_DONE;
-        }
-        if (res != WR_H1_MORE) {
+        res = take_any_line(p, buf, len);
+        if (res != WR_H1_DONE || p->_stage == STAGE_DONE) {
             return res;
-        }
-        if (p->_stage == STAGE_FIELDS) {
-            res = take_usual_fields(p, buf, len);
-            if (res != WR_H1_DONE) {
-                return res;
-            }
         }
     }
 }

@@ -118,7 +118,7 @@ static bool keep_head(struct h1_xchg *x, struct wr_msg *msg, const char *buf, co
         return false;
     }
     memcpy(copy, buf, len);
-    wr_msg_rebase(msg, parsed_at, len, copy);
+    wr_msg_move(msg, parsed_at, len, copy);
     return true;
 }
 

@@ -26,18 +26,20 @@ bool wr_h1_value_is_safe(struct wr_str s)
     return WR_LIKELY(wr_scan_control_or_tab(s.ptr, s.len) == s.len) || has_no_line_end(s);
 }
 
-/* A name of no known id must be a token: a blank or colon in it would make another field of it. */
-static bool is_name_safe(const struct wr_hdr *f)
+/* A token: a blank or colon in it would make another field of it. */
+bool wr_h1_name_is_safe(struct wr_str s)
 {
     unsigned all = WR_CH_TOKEN;
 
-    if (f->id != WR_HDR_OTHER) {
-        return true;
+    for (size_t i = 0; i < s.len; i++) {
+        all &= wr_char_classes[(unsigned char)s.ptr[i]];
     }
-    for (size_t i = 0; i < f->name.len; i++) {
-        all &= wr_char_classes[(unsigned char)f->name.ptr[i]];
-    }
-    return f->name.len > 0 && all != 0;
+    return s.len > 0 && all != 0;
+}
+
+static inline bool is_name_safe(const struct wr_hdr *f)
+{
+    return f->id != WR_HDR_OTHER || wr_h1_name_is_safe(f->name);
 }
 
 /* Most names and values are short: those in two pieces that overlap, without a call. */
@@ -155,12 +157,15 @@ static enum wr_status write_head(struct wr_strbuf *b, const struct wr_str *parts
 
 enum wr_status wr_h1_write_request(struct wr_strbuf *b, const struct wr_msg *m)
 {
-    if (m->method_name.len == 0 || m->target.len == 0 || !wr_h1_value_is_safe(m->method_name) ||
+    bool is_known = m->method != WR_METHOD_OTHER; /* then it is not the text that counts */
+    struct wr_str method = is_known ? wr_method_name(m->method) : m->method_name;
+
+    if (method.len == 0 || m->target.len == 0 || (!is_known && !wr_h1_value_is_safe(method)) ||
         !wr_h1_value_is_safe(m->target)) {
         return WR_EPROTO;
     }
     const struct wr_str parts[] = {
-        m->method_name,
+        method,
         WR_STR_INIT(" "),
         m->target,
         m->version == 10 ? WR_STR(" HTTP/1.0\r\n") : WR_STR(" HTTP/1.1\r\n"),
@@ -171,18 +176,16 @@ enum wr_status wr_h1_write_request(struct wr_strbuf *b, const struct wr_msg *m)
 enum wr_status wr_h1_write_response(struct wr_strbuf *b, const struct wr_msg *m)
 {
     struct wr_str reason = m->reason.len > 0 ? m->reason : wr_status_reason(m->status);
-    char status[4];
+    char line[] = "HTTP/1.1 xxx ";
 
     if (m->status < 100 || m->status > 999 || !wr_h1_value_is_safe(reason)) {
         return WR_EPROTO;
     }
-    status[0] = (char)('0' + m->status / 100);
-    status[1] = (char)('0' + m->status / 10 % 10);
-    status[2] = (char)('0' + m->status % 10);
-    status[3] = ' ';
+    line[9] = (char)('0' + m->status / 100);
+    line[10] = (char)('0' + m->status / 10 % 10);
+    line[11] = (char)('0' + m->status % 10);
     const struct wr_str parts[] = {
-        WR_STR_INIT("HTTP/1.1 "),
-        {status, sizeof(status)},
+        {line, sizeof(line) - 1},
         reason,
         crlf,
     };

@@ -22,6 +22,8 @@ enum wr_status wr_h1_write_request(struct wr_strbuf *b, const struct wr_msg *m) 
 enum wr_status wr_h1_write_response(struct wr_strbuf *b, const struct wr_msg *m) WR_MUST_CHECK;
 /* Only fields and the empty line; for trailers. */
 enum wr_status wr_h1_write_fields(struct wr_strbuf *b, const struct wr_hdrs *h) WR_MUST_CHECK;
+/* True when s may be the name of a field. */
+bool wr_h1_name_is_safe(struct wr_str s);
 /* True when s may stand in a field value. */
 bool wr_h1_value_is_safe(struct wr_str s);
 

@@ -1,86 +1,57 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hdr.c: the list of header fields, and the perfect hash from a name to its id.
- *
- * A name's slot is a weighted sum of its length and its first, middle and last byte, folded to
- * lower case; the weights were searched so that no two names of tbl/header_ids.h share a slot. A
- * new name needs a free slot (test_hdr prints the one it falls into) or, if that one is taken, new
- * weights (test_hdr prints those too). One candidate is left, which is compared in pieces of up to
- * eight bytes.
+ * hdr.c: the list of header fields, and the table of the known names (hdr_known.h).
  *
  * Arrays grow in the arena: 16, 32, ... fields, up to the list's maximum. Thread: the list's owner.
  */
 #include "http/hdr.h"
 
 #include "base/assert.h"
+#include "http/hdr_known.h"
 
 enum {
     CAP_FIRST = 16,
-    NAME_MAX_LEN = 23,
-};
-
-struct known_name {
-    uint8_t len;
-    char text[NAME_MAX_LEN];
 };
 
 /* clang-format off */
-static const struct known_name known_names[WR_HDR_ID_COUNT] = {
-    [WR_HDR_OTHER] = {0, ""},
-#define X(id, name) [WR_HDR_##id] = {sizeof(name) - 1, name},
+const struct wr_hdr_known wr_hdr_known[WR_HDR_ID_COUNT] = {
+    [WR_HDR_OTHER] = {"", 0},
+#define X(id, name) [WR_HDR_##id] = {name, sizeof(name) - 1},
 #include "http/tbl/header_ids.h"
 #undef X
 };
 /* clang-format on */
 
-#define X(id, name) _Static_assert(sizeof(name) <= NAME_MAX_LEN, "a known_names row is shorter");
+#define X(id, name)                                                                                \
+    _Static_assert(sizeof(name) <= WR_HDR_KNOWN_MAX, "a row of wr_hdr_known is shorter");
 #include "http/tbl/header_ids.h"
 #undef X
 _Static_assert(WR_HDR_ID_COUNT <= 64, "wr_hdrs.have has 64 bits");
 
-enum {
-    SLOT_LEN = 27,
-    SLOT_FIRST = 38,
-    SLOT_MID = 29,
-    SLOT_LAST = 51
-};
-
 /* clang-format off */
-static const uint8_t slots[256] = {
-    [0] = WR_HDR_FORWARDED, [5] = WR_HDR_X_FORWARDED_FOR, [8] = WR_HDR_RANGE,
-    [12] = WR_HDR_KEEP_ALIVE, [13] = WR_HDR_VIA, [16] = WR_HDR_X_REAL_IP,
-    [30] = WR_HDR_IF_NONE_MATCH, [35] = WR_HDR_IF_MATCH, [36] = WR_HDR_UPGRADE,
-    [45] = WR_HDR_EXPECT, [57] = WR_HDR_CONTENT_TYPE, [58] = WR_HDR_X_ACCEL_BUFFERING,
-    [59] = WR_HDR_LINK, [64] = WR_HDR_PRAGMA, [68] = WR_HDR_IF_UNMODIFIED_SINCE,
-    [75] = WR_HDR_REFRESH, [84] = WR_HDR_CONTENT_RANGE, [86] = WR_HDR_ACCEPT_LANGUAGE,
-    [88] = WR_HDR_CONTENT_ENCODING, [101] = WR_HDR_IF_MODIFIED_SINCE,
-    [103] = WR_HDR_X_ACCEL_EXPIRES, [105] = WR_HDR_SEC_WEBSOCKET_ACCEPT,
-    [109] = WR_HDR_PROXY_AUTHENTICATE, [129] = WR_HDR_AGE, [130] = WR_HDR_CONTENT_DISPOSITION,
-    [133] = WR_HDR_USER_AGENT, [134] = WR_HDR_X_ACCEL_REDIRECT, [135] = WR_HDR_DATE,
-    [137] = WR_HDR_EXPIRES, [138] = WR_HDR_IF_RANGE, [144] = WR_HDR_TRAILER,
-    [146] = WR_HDR_COOKIE, [148] = WR_HDR_AUTHORIZATION, [149] = WR_HDR_ACCEPT,
-    [154] = WR_HDR_X_ACCEL_CHARSET, [161] = WR_HDR_TRANSFER_ENCODING,
-    [176] = WR_HDR_PROXY_CONNECTION, [186] = WR_HDR_X_ACCEL_LIMIT_RATE,
-    [189] = WR_HDR_CONTENT_LANGUAGE, [193] = WR_HDR_STATUS, [199] = WR_HDR_ACCEPT_RANGES,
-    [200] = WR_HDR_SERVER, [204] = WR_HDR_CACHE_CONTROL, [208] = WR_HDR_REFERER,
-    [210] = WR_HDR_SET_COOKIE, [222] = WR_HDR_ALLOW, [225] = WR_HDR_CONNECTION,
-    [228] = WR_HDR_RETRY_AFTER, [230] = WR_HDR_LAST_MODIFIED, [234] = WR_HDR_WWW_AUTHENTICATE,
-    [236] = WR_HDR_ETAG, [238] = WR_HDR_LOCATION, [241] = WR_HDR_ACCEPT_ENCODING,
-    [243] = WR_HDR_X_PAD, [245] = WR_HDR_VARY, [253] = WR_HDR_CONTENT_LENGTH, [254] = WR_HDR_TE,
-    [255] = WR_HDR_HOST,
+const uint8_t wr_hdr_slots[256] = {
+    [0] = WR_HDR_WWW_AUTHENTICATE, [5] = WR_HDR_CACHE_CONTROL, [8] = WR_HDR_IF_RANGE,
+    [10] = WR_HDR_PROXY_AUTHENTICATE, [14] = WR_HDR_SERVER, [17] = WR_HDR_IF_MODIFIED_SINCE,
+    [19] = WR_HDR_IF_UNMODIFIED_SINCE, [20] = WR_HDR_ETAG, [25] = WR_HDR_FORWARDED,
+    [26] = WR_HDR_TE, [29] = WR_HDR_ACCEPT_RANGES, [36] = WR_HDR_HOST, [37] = WR_HDR_X_PAD,
+    [38] = WR_HDR_STATUS, [46] = WR_HDR_ACCEPT, [50] = WR_HDR_CONNECTION, [55] = WR_HDR_EXPIRES,
+    [59] = WR_HDR_CONTENT_DISPOSITION, [73] = WR_HDR_X_REAL_IP, [74] = WR_HDR_X_ACCEL_LIMIT_RATE,
+    [75] = WR_HDR_VIA, [76] = WR_HDR_SEC_WEBSOCKET_ACCEPT, [78] = WR_HDR_EXPECT,
+    [80] = WR_HDR_IF_MATCH, [85] = WR_HDR_IF_NONE_MATCH, [86] = WR_HDR_COOKIE,
+    [87] = WR_HDR_TRAILER, [89] = WR_HDR_TRANSFER_ENCODING, [92] = WR_HDR_CONTENT_TYPE,
+    [93] = WR_HDR_CONTENT_RANGE, [96] = WR_HDR_CONTENT_LANGUAGE,
+    [103] = WR_HDR_UPGRADE, [108] = WR_HDR_LINK, [117] = WR_HDR_ALLOW,
+    [121] = WR_HDR_X_ACCEL_BUFFERING, [127] = WR_HDR_X_FORWARDED_FOR, [140] = WR_HDR_VARY,
+    [141] = WR_HDR_RANGE, [144] = WR_HDR_CONTENT_ENCODING, [151] = WR_HDR_X_ACCEL_EXPIRES,
+    [154] = WR_HDR_KEEP_ALIVE, [156] = WR_HDR_DATE, [158] = WR_HDR_PRAGMA,
+    [165] = WR_HDR_AUTHORIZATION, [166] = WR_HDR_CONTENT_LENGTH, [175] = WR_HDR_X_ACCEL_CHARSET,
+    [176] = WR_HDR_X_ACCEL_REDIRECT, [184] = WR_HDR_LOCATION, [195] = WR_HDR_AGE,
+    [199] = WR_HDR_REFERER, [203] = WR_HDR_RETRY_AFTER, [205] = WR_HDR_LAST_MODIFIED,
+    [207] = WR_HDR_ACCEPT_LANGUAGE, [210] = WR_HDR_USER_AGENT, [215] = WR_HDR_REFRESH,
+    [218] = WR_HDR_SET_COOKIE, [224] = WR_HDR_PROXY_CONNECTION, [255] = WR_HDR_ACCEPT_ENCODING,
 };
 
 /* clang-format on */
-
-static inline unsigned slot_of(const char *p, size_t n)
-{
-    unsigned sum = (unsigned)n * SLOT_LEN;
-
-    sum += ((unsigned char)p[0] | 0x20u) * SLOT_FIRST;
-    sum += ((unsigned char)p[n / 2] | 0x20u) * SLOT_MID;
-    sum += ((unsigned char)p[n - 1] | 0x20u) * SLOT_LAST;
-    return sum & 0xff;
-}
 
 /*
  * Bits in which name bytes differ from the canonical ones. Only where the canonical byte is a
@@ -135,8 +106,8 @@ enum wr_hdr_id wr_hdr_id_of(struct wr_str name)
     if (name.len == 0) {
         return WR_HDR_OTHER;
     }
-    unsigned id = slots[slot_of(name.ptr, name.len)];
-    const struct known_name *k = &known_names[id];
+    unsigned id = wr_hdr_slots[wr_hdr_slot(name.ptr, name.len)];
+    const struct wr_hdr_known *k = &wr_hdr_known[id];
     if (k->len != name.len || !is_same_name(name.ptr, k->text, name.len)) {
         return WR_HDR_OTHER;
     }
@@ -146,7 +117,7 @@ enum wr_hdr_id wr_hdr_id_of(struct wr_str name)
 struct wr_str wr_hdr_name(enum wr_hdr_id id)
 {
     WR_ASSERT((unsigned)id < WR_HDR_ID_COUNT);
-    return wr_str(known_names[id].text, known_names[id].len);
+    return wr_str(wr_hdr_known[id].text, wr_hdr_known[id].len);
 }
 
 void wr_hdrs_init(struct wr_hdrs *h, struct wr_arena *a, uint32_t max)

@@ -29,9 +29,9 @@ struct wr_hdr {
     uint8_t id;      /* enum wr_hdr_id */
     bool is_removed; /* stays in the array, is skipped by all calls but direct iteration */
     /*
-     * `name` and `value` are of one line "Name: value" of a head that the parser checked, so that
-     * it can be written in one piece, and unchecked, as long as they lie so. Whoever gives a field
-     * another value clears it.
+     * `name` and `value` are of one line "Name: value" that was checked, by the parser of a head or
+     * when a configuration was read, so that it can be written in one piece, and unchecked, as long
+     * as they lie so. Whoever gives a field another value clears it.
      */
     bool is_line;
 };

@@ -196,10 +196,8 @@ bool wr_status_is_bodyless(unsigned status, enum wr_method request_method)
     return request_method == WR_METHOD_CONNECT && status < 300;
 }
 
-void wr_msg_rebase(struct wr_msg *m, const char *old, size_t len, const char *new_base)
+static void rebase_line(struct wr_msg *m, uintptr_t from, size_t len, const char *new_base)
 {
-    uintptr_t from = (uintptr_t)old;
-
     wr_str_rebase(&m->method_name, from, len, new_base);
     wr_str_rebase(&m->target, from, len, new_base);
     wr_str_rebase(&m->authority, from, len, new_base);
@@ -207,5 +205,23 @@ void wr_msg_rebase(struct wr_msg *m, const char *old, size_t len, const char *ne
     wr_str_rebase(&m->request_line, from, len, new_base);
     wr_str_rebase(&m->reason, from, len, new_base);
     wr_str_rebase(&m->dropped, from, len, new_base);
+}
+
+void wr_msg_rebase(struct wr_msg *m, const char *old, size_t len, const char *new_base)
+{
+    rebase_line(m, (uintptr_t)old, len, new_base);
     wr_hdrs_rebase(&m->hdrs, old, len, new_base);
+}
+
+void wr_msg_move(struct wr_msg *m, const char *old, size_t len, const char *new_base)
+{
+    uintptr_t from = (uintptr_t)old; /* a number: that piece may be gone already */
+
+    rebase_line(m, from, len, new_base);
+    for (struct wr_hdr *f = m->hdrs.at, *end = f + m->hdrs.cnt; f < end; f++) {
+        WR_DEBUG_ASSERT((uintptr_t)f->name.ptr - from < len);
+        WR_DEBUG_ASSERT((uintptr_t)f->value.ptr - from < len);
+        f->name.ptr = new_base + ((uintptr_t)f->name.ptr - from);
+        f->value.ptr = new_base + ((uintptr_t)f->value.ptr - from);
+    }
 }

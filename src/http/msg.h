@@ -81,5 +81,7 @@ bool wr_msg_connection_has(const struct wr_msg *m, struct wr_str name);
 bool wr_msg_connection_names(const struct wr_msg *m);
 /* All slices that point into old[0..len) now point into new_base. */
 void wr_msg_rebase(struct wr_msg *m, const char *old, size_t len, const char *new_base);
+/* The same, where names and values of all fields lie there: as the parser leaves them. */
+void wr_msg_move(struct wr_msg *m, const char *old, size_t len, const char *new_base);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "base/addr.h"
 #include "base/chars.h"
+#include "base/scan.h"
 
 /* Where in a raw path a byte has a meaning beyond itself. */
 enum path_byte {
@@ -205,14 +206,37 @@ static bool parse_port(struct wr_str s, uint16_t *ret_port)
     return true;
 }
 
+/* Bit i: byte i is a letter, a digit, '-' or '.'. */
+static inline unsigned find_plain(union wr_scan_16 x)
+{
+    x.v =
+        (__typeof__(x.v))((((x.v | 0x20) - 'a' < 26) | (x.v - '-' < '9' - '-' + 1)) & (x.v != '/'));
+    return wr_scan_bits(x);
+}
+
+/*
+ * How many bytes at the beginning of s, of the first 16, are plain and make no empty label; 0 also
+ * when s is so short, or so bad, that the caller has to look.
+ */
+static inline size_t skip_plain(struct wr_str s)
+{
+    if (s.len < 4) {
+        return 0;
+    }
+    union wr_scan_16 x = s.len >= 16 ? wr_scan_load(s.ptr) : wr_scan_load_part(s.ptr, s.len);
+    unsigned plain = find_plain(x), dots = wr_scan_matches(x, '.');
+    bool has_empty = (dots & (dots << 1 | 1)) != 0; /* of any byte: that is rare */
+    return has_empty ? 0 : wr_scan_first(~plain);
+}
+
 /* Length of the registered name or IPv4 address that s begins with: up to ':' or the end; 0: bad.
  */
 static size_t scan_reg_name(struct wr_str s)
 {
-    unsigned char before = '.';
-    size_t i;
+    size_t i = skip_plain(s);
+    unsigned char before = i == 0 ? '.' : (unsigned char)s.ptr[i - 1];
 
-    for (i = 0; i < s.len; i++) {
+    for (; i < s.len; i++) {
         unsigned char c = (unsigned char)s.ptr[i];
         if (WR_LIKELY(wr_char_is(c, WR_CH_UNRESERVED))) {
             if (c == '.' && before == '.') {
@@ -269,21 +293,38 @@ enum wr_status wr_uri_check_host(struct wr_str s, struct wr_str *ret_host, uint1
     return WR_OK;
 }
 
+/* Bit i: byte i is one of A to Z. */
+static inline unsigned find_capitals(union wr_scan_16 x)
+{
+    x.v = (__typeof__(x.v))(x.v - 'A' < 26);
+    return wr_scan_bits(x);
+}
+
+static bool has_capitals(struct wr_str s)
+{
+    unsigned found = 0;
+    size_t i = 0;
+
+    for (; s.len - i >= 16; i += 16) {
+        found |= find_capitals(wr_scan_load(s.ptr + i));
+    }
+    if (s.len - i >= 4) {
+        return (found | find_capitals(wr_scan_load_part(s.ptr + i, s.len - i))) != 0;
+    }
+    for (; i < s.len; i++) {
+        found |= (unsigned)(unsigned char)s.ptr[i] - 'A' < 26;
+    }
+    return found != 0;
+}
+
 enum wr_status wr_uri_lower_host(struct wr_arena *a, struct wr_str host, struct wr_str *ret_host)
 {
-    size_t i;
-
-    for (i = 0; i < host.len; i++) {
-        if ((unsigned)(unsigned char)host.ptr[i] - 'A' < 26) {
-            break;
-        }
-    }
-    if (i < host.len) {
+    if (has_capitals(host)) {
         char *low = wr_arena_bytes(a, host.len);
         if (low == NULL) {
             return WR_ENOMEM;
         }
-        for (i = 0; i < host.len; i++) {
+        for (size_t i = 0; i < host.len; i++) {
             low[i] = (char)wr_char_lower[(unsigned char)host.ptr[i]];
         }
         host.ptr = low;

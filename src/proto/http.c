@@ -253,22 +253,34 @@ static void set_framing(struct wr_up *u, const struct wr_proxy_loc *lc, struct w
     }
 }
 
-/* One field's value; WR_EOF: it is not sent. */
-static enum wr_status eval_field(struct wr_up *u, const struct proxy_field *f, struct wr_str *ret)
+/* One whose value is known only now; WR_EOF: it is not sent. */
+static enum wr_status make_field(struct wr_up *u, const struct proxy_field *f, struct wr_hdr *ret)
 {
-    enum wr_status st;
+    const struct proxy_ctx *px = u->ctx;
+    enum wr_status st = WR_OK;
 
-    if (f->is_never || f->id == WR_HDR_CONTENT_LENGTH || f->id == WR_HDR_TRANSFER_ENCODING) {
-        return WR_EOF; /* framing is the codec's */
+    *ret = f->ready;
+    if (f->kind == FIELD_VALUE) {
+        st = wr_template_eval(u->req, &f->value, &ret->value);
+    } else if (f->kind == FIELD_HOST) {
+        ret->value = px->host;
     }
-    st = wr_template_eval(u->req, &f->value, ret);
     if (st != WR_OK) {
         return st;
     }
-    if (!wr_template_is_const(&f->value) && !wr_h1_value_is_safe(*ret)) {
+    if (!wr_h1_value_is_safe(ret->value)) {
         return WR_EPROTO;
     }
-    return ret->len == 0 ? WR_EOF : WR_OK;
+    return ret->value.len == 0 ? WR_EOF : WR_OK;
+}
+
+/* The field where it is constant, else NULL. */
+static const struct wr_hdr *ready_field(const struct proxy_ctx *px, const struct proxy_field *f)
+{
+    if (f->kind == FIELD_READY) {
+        return &f->ready;
+    }
+    return f->kind == FIELD_HOST && px->pass->t == NULL ? &px->pass->host_field : NULL;
 }
 
 static enum wr_status add_own_fields(struct wr_up *u, const struct wr_proxy_loc *lc,
@@ -276,24 +288,32 @@ static enum wr_status add_own_fields(struct wr_up *u, const struct wr_proxy_loc 
 {
     struct proxy_ctx *px = u->ctx;
     const struct proxy_field *f;
-    struct wr_str v, connection = WR_STR_NULL;
+    struct wr_str connection = WR_STR_NULL;
+    struct wr_hdr made;
     enum wr_status st;
 
     px->asked_upgrade = WR_STR_NULL;
     for (f = lc->fields; f < lc->fields + lc->field_cnt; f++) {
-        st = eval_field(u, f, &v);
-        if (st == WR_OK) {
-            st = wr_hdrs_push(&m->hdrs, f->name, v, (enum wr_hdr_id)f->id);
-        } else if (st == WR_EOF) {
-            continue;
+        const struct wr_hdr *h = ready_field(px, f);
+
+        if (h == NULL) {
+            st = make_field(u, f, &made);
+            if (st == WR_EOF) {
+                continue;
+            }
+            if (st != WR_OK) {
+                return st;
+            }
+            h = &made;
         }
+        st = wr_hdrs_push_like(&m->hdrs, h);
         if (st != WR_OK) {
             return st;
         }
-        if (f->id == WR_HDR_UPGRADE) {
-            px->asked_upgrade = v;
-        } else if (f->id == WR_HDR_CONNECTION) {
-            connection = v;
+        if (h->id == WR_HDR_UPGRADE) {
+            px->asked_upgrade = h->value;
+        } else if (h->id == WR_HDR_CONNECTION) {
+            connection = h->value;
         }
     }
     /* U14.3: a 101 is taken only if the client asked for this very protocol and we say so. */

@@ -9,6 +9,7 @@
 #include "conf/gen.h"
 #include "conf/scope.h"
 #include "http/core_conf.h"
+#include "http/h1_write.h"
 #include "proto/http_int.h"
 
 const struct proxy_scheme *wr_proxy_scheme_of(struct wr_str url)
@@ -24,6 +25,26 @@ const struct proxy_scheme *wr_proxy_scheme_of(struct wr_str url)
         }
     }
     return NULL;
+}
+
+/* A field of constant text; a whole line if it may stand in a head, which is then not checked. */
+static enum wr_status make_ready(struct wr_conf *cf, struct wr_str name, struct wr_str value,
+                                 struct wr_hdr *ret)
+{
+    struct wr_str line;
+
+    *ret = (struct wr_hdr){.name = name, .value = value, .id = (uint8_t)wr_hdr_id_of(name)};
+    if (!wr_h1_name_is_safe(name) || !wr_h1_value_is_safe(value)) {
+        return WR_OK; /* who writes it will refuse it */
+    }
+    if (wr_arena_printf(cf->arena, &line, "%.*s: %.*s", WR_STR_ARG(name), WR_STR_ARG(value)) !=
+        WR_OK) {
+        return wr_conf_nomem(cf);
+    }
+    ret->name = wr_str_sub(line, 0, name.len);
+    ret->value = wr_str_sub(line, name.len + 2, value.len);
+    ret->is_line = true;
+    return WR_OK;
 }
 
 /* "http://HOST[:PORT][/uri]" or "http://unix:/path[:/uri]" into its parts. */
@@ -62,6 +83,9 @@ static enum wr_status split_url(struct wr_conf *cf, const struct wr_node *node,
         if (wr_arena_printf(cf->arena, &p->uri, "/%.*s", WR_STR_ARG(p->uri)) != WR_OK) {
             return wr_conf_nomem(cf);
         }
+    }
+    if (make_ready(cf, wr_hdr_name(WR_HDR_HOST), p->host, &p->host_field) != WR_OK) {
+        return WR_ENOMEM;
     }
     return wr_group_refer(cf, node, host, p->scheme->port, &p->members);
 }
@@ -160,22 +184,42 @@ static void own_name(struct wr_proxy_loc *lc, struct wr_str name, enum wr_hdr_id
     }
 }
 
-static enum wr_status add_default(struct wr_conf *cf, struct wr_proxy_loc *lc, enum wr_hdr_id id,
-                                  const char *value)
+/* Those whose value is constant and empty are not sent, and framing is the codec's. */
+static enum wr_status add_user_field(struct wr_conf *cf, struct wr_proxy_loc *lc,
+                                     const struct wr_kv *kv)
 {
     struct proxy_field *f = &lc->fields[lc->field_cnt];
-    struct wr_str err;
+    enum wr_hdr_id id = wr_hdr_id_of(kv->name);
+    bool is_const = wr_template_is_const(&kv->value);
 
-    if (is_set_by_user(lc, wr_hdr_name(id))) {
+    own_name(lc, kv->name, id);
+    if ((is_const && kv->value.source.len == 0) || id == WR_HDR_CONTENT_LENGTH ||
+        id == WR_HDR_TRANSFER_ENCODING) {
         return WR_OK;
     }
-    f->name = wr_hdr_name(id);
-    f->id = (uint8_t)id;
-    if (wr_template_compile(cf->arena, &cf->vars, wr_str_z(value), NULL, &f->value, &err) !=
-        WR_OK) {
-        return wr_conf_nomem(cf);
-    }
     lc->field_cnt++;
+    if (is_const) {
+        return make_ready(cf, kv->name, kv->value.source, &f->ready);
+    }
+    f->kind = FIELD_VALUE;
+    f->value = kv->value;
+    f->ready = (struct wr_hdr){.name = kv->name, .id = (uint8_t)id};
+    return WR_OK;
+}
+
+static enum wr_status add_defaults(struct wr_conf *cf, struct wr_proxy_loc *lc)
+{
+    const struct wr_str host = wr_hdr_name(WR_HDR_HOST),
+                        connection = wr_hdr_name(WR_HDR_CONNECTION);
+
+    if (!is_set_by_user(lc, host)) {
+        lc->fields[lc->field_cnt++] = (struct proxy_field){
+            .kind = FIELD_HOST, .ready = {.name = host, .id = WR_HDR_HOST}
+        };
+    }
+    if (lc->http_version == 10 && !is_set_by_user(lc, connection)) {
+        return make_ready(cf, connection, WR_STR("close"), &lc->fields[lc->field_cnt++].ready);
+    }
     return WR_OK;
 }
 
@@ -191,7 +235,7 @@ static enum wr_status make_fields(struct wr_conf *cf, struct wr_proxy_loc *lc)
         WR_HDR_HOST,   WR_HDR_CONNECTION,        WR_HDR_CONTENT_LENGTH,
         WR_HDR_TE,     WR_HDR_TRANSFER_ENCODING, WR_HDR_KEEP_ALIVE,
         WR_HDR_EXPECT, WR_HDR_UPGRADE,           WR_HDR_PROXY_CONNECTION};
-    struct proxy_field *f;
+
     uint32_t i;
 
     lc->fields =
@@ -203,19 +247,13 @@ static enum wr_status make_fields(struct wr_conf *cf, struct wr_proxy_loc *lc)
     for (i = 0; i < WR_ARRAY_LEN(own); i++) {
         own_name(lc, WR_STR_NULL, own[i]);
     }
-    if (add_default(cf, lc, WR_HDR_HOST, "$proxy_host") != WR_OK) {
-        return WR_ENOMEM;
-    }
-    if (lc->http_version == 10 && add_default(cf, lc, WR_HDR_CONNECTION, "close") != WR_OK) {
+    if (add_defaults(cf, lc) != WR_OK) {
         return WR_ENOMEM;
     }
     for (i = 0; i < lc->set_headers.cnt; i++) {
-        f = &lc->fields[lc->field_cnt++];
-        f->name = lc->set_headers.at[i].name;
-        f->id = (uint8_t)wr_hdr_id_of(f->name);
-        f->value = lc->set_headers.at[i].value;
-        f->is_never = wr_template_is_const(&f->value) && f->value.source.len == 0;
-        own_name(lc, f->name, (enum wr_hdr_id)f->id);
+        if (add_user_field(cf, lc, &lc->set_headers.at[i]) != WR_OK) {
+            return WR_ENOMEM;
+        }
     }
     return WR_OK;
 }

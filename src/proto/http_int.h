@@ -17,12 +17,17 @@
 #include "up/tls.h"
 #include "up/up.h"
 
-/* A proxy_set_header line, or a default one, ready for use. */
+enum proxy_field_kind {
+    FIELD_READY, /* constant: as it is */
+    FIELD_HOST,  /* the default Host: $proxy_host */
+    FIELD_VALUE, /* the value is evaluated */
+};
+
+/* A proxy_set_header line, or a default one. */
 struct proxy_field {
-    struct wr_str name;
-    uint8_t id;
+    enum proxy_field_kind kind;
+    struct wr_hdr ready; /* but the value, unless READY */
     struct wr_template value;
-    bool is_never; /* constant empty: the field is not sent */
 };
 
 /* A proxy_cookie_flags line: the cookies it is about, and what they get. */
@@ -57,6 +62,7 @@ struct proxy_pass {
     const struct proxy_scheme *scheme; /* NULL: out of variables */
     struct wr_str host;                /* $proxy_host: "backend", "app:8080", "localhost" */
     struct wr_str port;                /* $proxy_port */
+    struct wr_hdr host_field;          /* Host: of a constant URL */
     struct wr_str uri;                 /* URI part; empty: none */
     bool has_uri;
     size_t location_len; /* bytes of the location's prefix that `uri` replaces */

@@ -19,19 +19,38 @@ enum field_rule {
     RULE_TRAILER,  /* passes with the trailers */
 };
 
+/* clang-format off */
+#define FIELD_RULES                                                                                \
+    X(CONNECTION, UPGRADE)                                                                         \
+    X(UPGRADE, UPGRADE)                                                                            \
+    X(KEEP_ALIVE, DROP)                                                                            \
+    X(PROXY_CONNECTION, DROP)                                                                      \
+    X(TRANSFER_ENCODING, DROP)                                                                     \
+    X(CONTENT_LENGTH, DROP)                                                                        \
+    X(TE, DROP)                                                                                    \
+    X(TRAILER, TRAILER)                                                                            \
+    X(LOCATION, REDIRECT)                                                                          \
+    X(REFRESH, REFRESH)                                                                            \
+    X(SET_COOKIE, COOKIE)
+
 static const uint8_t rules[WR_HDR_ID_COUNT] = {
-    [WR_HDR_CONNECTION] = RULE_UPGRADE,
-    [WR_HDR_UPGRADE] = RULE_UPGRADE,
-    [WR_HDR_KEEP_ALIVE] = RULE_DROP,
-    [WR_HDR_PROXY_CONNECTION] = RULE_DROP,
-    [WR_HDR_TRANSFER_ENCODING] = RULE_DROP,
-    [WR_HDR_CONTENT_LENGTH] = RULE_DROP,
-    [WR_HDR_TE] = RULE_DROP,
-    [WR_HDR_TRAILER] = RULE_TRAILER,
-    [WR_HDR_LOCATION] = RULE_REDIRECT,
-    [WR_HDR_REFRESH] = RULE_REFRESH,
-    [WR_HDR_SET_COOKIE] = RULE_COOKIE,
+#define X(id, rule) [WR_HDR_##id] = RULE_##rule,
+    FIELD_RULES
+#undef X
 };
+
+#define BIT(id) (UINT64_C(1) << WR_HDR_##id)
+
+/* Bit id: not RULE_PASS. */
+static const uint64_t ruled_ids = 0
+#define X(id, rule) | BIT(id)
+    FIELD_RULES
+#undef X
+;
+/* clang-format on */
+
+static const uint64_t accel_ids =
+    BIT(X_ACCEL_REDIRECT) | BIT(X_ACCEL_LIMIT_RATE) | BIT(X_ACCEL_BUFFERING) | BIT(X_ACCEL_CHARSET);
 
 static struct wr_str value_of(const struct wr_msg *head, enum wr_hdr_id id)
 {
@@ -45,6 +64,9 @@ void wr_up_accel_read(const struct wr_up *u, const struct wr_msg *head, struct w
     uint32_t ignore = u->start.conf->ignore_headers;
 
     *ret = (struct wr_up_accel){0};
+    if ((head->hdrs.have & accel_ids) == 0) {
+        return;
+    }
     if ((ignore & WR_UP_IGNORE_ACCEL_REDIRECT) == 0) {
         ret->redirect = value_of(head, WR_HDR_X_ACCEL_REDIRECT);
     }
@@ -68,8 +90,9 @@ static bool is_event_stream(const struct wr_msg *head)
     struct wr_str type = value_of(head, WR_HDR_CONTENT_TYPE), rest;
     size_t i;
 
-    if (type.len < kinds[1].len) {
-        return false; /* shorter than each of them: most are */
+    /* Shorter than each of them, or text/html: most are. */
+    if (type.len < kinds[1].len || (type.ptr[5] | 0x20) == 'h') {
+        return false;
     }
     for (i = 0; i < WR_ARRAY_LEN(kinds); i++) {
         if (!wr_str_has_iprefix(type, kinds[i])) {
@@ -212,7 +235,8 @@ enum wr_status wr_up_head_copy(struct wr_up *u, const struct wr_msg *head)
     struct wr_req *r = u->req;
     const struct wr_up_conf *c = u->start.conf;
     bool do_look = wr_msg_connection_names(head);
-    uint32_t i;
+    uint64_t plain_ids = do_look ? 0 : ~(ruled_ids | BIT(OTHER)); /* these pass unless hidden */
+    const struct wr_hdr *h = head->hdrs.at, *end = h + head->hdrs.cnt;
     enum wr_status st;
 
     r->out.status = head->status;
@@ -224,11 +248,14 @@ enum wr_status wr_up_head_copy(struct wr_up *u, const struct wr_msg *head)
         /* HEAD and 304 keep the length that was announced. */
         r->out.content_length = head->content_length;
     }
-    for (i = 0; i < head->hdrs.cnt; i++) {
-        if (head->hdrs.at[i].is_removed) {
+    for (; h < end; h++) {
+        uint64_t bit = UINT64_C(1) << h->id;
+
+        if (h->is_removed || (c->hidden_ids & bit) != 0) {
             continue;
         }
-        st = copy_field(u, head, &head->hdrs.at[i], do_look);
+        st = (plain_ids & bit) != 0 ? wr_hdrs_push_like(&r->out.hdrs, h)
+                                    : copy_field(u, head, h, do_look);
         if (st != WR_OK) {
             return st;
         }

@@ -583,6 +583,46 @@ static void test_responses(void **state)
     check_table(responses, WR_ARRAY_LEN(responses), WR_H1_RESPONSE);
 }
 
+/* Whole heads go a way of their own; byte by byte all go the general one. They must agree. */
+static void check_both_ways(const char *head, size_t len, enum wr_h1_role role, unsigned options)
+{
+    static const char bytes[] = "\0\t\n\r \":;,./09@AZ_az~\x7f\x80\xff";
+    static struct outcome whole, slow;
+    size_t all[512];
+    char text[512];
+
+    assert_true(len < WR_ARRAY_LEN(all));
+    for (size_t i = 0; i < len; i++) {
+        all[i] = i + 1;
+    }
+    for (size_t at = 0; at < len; at++) {
+        memcpy(text, head, len);
+        for (size_t i = 0; i < sizeof(bytes) - 1; i++) {
+            struct head_case c = {text, len, NULL, WR_H1_BAD_NONE, options, WR_METHOD_GET};
+            text[at] = bytes[i];
+            run_cuts(&c, role, text, &len, 1, &whole);
+            run_cuts(&c, role, text, all, len, &slow);
+            assert_same(&whole, &slow);
+        }
+    }
+}
+
+static void test_both_ways(void **state)
+{
+    static const char request[] =
+        "GET /a/path?x=y HTTP/1.1\r\nHost: www.example.com:8080\r\nContent-Length: 12\r\n"
+        "X-Short: 1\r\nIf-Unmodified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\nTE:\r\n"
+        "Accept: */*\r\n\r\n";
+    static const char response[] =
+        "HTTP/1.1 404 Not Found\r\nServer: x\r\nTransfer-Encoding: chunked\r\n"
+        "Set-Cookie: a=b; path=/; and some more \r\nSec-WebSocket-Accept: q\r\nVia:v\r\n\r\n";
+
+    (void)state;
+    check_both_ways(request, sizeof(request) - 1, WR_H1_REQUEST, 0);
+    check_both_ways(request, sizeof(request) - 1, WR_H1_REQUEST, DROP);
+    check_both_ways(response, sizeof(response) - 1, WR_H1_RESPONSE, 0);
+}
+
 static void parse_text(struct wr_msg *m, struct wr_arena *a, enum wr_h1_role role,
                        const struct head_case *c, struct wr_str in, char *text)
 {
@@ -806,7 +846,7 @@ int main(void)
         cmocka_unit_test(test_requests),   cmocka_unit_test(test_responses),
         cmocka_unit_test(test_round_trip), cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_limits),     cmocka_unit_test(test_request_line_kept),
-        cmocka_unit_test(test_bad_words),
+        cmocka_unit_test(test_bad_words),  cmocka_unit_test(test_both_ways),
     };
 
     return cmocka_run_group_tests_name("h1_parse", tests, NULL, NULL);

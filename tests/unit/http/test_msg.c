@@ -130,6 +130,9 @@ static void test_rebase(void **state)
     assert_true(m.method_name.ptr == new &&m.scheme.ptr == new + 4 && m.authority.ptr == new + 11);
     assert_true(wr_str_eq_z(m.target, "/") && m.request_line.ptr == new &&m.reason.ptr == NULL);
     assert_true(m.hdrs.at[0].name.ptr == new);
+    wr_msg_move(&m, new, sizeof(new) - 1, old);
+    assert_true(m.method_name.ptr == old && m.target.len == 1 && m.target.ptr != old);
+    assert_true(m.hdrs.at[0].name.ptr == old && m.hdrs.at[0].value.ptr == old + 4);
     wr_arena_fini(&a);
 }
 
