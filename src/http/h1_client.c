@@ -464,7 +464,8 @@ static bool see_end(struct h1_client *c, enum wr_status st)
     return true;
 }
 
-static bool take_fed(struct h1_client *c, enum h1_fed fed)
+/* What came of bytes, but for MORE. */
+static bool take_fed_end(struct h1_client *c, enum h1_fed fed)
 {
     switch (fed) {
     case H1_FED_MORE:
@@ -483,6 +484,11 @@ static bool take_fed(struct h1_client *c, enum h1_fed fed)
         return false;
     }
     WR_UNREACHABLE();
+}
+
+static inline bool take_fed(struct h1_client *c, enum h1_fed fed)
+{
+    return fed == H1_FED_MORE || take_fed_end(c, fed);
 }
 
 /* Bytes that may be used now. */
@@ -535,6 +541,14 @@ static enum wr_status fill_rest(struct h1_client *c, size_t room)
     a->x.s.got_bytes = true;
     a->x.got_in = true;
     return WR_OK;
+}
+
+/* Nothing came and no byte of ours went: as pump_in, which would find nothing. */
+static void aim_first(struct h1_client *c)
+{
+    limit_receive(c, H1_RECV_ALL);
+    wr_io_aim(&c->pc.conn->io, -1, c->pc.conn->io.rx_max);
+    want_in(c, true);
 }
 
 /* False: the exchange is gone. *ret_wants: bytes are awaited and none are here. */
@@ -753,13 +767,14 @@ static bool is_answer_due(const struct h1_xchg *x)
 static void step_busy(struct h1_client *c)
 {
     struct h1_xchg *x = &c->ans->x;
-    bool wants_in = false;
+    bool is_first = x->s.tx_bytes == 0 && !x->tx.is_blocked;
+    bool wants_in = is_first;
 
     if (x->want_cut) {
         fail_client(c, (enum wr_reason)x->s.reason, 0);
         return;
     }
-    if (x->s.tx_bytes == 0 && !x->tx.is_blocked && is_stale(c)) {
+    if (is_first && is_stale(c)) {
         /* U3.3: before the first byte went out nothing is an answer. */
         fail_client(c, WR_REASON_CLOSED, c->pc.conn->io.err);
         return;
@@ -770,7 +785,15 @@ static void step_busy(struct h1_client *c)
         }
         return;
     }
-    if (!x->s.is_started || !pump_in(c, &wants_in) || !pump_out(c)) {
+    if (!x->s.is_started) {
+        return;
+    }
+    if (is_first) {
+        aim_first(c);
+    } else if (!pump_in(c, &wants_in)) {
+        return;
+    }
+    if (!pump_out(c)) {
         return;
     }
     if (c->ans->doubt_until_ms != 0) {
