@@ -288,6 +288,7 @@ static bool take_final_head(struct h1_client *c)
     const struct wr_msg *m = a->head;
     bool is_connect =
         s->head_out->method == WR_METHOD_CONNECT && m->status >= 200 && m->status < 300;
+    bool has_body;
 
     if (m->status == 101 && ((s->head_out->flags & WR_MSG_UPGRADE) == 0 || m->version < 11 ||
                              (m->flags & WR_MSG_UPGRADE) == 0)) {
@@ -296,6 +297,18 @@ static bool take_final_head(struct h1_client *c)
         return false;
     }
     a->x.is_switch = m->status == 101 || is_connect;
+    has_body = !a->x.is_switch && m->framing != WR_FRAMING_NONE &&
+               (m->framing != WR_FRAMING_LENGTH || m->content_length != 0);
+    if (has_body) {
+        /* Before the head is anybody's: a head whose body cannot come is no answer. */
+        a->x.rx.in = s->in =
+            wr_pipe_new(s->in_high > 0 ? s->in_high : H1_IN_HIGH_DEFAULT, &c->pc.conn->task, NULL);
+        if (!s->in) {
+            fail_client(c, WR_REASON_NOMEM, 0);
+            return false;
+        }
+        a->x.rx.is_wanted = true;
+    }
     a->is_kept = (m->flags & WR_MSG_KEEP_ALIVE) != 0 && m->framing != WR_FRAMING_CLOSE;
     note_idle_said(&c->pc, m);
     s->version = (uint8_t)m->version;
@@ -304,18 +317,9 @@ static bool take_final_head(struct h1_client *c)
     wr_stream_set_rx(s, WR_HALF_BODY);
     wr_task_wake_opt(s->user);
     h1_rx_begin(&a->x, m);
-    if (a->x.is_switch || m->framing == WR_FRAMING_NONE ||
-        (m->framing == WR_FRAMING_LENGTH && m->content_length == 0)) {
+    if (!has_body) {
         end_rx(c);
-        return true;
     }
-    a->x.rx.in = s->in =
-        wr_pipe_new(s->in_high > 0 ? s->in_high : H1_IN_HIGH_DEFAULT, &c->pc.conn->task, NULL);
-    if (!s->in) {
-        fail_client(c, WR_REASON_NOMEM, 0);
-        return false;
-    }
-    a->x.rx.is_wanted = true;
     return true;
 }
 
