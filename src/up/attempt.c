@@ -68,7 +68,9 @@ static const char *const cause_texts[] = {
 
 static void set_state(struct wr_up *u, enum wr_attempt_state to)
 {
-    wr_timer_disarm(&u->timer);
+    if (wr_timer_is_armed(&u->timer)) {
+        wr_timer_disarm(&u->timer);
+    }
     if (!wr_fsm_move(&attempt_fsm, &u->attempt.state, to, u->req->id)) {
         /* What follows relies on it; the request ends, and this with it. */
         wr_fsm_force(&attempt_fsm, &u->attempt.state, to, u->req->id);
@@ -115,7 +117,6 @@ static void go_active(struct wr_up *u)
 /* With TLS: who the peer must be; why it was not, for the log. */
 static void fill_dial(struct wr_up *u)
 {
-    struct wr_attempt *a = &u->attempt;
     const struct wr_peer *peer = u->slot.member->peer;
 
     u->dial = (struct wr_dial){.to = &peer->addr, .opts = &u->opts};
@@ -126,8 +127,8 @@ static void fill_dial(struct wr_up *u)
     u->target.peer_id = peer->id;
     u->target.identity = u->start.identity;
     u->dial.tls = &u->target;
-    u->dial.why = &a->why;
-    wr_strbuf_init_arena(&a->why, u->req->arena, WHY_MAX);
+    u->dial.why = &u->tls_why;
+    wr_strbuf_init_arena(&u->tls_why, u->req->arena, WHY_MAX);
 }
 
 static enum wr_status dial(struct wr_up *u, int *ret_errno)

@@ -41,7 +41,7 @@ bool wr_up_ntlm_pick(struct wr_up *u)
     const struct wr_conn *client = wr_req_conn(u->req);
     const struct wr_member *bound;
 
-    if (!m->has_ntlm || client == NULL || u->tries != 0) {
+    if (client == NULL || u->tries != 0) {
         return false;
     }
     u->bound_no = authenticates(u->req) ? client->no : 0;
