@@ -262,11 +262,10 @@ static void end_rx(struct h1_client *c)
 }
 
 /* `Keep-Alive: timeout=5, max=100`: the time in ms, at least 1. */
-static void note_idle_said(struct wr_pconn *pc, const struct wr_msg *m)
+static void note_idle_said(struct wr_pconn *pc, struct wr_str list)
 {
     static const struct wr_str name = WR_STR_INIT("timeout=");
-    const struct wr_hdr *h = wr_hdrs_get(&m->hdrs, WR_HDR_KEEP_ALIVE);
-    struct wr_str list = h ? h->value : WR_STR_NULL, word;
+    struct wr_str word;
     uint64_t s;
 
     while (wr_str_split(&list, ',', &word)) {
@@ -288,6 +287,7 @@ static bool take_final_head(struct h1_client *c)
     const struct wr_msg *m = a->head;
     bool is_connect =
         s->head_out->method == WR_METHOD_CONNECT && m->status >= 200 && m->status < 300;
+    const struct wr_hdr *said;
     bool has_body;
 
     if (m->status == 101 && ((s->head_out->flags & WR_MSG_UPGRADE) == 0 || m->version < 11 ||
@@ -310,7 +310,10 @@ static bool take_final_head(struct h1_client *c)
         a->x.rx.is_wanted = true;
     }
     a->is_kept = (m->flags & WR_MSG_KEEP_ALIVE) != 0 && m->framing != WR_FRAMING_CLOSE;
-    note_idle_said(&c->pc, m);
+    said = wr_hdrs_get(&m->hdrs, WR_HDR_KEEP_ALIVE);
+    if (said) {
+        note_idle_said(&c->pc, said->value);
+    }
     s->version = (uint8_t)m->version;
     s->head_in = a->head;
     s->head_us = h1_now_us();
@@ -619,12 +622,29 @@ static bool is_close_asked(const struct wr_msg *m)
     return false;
 }
 
+/* The head of a request with a body, and how its end is told. */
+static __attribute__((noinline)) enum wr_status add_framed_head(struct h1_answer *a,
+                                                                const struct wr_msg *m)
+{
+    char text[128];
+    struct wr_strbuf b;
+
+    wr_strbuf_init_fixed(&b, text, sizeof(text));
+    if (m->framing == WR_FRAMING_LENGTH) {
+        a->x.tx.left = m->content_length;
+        wr_strbuf_add_z(&b, "Content-Length: ");
+        wr_strbuf_add_u64(&b, m->content_length);
+        wr_strbuf_add_z(&b, "\r\n");
+    } else {
+        wr_strbuf_add_z(&b, "Transfer-Encoding: chunked\r\n");
+    }
+    return h1_tx_add_head(&a->x, m, WR_H1_REQUEST, wr_strbuf_str(&b));
+}
+
 static enum wr_status write_request_head(struct h1_client *c)
 {
     struct h1_answer *a = c->ans;
     struct wr_msg *m = a->x.s.head_out;
-    char text[128];
-    struct wr_strbuf b;
 
     if (wr_hdrs_has(&m->hdrs, WR_HDR_CONTENT_LENGTH)) {
         wr_hdrs_remove_id(&m->hdrs, WR_HDR_CONTENT_LENGTH);
@@ -632,22 +652,14 @@ static enum wr_status write_request_head(struct h1_client *c)
     if (wr_hdrs_has(&m->hdrs, WR_HDR_TRANSFER_ENCODING)) {
         wr_hdrs_remove_id(&m->hdrs, WR_HDR_TRANSFER_ENCODING);
     }
-    wr_strbuf_init_fixed(&b, text, sizeof(text));
-    a->x.tx.framing = (uint8_t)m->framing;
-    if (m->framing == WR_FRAMING_LENGTH) {
-        a->x.tx.left = m->content_length;
-        wr_strbuf_add_z(&b, "Content-Length: ");
-        wr_strbuf_add_u64(&b, m->content_length);
-        wr_strbuf_add_z(&b, "\r\n");
-    } else if (m->framing == WR_FRAMING_CHUNKED) {
-        wr_strbuf_add_z(&b, "Transfer-Encoding: chunked\r\n");
-    } else if (!WR_ASSERT_REQ(m->framing == WR_FRAMING_NONE)) {
-        /* A request cannot end with the connection. */
-        return WR_EPROTO;
+    if (!WR_ASSERT_REQ(m->framing != WR_FRAMING_CLOSE)) {
+        return WR_EPROTO; /* a request cannot end with the connection */
     }
+    a->x.tx.framing = (uint8_t)m->framing;
     a->is_closing = is_close_asked(m);
     a->x.tx.is_written = true;
-    return h1_tx_add_head(&a->x, m, WR_H1_REQUEST, wr_strbuf_str(&b));
+    return m->framing == WR_FRAMING_NONE ? h1_tx_add_head(&a->x, m, WR_H1_REQUEST, WR_STR_NULL)
+                                         : add_framed_head(a, m);
 }
 
 /* Whether an answer may still come, though no byte of ours goes out any more. False: the exchange

@@ -160,6 +160,12 @@ static enum wr_status ask_allowed(struct wr_up *u, bool *ret_allowed)
     return WR_OK;
 }
 
+/* The identity of connections for this request. */
+static uint64_t identity_of(const struct wr_up *u)
+{
+    return WR_LIKELY(u->bound_no == 0) ? u->identity : wr_up_ntlm_identity(u);
+}
+
 void wr_attempt_begin(struct wr_up *u, enum wr_attempt_flags how)
 {
     struct wr_attempt *a = &u->attempt;
@@ -176,7 +182,7 @@ void wr_attempt_begin(struct wr_up *u, enum wr_attempt_flags how)
         return;
     }
     if (how != WR_ATTEMPT_FRESH && u->start.members->keepalive != 0) {
-        a->pc = wr_idle_take(u->start.members, m->peer, wr_up_ntlm_identity(u), &u->req->task);
+        a->pc = wr_idle_take(u->start.members, m->peer, identity_of(u), &u->req->task);
     }
     if (a->pc != NULL) {
         a->is_reused = true;
@@ -360,7 +366,7 @@ void wr_attempt_end(struct wr_up *u, enum wr_cause cause, int err)
     if (pc != NULL) {
         pc->user = NULL;
         if (pc->state == WR_PCONN_READY && s != NULL) {
-            wr_idle_put(u->start.members, u->slot.member, wr_up_ntlm_identity(u), pc);
+            wr_idle_put(u->start.members, u->slot.member, identity_of(u), pc);
         } else {
             pc->codec->close(pc, WR_REASON_CANCELED);
         }

@@ -471,6 +471,7 @@ static enum wr_status wire_body(struct wr_up *u)
         r->is_streamed = true;
         wr_pipe_set_marks(r->out_pipe, (size_t)c->buffer_size, 0);
     } else if (c->max_temp_file_size != 0 && r->out_pipe->state == WR_PIPE_OPEN) {
+        u->may_spill = true;
         r->out_pipe->watcher = &r->task; /* pushes end with the attempt, before the request */
         return wr_pipe_set_spill(r->out_pipe, &c->spill);
     }
@@ -685,7 +686,9 @@ static enum wr_up_state step_relay(struct wr_up *u)
 {
     struct wr_stream *s = u->attempt.stream;
 
-    wr_up_report_spill(u);
+    if (u->may_spill) {
+        wr_up_report_spill(u);
+    }
     wr_attempt_step(u);
     wr_up_stage_step(u);
     if (u->attempt.state == WR_ATTEMPT_RESULT) {
@@ -808,12 +811,16 @@ static void close_up(struct wr_content *c)
     wr_obj_check(u, WR_UP_MAGIC);
     wr_up_resolve_end(u);
     wr_timer_fini(&u->timer);
-    wr_queue_leave(&u->wait, wr_now_ms());
+    if (u->wait != NULL) {
+        wr_queue_leave(&u->wait, wr_now_ms());
+    }
     wr_up_stage_end(u);
     if (u->attempt.state != WR_ATTEMPT_NONE && u->attempt.state != WR_ATTEMPT_RESULT) {
         wr_attempt_end(u, WR_CAUSE_CANCELED, 0);
     }
-    wr_peer_slot_release(&u->slot, WR_OUTCOME_NEUTRAL, wr_now_ms());
+    if (u->slot.member != NULL) {
+        wr_peer_slot_release(&u->slot, WR_OUTCOME_NEUTRAL, wr_now_ms());
+    }
     finalize(u);
     if (u->body_src != NULL) {
         wr_pipe_leave_consumer(wr_take(&u->body_src));

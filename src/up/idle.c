@@ -400,12 +400,13 @@ static uint32_t shelf_max(const struct wr_members *m)
     return (uint32_t)WR_MIN(m->keepalive * threads, (uint64_t)WR_SHELF_MAX);
 }
 
-/* Of one thread. */
+/* Of one thread; keepalive is not 0. */
 static uint32_t stash_max(const struct wr_members *m)
 {
-    uint32_t threads = m->keepalive_each == 0 ? 1 : WR_MAX(wr_load_rlx(&loop_threads), 1u);
-
-    return WR_MAX(m->keepalive / threads, 1u);
+    if (m->keepalive_each == 0) {
+        return m->keepalive;
+    }
+    return WR_MAX(m->keepalive / WR_MAX(wr_load_rlx(&loop_threads), 1u), 1u);
 }
 
 /* Newest first in a bucket: those behind the first `most` of this peer end. */

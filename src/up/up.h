@@ -86,6 +86,7 @@ struct wr_up {
     bool is_created; /* create_request succeeded once */
     bool is_finalized;
     bool is_buffered;   /* of this response */
+    bool may_spill;     /* RELAY: to a temporary file */
     bool is_spill_told; /* its log line was written */
     bool is_tunnel;     /* the tunnel was begun */
     bool wants_upgrade; /* the client asked for an upgrade, and the request says so */
