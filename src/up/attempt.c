@@ -86,6 +86,7 @@ static void go_active(struct wr_up *u)
 {
     struct wr_attempt *a = &u->attempt;
     const struct wr_up_conf *c = u->start.conf;
+    const struct wr_core_loc *loc = wr_core_loc_of(u->req);
     bool hints = false;
     enum wr_status st;
 
@@ -93,7 +94,7 @@ static void go_active(struct wr_up *u)
     wr_log_debug(&u->req->log, "req %llu: %s after %u ms", (unsigned long long)u->req->id,
                  a->is_reused ? "an idle connection is used" : "connected",
                  (unsigned)u->try->connect_ms);
-    if (wr_core_wants_hints(u->req, &hints) != WR_OK) {
+    if (loc->early_hints.cnt != 0 && wr_core_wants_hints(u->req, &hints) != WR_OK) {
         wr_attempt_end(u, WR_CAUSE_OURS, 0);
         return;
     }
@@ -104,7 +105,7 @@ static void go_active(struct wr_up *u)
     }
     a->stream->rx_timeout_ms = c->read_timeout_ms;
     a->stream->tx_timeout_ms = c->send_timeout_ms;
-    a->stream->no_sendfile = !wr_core_loc_of(u->req)->sendfile;
+    a->stream->no_sendfile = !loc->sendfile;
     a->stream->want_hints = hints;
     a->stream->head_max = (uint32_t)c->buffer_size;
     a->stream->in_high = c->buffering != WR_UP_BUFFERING_OFF
@@ -174,7 +175,10 @@ void wr_attempt_begin(struct wr_up *u, enum wr_attempt_flags how)
     enum wr_status st;
     int err = 0;
 
-    *a = (struct wr_attempt){.state = WR_ATTEMPT_NONE, .began_ms = wr_now_ms()};
+    if (a->state != WR_ATTEMPT_NONE) {
+        *a = (struct wr_attempt){.state = WR_ATTEMPT_NONE};
+    }
+    a->began_ms = wr_now_ms();
     wr_stat_inc(WR_CNT_UP_TRIES);
     st = ask_allowed(u, &is_allowed);
     if (st != WR_OK || !is_allowed) {

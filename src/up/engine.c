@@ -359,7 +359,8 @@ static struct wr_retry_in retry_facts(const struct wr_up *u, enum wr_cause cause
  * complete head). */
 static bool wants_next_peer(struct wr_up *u, const struct wr_msg *head)
 {
-    uint32_t bit = wr_retry_status_bit(head->status);
+    /* None below 400 has a bit. */
+    uint32_t bit = head->status < 400 ? 0 : wr_retry_status_bit(head->status);
     struct wr_retry_in in;
 
     if (bit == 0 || (u->start.conf->next_upstream & bit) == 0) {
