@@ -684,7 +684,9 @@ static void end_tx(struct h1_client *c)
 {
     struct wr_stream *s = &c->ans->x.s;
 
-    h1_tx_leave_pipe(&c->ans->x);
+    if (c->ans->x.tx.out) {
+        h1_tx_leave_pipe(&c->ans->x);
+    }
     if (s->is_tunnel) {
         /* If it fails the connection is broken and the next receive tells. */
         (void)c->pc.conn->link->ops->shutdown(c->pc.conn->link);

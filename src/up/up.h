@@ -112,9 +112,9 @@ struct wr_up {
     uint64_t identity;     /* start.identity and the local address */
     struct wr_timer timer; /* deadline of resolving, connecting; task: the request's */
     struct wr_picker picker;
-    struct wr_up_try first_try;
     struct wr_up_log log; /* unless an upstream request before this one made one */
-    struct wr_dial dial;  /* of the attempt */
+    struct wr_up_try first_try;
+    struct wr_dial dial; /* of the attempt */
     struct wr_tls_target target;
     struct wr_strbuf tls_why; /* of a TLS handshake that failed */
     struct wr_addr bind;
