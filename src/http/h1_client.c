@@ -279,6 +279,22 @@ static void note_idle_said(struct wr_pconn *pc, struct wr_str list)
     }
 }
 
+/* The pipe of the body that m announces, if it announces one. False: no memory for it. */
+static bool make_in(struct h1_client *c, const struct wr_msg *m)
+{
+    struct h1_xchg *x = &c->ans->x;
+    struct wr_stream *s = &x->s;
+
+    if (x->is_switch || m->framing == WR_FRAMING_NONE ||
+        (m->framing == WR_FRAMING_LENGTH && m->content_length == 0)) {
+        return true;
+    }
+    x->rx.in = s->in =
+        wr_pipe_new(s->in_high > 0 ? s->in_high : H1_IN_HIGH_DEFAULT, &c->pc.conn->task, NULL);
+    x->rx.is_wanted = s->in != NULL;
+    return s->in != NULL;
+}
+
 /* The final head is whole. False: the exchange failed. */
 static bool take_final_head(struct h1_client *c)
 {
@@ -288,7 +304,6 @@ static bool take_final_head(struct h1_client *c)
     bool is_connect =
         s->head_out->method == WR_METHOD_CONNECT && m->status >= 200 && m->status < 300;
     const struct wr_hdr *said;
-    bool has_body;
 
     if (m->status == 101 && ((s->head_out->flags & WR_MSG_UPGRADE) == 0 || m->version < 11 ||
                              (m->flags & WR_MSG_UPGRADE) == 0)) {
@@ -297,17 +312,10 @@ static bool take_final_head(struct h1_client *c)
         return false;
     }
     a->x.is_switch = m->status == 101 || is_connect;
-    has_body = !a->x.is_switch && m->framing != WR_FRAMING_NONE &&
-               (m->framing != WR_FRAMING_LENGTH || m->content_length != 0);
-    if (has_body) {
-        /* Before the head is anybody's: a head whose body cannot come is no answer. */
-        a->x.rx.in = s->in =
-            wr_pipe_new(s->in_high > 0 ? s->in_high : H1_IN_HIGH_DEFAULT, &c->pc.conn->task, NULL);
-        if (!s->in) {
-            fail_client(c, WR_REASON_NOMEM, 0);
-            return false;
-        }
-        a->x.rx.is_wanted = true;
+    /* Before the head is anybody's: a head whose body cannot come is no answer. */
+    if (!make_in(c, m)) {
+        fail_client(c, WR_REASON_NOMEM, 0);
+        return false;
     }
     a->is_kept = (m->flags & WR_MSG_KEEP_ALIVE) != 0 && m->framing != WR_FRAMING_CLOSE;
     said = wr_hdrs_get(&m->hdrs, WR_HDR_KEEP_ALIVE);
@@ -320,7 +328,7 @@ static bool take_final_head(struct h1_client *c)
     wr_stream_set_rx(s, WR_HALF_BODY);
     wr_task_wake_opt(s->user);
     h1_rx_begin(&a->x, m);
-    if (!has_body) {
+    if (!s->in) {
         end_rx(c);
     }
     return true;
@@ -735,6 +743,18 @@ static bool pump_out(struct h1_client *c)
     WR_UNREACHABLE();
 }
 
+/* As pump_in; is_first: nothing came and no byte of ours went. */
+static bool pump(struct h1_client *c, bool is_first, bool *ret_wants)
+{
+    if (is_first) {
+        aim_first(c);
+        *ret_wants = true;
+    } else if (!pump_in(c, ret_wants)) {
+        return false;
+    }
+    return pump_out(c);
+}
+
 /* ---- the task ------------------------------------------------------------------------------- */
 
 /* False: the exchange is gone. */
@@ -786,7 +806,7 @@ static void step_busy(struct h1_client *c)
 {
     struct h1_xchg *x = &c->ans->x;
     bool is_first = x->s.tx_bytes == 0 && !x->tx.is_blocked;
-    bool wants_in = is_first;
+    bool wants_in = false;
 
     if (x->want_cut) {
         fail_client(c, (enum wr_reason)x->s.reason, 0);
@@ -803,15 +823,7 @@ static void step_busy(struct h1_client *c)
         }
         return;
     }
-    if (!x->s.is_started) {
-        return;
-    }
-    if (is_first) {
-        aim_first(c);
-    } else if (!pump_in(c, &wants_in)) {
-        return;
-    }
-    if (!pump_out(c)) {
+    if (!x->s.is_started || !pump(c, is_first, &wants_in)) {
         return;
     }
     if (c->ans->doubt_until_ms != 0) {
