@@ -36,6 +36,7 @@ enum wr_pconn_state {
 
 struct wr_codec;
 struct wr_conn;
+struct wr_stash;
 struct wr_strbuf;
 struct wr_tls;
 struct wr_tls_target;
@@ -59,6 +60,14 @@ struct wr_pconn_seed {
     uint64_t tx_total; /* bytes that were sent on it */
 };
 
+/* What up/idle.c has of a connection that is parked; all of it is its. */
+struct wr_idle_entry {
+    struct wr_list lru, bucket;
+    struct wr_task task; /* the codec's wake: the connection ended */
+    struct wr_stash *stash;
+    uint64_t peer_id, identity, expires_ms;
+};
+
 /* First member of a codec's client-role connection object. */
 struct wr_pconn {
     const struct wr_codec *codec;
@@ -72,6 +81,7 @@ struct wr_pconn {
     uint32_t idle_said_ms;      /* how long the peer said that it keeps it idle; 0: it did not */
     uint64_t since_ms;          /* connected at */
     uint64_t idle_ms;           /* parked at; the stash writes it */
+    struct wr_idle_entry idle;
 };
 
 struct wr_codec {

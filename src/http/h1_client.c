@@ -262,11 +262,10 @@ static void end_rx(struct h1_client *c)
 }
 
 /* `Keep-Alive: timeout=5, max=100`: the time in ms, at least 1. */
-static void note_idle_said(struct wr_pconn *pc, const struct wr_msg *m)
+static void note_idle_said(struct wr_pconn *pc, struct wr_str list)
 {
     static const struct wr_str name = WR_STR_INIT("timeout=");
-    const struct wr_hdr *h = wr_hdrs_get(&m->hdrs, WR_HDR_KEEP_ALIVE);
-    struct wr_str list = h ? h->value : WR_STR_NULL, word;
+    struct wr_str word;
     uint64_t s;
 
     while (wr_str_split(&list, ',', &word)) {
@@ -280,6 +279,22 @@ static void note_idle_said(struct wr_pconn *pc, const struct wr_msg *m)
     }
 }
 
+/* The pipe of the body that m announces, if it announces one. False: no memory for it. */
+static bool make_in(struct h1_client *c, const struct wr_msg *m)
+{
+    struct h1_xchg *x = &c->ans->x;
+    struct wr_stream *s = &x->s;
+
+    if (x->is_switch || m->framing == WR_FRAMING_NONE ||
+        (m->framing == WR_FRAMING_LENGTH && m->content_length == 0)) {
+        return true;
+    }
+    x->rx.in = s->in =
+        wr_pipe_new(s->in_high > 0 ? s->in_high : H1_IN_HIGH_DEFAULT, &c->pc.conn->task, NULL);
+    x->rx.is_wanted = s->in != NULL;
+    return s->in != NULL;
+}
+
 /* The final head is whole. False: the exchange failed. */
 static bool take_final_head(struct h1_client *c)
 {
@@ -288,6 +303,7 @@ static bool take_final_head(struct h1_client *c)
     const struct wr_msg *m = a->head;
     bool is_connect =
         s->head_out->method == WR_METHOD_CONNECT && m->status >= 200 && m->status < 300;
+    const struct wr_hdr *said;
 
     if (m->status == 101 && ((s->head_out->flags & WR_MSG_UPGRADE) == 0 || m->version < 11 ||
                              (m->flags & WR_MSG_UPGRADE) == 0)) {
@@ -296,26 +312,25 @@ static bool take_final_head(struct h1_client *c)
         return false;
     }
     a->x.is_switch = m->status == 101 || is_connect;
+    /* Before the head is anybody's: a head whose body cannot come is no answer. */
+    if (!make_in(c, m)) {
+        fail_client(c, WR_REASON_NOMEM, 0);
+        return false;
+    }
     a->is_kept = (m->flags & WR_MSG_KEEP_ALIVE) != 0 && m->framing != WR_FRAMING_CLOSE;
-    note_idle_said(&c->pc, m);
+    said = wr_hdrs_get(&m->hdrs, WR_HDR_KEEP_ALIVE);
+    if (said) {
+        note_idle_said(&c->pc, said->value);
+    }
     s->version = (uint8_t)m->version;
     s->head_in = a->head;
     s->head_us = h1_now_us();
     wr_stream_set_rx(s, WR_HALF_BODY);
     wr_task_wake_opt(s->user);
     h1_rx_begin(&a->x, m);
-    if (a->x.is_switch || m->framing == WR_FRAMING_NONE ||
-        (m->framing == WR_FRAMING_LENGTH && m->content_length == 0)) {
-        end_rx(c);
-        return true;
-    }
-    a->x.rx.in = s->in =
-        wr_pipe_new(s->in_high > 0 ? s->in_high : H1_IN_HIGH_DEFAULT, &c->pc.conn->task, NULL);
     if (!s->in) {
-        fail_client(c, WR_REASON_NOMEM, 0);
-        return false;
+        end_rx(c);
     }
-    a->x.rx.is_wanted = true;
     return true;
 }
 
@@ -464,7 +479,8 @@ static bool see_end(struct h1_client *c, enum wr_status st)
     return true;
 }
 
-static bool take_fed(struct h1_client *c, enum h1_fed fed)
+/* What came of bytes, but for MORE. */
+static bool take_fed_end(struct h1_client *c, enum h1_fed fed)
 {
     switch (fed) {
     case H1_FED_MORE:
@@ -483,6 +499,11 @@ static bool take_fed(struct h1_client *c, enum h1_fed fed)
         return false;
     }
     WR_UNREACHABLE();
+}
+
+static inline bool take_fed(struct h1_client *c, enum h1_fed fed)
+{
+    return fed == H1_FED_MORE || take_fed_end(c, fed);
 }
 
 /* Bytes that may be used now. */
@@ -535,6 +556,14 @@ static enum wr_status fill_rest(struct h1_client *c, size_t room)
     a->x.s.got_bytes = true;
     a->x.got_in = true;
     return WR_OK;
+}
+
+/* Nothing came and no byte of ours went: as pump_in, which would find nothing. */
+static void aim_first(struct h1_client *c)
+{
+    limit_receive(c, H1_RECV_ALL);
+    wr_io_aim(&c->pc.conn->io, -1, c->pc.conn->io.rx_max);
+    want_in(c, true);
 }
 
 /* False: the exchange is gone. *ret_wants: bytes are awaited and none are here. */
@@ -601,12 +630,29 @@ static bool is_close_asked(const struct wr_msg *m)
     return false;
 }
 
+/* The head of a request with a body, and how its end is told. */
+static __attribute__((noinline)) enum wr_status add_framed_head(struct h1_answer *a,
+                                                                const struct wr_msg *m)
+{
+    char text[128];
+    struct wr_strbuf b;
+
+    wr_strbuf_init_fixed(&b, text, sizeof(text));
+    if (m->framing == WR_FRAMING_LENGTH) {
+        a->x.tx.left = m->content_length;
+        wr_strbuf_add_z(&b, "Content-Length: ");
+        wr_strbuf_add_u64(&b, m->content_length);
+        wr_strbuf_add_z(&b, "\r\n");
+    } else {
+        wr_strbuf_add_z(&b, "Transfer-Encoding: chunked\r\n");
+    }
+    return h1_tx_add_head(&a->x, m, WR_H1_REQUEST, wr_strbuf_str(&b));
+}
+
 static enum wr_status write_request_head(struct h1_client *c)
 {
     struct h1_answer *a = c->ans;
     struct wr_msg *m = a->x.s.head_out;
-    char text[128];
-    struct wr_strbuf b;
 
     if (wr_hdrs_has(&m->hdrs, WR_HDR_CONTENT_LENGTH)) {
         wr_hdrs_remove_id(&m->hdrs, WR_HDR_CONTENT_LENGTH);
@@ -614,22 +660,14 @@ static enum wr_status write_request_head(struct h1_client *c)
     if (wr_hdrs_has(&m->hdrs, WR_HDR_TRANSFER_ENCODING)) {
         wr_hdrs_remove_id(&m->hdrs, WR_HDR_TRANSFER_ENCODING);
     }
-    wr_strbuf_init_fixed(&b, text, sizeof(text));
-    a->x.tx.framing = (uint8_t)m->framing;
-    if (m->framing == WR_FRAMING_LENGTH) {
-        a->x.tx.left = m->content_length;
-        wr_strbuf_add_z(&b, "Content-Length: ");
-        wr_strbuf_add_u64(&b, m->content_length);
-        wr_strbuf_add_z(&b, "\r\n");
-    } else if (m->framing == WR_FRAMING_CHUNKED) {
-        wr_strbuf_add_z(&b, "Transfer-Encoding: chunked\r\n");
-    } else if (!WR_ASSERT_REQ(m->framing == WR_FRAMING_NONE)) {
-        /* A request cannot end with the connection. */
-        return WR_EPROTO;
+    if (!WR_ASSERT_REQ(m->framing != WR_FRAMING_CLOSE)) {
+        return WR_EPROTO; /* a request cannot end with the connection */
     }
+    a->x.tx.framing = (uint8_t)m->framing;
     a->is_closing = is_close_asked(m);
     a->x.tx.is_written = true;
-    return h1_tx_add_head(&a->x, m, WR_H1_REQUEST, wr_strbuf_str(&b));
+    return m->framing == WR_FRAMING_NONE ? h1_tx_add_head(&a->x, m, WR_H1_REQUEST, WR_STR_NULL)
+                                         : add_framed_head(a, m);
 }
 
 /* Whether an answer may still come, though no byte of ours goes out any more. False: the exchange
@@ -654,7 +692,9 @@ static void end_tx(struct h1_client *c)
 {
     struct wr_stream *s = &c->ans->x.s;
 
-    h1_tx_leave_pipe(&c->ans->x);
+    if (c->ans->x.tx.out) {
+        h1_tx_leave_pipe(&c->ans->x);
+    }
     if (s->is_tunnel) {
         /* If it fails the connection is broken and the next receive tells. */
         (void)c->pc.conn->link->ops->shutdown(c->pc.conn->link);
@@ -701,6 +741,18 @@ static bool pump_out(struct h1_client *c)
         return false;
     }
     WR_UNREACHABLE();
+}
+
+/* As pump_in; is_first: nothing came and no byte of ours went. */
+static bool pump(struct h1_client *c, bool is_first, bool *ret_wants)
+{
+    if (is_first) {
+        aim_first(c);
+        *ret_wants = true;
+    } else if (!pump_in(c, ret_wants)) {
+        return false;
+    }
+    return pump_out(c);
 }
 
 /* ---- the task ------------------------------------------------------------------------------- */
@@ -753,13 +805,14 @@ static bool is_answer_due(const struct h1_xchg *x)
 static void step_busy(struct h1_client *c)
 {
     struct h1_xchg *x = &c->ans->x;
+    bool is_first = x->s.tx_bytes == 0 && !x->tx.is_blocked;
     bool wants_in = false;
 
     if (x->want_cut) {
         fail_client(c, (enum wr_reason)x->s.reason, 0);
         return;
     }
-    if (x->s.tx_bytes == 0 && !x->tx.is_blocked && is_stale(c)) {
+    if (is_first && is_stale(c)) {
         /* U3.3: before the first byte went out nothing is an answer. */
         fail_client(c, WR_REASON_CLOSED, c->pc.conn->io.err);
         return;
@@ -770,7 +823,7 @@ static void step_busy(struct h1_client *c)
         }
         return;
     }
-    if (!x->s.is_started || !pump_in(c, &wants_in) || !pump_out(c)) {
+    if (!x->s.is_started || !pump(c, is_first, &wants_in)) {
         return;
     }
     if (c->ans->doubt_until_ms != 0) {

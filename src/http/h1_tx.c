@@ -17,6 +17,7 @@
 
 #define IOV_BODY_MAX 64
 #define IOV_MAX_CNT  (IOV_BODY_MAX + 3)
+#define IOV_WHOLE    4 /* pieces of a message that goes at once */
 #define FILE_PIECE   65536u
 #define FILE_SMALL   4096u /* goes with the head in one call: cheaper read than sent by sendfile */
 
@@ -571,6 +572,63 @@ static enum h1_sent sum_up(struct h1_xchg *x, struct wr_conn *c, enum wr_status 
     return H1_SENT_ERR;
 }
 
+/*
+ * The usual message: it was announced, nothing of it has gone, and all of it is here in a few
+ * pieces of memory. Returns their number; 0: it is not like that.
+ */
+static int plan_whole(const struct h1_tx *tx, struct iovec *iov, size_t *ret_body)
+{
+    size_t body = 0;
+    int cnt = 0;
+
+    if (!tx->head || tx->head_off > 0 || !tx->is_written || tx->is_holding || tx->file_buf ||
+        tx->framing > WR_FRAMING_LENGTH) {
+        return 0;
+    }
+    add_iov(iov, &cnt, tx->head->data, tx->head->fill);
+    if (tx->left > 0) {
+        if (!tx->out || wr_pipe_queued(tx->out) != tx->left) {
+            return 0;
+        }
+        cnt += wr_pipe_peek(tx->out, iov + cnt, IOV_WHOLE - 1, (size_t)tx->left, &body);
+    }
+    *ret_body = body;
+    return body == tx->left ? cnt : 0;
+}
+
+/* What plan_whole found, in one send. True: it went, and the message is over. */
+static bool send_whole(struct h1_xchg *x, struct wr_conn *c, enum wr_status *ret_st)
+{
+    struct h1_tx *tx = &x->tx;
+    struct iovec iov[IOV_WHOLE];
+    size_t body, total, n = 0;
+    int cnt = plan_whole(tx, iov, &body);
+
+    *ret_st = WR_OK;
+    if (cnt == 0) {
+        return false;
+    }
+    total = tx->head->fill + body;
+    *ret_st = wr_conn_send(c, iov, cnt, &n);
+    if (*ret_st != WR_OK) {
+        return false;
+    }
+    if (n < total) {
+        account(x, n);
+        *ret_st = WR_AGAIN;
+        return false;
+    }
+    x->s.tx_bytes += n;
+    x->got_out = true;
+    wr_chunk_unref(wr_take(&tx->head));
+    if (body > 0) {
+        x->s.tx_body_bytes += body;
+        tx->left = 0;
+        wr_pipe_consume(tx->out, body);
+    }
+    return true;
+}
+
 enum h1_sent h1_tx_run(struct h1_xchg *x, struct wr_conn *c)
 {
     struct h1_tx *tx = &x->tx;
@@ -585,6 +643,15 @@ enum h1_sent h1_tx_run(struct h1_xchg *x, struct wr_conn *c)
     if (tx->is_blocked) {
         /* What an abort dropped need not be waited for. */
         return tx->out && tx->out->state == WR_PIPE_ABORTED ? H1_SENT_CUT : H1_SENT_BLOCKED;
+    }
+    if (!tx->head && !tx->is_written) {
+        return H1_SENT_ALL; /* nobody has answered yet */
+    }
+    if (send_whole(x, c, &st)) {
+        return judge(x);
+    }
+    if (st != WR_OK) {
+        return sum_up(x, c, st, false);
     }
     before = x->s.tx_bytes;
     do {

@@ -37,7 +37,7 @@ static const uint32_t half_moves[] = {
 static const struct wr_fsm rx_fsm = WR_FSM("stream rx", half_names, half_moves);
 static const struct wr_fsm tx_fsm = WR_FSM("stream tx", half_names, half_moves);
 
-/* A bug of ours: the half is RESET, and the user ends the exchange. */
+/* A bug of ours: it is said, the half is RESET, and the user ends the exchange. */
 static WR_COLD __attribute__((noinline)) void give_up(struct wr_stream *s, const struct wr_fsm *f,
                                                       uint8_t *half, enum wr_stream_half to)
 {
@@ -47,24 +47,30 @@ static WR_COLD __attribute__((noinline)) void give_up(struct wr_stream *s, const
     wr_task_wake_opt(s->user);
 }
 
+/* Nothing is kept for what follows a note: half of the calls of a request end here. */
+static inline void move_half(struct wr_stream *s, const struct wr_fsm *f, uint8_t *half,
+                             enum wr_stream_half to)
+{
+    unsigned from = *half;
+
+    if (WR_UNLIKELY(!wr_fsm_may(f, from, to))) {
+        give_up(s, f, half, to);
+        return;
+    }
+    *half = (uint8_t)to;
+    wr_recorder_note(f, (uint64_t)(uintptr_t)s, from, to);
+}
+
 void wr_stream_set_rx(struct wr_stream *s, enum wr_stream_half to)
 {
     wr_obj_check(s, WR_STREAM_MAGIC);
-    if (WR_LIKELY(wr_fsm_may(&rx_fsm, s->rx, to))) {
-        wr_fsm_force(&rx_fsm, &s->rx, to, (uint64_t)(uintptr_t)s);
-    } else {
-        give_up(s, &rx_fsm, &s->rx, to);
-    }
+    move_half(s, &rx_fsm, &s->rx, to);
 }
 
 void wr_stream_set_tx(struct wr_stream *s, enum wr_stream_half to)
 {
     wr_obj_check(s, WR_STREAM_MAGIC);
-    if (WR_LIKELY(wr_fsm_may(&tx_fsm, s->tx, to))) {
-        wr_fsm_force(&tx_fsm, &s->tx, to, (uint64_t)(uintptr_t)s);
-    } else {
-        give_up(s, &tx_fsm, &s->tx, to);
-    }
+    move_half(s, &tx_fsm, &s->tx, to);
 }
 
 void wr_stream_note(struct wr_stream *s, enum wr_reason why, int err)

@@ -422,5 +422,8 @@ static enum wr_status pick_smooth(struct wr_lb_ctx *ctx, uint32_t *ret_i)
     return WR_OK;
 }
 
-const struct wr_lb wr_lb_rr = {
-    .name = "round_robin", .params = WR_LB_ALL, .pick = pick_smooth, .charge = charge_smooth};
+const struct wr_lb wr_lb_rr = {.name = "round_robin",
+                               .params = WR_LB_ALL,
+                               .is_moot_alone = true,
+                               .pick = pick_smooth,
+                               .charge = charge_smooth};

@@ -230,7 +230,7 @@ bool wr_conn_is_sent_to(const struct wr_conn *c)
     return wr_conn_has_bytes(c) || pending(c) == WR_LINK_MORE;
 }
 
-enum wr_conn_quiet wr_conn_look(struct wr_conn *c)
+enum wr_conn_quiet wr_conn_look_close(struct wr_conn *c)
 {
     if (c->link != &c->sock_link && (c->io.rx || pending(c) != WR_LINK_NOTHING)) {
         struct wr_chunk *chunk = NULL;

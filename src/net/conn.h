@@ -111,7 +111,17 @@ enum wr_conn_quiet {
     WR_CONN_OVER
 };
 
-enum wr_conn_quiet wr_conn_look(struct wr_conn *c);
+/* For wr_conn_look. */
+enum wr_conn_quiet wr_conn_look_close(struct wr_conn *c);
+
+static inline enum wr_conn_quiet wr_conn_look(struct wr_conn *c)
+{
+    bool is_plain = c->link == &c->sock_link && c->io.rx == NULL &&
+                    (c->io.facts & (WR_IO_EOF | WR_IO_ERR | WR_IO_RDHUP | WR_IO_HUP)) == 0;
+
+    return WR_LIKELY(is_plain) ? WR_CONN_QUIET : wr_conn_look_close(c);
+}
+
 /* wr_io_want_in, which knows of the io only. */
 void wr_conn_want_in(struct wr_conn *c, bool on);
 /* Full addresses; the local one costs one getsockname the first time. family 0 for unix. */

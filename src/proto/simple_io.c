@@ -122,6 +122,7 @@ static bool take_head(struct simple_pconn *c, size_t used)
     struct simple_xchg *x = c->x;
     struct wr_stream *s = &x->s;
     struct wr_msg *m = x->q->head;
+    bool has_body;
 
     if (!keep_head(c, used)) {
         return simple_fail(c, WR_REASON_NOMEM, 0);
@@ -133,18 +134,25 @@ static bool take_head(struct simple_pconn *c, size_t used)
         return simple_fail(c, WR_REASON_INTERNAL, 0);
     }
     set_framing(x);
+    has_body =
+        m->framing != WR_FRAMING_NONE && (x->body_len != 0 || x->table->input_filter != NULL);
+    if (has_body) {
+        /* Before the head is anybody's: a head whose body cannot come is no answer. */
+        x->in = s->in = wr_pipe_new(WR_MAX(s->in_high, (size_t)1), &c->pc.conn->task, NULL);
+        if (s->in == NULL) {
+            return simple_fail(c, WR_REASON_NOMEM, 0);
+        }
+    }
     m->version = m->version == 0 ? 11 : m->version;
     s->version = (uint8_t)m->version;
     s->head_in = m;
     s->head_us = wr_loop_get()->turn_began_us;
     wr_stream_set_rx(s, WR_HALF_BODY);
     wr_task_wake_opt(s->user);
-    if (m->framing == WR_FRAMING_NONE || (x->body_len == 0 && x->table->input_filter == NULL)) {
+    if (!has_body) {
         simple_end_rx(c);
-        return true;
     }
-    x->in = s->in = wr_pipe_new(WR_MAX(s->in_high, (size_t)1), &c->pc.conn->task, NULL);
-    return s->in != NULL ? true : simple_fail(c, WR_REASON_NOMEM, 0);
+    return true;
 }
 
 static bool parse_head(struct simple_pconn *c)

@@ -68,7 +68,9 @@ static const char *const cause_texts[] = {
 
 static void set_state(struct wr_up *u, enum wr_attempt_state to)
 {
-    wr_timer_disarm(&u->timer);
+    if (wr_timer_is_armed(&u->timer)) {
+        wr_timer_disarm(&u->timer);
+    }
     if (!wr_fsm_move(&attempt_fsm, &u->attempt.state, to, u->req->id)) {
         /* What follows relies on it; the request ends, and this with it. */
         wr_fsm_force(&attempt_fsm, &u->attempt.state, to, u->req->id);
@@ -84,6 +86,7 @@ static void go_active(struct wr_up *u)
 {
     struct wr_attempt *a = &u->attempt;
     const struct wr_up_conf *c = u->start.conf;
+    const struct wr_core_loc *loc = wr_core_loc_of(u->req);
     bool hints = false;
     enum wr_status st;
 
@@ -91,7 +94,7 @@ static void go_active(struct wr_up *u)
     wr_log_debug(&u->req->log, "req %llu: %s after %u ms", (unsigned long long)u->req->id,
                  a->is_reused ? "an idle connection is used" : "connected",
                  (unsigned)u->try->connect_ms);
-    if (wr_core_wants_hints(u->req, &hints) != WR_OK) {
+    if (loc->early_hints.cnt != 0 && wr_core_wants_hints(u->req, &hints) != WR_OK) {
         wr_attempt_end(u, WR_CAUSE_OURS, 0);
         return;
     }
@@ -102,7 +105,7 @@ static void go_active(struct wr_up *u)
     }
     a->stream->rx_timeout_ms = c->read_timeout_ms;
     a->stream->tx_timeout_ms = c->send_timeout_ms;
-    a->stream->no_sendfile = !wr_core_loc_of(u->req)->sendfile;
+    a->stream->no_sendfile = !loc->sendfile;
     a->stream->want_hints = hints;
     a->stream->head_max = (uint32_t)c->buffer_size;
     a->stream->in_high = c->buffering != WR_UP_BUFFERING_OFF
@@ -115,7 +118,6 @@ static void go_active(struct wr_up *u)
 /* With TLS: who the peer must be; why it was not, for the log. */
 static void fill_dial(struct wr_up *u)
 {
-    struct wr_attempt *a = &u->attempt;
     const struct wr_peer *peer = u->slot.member->peer;
 
     u->dial = (struct wr_dial){.to = &peer->addr, .opts = &u->opts};
@@ -126,8 +128,8 @@ static void fill_dial(struct wr_up *u)
     u->target.peer_id = peer->id;
     u->target.identity = u->start.identity;
     u->dial.tls = &u->target;
-    u->dial.why = &a->why;
-    wr_strbuf_init_arena(&a->why, u->req->arena, WHY_MAX);
+    u->dial.why = &u->tls_why;
+    wr_strbuf_init_arena(&u->tls_why, u->req->arena, WHY_MAX);
 }
 
 static enum wr_status dial(struct wr_up *u, int *ret_errno)
@@ -159,6 +161,12 @@ static enum wr_status ask_allowed(struct wr_up *u, bool *ret_allowed)
     return WR_OK;
 }
 
+/* The identity of connections for this request. */
+static uint64_t identity_of(const struct wr_up *u)
+{
+    return WR_LIKELY(u->bound_no == 0) ? u->identity : wr_up_ntlm_identity(u);
+}
+
 void wr_attempt_begin(struct wr_up *u, enum wr_attempt_flags how)
 {
     struct wr_attempt *a = &u->attempt;
@@ -167,7 +175,10 @@ void wr_attempt_begin(struct wr_up *u, enum wr_attempt_flags how)
     enum wr_status st;
     int err = 0;
 
-    *a = (struct wr_attempt){.state = WR_ATTEMPT_NONE, .began_ms = wr_now_ms()};
+    if (a->state != WR_ATTEMPT_NONE) {
+        *a = (struct wr_attempt){.state = WR_ATTEMPT_NONE};
+    }
+    a->began_ms = wr_now_ms();
     wr_stat_inc(WR_CNT_UP_TRIES);
     st = ask_allowed(u, &is_allowed);
     if (st != WR_OK || !is_allowed) {
@@ -175,7 +186,7 @@ void wr_attempt_begin(struct wr_up *u, enum wr_attempt_flags how)
         return;
     }
     if (how != WR_ATTEMPT_FRESH && u->start.members->keepalive != 0) {
-        a->pc = wr_idle_take(u->start.members, m->peer, wr_up_ntlm_identity(u), &u->req->task);
+        a->pc = wr_idle_take(u->start.members, m->peer, identity_of(u), &u->req->task);
     }
     if (a->pc != NULL) {
         a->is_reused = true;
@@ -359,7 +370,7 @@ void wr_attempt_end(struct wr_up *u, enum wr_cause cause, int err)
     if (pc != NULL) {
         pc->user = NULL;
         if (pc->state == WR_PCONN_READY && s != NULL) {
-            wr_idle_put(u->start.members, u->slot.member, wr_up_ntlm_identity(u), pc);
+            wr_idle_put(u->start.members, u->slot.member, identity_of(u), pc);
         } else {
             pc->codec->close(pc, WR_REASON_CANCELED);
         }

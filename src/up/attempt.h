@@ -49,7 +49,6 @@ struct wr_attempt {
     struct wr_stream *stream; /* NULL: none */
     struct wr_str tls_error;  /* of the stream, with RESULT: for the log */
     struct wr_str bad_text;   /* likewise */
-    struct wr_strbuf why;     /* of a TLS handshake that failed */
 };
 
 /* Takes an idle connection or dials. flags: skip idle ones (a stale one was just met). */

@@ -105,7 +105,7 @@ static enum wr_up_state begin_picking(struct wr_up *u)
     if (wr_picker_init(&u->picker, u->start.members, u->req->arena, u->req) != WR_OK) {
         return fail_with(u, 500);
     }
-    if (wr_up_bind_eval(u) != WR_OK) {
+    if (u->start.conf->bind.addr != NULL && wr_up_bind_eval(u) != WR_OK) {
         return fail_with(u, 500);
     }
     u->first_pick_ms = wr_now_ms();
@@ -165,12 +165,16 @@ static enum wr_up_state step_resolve(struct wr_up *u)
 
 static enum wr_status new_try(struct wr_up *u, struct wr_str addr)
 {
-    struct wr_up_log *l = wr_up_log_get(u->req);
-    struct wr_up_try *t = wr_arena_zalloc(u->req->arena, sizeof(*t));
+    struct wr_up_log *l = u->req->up_log;
+    struct wr_up_try *t = &u->first_try;
 
-    if (l == NULL || t == NULL) {
-        return WR_ENOMEM;
+    if (u->try != NULL) {
+        t = wr_arena_alloc(u->req->arena, sizeof(*t));
+        if (t == NULL) {
+            return WR_ENOMEM;
+        }
     }
+    (void)wr_mem_zero(t, sizeof(*t));
     t->addr = addr;
     t->connect_ms = t->header_ms = t->response_ms = UINT32_MAX;
     t->queue_ms = u->queue_began_ms == 0 ? 0 : (uint32_t)(wr_now_ms() - u->queue_began_ms);
@@ -234,7 +238,7 @@ static enum wr_up_state step_pick(struct wr_up *u)
     if (is_client_gone(u)) {
         return fail_with(u, 499);
     }
-    if (wr_up_ntlm_pick(u)) {
+    if (u->start.members->has_ntlm && wr_up_ntlm_pick(u)) {
         return begin_try(u, WR_CHOSEN_BOUND);
     }
     st = wr_pick(&u->picker, wr_now_ms(), wr_local_get()->thread_no, &u->slot);
@@ -355,7 +359,8 @@ static struct wr_retry_in retry_facts(const struct wr_up *u, enum wr_cause cause
  * complete head). */
 static bool wants_next_peer(struct wr_up *u, const struct wr_msg *head)
 {
-    uint32_t bit = wr_retry_status_bit(head->status);
+    /* None below 400 has a bit. */
+    uint32_t bit = head->status < 400 ? 0 : wr_retry_status_bit(head->status);
     struct wr_retry_in in;
 
     if (bit == 0 || (u->start.conf->next_upstream & bit) == 0) {
@@ -367,7 +372,7 @@ static bool wants_next_peer(struct wr_up *u, const struct wr_msg *head)
 
 static void note_head(struct wr_up *u, const struct wr_msg *head)
 {
-    struct wr_up_log *l = wr_up_log_get(u->req);
+    struct wr_up_log *l = u->req->up_log;
 
     u->try->status = head->status;
     u->try->header_ms = (uint32_t)(wr_now_ms() - u->attempt.began_ms);
@@ -466,7 +471,8 @@ static enum wr_status wire_body(struct wr_up *u)
     if (!u->is_buffered) {
         r->is_streamed = true;
         wr_pipe_set_marks(r->out_pipe, (size_t)c->buffer_size, 0);
-    } else if (c->max_temp_file_size != 0) {
+    } else if (c->max_temp_file_size != 0 && r->out_pipe->state == WR_PIPE_OPEN) {
+        u->may_spill = true;
         r->out_pipe->watcher = &r->task; /* pushes end with the attempt, before the request */
         wr_pipe_set_spill(r->out_pipe, &c->spill);
     }
@@ -589,7 +595,7 @@ static enum wr_up_state step_try(struct wr_up *u)
     if (a->state == WR_ATTEMPT_RESULT) {
         return WR_UP_RETRY;
     }
-    if (a->stream != NULL) {
+    if (a->stream != NULL && a->stream->interim_in != NULL) {
         pass_hints(u, a->stream);
     }
     if (a->stream != NULL && a->stream->head_in != NULL) {
@@ -681,7 +687,9 @@ static enum wr_up_state step_relay(struct wr_up *u)
 {
     struct wr_stream *s = u->attempt.stream;
 
-    wr_up_report_spill(u);
+    if (u->may_spill) {
+        wr_up_report_spill(u);
+    }
     wr_attempt_step(u);
     wr_up_stage_step(u);
     if (u->attempt.state == WR_ATTEMPT_RESULT) {
@@ -804,12 +812,16 @@ static void close_up(struct wr_content *c)
     wr_obj_check(u, WR_UP_MAGIC);
     wr_up_resolve_end(u);
     wr_timer_fini(&u->timer);
-    wr_queue_leave(&u->wait, wr_now_ms());
+    if (u->wait != NULL) {
+        wr_queue_leave(&u->wait, wr_now_ms());
+    }
     wr_up_stage_end(u);
     if (u->attempt.state != WR_ATTEMPT_NONE && u->attempt.state != WR_ATTEMPT_RESULT) {
         wr_attempt_end(u, WR_CAUSE_CANCELED, 0);
     }
-    wr_peer_slot_release(&u->slot, WR_OUTCOME_NEUTRAL, wr_now_ms());
+    if (u->slot.member != NULL) {
+        wr_peer_slot_release(&u->slot, WR_OUTCOME_NEUTRAL, wr_now_ms());
+    }
     finalize(u);
     if (u->body_src != NULL) {
         wr_pipe_leave_consumer(wr_take(&u->body_src));
@@ -822,13 +834,17 @@ static const struct wr_content_ops up_ops = {.name = "upstream", .step = run, .c
 
 enum wr_status wr_up_new(struct wr_req *r, const struct wr_up_start *start, struct wr_up **ret)
 {
-    struct wr_up *u = wr_arena_zalloc(r->arena, sizeof(*u));
+    struct wr_up *u = wr_arena_alloc(r->arena, sizeof(*u));
     struct wr_up_log *l = r->up_log;
 
     if (u == NULL) {
         return WR_ENOMEM;
     }
-    if (l != NULL && l->first != NULL) {
+    (void)wr_mem_zero(u, offsetof(struct wr_up, start));
+    if (l == NULL) {
+        u->log = (struct wr_up_log){.tail = &u->log.first};
+        r->up_log = &u->log;
+    } else if (l->first != NULL) {
         l->next_is_redirect = true; /* a second upstream request: behind an internal redirect */
     }
     u->content.ops = &up_ops;

@@ -732,6 +732,8 @@ enum wr_status wr_members_seal(struct wr_members *m, struct wr_arena *a)
         m->lb = &nobody;
         m->sticky = NULL;
     }
+    m->is_alone = m->cnt == 1 && m->primary_cnt == 1 && !m->has_accounting && m->sticky == NULL &&
+                  m->lb->is_moot_alone;
     if (m->lb->group_init != NULL && m->lb->group_init(m, &m->lb_state) != WR_OK) {
         return WR_ENOMEM;
     }

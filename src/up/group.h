@@ -57,6 +57,7 @@ struct wr_members {
     uint32_t up_cnt;     /* not down, backups included: most tries (U2.5) */
     bool has_accounting; /* false: the only peer is exempt (U2.2) */
     bool has_zone;       /* exact cursor over threads */
+    bool is_alone;       /* one primary, and nothing to ask a method or sessions about */
     bool is_implicit;
     uint16_t port;        /* implicit: the port, for matching */
     struct wr_str host;   /* implicit: the host */

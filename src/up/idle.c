@@ -6,9 +6,10 @@
  *                                   \-- buckets[peer id, identity]    (take: newest first)
  *
  * A parked connection stays in its thread's event set; when the peer closes it or sends a byte the
- * codec closes it and wakes the entry's task, which forgets it. An entry names its peer by number,
- * never by pointer: the peer may be gone by then. A stash that holds anything holds one reference
- * to its group, so that a group no generation names lives until its last connection expired.
+ * codec closes it and wakes the entry's task, which forgets it. An entry is part of the connection
+ * and names its peer by number, never by pointer: the peer may be gone by then. A stash that holds
+ * anything holds one reference to its group, so that a group no generation names lives until its
+ * last connection expired.
  *
  * An entry expires with keepalive_timeout, or shortly before its peer would close it, where that is
  * known: by what the peer said on this connection, or by what was seen (life.h).
@@ -23,7 +24,6 @@
 #include "base/list.h"
 #include "base/local.h"
 #include "base/mem.h"
-#include "base/slab.h"
 #include "base/stat.h"
 #include "event/timer.h"
 #include "net/sock.h"
@@ -49,14 +49,6 @@ struct wr_stash {
     struct wr_task task;
     struct wr_timer timer;
     struct wr_list buckets[]; /* about one for each connection that it may hold */
-};
-
-struct idle_entry {
-    struct wr_list lru, bucket;
-    struct wr_task task; /* the codec's wake: the connection ended */
-    struct wr_stash *stash;
-    struct wr_pconn *pc;
-    uint64_t peer_id, identity, expires_ms;
 };
 
 /* Why a thread-local: the stashes of a thread must be closed before its loop ends, whatever groups
@@ -116,19 +108,23 @@ static struct wr_list *bucket_of(struct wr_stash *s, uint64_t peer_id, uint64_t 
     return &s->buckets[(peer_id ^ identity) & s->bucket_mask];
 }
 
-static void forget(struct idle_entry *e)
+static struct wr_pconn *pconn_of(struct wr_idle_entry *e)
+{
+    return wr_container_of(e, struct wr_pconn, idle);
+}
+
+static void forget(struct wr_idle_entry *e)
 {
     wr_list_remove(&e->lru);
     wr_list_remove(&e->bucket);
     wr_task_cancel(&e->task);
     e->stash->cnt--;
     thread_cnt--;
-    wr_slab_free(e, sizeof(*e));
 }
 
-static void drop(struct idle_entry *e)
+static void drop(struct wr_idle_entry *e)
 {
-    struct wr_pconn *pc = e->pc;
+    struct wr_pconn *pc = pconn_of(e);
 
     pc->user = NULL;
     forget(e);
@@ -146,18 +142,18 @@ static void end_stash(struct wr_stash *s)
     wr_mem_free(s);
 }
 
-static struct idle_entry *coldest(const struct wr_stash *s)
+static struct wr_idle_entry *coldest(const struct wr_stash *s)
 {
-    return wr_container_of(s->lru.next, struct idle_entry, lru);
+    return wr_container_of(s->lru.next, struct wr_idle_entry, lru);
 }
 
 /* The peer ended it, idle as it was: its age is noted. */
-static void lose(struct idle_entry *e)
+static void lose(struct wr_idle_entry *e)
 {
-    uint64_t now = wr_now_ms();
+    uint64_t now = wr_now_ms(), since = pconn_of(e)->idle_ms;
 
     wr_lives_see(&e->stash->group->lives, e->stash->peers, e->peer_id,
-                 now > e->pc->idle_ms ? now - e->pc->idle_ms : 0, now);
+                 now > since ? now - since : 0, now);
     drop(e);
 }
 
@@ -177,7 +173,7 @@ static uint64_t drop_expired(struct wr_stash *s, uint64_t now)
     struct wr_list *n, *next;
 
     WR_LIST_FOREACH_SAFE (n, next, &s->lru) {
-        struct idle_entry *e = wr_container_of(n, struct idle_entry, lru);
+        struct wr_idle_entry *e = wr_container_of(n, struct wr_idle_entry, lru);
 
         if (e->expires_ms <= now) {
             drop(e);
@@ -189,16 +185,17 @@ static uint64_t drop_expired(struct wr_stash *s, uint64_t now)
 }
 
 /* To the shelf, unless the codec cannot, or something came for it: then its own wake drops it. */
-static void shelve(struct idle_entry *e)
+static void shelve(struct wr_idle_entry *e)
 {
     struct wr_stash *s = e->stash;
-    struct wr_shelved it = {.codec = e->pc->codec,
+    struct wr_pconn *pc = pconn_of(e);
+    struct wr_shelved it = {.codec = pc->codec,
                             .peers = s->peers,
                             .peer_id = e->peer_id,
                             .identity = e->identity,
                             .expires_ms = e->expires_ms};
 
-    if (it.codec->detach == NULL || it.codec->detach(e->pc, &it.seed) != WR_OK) {
+    if (it.codec->detach == NULL || it.codec->detach(pc, &it.seed) != WR_OK) {
         return;
     }
     forget(e);
@@ -211,9 +208,9 @@ static void shelve_unused(struct wr_stash *s, uint64_t now)
     struct wr_list *n, *next;
 
     WR_LIST_FOREACH_SAFE (n, next, &s->lru) {
-        struct idle_entry *e = wr_container_of(n, struct idle_entry, lru);
+        struct wr_idle_entry *e = wr_container_of(n, struct wr_idle_entry, lru);
 
-        if (now - e->pc->idle_ms < WR_IDLE_SHELF_MS) {
+        if (now - pconn_of(e)->idle_ms < WR_IDLE_SHELF_MS) {
             break;
         }
         shelve(e);
@@ -246,9 +243,9 @@ static void look_at_stash(struct wr_task *t)
 
 static void notice_end(struct wr_task *t)
 {
-    struct idle_entry *e = wr_container_of(t, struct idle_entry, task);
+    struct wr_idle_entry *e = wr_container_of(t, struct wr_idle_entry, task);
 
-    if (e->pc->state != WR_PCONN_READY) {
+    if (pconn_of(e)->state != WR_PCONN_READY) {
         lose(e);
     }
 }
@@ -295,7 +292,7 @@ static struct wr_pconn *take_own(const struct wr_members *m, const struct wr_pee
     struct wr_stash *s = m->group->stashes[no];
     uint64_t now = wr_now_ms();
     struct wr_list *b, *n, *next;
-    struct idle_entry *e;
+    struct wr_idle_entry *e;
     struct wr_pconn *pc;
 
     if (s == NULL || s->cnt == 0) {
@@ -303,11 +300,11 @@ static struct wr_pconn *take_own(const struct wr_members *m, const struct wr_pee
     }
     b = bucket_of(s, peer->id, identity);
     WR_LIST_FOREACH_SAFE (n, next, b) {
-        e = wr_container_of(n, struct idle_entry, bucket);
+        e = wr_container_of(n, struct wr_idle_entry, bucket);
         if (e->peer_id != peer->id || e->identity != identity) {
             continue;
         }
-        pc = e->pc;
+        pc = pconn_of(e);
         if (pc->state != WR_PCONN_READY) {
             lose(e);
             continue;
@@ -383,9 +380,9 @@ const struct wr_member *wr_idle_find(const struct wr_members *m, uint64_t identi
         return NULL;
     }
     WR_LIST_FOREACH (n, &s->lru) {
-        const struct idle_entry *e = wr_container_of(n, struct idle_entry, lru);
+        struct wr_idle_entry *e = wr_container_of(n, struct wr_idle_entry, lru);
 
-        if (e->identity == identity && e->pc->state == WR_PCONN_READY) {
+        if (e->identity == identity && pconn_of(e)->state == WR_PCONN_READY) {
             return member_of(m, e->peer_id);
         }
     }
@@ -403,12 +400,13 @@ static uint32_t shelf_max(const struct wr_members *m)
     return (uint32_t)WR_MIN(m->keepalive * threads, (uint64_t)WR_SHELF_MAX);
 }
 
-/* Of one thread. */
+/* Of one thread; keepalive is not 0. */
 static uint32_t stash_max(const struct wr_members *m)
 {
-    uint32_t threads = m->keepalive_each == 0 ? 1 : WR_MAX(wr_load_rlx(&loop_threads), 1u);
-
-    return WR_MAX(m->keepalive / threads, 1u);
+    if (m->keepalive_each == 0) {
+        return m->keepalive;
+    }
+    return WR_MAX(m->keepalive / WR_MAX(wr_load_rlx(&loop_threads), 1u), 1u);
 }
 
 /* Newest first in a bucket: those behind the first `most` of this peer end. */
@@ -418,7 +416,7 @@ static void drop_more_than(struct wr_list *bucket, uint64_t peer_id, uint32_t mo
     uint32_t cnt = 0;
 
     WR_LIST_FOREACH_SAFE (n, next, bucket) {
-        struct idle_entry *e = wr_container_of(n, struct idle_entry, bucket);
+        struct wr_idle_entry *e = wr_container_of(n, struct wr_idle_entry, bucket);
 
         if (e->peer_id == peer_id && ++cnt > most) {
             drop(e);
@@ -434,8 +432,8 @@ void wr_idle_put(const struct wr_members *m, const struct wr_member *member, uin
     uint64_t age_ms = now > pc->since_ms ? now - pc->since_ms : 0;
     uint64_t usable = 0; /* nothing is kept where keepalive is 0; there may be no group either */
     uint64_t at;
+    struct wr_idle_entry *e = &pc->idle;
     struct wr_stash *s;
-    struct idle_entry *e;
 
     pc->user = NULL;
     if (m->keepalive != 0) {
@@ -446,11 +444,8 @@ void wr_idle_put(const struct wr_members *m, const struct wr_member *member, uin
         pc->codec->close(pc, WR_REASON_DONE);
         return;
     }
-    /* The entry first: a stash made for nothing would never end, nor let its group go. */
-    e = wr_slab_alloc(sizeof(*e));
-    s = e == NULL ? NULL : get_stash(m);
+    s = get_stash(m);
     if (s == NULL) {
-        wr_slab_free(e, sizeof(*e));
         pc->codec->close(pc, WR_REASON_NOMEM);
         return;
     }
@@ -464,14 +459,13 @@ void wr_idle_put(const struct wr_members *m, const struct wr_member *member, uin
     s->shelf_max = shelf_max(m);
     s->peers = m->cnt;
     e->stash = s;
-    e->pc = pc;
     e->peer_id = member->peer->id;
     e->identity = identity;
     e->expires_ms = now + WR_MIN(m->keepalive_timeout_ms, usable);
     pc->idle_ms = now;
-    wr_task_init(&e->task, notice_end, "idle peer connection");
-    wr_list_init(&e->lru);
-    wr_list_init(&e->bucket);
+    if (e->task.run == NULL) { /* parked for the first time */
+        wr_task_init(&e->task, notice_end, "idle peer connection");
+    }
     wr_list_push(&s->lru, &e->lru);
     wr_list_push_front(bucket_of(s, e->peer_id, identity), &e->bucket);
     pc->user = &e->task;

@@ -46,10 +46,11 @@ struct wr_lb_ctx {
 };
 
 struct wr_lb {
-    const char *name; /* directive: "least_conn"; "round_robin" is the default */
-    unsigned params;  /* enum wr_lb_params it honours */
-    bool wants_times; /* response times of the peers are measured (wr_peer_mean_time) */
-    bool wants_load;  /* it reads wr_peer.active: slots are counted together (peer.h) */
+    const char *name;   /* directive: "least_conn"; "round_robin" is the default */
+    unsigned params;    /* enum wr_lb_params it honours */
+    bool wants_times;   /* response times of the peers are measured (wr_peer_mean_time) */
+    bool wants_load;    /* it reads wr_peer.active: slots are counted together (peer.h) */
+    bool is_moot_alone; /* need not be asked where one member is all there is, at its full weight */
     /* Per members list, at build; state of this list into *ret_state (members' arena). May be NULL.
      */
     enum wr_status (*group_init)(struct wr_members *m, void **ret_state);

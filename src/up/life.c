@@ -144,14 +144,11 @@ void wr_lives_see(struct wr_lives *l, uint32_t peers, uint64_t peer_id, uint64_t
     }
 }
 
-uint32_t wr_lives_get(struct wr_lives *l, uint64_t peer_id, uint64_t now_ms)
+uint32_t wr_lives_find(void *table, uint64_t peer_id, uint64_t now_ms)
 {
-    struct life_table *t = wr_load_acq(&l->table);
+    struct life_table *t = table;
     struct life_slot *s;
 
-    if (t == NULL) {
-        return 0;
-    }
     s = &t->slots[peer_id & t->mask];
     return wr_load_acq(&s->peer_id) != peer_id ? 0 : wr_life_get(wr_load_acq(&s->word), now_ms);
 }

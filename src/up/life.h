@@ -15,6 +15,7 @@
 #ifndef WR_UP_LIFE_H
 #define WR_UP_LIFE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/compiler.h"
@@ -41,8 +42,17 @@ struct wr_lives {
 /* peers: how many the group has, for the size of the table. Any thread. */
 void wr_lives_see(struct wr_lives *l, uint32_t peers, uint64_t peer_id, uint64_t age_ms,
                   uint64_t now_ms);
+/* For wr_lives_get. */
+uint32_t wr_lives_find(void *table, uint64_t peer_id, uint64_t now_ms);
+
 /* As wr_life_get. Any thread. */
-uint32_t wr_lives_get(struct wr_lives *l, uint64_t peer_id, uint64_t now_ms);
+static inline uint32_t wr_lives_get(struct wr_lives *l, uint64_t peer_id, uint64_t now_ms)
+{
+    void *t = wr_load_acq(&l->table);
+
+    return t == NULL ? 0 : wr_lives_find(t, peer_id, now_ms);
+}
+
 /* The group ends. */
 void wr_lives_fini(struct wr_lives *l);
 

@@ -32,7 +32,7 @@ static uint64_t mix(uint64_t identity, uint64_t conn_no)
 
 uint64_t wr_up_ntlm_identity(const struct wr_up *u)
 {
-    return u->bound_no == 0 ? u->identity : mix(u->identity, u->bound_no);
+    return mix(u->identity, u->bound_no);
 }
 
 bool wr_up_ntlm_pick(struct wr_up *u)
@@ -41,7 +41,7 @@ bool wr_up_ntlm_pick(struct wr_up *u)
     const struct wr_conn *client = wr_req_conn(u->req);
     const struct wr_member *bound;
 
-    if (!m->has_ntlm || client == NULL || u->tries != 0) {
+    if (client == NULL || u->tries != 0) {
         return false;
     }
     u->bound_no = authenticates(u->req) ? client->no : 0;

@@ -14,10 +14,10 @@
 
 struct wr_up;
 
-/* Takes the peer that this client is bound to into u->slot. False: it is bound to none (that can be
- * had): the balancing method chooses. */
+/* Only in groups with `ntlm`. Takes the peer that this client is bound to into u->slot. False: it
+ * is bound to none (that can be had): the balancing method chooses. */
 bool wr_up_ntlm_pick(struct wr_up *u);
-/* The identity of connections for this request. */
+/* The identity of connections for a request that is bound: u->bound_no is not 0. */
 uint64_t wr_up_ntlm_identity(const struct wr_up *u);
 
 #endif

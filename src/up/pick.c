@@ -243,8 +243,26 @@ static enum wr_status pick_bound(struct wr_picker *p, struct wr_lb_ctx ctx,
     return WR_OK;
 }
 
-enum wr_status wr_pick(struct wr_picker *p, uint64_t now_ms, uint32_t thread_no,
-                       struct wr_peer_slot *ret)
+/* The first pick where the method would only say "that one". False: it has to be asked. */
+static bool pick_alone(struct wr_picker *p, uint64_t now_ms, struct wr_peer_slot *ret)
+{
+    const struct wr_members *m = p->members;
+    const struct wr_member *e = m->at;
+
+    if (!m->is_alone || p->first != UINT32_MAX || p->tried != NULL || e->is_down ||
+        e->is_draining || wr_load_rlx(e->effective) < e->weight) {
+        return false;
+    }
+    if (!wr_pick_member_locked(m, 0, now_ms, ret)) {
+        return false;
+    }
+    p->first = 0;
+    return true;
+}
+
+/* The method, and the sessions before it. */
+static enum wr_status pick_any(struct wr_picker *p, uint64_t now_ms, uint32_t thread_no,
+                               struct wr_peer_slot *ret)
 {
     struct wr_lb_ctx ctx = {.members = p->members,
                             .req = p->req,
@@ -277,6 +295,12 @@ enum wr_status wr_pick(struct wr_picker *p, uint64_t now_ms, uint32_t thread_no,
         p->tier = 1; /* for good; who waits for a slot has not gone over yet */
     }
     return st;
+}
+
+enum wr_status wr_pick(struct wr_picker *p, uint64_t now_ms, uint32_t thread_no,
+                       struct wr_peer_slot *ret)
+{
+    return pick_alone(p, now_ms, ret) ? WR_OK : pick_any(p, now_ms, thread_no, ret);
 }
 
 static bool is_tried(const struct wr_picker *p, uint32_t i)

@@ -257,17 +257,14 @@ static bool must_look(const struct wr_wait *w, uint32_t k, enum wr_health_change
  *   who took a slot and lost the right to probe hands it as any other (wr_pick_member): a waiter
  *   may have found the peer full in between
  */
-void wr_queue_hand(const struct wr_members *m, uint32_t i, enum wr_health_change change,
-                   uint64_t now_ms)
+void wr_queue_hand_on(const struct wr_members *m, uint32_t i, enum wr_health_change change,
+                      uint64_t now_ms)
 {
     struct wr_group *g = m->group;
     struct wr_list *n, *next;
     bool is_free = true, is_given = false;
     uint32_t k;
 
-    if (g == NULL || wr_load_seq(&g->queue.cnt) == 0) {
-        return;
-    }
     wr_mutex_lock(&g->lock);
     now_ms = WR_MAX(now_ms, g->queue.now_ms);
     WR_LIST_FOREACH_SAFE (n, next, &g->queue.waiters) {

@@ -37,12 +37,22 @@ void wr_queue_leave(struct wr_wait **w, uint64_t now_ms);
 
 /* --- from whoever changes what waiters look at; any thread, no lock held --- */
 
+/* For wr_queue_hand: somebody waits. */
+void wr_queue_hand_on(const struct wr_members *m, uint32_t i, enum wr_health_change change,
+                      uint64_t now_ms);
+
 /*
  * A slot of member i is free: to the first who can use it. With a change of its health, all to whom
  * that matters look again: it is back, or it is out, and has a time when it is due. Behind both.
  */
-void wr_queue_hand(const struct wr_members *m, uint32_t i, enum wr_health_change change,
-                   uint64_t now_ms);
+static inline void wr_queue_hand(const struct wr_members *m, uint32_t i,
+                                 enum wr_health_change change, uint64_t now_ms)
+{
+    if (m->group != NULL && wr_load_seq(&m->group->queue.cnt) != 0) {
+        wr_queue_hand_on(m, i, change, now_ms);
+    }
+}
+
 /* All shall look again: peers have come or gone. Accepts NULL. Behind that change. */
 void wr_queue_wake(struct wr_group *g);
 

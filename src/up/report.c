@@ -97,7 +97,7 @@ void wr_up_report(struct wr_up *u, enum wr_cause cause)
         return;
     case WR_CAUSE_TLS:
         wr_log(log, WR_LOG_ERROR, "%.*s while SSL handshaking to upstream",
-               WR_STR_ARG(wr_strbuf_str(&a->why)));
+               WR_STR_ARG(wr_strbuf_str(&u->tls_why)));
         return;
     case WR_CAUSE_DENIED:
         wr_log(log, WR_LOG_ERROR, "access to upstream denied while connecting to upstream");

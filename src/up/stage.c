@@ -23,6 +23,9 @@ enum wr_status wr_up_stage_begin(struct wr_up *u)
     const struct wr_up_conf *c = u->start.conf;
     uint64_t rate = 0, high;
 
+    if (!c->pass_trailers && c->limit_rate.t == NULL && c->limit_rate.value == 0) {
+        return WR_OK;
+    }
     if (u->is_buffered && wr_core_rate(r, &c->limit_rate, &rate) != WR_OK) {
         return WR_ENOMEM;
     }

@@ -51,7 +51,7 @@ struct wr_up_try {
     struct wr_up_try *next;
 };
 
-/* At r->up_log; over internal redirects. */
+/* At r->up_log, from wr_up_new on; over internal redirects. */
 struct wr_up_log {
     struct wr_up_try *first, **tail;
     const struct wr_msg *head; /* of the last response: $upstream_http_, _cookie_ */
@@ -77,6 +77,7 @@ struct wr_up_start {
     bool drop_body;                  /* the client's body is not sent */
 };
 
+/* Zeroed at the beginning up to `start`; what comes then is set before it is read. */
 struct wr_up {
     struct wr_content content; /* first */
     uint32_t magic;
@@ -85,16 +86,15 @@ struct wr_up {
     bool is_created; /* create_request succeeded once */
     bool is_finalized;
     bool is_buffered;   /* of this response */
+    bool may_spill;     /* RELAY: to a temporary file */
     bool is_spill_told; /* its log line was written */
     bool is_tunnel;     /* the tunnel was begun */
     bool wants_upgrade; /* the client asked for an upgrade, and the request says so */
     uint16_t fail_status;
     struct wr_req *req;
-    struct wr_up_start start;
-    struct wr_picker picker;
+    struct wr_up_try *try; /* current */
     struct wr_peer_slot slot;
     struct wr_attempt attempt;
-    struct wr_timer timer;            /* deadline of resolving, connecting; task: the request's */
     struct wr_dns_ask *ask;           /* RESOLVE */
     struct wr_moving_wait *list_wait; /* RESOLVE, of a group */
     uint64_t resolve_until_ms;
@@ -103,23 +103,26 @@ struct wr_up {
     struct wr_wait *wait;    /* in the group's queue; NULL: not */
     uint64_t queue_began_ms; /* 0: not waiting */
     struct wr_connect_opts opts;
-    struct wr_dial dial; /* of the attempt */
-    struct wr_tls_target target;
-    struct wr_addr bind;
-    uint64_t identity; /* start.identity and the local address */
     uint64_t bound_no; /* client connection that the peer's connection belongs to; 0: none */
     struct wr_pipe
         *body_src; /* consumer end of a streamed request body; NULL: gathered, none, or over */
-    struct wr_up_try *try;    /* current */
     struct wr_up_stage stage; /* RELAY: between the two pipes, where one is needed */
     void *ctx;                /* the protocol's own */
+    struct wr_up_start start;
+    uint64_t identity;     /* start.identity and the local address */
+    struct wr_timer timer; /* deadline of resolving, connecting; task: the request's */
+    struct wr_picker picker;
+    struct wr_up_log log; /* unless an upstream request before this one made one */
+    struct wr_up_try first_try;
+    struct wr_dial dial; /* of the attempt */
+    struct wr_tls_target target;
+    struct wr_strbuf tls_why; /* of a TLS handshake that failed */
+    struct wr_addr bind;
 };
 
 /* Content of a request: from a location's content handler. Begins at the first step. */
 enum wr_status wr_up_new(struct wr_req *r, const struct wr_up_start *start,
                          struct wr_up **ret) WR_MUST_CHECK;
-/* The list of tries of this request, made at the first call; NULL without memory. */
-struct wr_up_log *wr_up_log_get(struct wr_req *r);
 
 /* Number of the connection to a peer that this request uses now; 0: none. The request's thread. */
 uint64_t wr_up_conn_no(const struct wr_req *r);

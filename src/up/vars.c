@@ -23,20 +23,6 @@ enum try_field {
     TRY_QUEUE,
 };
 
-struct wr_up_log *wr_up_log_get(struct wr_req *r)
-{
-    struct wr_up_log *l = r->up_log;
-
-    if (l == NULL) {
-        l = wr_arena_zalloc(r->arena, sizeof(*l));
-        if (l != NULL) {
-            l->tail = &l->first;
-            r->up_log = l;
-        }
-    }
-    return l;
-}
-
 static void add_ms(struct wr_strbuf *b, uint32_t ms)
 {
     if (ms == UINT32_MAX) {

@@ -311,11 +311,13 @@ static void implicit_groups(void **state)
     assert_true(m->is_implicit);
     assert_int_equal(m->cnt, 2);
     assert_true(m->has_accounting);
+    assert_false(m->is_alone);
     assert_int_equal(m->keepalive, WR_IDLE_DEFAULT);
     assert_int_equal(m->at[0].max_fails, 1);
     assert_string_equal(m->at[0].peer->text, "10.9.0.1:80");
     assert_string_equal(passed[2]->at[0].peer->text, "10.9.0.1:81");
     assert_false(passed[2]->has_accounting);
+    assert_true(passed[2]->is_alone);
     assert_ptr_equal(wr_group_find(l.gen, WR_STR("Two.test"), 80, true), m);
     assert_ptr_equal(wr_group_find(l.gen, WR_STR("two.test"), 80, false), m);
     assert_ptr_equal(wr_group_find(l.gen, WR_STR("one.test"), 81, true), passed[2]);

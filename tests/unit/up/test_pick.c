@@ -318,6 +318,46 @@ static void zones_make_one_order(void **state)
     }
 }
 
+/* With one peer round robin is not asked, and nobody sees a difference. */
+static void one_alone_is_picked_as_by_its_method(void **state)
+{
+    (void)state;
+    for (unsigned alone = 0; alone < 2; alone++) {
+        struct world *w = world_new(1);
+        struct wr_picker p;
+        struct wr_peer_slot s[2];
+        int got[2];
+
+        w->m.is_alone = alone != 0;
+        w->m.at[0].max_conns = 1;
+        assert_int_equal(wr_picker_init(&p, &w->m, NULL, NULL), WR_OK);
+        assert_int_equal(pick_all(w, &p, s, got, 2), 1); /* once a request */
+        assert_int_equal(got[0], 0);
+        assert_ptr_equal(s[0].members, &w->m);
+        assert_false(s[0].is_probe);
+        assert_int_equal(wr_load_seq(&w->peers[0].active), 1);
+        assert_false(wr_picker_accepts(&p, 0));
+        assert_int_equal(wr_picker_init(&p, &w->m, NULL, NULL), WR_OK);
+        assert_int_equal(wr_pick(&p, NOW, 0, &s[1]), WR_EOF); /* full */
+        assert_true(wr_picker_accepts(&p, 0));
+        release_all(s, 1, WR_OUTCOME_OK);
+        assert_int_equal(wr_load_seq(&w->peers[0].active), 0);
+        w->m.at[0].is_draining = true;
+        assert_int_equal(wr_pick(&p, NOW, 0, &s[1]), WR_EOF);
+        w->m.at[0].is_draining = false;
+        w->m.at[0].is_down = true;
+        assert_int_equal(wr_pick(&p, NOW, 0, &s[1]), WR_EOF);
+        w->m.at[0].is_down = false;
+        /* What failures took in another list comes back pick by pick (U2.1). */
+        world_weight(w, 0, 2);
+        wr_store_rlx(&w->effective[0], 1);
+        assert_int_equal(wr_pick(&p, NOW, 0, &s[1]), WR_OK);
+        assert_int_equal(wr_load_rlx(&w->effective[0]), 2);
+        release_all(&s[1], 1, WR_OUTCOME_OK);
+        world_free(w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -330,6 +370,7 @@ int main(void)
         cmocka_unit_test(another_list_is_followed),
         cmocka_unit_test(lost_races_end),
         cmocka_unit_test(zones_make_one_order),
+        cmocka_unit_test(one_alone_is_picked_as_by_its_method),
     };
 
     return cmocka_run_group_tests_name("up/pick", tests, NULL, NULL);
