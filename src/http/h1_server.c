@@ -586,6 +586,18 @@ static bool can_keep(struct wr_h1_server *c, const struct h1_xchg *x)
            wr_now_ms() - c->conn.since_ms < o->keepalive_time_ms;
 }
 
+/*
+ * Will the connection be closed in the turn in which this response is out, and can nothing come from
+ * the client that would make that close a RST? He said himself that this request is his last, and
+ * it is whole.
+ */
+static bool is_end_foreseen(const struct wr_h1_server *c, const struct h1_xchg *x)
+{
+    return (x->s.head_in->flags & WR_MSG_KEEP_ALIVE) == 0 && x->s.rx == WR_HALF_DONE &&
+           x->s.rx_body_bytes == 0 && x->s.bad == 0 && !x->is_switch && c->rest.len == 0 &&
+           x->tx.framing <= WR_FRAMING_LENGTH && c->conn.link == &c->conn.sock_link;
+}
+
 /* Framing of the response, and whether the connection stays. */
 static void choose_ends(struct wr_h1_server *c, struct h1_xchg *x, bool *ret_length)
 {
@@ -606,6 +618,7 @@ static void choose_ends(struct wr_h1_server *c, struct h1_xchg *x, bool *ret_len
     }
     c->is_kept =
         !x->is_switch && tx->framing != WR_FRAMING_CLOSE && x->s.version >= 10 && can_keep(c, x);
+    tx->is_last = !c->is_kept && is_end_foreseen(c, x);
 }
 
 static enum wr_status write_response_head(struct wr_h1_server *c, struct h1_xchg *x)

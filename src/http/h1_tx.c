@@ -447,6 +447,12 @@ static enum wr_status send_from_kernel(struct h1_xchg *x, struct wr_conn *c,
     return st == WR_OK && n < total ? WR_AGAIN : st;
 }
 
+/* Are these bytes all that is left, and will the FIN push what the kernel holds back? */
+static bool goes_with_fin(const struct h1_tx *tx, size_t total)
+{
+    return tx->is_last && tx->is_written && total == head_left(tx) + tx->left;
+}
+
 /* One send of what `plan` finds, or of a file or kernel pipe. WR_AGAIN: the other side takes no
  * more. WR_EOF: file too short. WR_ECANCELED: the next bytes are being read. */
 static enum wr_status send_once(struct h1_xchg *x, struct wr_conn *c, bool *ret_is_idle)
@@ -474,7 +480,8 @@ static enum wr_status send_once(struct h1_xchg *x, struct wr_conn *c, bool *ret_
         *ret_is_idle = true;
         return WR_OK;
     }
-    c->io.is_more = front != NULL; /* the head, and the start of what follows, are one packet */
+    /* The head, and the start of what follows, are one packet; the end and the FIN likewise. */
+    c->io.is_more = front != NULL || goes_with_fin(tx, total);
     st = wr_conn_send(c, iov, cnt, &n);
     c->io.is_more = false;
     if (st != WR_OK) {
