@@ -338,6 +338,16 @@ static bool step_idle(struct wr_h1_server *c)
 
 /* ---- HEAD ----------------------------------------------------------------------------------- */
 
+/* The request is whole and nothing else came: nothing is to be done until its user answers. */
+static bool is_user_next(const struct wr_h1_server *c)
+{
+    const struct wr_stream *s = &c->req->x.s;
+    unsigned ends = WR_IO_EOF | WR_IO_ERR | WR_IO_RDHUP | WR_IO_HUP;
+
+    return s->rx == WR_HALF_DONE && !s->is_started && c->rest.len == 0 && c->is_in_on &&
+           (c->conn.io.facts & ends) == 0 && !wr_conn_is_sent_to(&c->conn);
+}
+
 /* A request goes to the sink, whole or bad. */
 static bool open_request(struct wr_h1_server *c, unsigned bad, enum wr_h1_bad why)
 {
@@ -366,7 +376,7 @@ static bool open_request(struct wr_h1_server *c, unsigned bad, enum wr_h1_bad wh
     c->conn.io.rx_max = H1_LOOKAHEAD;
     q->x.is_open = true;
     c->sink->open(c->sink, s);
-    return c->state == H1_SERVER_BUSY;
+    return c->state == H1_SERVER_BUSY && !is_user_next(c);
 }
 
 static bool head_timed_out(struct wr_h1_server *c)
@@ -736,8 +746,8 @@ static void pump_out(struct wr_h1_server *c)
 {
     struct h1_xchg *x = &c->req->x;
 
-    if (x->s.tx >= WR_HALF_DONE) {
-        return;
+    if (x->s.tx >= WR_HALF_DONE || (x->s.tx == WR_HALF_WAIT && !x->tx.head)) {
+        return; /* all of it is out, or there is nothing yet */
     }
     if (x->s.is_started && !x->tx.is_written) {
         begin_response(c);

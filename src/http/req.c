@@ -630,9 +630,12 @@ static const struct wr_server *first_server(struct wr_req *r, const struct wr_po
 /* Server by name; is there a body? */
 static void choose_server(struct wr_req *r, const struct wr_port *p)
 {
+    const struct wr_server *v = wr_port_find(p, r->host, r, &r->server_name);
     uint64_t len = 0;
 
-    wr_req_use_server(r, wr_port_find(p, r->host, r, &r->server_name));
+    if (v != r->server) {
+        wr_req_use_server(r, v);
+    }
     if (r->host.len == 0) {
         r->host = r->server->name;
     }
