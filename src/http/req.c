@@ -322,6 +322,9 @@ static enum wr_status insert_limit(struct wr_reqx *x, const struct wr_core_loc *
     struct wr_req *r = &x->r;
     enum wr_status st = WR_OK;
 
+    if (r->limit_rate == 0 && (r->is_limit_set || wr_core_rate_is_none(&lc->limit_rate))) {
+        return WR_OK;
+    }
     if (r->limit_rate == 0 && !r->is_limit_set) {
         st = wr_core_rate(r, &lc->limit_rate, &r->limit_rate);
     }

@@ -43,6 +43,7 @@ struct wr_server;     /* a server{} block, ready for use */
 struct wr_location;   /* a location{} block, ready for use */
 struct wr_listen_ctx; /* one listening address on one thread */
 struct wr_content;
+struct wr_mod_ctx;
 struct wr_req;
 struct wr_value;
 struct wr_template;
@@ -149,9 +150,9 @@ struct wr_req {
     struct wr_value *vars;      /* cache by index; http/var.c */
     struct wr_str captures[10]; /* $0 ... $9 of the last regex that matched */
     uint32_t captures_cnt;
-    void **ctx;   /* per-module contexts, by module number; reset by an internal redirect */
-    void **kept;  /* likewise, but kept to the request's end; NULL: none */
-    void *up_log; /* up/vars.c: what $upstream_* tell; survives redirects */
+    struct wr_mod_ctx *ctx; /* per-module contexts (http/module.c); reset by an internal redirect */
+    struct wr_mod_ctx *kept; /* likewise, but kept to the request's end; NULL: none */
+    void *up_log;            /* up/vars.c: what $upstream_* tell; survives redirects */
     /* error log: upstream: "http://" "1.2.3.4:80" "/x"; up_url empty: none */
     struct wr_str up_scheme, up_url, up_uri;
     struct wr_str up_why; /* error log: why: "..." at the end of the line; empty: none */
