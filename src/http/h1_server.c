@@ -115,6 +115,9 @@ static const struct wr_h1_opts *opts_of(struct wr_h1_server *c)
 
 static void arm(struct wr_h1_server *c, uint64_t at_ms)
 {
+    if (c->conn.timer.at_ms == at_ms) {
+        return;
+    }
     if (at_ms == 0) {
         wr_timer_disarm(&c->conn.timer);
     } else {
@@ -353,6 +356,7 @@ static bool open_request(struct wr_h1_server *c, unsigned bad, enum wr_h1_bad wh
 {
     struct h1_request *q = c->req;
     struct wr_stream *s = &q->x.s;
+    bool has_body = false;
 
     arm(c, 0);
     set_state(c, H1_SERVER_BUSY);
@@ -362,17 +366,14 @@ static bool open_request(struct wr_h1_server *c, unsigned bad, enum wr_h1_bad wh
     s->bad_why = (uint8_t)why;
     s->head_in = &q->head;
     s->version = (uint8_t)(q->head.version != 0 ? q->head.version : 10);
-    wr_stream_set_rx(s, WR_HALF_BODY);
     if (bad != 0) {
         c->was_bad = true;
-        wr_stream_set_rx(s, WR_HALF_DONE);
     } else {
         h1_rx_begin(&q->x, &q->head);
-        if (q->head.framing == WR_FRAMING_NONE ||
-            (q->head.framing == WR_FRAMING_LENGTH && q->head.content_length == 0)) {
-            wr_stream_set_rx(s, WR_HALF_DONE);
-        }
+        has_body = q->head.framing != WR_FRAMING_NONE &&
+                   (q->head.framing != WR_FRAMING_LENGTH || q->head.content_length > 0);
     }
+    wr_stream_set_rx(s, has_body ? WR_HALF_BODY : WR_HALF_DONE);
     c->conn.io.rx_max = H1_LOOKAHEAD;
     q->x.is_open = true;
     c->sink->open(c->sink, s);

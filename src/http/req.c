@@ -224,16 +224,18 @@ int64_t wr_req_mtime(struct wr_req *r)
 /* keepalive_disable. */
 static bool is_disabled_browser(struct wr_req *r, const struct wr_core_loc *lc)
 {
+    bool is_post = r->head->method == WR_METHOD_POST;
     const struct wr_hdr *f;
 
-    if ((lc->keepalive_disable & (WR_KEEPALIVE_NO_MSIE6 | WR_KEEPALIVE_NO_SAFARI)) == 0) {
+    if ((lc->keepalive_disable & WR_KEEPALIVE_NO_SAFARI) == 0 &&
+        ((lc->keepalive_disable & WR_KEEPALIVE_NO_MSIE6) == 0 || !is_post)) {
         return false;
     }
     f = wr_hdrs_get(&r->head->hdrs, WR_HDR_USER_AGENT);
     if (!f) {
         return false;
     }
-    if ((lc->keepalive_disable & WR_KEEPALIVE_NO_MSIE6) != 0 && r->head->method == WR_METHOD_POST) {
+    if ((lc->keepalive_disable & WR_KEEPALIVE_NO_MSIE6) != 0 && is_post) {
         size_t at = wr_str_find_str(f->value, WR_STR("MSIE "));
         struct wr_str v = wr_str_sub(f->value, at + 5, 2);
 
