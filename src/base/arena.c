@@ -25,9 +25,9 @@
 #include "base/obj.h"
 
 #define ARENA_MAGIC 0x4172656eu
-#define BLOCK_SIZE  4096u
-#define BLOCKS_MAX  256u /* in a thread's free list: 1 MiB, two blocks for each of 128 requests */
-#define LARGE_PART  4u   /* what is larger than this part of a block gets one of its own */
+#define BLOCK_SIZE  6144u /* what a plain proxied request needs, in one piece */
+#define BLOCKS_MAX  160u  /* in a thread's free list: 960 KiB, one block for each of 160 requests */
+#define LARGE_PART  4u    /* what is larger than this part of a block gets one of its own */
 #define MAP_FROM    ((size_t)1 << 20)
 #define MAP_SIZE    ((size_t)256 << 10)
 

@@ -47,6 +47,7 @@ void wr_trie_init(struct wr_trie *t, struct wr_arena *a, unsigned flags)
 {
     t->arena = a;
     t->flags = flags;
+    t->cnt = 0;
     t->_root = new_node(t, WR_STR_NULL, 0, 0);
 }
 
@@ -122,6 +123,7 @@ void *wr_trie_put(struct wr_trie *t, struct wr_str key, void *value)
 
             n->value = value;
             add_kid(t, *pp, n);
+            t->cnt++;
             return NULL;
         }
         pp = kid;
@@ -130,6 +132,7 @@ void *wr_trie_put(struct wr_trie *t, struct wr_str key, void *value)
         return (*pp)->value;
     }
     (*pp)->value = value;
+    t->cnt++;
     return NULL;
 }
 
@@ -158,9 +161,6 @@ void *wr_trie_longest(const struct wr_trie *t, struct wr_str key, wr_trie_want_f
     const struct wr_trie_node *n = t->_root;
     void *best = NULL;
 
-    if (n->cnt == 0 && n->value == NULL) {
-        return NULL; /* empty, as most tries of server names are */
-    }
     while (match(t, n, key) == n->to) {
         struct wr_trie_node **kid;
 

@@ -21,6 +21,7 @@ enum wr_trie_flags {
 struct wr_trie {
     struct wr_arena *arena; /* nodes live here; keys are referred to, not copied */
     struct wr_trie_node *_root;
+    size_t cnt; /* keys */
     unsigned flags;
 };
 

@@ -272,6 +272,13 @@ wr_dir_set_fn wr_core_set_server_name;
 enum wr_status wr_core_build_ports(struct wr_conf *cf, struct wr_http *h) WR_MUST_CHECK;
 /* Does the location pass a peer's 103 (Early Hints) on? WR_ENOMEM. */
 enum wr_status wr_core_wants_hints(struct wr_req *r, bool *ret) WR_MUST_CHECK;
+
+/* No variable, and no limit. */
+static inline bool wr_core_rate_is_none(const struct wr_rate *rate)
+{
+    return !rate->t && rate->value == 0;
+}
+
 /* Value of a rate for this request; text of variables that is no size counts as 0. WR_ENOMEM. */
 enum wr_status wr_core_rate(struct wr_req *r, const struct wr_rate *rate,
                             uint64_t *ret_v) WR_MUST_CHECK;

@@ -79,6 +79,7 @@ struct h1_tx {
     bool is_dead;    /* a send failed */
     bool is_holding; /* after 101: nothing goes out until the tunnel begins */
     bool had_excess; /* the pipe had more than was announced */
+    bool is_last;    /* the connection ends behind it, at once: its end may go with the FIN */
 };
 
 struct h1_xchg {

@@ -115,6 +115,9 @@ static const struct wr_h1_opts *opts_of(struct wr_h1_server *c)
 
 static void arm(struct wr_h1_server *c, uint64_t at_ms)
 {
+    if (c->conn.timer.at_ms == at_ms) {
+        return;
+    }
     if (at_ms == 0) {
         wr_timer_disarm(&c->conn.timer);
     } else {
@@ -338,11 +341,22 @@ static bool step_idle(struct wr_h1_server *c)
 
 /* ---- HEAD ----------------------------------------------------------------------------------- */
 
+/* The request is whole and nothing else came: nothing is to be done until its user answers. */
+static bool is_user_next(const struct wr_h1_server *c)
+{
+    const struct wr_stream *s = &c->req->x.s;
+    unsigned ends = WR_IO_EOF | WR_IO_ERR | WR_IO_RDHUP | WR_IO_HUP;
+
+    return s->rx == WR_HALF_DONE && !s->is_started && c->rest.len == 0 && c->is_in_on &&
+           (c->conn.io.facts & ends) == 0 && !wr_conn_is_sent_to(&c->conn);
+}
+
 /* A request goes to the sink, whole or bad. */
 static bool open_request(struct wr_h1_server *c, unsigned bad, enum wr_h1_bad why)
 {
     struct h1_request *q = c->req;
     struct wr_stream *s = &q->x.s;
+    bool has_body = false;
 
     arm(c, 0);
     set_state(c, H1_SERVER_BUSY);
@@ -352,21 +366,18 @@ static bool open_request(struct wr_h1_server *c, unsigned bad, enum wr_h1_bad wh
     s->bad_why = (uint8_t)why;
     s->head_in = &q->head;
     s->version = (uint8_t)(q->head.version != 0 ? q->head.version : 10);
-    wr_stream_set_rx(s, WR_HALF_BODY);
     if (bad != 0) {
         c->was_bad = true;
-        wr_stream_set_rx(s, WR_HALF_DONE);
     } else {
         h1_rx_begin(&q->x, &q->head);
-        if (q->head.framing == WR_FRAMING_NONE ||
-            (q->head.framing == WR_FRAMING_LENGTH && q->head.content_length == 0)) {
-            wr_stream_set_rx(s, WR_HALF_DONE);
-        }
+        has_body = q->head.framing != WR_FRAMING_NONE &&
+                   (q->head.framing != WR_FRAMING_LENGTH || q->head.content_length > 0);
     }
+    wr_stream_set_rx(s, has_body ? WR_HALF_BODY : WR_HALF_DONE);
     c->conn.io.rx_max = H1_LOOKAHEAD;
     q->x.is_open = true;
     c->sink->open(c->sink, s);
-    return c->state == H1_SERVER_BUSY;
+    return c->state == H1_SERVER_BUSY && !is_user_next(c);
 }
 
 static bool head_timed_out(struct wr_h1_server *c)
@@ -586,6 +597,18 @@ static bool can_keep(struct wr_h1_server *c, const struct h1_xchg *x)
            wr_now_ms() - c->conn.since_ms < o->keepalive_time_ms;
 }
 
+/*
+ * Will the connection be closed in the turn in which this response is out, and can nothing come from
+ * the client that would make that close a RST? He said himself that this request is his last, and
+ * it is whole.
+ */
+static bool is_end_foreseen(const struct wr_h1_server *c, const struct h1_xchg *x)
+{
+    return (x->s.head_in->flags & WR_MSG_KEEP_ALIVE) == 0 && x->s.rx == WR_HALF_DONE &&
+           x->s.rx_body_bytes == 0 && x->s.bad == 0 && !x->is_switch && c->rest.len == 0 &&
+           x->tx.framing <= WR_FRAMING_LENGTH && c->conn.link == &c->conn.sock_link;
+}
+
 /* Framing of the response, and whether the connection stays. */
 static void choose_ends(struct wr_h1_server *c, struct h1_xchg *x, bool *ret_length)
 {
@@ -606,6 +629,7 @@ static void choose_ends(struct wr_h1_server *c, struct h1_xchg *x, bool *ret_len
     }
     c->is_kept =
         !x->is_switch && tx->framing != WR_FRAMING_CLOSE && x->s.version >= 10 && can_keep(c, x);
+    tx->is_last = !c->is_kept && is_end_foreseen(c, x);
 }
 
 static enum wr_status write_response_head(struct wr_h1_server *c, struct h1_xchg *x)
@@ -723,8 +747,8 @@ static void pump_out(struct wr_h1_server *c)
 {
     struct h1_xchg *x = &c->req->x;
 
-    if (x->s.tx >= WR_HALF_DONE) {
-        return;
+    if (x->s.tx >= WR_HALF_DONE || (x->s.tx == WR_HALF_WAIT && !x->tx.head)) {
+        return; /* all of it is out, or there is nothing yet */
     }
     if (x->s.is_started && !x->tx.is_written) {
         begin_response(c);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/num.h"
 #include "base/strbuf.h"
 #include "http/h1_write.h"
 #include "io/piece.h"
@@ -110,26 +111,34 @@ static void drop_framing_fields(struct wr_msg *m, bool is_switch, bool is_kept)
     }
 }
 
+/* A constant to where there is room for it. */
+static inline char *put(char *to, struct wr_str s)
+{
+    memcpy(to, s.ptr, s.len);
+    return to + s.len;
+}
+
 enum wr_status h1_tx_add_response(struct h1_xchg *x, bool has_length, bool is_kept)
 {
     struct wr_msg *m = x->s.head_out;
-    struct wr_strbuf b;
-    char text[128];
+    char text[128], *end = text; /* all that can come together, and 20 digits */
 
     drop_framing_fields(m, x->is_switch, is_kept);
-    wr_strbuf_init_fixed(&b, text, sizeof(text));
     if (has_length && !x->is_switch) {
-        wr_strbuf_add_z(&b, "Content-Length: ");
-        wr_strbuf_add_u64(&b, m->content_length == WR_LENGTH_UNKNOWN ? 0 : m->content_length);
-        wr_strbuf_add_z(&b, "\r\n");
+        end = put(end, WR_STR("Content-Length: "));
+        end +=
+            wr_num_write_u64(end, m->content_length == WR_LENGTH_UNKNOWN ? 0 : m->content_length);
+        end = put(end, WR_STR("\r\n"));
     }
     if (x->tx.framing == WR_FRAMING_CHUNKED) {
-        wr_strbuf_add_z(&b, "Transfer-Encoding: chunked\r\n");
+        end = put(end, WR_STR("Transfer-Encoding: chunked\r\n"));
     }
-    if (!x->is_switch) {
-        wr_strbuf_add_z(&b, is_kept ? "Connection: keep-alive\r\n" : "Connection: close\r\n");
+    if (!x->is_switch && is_kept) {
+        end = put(end, WR_STR("Connection: keep-alive\r\n"));
+    } else if (!x->is_switch) {
+        end = put(end, WR_STR("Connection: close\r\n"));
     }
-    return h1_tx_add_head(x, m, WR_H1_RESPONSE, wr_strbuf_str(&b));
+    return h1_tx_add_head(x, m, WR_H1_RESPONSE, wr_str(text, (size_t)(end - text)));
 }
 
 enum wr_framing h1_tx_choose_framing(const struct h1_xchg *x, bool *ret_length)
@@ -275,8 +284,8 @@ bool h1_tx_has_bytes(const struct h1_xchg *x)
            tx->end.len > 0;
 }
 
-/* n bytes went out, of what `plan` put together. */
-static void account(struct h1_xchg *x, size_t n)
+/* n bytes went out, of what `plan` put together with `body` bytes of body. */
+static void account(struct h1_xchg *x, size_t n, uint64_t body)
 {
     struct h1_tx *tx = &x->tx;
     size_t m;
@@ -293,7 +302,7 @@ static void account(struct h1_xchg *x, size_t n)
     m = WR_MIN(n, (size_t)(tx->frame_len - tx->frame_off));
     n -= m;
     tx->frame_off = (uint8_t)(tx->frame_off + m);
-    m = (size_t)WR_MIN((uint64_t)n, body_allowed(tx));
+    m = (size_t)WR_MIN((uint64_t)n, body);
     if (m > 0) {
         n -= m;
         x->s.tx_body_bytes += m;
@@ -311,7 +320,7 @@ static void account(struct h1_xchg *x, size_t n)
     tx->end.len -= n;
 }
 
-static void add_iov(struct iovec *iov, int *cnt, const char *p, size_t n)
+static void add_iov(struct iovec *iov, int *cnt, const char *p, size_t n, size_t *total)
 {
     union {
         const char *in;
@@ -322,44 +331,43 @@ static void add_iov(struct iovec *iov, int *cnt, const char *p, size_t n)
         iov[*cnt].iov_base = u.out;
         iov[*cnt].iov_len = n;
         (*cnt)++;
+        *total += n;
     }
 }
 
-/* Everything in memory that may go now, as one call. Returns the number of pieces. */
-static int plan(struct h1_xchg *x, struct iovec *iov, size_t *ret_total)
+/* Everything in memory that may go now, as one call: of the body, these bytes. Returns the number
+ * of pieces. */
+static int plan(struct h1_xchg *x, uint64_t body, struct iovec *iov, size_t *ret_total)
 {
     struct h1_tx *tx = &x->tx;
-    uint64_t body = body_allowed(tx);
-    size_t sum = 0;
+    size_t sum = 0, total = 0;
     int cnt = 0;
 
     if (tx->head) {
-        add_iov(iov, &cnt, tx->head->data + tx->head_off, head_left(tx));
+        add_iov(iov, &cnt, tx->head->data + tx->head_off, head_left(tx), &total);
     }
-    add_iov(iov, &cnt, tx->frame + tx->frame_off, (size_t)(tx->frame_len - tx->frame_off));
+    add_iov(iov, &cnt, tx->frame + tx->frame_off, (size_t)(tx->frame_len - tx->frame_off), &total);
     if (body > 0 && tx->file_buf) {
         sum = tx->file_buf->fill - tx->file_off;
-        add_iov(iov, &cnt, tx->file_buf->data + tx->file_off, sum);
+        add_iov(iov, &cnt, tx->file_buf->data + tx->file_off, sum, &total);
     } else if (body > 0) {
         cnt += wr_pipe_peek(tx->out, iov + cnt, IOV_BODY_MAX,
                             (size_t)WR_MIN(body, (uint64_t)SIZE_MAX), &sum);
+        total += sum;
     }
     if (sum == body) {
-        add_iov(iov, &cnt, tx->end.ptr, tx->end.len);
+        add_iov(iov, &cnt, tx->end.ptr, tx->end.len, &total);
     }
-    *ret_total = 0;
-    for (int i = 0; i < cnt; i++) {
-        *ret_total += iov[i].iov_len;
-    }
+    *ret_total = total;
     return cnt;
 }
 
-/* The slice at the front if it is not in our memory. */
-static const struct wr_slice *kernel_front(const struct h1_tx *tx)
+/* The slice at the front if it is not in our memory; body: bytes that may go. */
+static const struct wr_slice *kernel_front(const struct h1_tx *tx, uint64_t body)
 {
     const struct wr_slice *s;
 
-    if (tx->file_buf || body_allowed(tx) == 0) {
+    if (tx->file_buf || body == 0) {
         return NULL;
     }
     s = wr_pipe_front(tx->out);
@@ -383,7 +391,7 @@ static bool is_for_sendfile(const struct h1_xchg *x, const struct wr_conn *c,
 
 bool h1_tx_has_file(const struct h1_xchg *x, const struct wr_conn *c)
 {
-    const struct wr_slice *s = kernel_front(&x->tx);
+    const struct wr_slice *s = kernel_front(&x->tx, body_allowed(&x->tx));
 
     return s && s->kind == WR_SLICE_FILE && is_for_sendfile(x, c, s);
 }
@@ -441,11 +449,17 @@ static enum wr_status send_from_kernel(struct h1_xchg *x, struct wr_conn *c,
         st = ops->send_file(c->link, s->u.file, s->off, total, &n);
     }
     if (st == WR_OK) {
-        account(x, n);
+        account(x, n, body_allowed(&x->tx));
     } else if (st == WR_EOF) {
         x->s.is_file_short = true;
     }
     return st == WR_OK && n < total ? WR_AGAIN : st;
+}
+
+/* Are these bytes all that is left, and will the FIN push what the kernel holds back? */
+static bool goes_with_fin(const struct h1_tx *tx, size_t total)
+{
+    return tx->is_last && tx->is_written && total == head_left(tx) + tx->left;
 }
 
 /* One send of what `plan` finds, or of a file or kernel pipe. WR_AGAIN: the other side takes no
@@ -453,7 +467,8 @@ static enum wr_status send_from_kernel(struct h1_xchg *x, struct wr_conn *c,
 static enum wr_status send_once(struct h1_xchg *x, struct wr_conn *c, bool *ret_is_idle)
 {
     struct h1_tx *tx = &x->tx;
-    const struct wr_slice *front = kernel_front(tx);
+    uint64_t body = body_allowed(tx);
+    const struct wr_slice *front = kernel_front(tx, body);
     struct iovec iov[IOV_MAX_CNT];
     size_t total = 0, n = 0;
     enum wr_status st;
@@ -470,18 +485,19 @@ static enum wr_status send_once(struct h1_xchg *x, struct wr_conn *c, bool *ret_
     if (front && is_head_sent(tx)) {
         return send_from_kernel(x, c, front);
     }
-    cnt = plan(x, iov, &total);
+    cnt = plan(x, body, iov, &total);
     if (cnt == 0) {
         *ret_is_idle = true;
         return WR_OK;
     }
-    c->io.is_more = front != NULL; /* the head, and the start of what follows, are one packet */
+    /* The head, and the start of what follows, are one packet; the end and the FIN likewise. */
+    c->io.is_more = front != NULL || goes_with_fin(tx, total);
     st = wr_conn_send(c, iov, cnt, &n);
     c->io.is_more = false;
     if (st != WR_OK) {
         return st;
     }
-    account(x, n);
+    account(x, n, body);
     if (n < total) {
         return WR_AGAIN;
     }
@@ -541,7 +557,7 @@ static enum wr_status frame_and_send(struct h1_xchg *x, struct wr_conn *c, bool 
 static bool is_turn_over(const struct h1_xchg *x, uint64_t before)
 {
     return x->s.file_turn > 0 && x->s.tx_bytes - before >= x->s.file_turn &&
-           kernel_front(&x->tx) != NULL;
+           kernel_front(&x->tx, body_allowed(&x->tx)) != NULL;
 }
 
 /* What the last send came to. */
@@ -576,22 +592,24 @@ static enum h1_sent sum_up(struct h1_xchg *x, struct wr_conn *c, enum wr_status 
  * The usual message: it was announced, nothing of it has gone, and all of it is here in a few
  * pieces of memory. Returns their number; 0: it is not like that.
  */
-static int plan_whole(const struct h1_tx *tx, struct iovec *iov, size_t *ret_body)
+static int plan_whole(const struct h1_tx *tx, struct iovec *iov, size_t *ret_total,
+                      size_t *ret_body)
 {
-    size_t body = 0;
+    size_t total = 0, body = 0;
     int cnt = 0;
 
     if (!tx->head || tx->head_off > 0 || !tx->is_written || tx->is_holding || tx->file_buf ||
         tx->framing > WR_FRAMING_LENGTH) {
         return 0;
     }
-    add_iov(iov, &cnt, tx->head->data, tx->head->fill);
+    add_iov(iov, &cnt, tx->head->data, tx->head->fill, &total);
     if (tx->left > 0) {
         if (!tx->out || wr_pipe_queued(tx->out) != tx->left) {
             return 0;
         }
         cnt += wr_pipe_peek(tx->out, iov + cnt, IOV_WHOLE - 1, (size_t)tx->left, &body);
     }
+    *ret_total = total + body;
     *ret_body = body;
     return body == tx->left ? cnt : 0;
 }
@@ -602,19 +620,20 @@ static bool send_whole(struct h1_xchg *x, struct wr_conn *c, enum wr_status *ret
     struct h1_tx *tx = &x->tx;
     struct iovec iov[IOV_WHOLE];
     size_t body, total, n = 0;
-    int cnt = plan_whole(tx, iov, &body);
+    int cnt = plan_whole(tx, iov, &total, &body);
 
     *ret_st = WR_OK;
     if (cnt == 0) {
         return false;
     }
-    total = tx->head->fill + body;
+    c->io.is_more = goes_with_fin(tx, total);
     *ret_st = wr_conn_send(c, iov, cnt, &n);
+    c->io.is_more = false;
     if (*ret_st != WR_OK) {
         return false;
     }
     if (n < total) {
-        account(x, n);
+        account(x, n, body);
         *ret_st = WR_AGAIN;
         return false;
     }

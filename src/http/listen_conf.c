@@ -815,10 +815,10 @@ struct wr_server *wr_port_find(const struct wr_port *p, struct wr_str host, stru
     struct wr_server *v = p->exact.cnt > 0 ? wr_map_get(&p->exact, host) : NULL;
 
     *ret_name = host;
-    if (!v && host.len > 0) {
+    if (!v && host.len > 0 && p->leading.cnt > 0) {
         v = wr_trie_longest(&p->leading, host, is_longer, NULL, NULL);
     }
-    if (!v && host.len > 0) {
+    if (!v && host.len > 0 && p->trailing.cnt > 0) {
         v = wr_trie_longest(&p->trailing, host, is_longer, NULL, NULL);
     }
     for (size_t i = 0; !v && host.len > 0 && i < p->regex_cnt; i++) {

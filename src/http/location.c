@@ -350,6 +350,7 @@ static enum wr_status add_prefix(struct wr_conf *cf, struct wr_locations *ls, st
         (void)wr_conf_err_arg(cf, l->node, l->node->arg_cnt - 1, "duplicate location \"%.*s\"",
                               WR_STR_ARG(l->name));
     }
+    ls->lone = ls->prefix.cnt == 1 ? l : NULL;
     return WR_OK;
 }
 
@@ -461,6 +462,14 @@ static enum wr_location_found find_regex(const struct wr_locations *ls, struct w
     return WR_LOCATION_NONE;
 }
 
+static const struct wr_location *find_prefix(const struct wr_locations *ls, struct wr_str path)
+{
+    if (ls->lone) {
+        return wr_str_has_prefix(path, ls->lone->name) ? ls->lone : NULL;
+    }
+    return ls->has_prefix ? wr_trie_longest(&ls->prefix, path, NULL, NULL, NULL) : NULL;
+}
+
 /* *ret_is_final: an exact name or a regex decided; the levels around look no further. */
 static enum wr_location_found find_level(const struct wr_locations *ls, struct wr_str path,
                                          struct wr_req *r, const struct wr_location **ret,
@@ -481,7 +490,7 @@ static enum wr_location_found find_level(const struct wr_locations *ls, struct w
         *ret = l;
         return WR_LOCATION_REDIRECT;
     }
-    l = ls->has_prefix ? wr_trie_longest(&ls->prefix, path, NULL, NULL, NULL) : NULL;
+    l = find_prefix(ls, path);
     if (l) {
         *ret = l;
         found = find_nested(l, path, r, ret, ret_is_final);

@@ -71,6 +71,7 @@ struct wr_locations {
     struct wr_location **regexes;
     uint32_t regex_cnt;
     bool has_prefix;
+    const struct wr_location *lone; /* where it is the only prefix, so that no trie is asked */
 };
 
 enum wr_location_found {

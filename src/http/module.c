@@ -14,37 +14,6 @@
 static const struct wr_module *const *all;
 static size_t all_cnt;
 
-/*
- * Likewise: where a module stands in `all`, by its address; open addressing, SLOT_NONE is free. A
- * request asks for contexts several times.
- */
-enum {
-    SLOT_CNT = 256, /* a power of 2, more than twice the modules */
-    SLOT_NONE = 0xff
-};
-
-static uint8_t slots[SLOT_CNT];
-
-static size_t slot_of(const struct wr_module *m)
-{
-    uintptr_t a = (uintptr_t)m;
-    size_t i = (size_t)(a >> 4 ^ a >> 12) % SLOT_CNT;
-
-    while (slots[i] != SLOT_NONE && all[slots[i]] != m) {
-        i = (i + 1) % SLOT_CNT;
-    }
-    return i;
-}
-
-static void index_modules(void)
-{
-    WR_ASSERT(all_cnt < SLOT_CNT / 2);
-    memset(slots, SLOT_NONE, sizeof(slots));
-    for (size_t i = 0; i < all_cnt; i++) {
-        slots[slot_of(all[i])] = (uint8_t)i;
-    }
-}
-
 enum wr_status wr_modules_set(const struct wr_module *const *modules, size_t cnt,
                               const char **ret_err)
 {
@@ -63,7 +32,6 @@ enum wr_status wr_modules_set(const struct wr_module *const *modules, size_t cnt
     if (st == WR_OK) {
         all = modules;
         all_cnt = cnt;
-        index_modules();
     }
     return st;
 }
@@ -74,21 +42,39 @@ const struct wr_module *const *wr_modules_get(size_t *ret_cnt)
     return all;
 }
 
-/* The module's context in one of the two arrays of a request. */
-static void *make_ctx(struct wr_req *r, void ***at, const struct wr_module *m, size_t size)
-{
-    size_t no = slots[slot_of(m)];
+struct wr_mod_ctx {
+    const struct wr_module *module;
+    struct wr_mod_ctx *next;
+};
 
-    if (!WR_ASSERT_REQ(no < all_cnt)) {
+_Static_assert(sizeof(struct wr_mod_ctx) == 16, "what follows is as aligned as the arena gives it");
+
+static void *find_ctx(struct wr_mod_ctx *c, const struct wr_module *m)
+{
+    while (c && c->module != m) {
+        c = c->next;
+    }
+    return c ? c + 1 : NULL;
+}
+
+/* The module's context in one of the two lists of a request: few modules have one. */
+static void *make_ctx(struct wr_req *r, struct wr_mod_ctx **at, const struct wr_module *m,
+                      size_t size)
+{
+    void *found = find_ctx(*at, m);
+    struct wr_mod_ctx *c;
+
+    if (found) {
+        return found;
+    }
+    c = wr_arena_zalloc(r->arena, sizeof(*c) + size);
+    if (!c) {
         return NULL;
     }
-    if (!*at) {
-        *at = wr_arena_zalloc(r->arena, all_cnt * sizeof(void *));
-    }
-    if (*at && !(*at)[no]) {
-        (*at)[no] = wr_arena_zalloc(r->arena, size);
-    }
-    return *at ? (*at)[no] : NULL;
+    c->module = m;
+    c->next = *at;
+    *at = c;
+    return c + 1;
 }
 
 void *wr_req_ctx(struct wr_req *r, const struct wr_module *m, size_t size)
@@ -103,12 +89,5 @@ void *wr_req_keep(struct wr_req *r, const struct wr_module *m, size_t size)
 
 void *wr_req_kept(const struct wr_req *r, const struct wr_module *m)
 {
-    void *const *kept = r->main->kept;
-    size_t no;
-
-    if (!kept) {
-        return NULL; /* nearly all requests */
-    }
-    no = slots[slot_of(m)];
-    return no < all_cnt ? kept[no] : NULL;
+    return find_ctx(r->main->kept, m);
 }

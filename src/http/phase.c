@@ -102,11 +102,15 @@ enum wr_status wr_phases_build(const struct wr_module *const *modules, size_t cn
 
 /* ---- while a generation is made -------------------------------------------------------------- */
 
-/* The engine's own phases are, and the last is where the run ends. */
+/* The engine's own phases are, and the last is where the run ends. After REWRITE the engine acts
+ * where somebody rewrites. */
 static bool is_busy(const struct wr_phase_plan *plan, enum wr_phase p)
 {
-    return plan->cnt[p] > 0 || p == WR_PHASE_FIND_LOCATION || p == WR_PHASE_POST_REWRITE ||
-           p == WR_PHASE_CONTENT || p == WR_PHASE_LOG;
+    if (p == WR_PHASE_POST_REWRITE && plan->cnt[WR_PHASE_REWRITE] > 0) {
+        return true;
+    }
+    return plan->cnt[p] > 0 || p == WR_PHASE_FIND_LOCATION || p == WR_PHASE_CONTENT ||
+           p == WR_PHASE_LOG;
 }
 
 enum wr_status wr_phases_plan(struct wr_gen *g, const struct wr_phase_plan **ret)
@@ -116,7 +120,7 @@ enum wr_status wr_phases_plan(struct wr_gen *g, const struct wr_phase_plan **ret
     if (plan == NULL) {
         return WR_ENOMEM;
     }
-    for (unsigned p = WR_PHASE_COUNT; p-- > 0;) {
+    for (unsigned p = 0; p < WR_PHASE_COUNT; p++) {
         const struct phase_list *l = &phases[p];
         wr_phase_fn **at = wr_arena_alloc(&g->arena, (l->cnt + 1) * sizeof(*at));
 
@@ -129,6 +133,8 @@ enum wr_status wr_phases_plan(struct wr_gen *g, const struct wr_phase_plan **ret
             }
         }
         plan->at[p] = at;
+    }
+    for (unsigned p = WR_PHASE_COUNT; p-- > 0;) {
         plan->busy_from[p] =
             (uint8_t)(is_busy(plan, (enum wr_phase)p) ? p : plan->busy_from[p + 1]);
     }

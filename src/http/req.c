@@ -224,16 +224,18 @@ int64_t wr_req_mtime(struct wr_req *r)
 /* keepalive_disable. */
 static bool is_disabled_browser(struct wr_req *r, const struct wr_core_loc *lc)
 {
+    bool is_post = r->head->method == WR_METHOD_POST;
     const struct wr_hdr *f;
 
-    if ((lc->keepalive_disable & (WR_KEEPALIVE_NO_MSIE6 | WR_KEEPALIVE_NO_SAFARI)) == 0) {
+    if ((lc->keepalive_disable & WR_KEEPALIVE_NO_SAFARI) == 0 &&
+        ((lc->keepalive_disable & WR_KEEPALIVE_NO_MSIE6) == 0 || !is_post)) {
         return false;
     }
     f = wr_hdrs_get(&r->head->hdrs, WR_HDR_USER_AGENT);
     if (!f) {
         return false;
     }
-    if ((lc->keepalive_disable & WR_KEEPALIVE_NO_MSIE6) != 0 && r->head->method == WR_METHOD_POST) {
+    if ((lc->keepalive_disable & WR_KEEPALIVE_NO_MSIE6) != 0 && is_post) {
         size_t at = wr_str_find_str(f->value, WR_STR("MSIE "));
         struct wr_str v = wr_str_sub(f->value, at + 5, 2);
 
@@ -322,6 +324,9 @@ static enum wr_status insert_limit(struct wr_reqx *x, const struct wr_core_loc *
     struct wr_req *r = &x->r;
     enum wr_status st = WR_OK;
 
+    if (r->limit_rate == 0 && (r->is_limit_set || wr_core_rate_is_none(&lc->limit_rate))) {
+        return WR_OK;
+    }
     if (r->limit_rate == 0 && !r->is_limit_set) {
         st = wr_core_rate(r, &lc->limit_rate, &r->limit_rate);
     }
@@ -630,9 +635,12 @@ static const struct wr_server *first_server(struct wr_req *r, const struct wr_po
 /* Server by name; is there a body? */
 static void choose_server(struct wr_req *r, const struct wr_port *p)
 {
+    const struct wr_server *v = wr_port_find(p, r->host, r, &r->server_name);
     uint64_t len = 0;
 
-    wr_req_use_server(r, wr_port_find(p, r->host, r, &r->server_name));
+    if (v != r->server) {
+        wr_req_use_server(r, v);
+    }
     if (r->host.len == 0) {
         r->host = r->server->name;
     }

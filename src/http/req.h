@@ -43,6 +43,7 @@ struct wr_server;     /* a server{} block, ready for use */
 struct wr_location;   /* a location{} block, ready for use */
 struct wr_listen_ctx; /* one listening address on one thread */
 struct wr_content;
+struct wr_mod_ctx;
 struct wr_req;
 struct wr_value;
 struct wr_template;
@@ -81,6 +82,7 @@ enum wr_body_state {
 };
 
 struct wr_req {
+    /* What each run of the task looks at stands first, what few requests use last. */
     uint32_t magic;
     uint8_t state;       /* http/req.c's table */
     uint8_t phase;       /* enum wr_phase while PHASES */
@@ -93,39 +95,47 @@ struct wr_req {
     bool is_responded;   /* wr_req_respond was called: nothing can be changed or retried any more */
     bool is_content_over; /* wr_req_end was called */
     bool is_logged;
-    bool keep_method;      /* error_page keeps the method (named location) */
-    uint8_t body_state;    /* enum wr_body_state */
-    uint16_t phase_next;   /* index of the next handler in this phase */
-    uint16_t status;       /* of the response; 0: none yet. What the log shows */
-    uint16_t err_status;   /* the error that error_page handles now; 0: none */
-    struct wr_req *parent; /* of a subrequest (http/sub.h); NULL: a client's request */
-    struct wr_req *main;   /* the client's request; itself where there is no parent */
-    struct wr_task task;
-    struct wr_timer timer;    /* for phase handlers, limit_rate */
+    bool keep_method;         /* error_page keeps the method (named location) */
+    uint8_t body_state;       /* enum wr_body_state */
+    uint16_t phase_next;      /* index of the next handler in this phase */
+    uint16_t status;          /* of the response; 0: none yet. What the log shows */
+    uint16_t err_status;      /* the error that error_page handles now; 0: none */
     struct wr_stream *stream; /* client's; valid until CLOSED */
-    struct wr_arena *arena;   /* stream->arena */
-    struct wr_gen *gen;       /* one reference */
+    struct wr_content *content;
+    struct wr_msg *head;      /* stream->head_in */
+    struct wr_pipe *out_pipe; /* response body, consumer end ours until respond; NULL: none */
+    uint64_t id;              /* number in the process */
+    struct wr_task task;
+    struct wr_timer timer;  /* for phase handlers, limit_rate */
+    struct wr_arena *arena; /* stream->arena */
     const struct wr_http *http;
     const struct wr_server *server; /* never NULL after start */
     const struct wr_location
         *location; /* never NULL after FIND_LOCATION; before: the server's own level */
     const struct wr_scope *scope; /* of the location, else of the server: where confs are found */
+    struct wr_gen *gen;           /* one reference */
+    struct wr_req *parent;        /* of a subrequest (http/sub.h); NULL: a client's request */
+    struct wr_req *main;          /* the client's request; itself where there is no parent */
+    struct wr_mod_ctx *ctx; /* per-module contexts (http/module.c); reset by an internal redirect */
+    struct wr_mod_ctx *kept; /* likewise, but kept to the request's end; NULL: none */
+    struct wr_value *vars;   /* cache by index; http/var.c */
+    void *up_log;            /* up/vars.c: what $upstream_* tell; survives redirects */
+    struct wr_log log;
     struct wr_listen_ctx *listen;
     struct wr_tls *tls;         /* of the client's connection; one reference; NULL: plain */
     struct wr_proxied *proxied; /* its PROXY protocol header; one reference; NULL: none */
-    struct wr_addr peer;        /* client's; unix: family only; realip may replace it */
-    uint32_t conn_requests;     /* $connection_requests when it began */
-    struct wr_log log;
-    struct wr_msg *head;   /* stream->head_in */
-    enum wr_method method; /* may change: error_page, X-Accel-Redirect */
+    struct wr_list node;        /* in the thread's list of requests */
+    uint64_t start_wall_ms;
+    uint32_t conn_requests; /* $connection_requests when it began */
+    enum wr_method method;  /* may change: error_page, X-Accel-Redirect */
     struct wr_str method_name;
     struct wr_uri uri;        /* current; raw is the client's until a redirect */
     struct wr_uri client_uri; /* as received: $request_uri */
     bool uri_changed;   /* by rewrite or redirect: proxy_pass re-escapes instead of passing raw */
     bool uri_in_place;  /* by rewrite, since the location was found: the URI of proxy_pass is not
                            used */
-    struct wr_str host; /* lower case, without port; server_name when the client sent none */
     uint16_t host_port; /* 0: none given */
+    struct wr_str host; /* lower case, without port; server_name when the client sent none */
     struct wr_str server_name; /* that matched */
     struct wr_msg out;         /* response head; status, reason, hdrs, content_length */
     struct wr_str
@@ -136,31 +146,22 @@ struct wr_req {
     bool can_range; /* the range filter may act (static files; proxied with force_ranges) */
     bool no_server, no_date; /* the FINAL filter adds no Server, no Date of ours */
     bool is_proxied;         /* the answer came from a peer: no 304/412 by our own checks (U5.10) */
-    struct wr_pipe *out_pipe; /* response body, consumer end ours until respond; NULL: none */
     bool is_streamed; /* what comes of the body is for the client at once: stages keep nothing back
                        */
     bool is_location_ours; /* Location of a peer was rewritten: it may be made absolute */
-    struct wr_content *content;
+    bool is_limit_set;     /* limit_rate holds, 0 too */
+    uint64_t limit_rate;   /* bytes/s to the client; 0: that of the location */
+    uint64_t limit_rate_after;
     /* request body */
     struct wr_pipe *body; /* NULL: none, or handed over. Whole when body_state says so */
     uint64_t body_len;    /* of a whole body */
     uint16_t body_status; /* 400, 408, 413 ... behind WR_BODY_FAILED */
-    /* values */
-    struct wr_value *vars;      /* cache by index; http/var.c */
-    struct wr_str captures[10]; /* $0 ... $9 of the last regex that matched */
-    uint32_t captures_cnt;
-    void **ctx;   /* per-module contexts, by module number; reset by an internal redirect */
-    void **kept;  /* likewise, but kept to the request's end; NULL: none */
-    void *up_log; /* up/vars.c: what $upstream_* tell; survives redirects */
     /* error log: upstream: "http://" "1.2.3.4:80" "/x"; up_url empty: none */
     struct wr_str up_scheme, up_url, up_uri;
     struct wr_str up_why; /* error log: why: "..." at the end of the line; empty: none */
-    uint64_t limit_rate;  /* bytes/s to the client; 0: that of the location */
-    bool is_limit_set;    /* limit_rate holds, 0 too */
-    uint64_t limit_rate_after;
-    uint64_t start_wall_ms;
-    uint64_t id;         /* number in the process */
-    struct wr_list node; /* in the thread's list of requests */
+    struct wr_addr peer;  /* client's; unix: family only; realip may replace it */
+    uint32_t captures_cnt;
+    struct wr_str captures[10]; /* $0 ... $9 of the last regex that matched */
 };
 
 /* --- for content and handlers; all from the request's task --- */

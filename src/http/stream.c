@@ -22,20 +22,29 @@
     X(DONE, NONE, B(BODY) | B(RESET))                                                              \
     X(RESET, NONE, 0)
 
+/* What comes may be a head without a body. */
+#define RX_MAY(half) ((half) == WR_HALF_WAIT ? B(DONE) : 0)
+
 static const char *const half_names[] = {
 #define X(name, deadline, moves) #name,
     WR_HALVES(X)
 #undef X
 };
 
-static const uint32_t half_moves[] = {
+static const uint32_t rx_moves[] = {
+#define X(name, deadline, moves) (moves) | RX_MAY(WR_HALF_##name),
+    WR_HALVES(X)
+#undef X
+};
+
+static const uint32_t tx_moves[] = {
 #define X(name, deadline, moves) moves,
     WR_HALVES(X)
 #undef X
 };
 
-static const struct wr_fsm rx_fsm = WR_FSM("stream rx", half_names, half_moves);
-static const struct wr_fsm tx_fsm = WR_FSM("stream tx", half_names, half_moves);
+static const struct wr_fsm rx_fsm = WR_FSM("stream rx", half_names, rx_moves);
+static const struct wr_fsm tx_fsm = WR_FSM("stream tx", half_names, tx_moves);
 
 /* A bug of ours: it is said, the half is RESET, and the user ends the exchange. */
 static WR_COLD __attribute__((noinline)) void give_up(struct wr_stream *s, const struct wr_fsm *f,

@@ -32,7 +32,7 @@
 /*
  * Halves: rx is what comes from the wire, tx what goes to it.
  *
- *   rx: WAIT -> BODY -> DONE | RESET    BODY once head_in is whole; DONE at once without a body
+ *   rx: WAIT -> BODY -> DONE | RESET    once head_in is whole: BODY, or DONE without a body
  *   tx: WAIT -> BODY -> DONE | RESET    BODY after start; DONE when all was handed to the kernel
  *
  * Time (U4.6, U6.6): the codec keeps both deadlines. rx_timeout_ms runs only while the user wants

@@ -3,6 +3,9 @@
 
 Counted by strace over a fixed number of requests on connections that exist already, access_log off. nginx spends one
 more each; its limits here are what it was measured at, and prove the counting."""
+import socket
+import struct
+
 import pytest
 
 from weirtest.load import CallCount, ClosedLoop, PeerProcess, is_sanitized, processes_of, skip_loudly
@@ -56,3 +59,32 @@ def test_calls_of_a_file(weir, lines):
     table = ", ".join(f"{name} {calls / 1600:.3f}" for name, calls in sorted(count.calls.items(), key=lambda item: -item[1]))
     print(f"{lines} {cost:.3f} calls a request: {table}")
     assert 3.0 <= cost <= (limit_nginx if IS_NGINX else limit) + (4 + 10 * count.seconds) / 1600, f"{cost:.3f} calls a request: {table}"
+
+
+def segments_of(server, request):
+    """The answer to a request that ends its connection, and the TCP segments in which all of it came."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as s:
+        s.sendall(request)
+        got = b""
+        while True:
+            part = s.recv(65536)
+            if not part:
+                break
+            got += part
+        info = s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+    # struct tcp_info: tcpi_segs_in is the 32-bit word at 140.
+    return got, struct.unpack_from("=I", info, 140)[0]
+
+
+@pytest.mark.weir_only("nginx sends the end of a connection by itself")
+def test_the_last_response_and_the_end_of_its_connection_are_one_segment(weir):
+    server = weir("location / { return 200 'all of it'; }  location /lingers { lingering_close always; return 200 'all of it'; }", workers=1)
+    # SYN and ACK, the ACK of the request, the response with the FIN.
+    for head in (b"GET / HTTP/1.0\r\nHost: a\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+                 b"GET /lingers HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"):
+        got, cnt = segments_of(server, head)
+        assert got.endswith(b"\r\n\r\nall of it"), got
+        assert cnt <= 3, f"{cnt} segments for {head}"
+    # Who might send still is told at once: nothing is kept back for an end that may come as a RST.
+    got, cnt = segments_of(server, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx")
+    assert got.endswith(b"\r\n\r\nall of it") and cnt > 3, (got, cnt)
