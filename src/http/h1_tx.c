@@ -351,8 +351,8 @@ static int plan(struct h1_xchg *x, uint64_t body, struct iovec *iov, size_t *ret
         sum = tx->file_buf->fill - tx->file_off;
         add_iov(iov, &cnt, tx->file_buf->data + tx->file_off, sum, &total);
     } else if (body > 0) {
-        cnt += wr_pipe_peek(tx->out, iov + cnt, IOV_BODY_MAX,
-                            (size_t)WR_MIN(body, (uint64_t)SIZE_MAX), &sum);
+        cnt += wr_pipe_peek_now(tx->out, iov + cnt, IOV_BODY_MAX,
+                                (size_t)WR_MIN(body, (uint64_t)SIZE_MAX), &sum);
         total += sum;
     }
     if (sum == body) {

@@ -124,7 +124,7 @@ static enum wr_status see_front(struct wr_stages *c, struct wr_stage *g, const c
     if (g->_piece) {
         *ret_p = g->_piece->data + g->_piece_off;
         *ret_n = g->_piece->fill - g->_piece_off;
-    } else if (wr_pipe_peek(g->_in, &iov, 1, SIZE_MAX, ret_n) > 0) {
+    } else if (wr_pipe_peek_now(g->_in, &iov, 1, SIZE_MAX, ret_n) > 0) {
         *ret_p = iov.iov_base;
     }
     return WR_OK;

@@ -776,7 +776,17 @@ void wr_pipe_leave_producer(struct wr_pipe *p)
 
 /* ---- consumer ------------------------------------------------------------------------------- */
 
-int wr_pipe_peek(const struct wr_pipe *p, struct iovec *iov, int cnt, size_t max, size_t *ret_bytes)
+int wr_pipe_peek(struct wr_pipe *p, struct iovec *iov, int cnt, size_t max, size_t *ret_bytes)
+{
+    if (p->_is_lent) {
+        wr_grave_leave(&p->_loan);
+        end_loan(&p->_loan);
+    }
+    return wr_pipe_peek_now(p, iov, cnt, max, ret_bytes);
+}
+
+int wr_pipe_peek_now(const struct wr_pipe *p, struct iovec *iov, int cnt, size_t max,
+                     size_t *ret_bytes)
 {
     size_t sum = 0;
     int n = 0;

@@ -171,9 +171,11 @@ static inline bool wr_pipe_is_spent(const struct wr_pipe *p)
  * The memory slices at the front as iovecs, up to cnt and max bytes; *ret_bytes their sum. Stops at
  * a file or kernel pipe. Returns the number of iovecs, 0 when the first is one or nothing is there.
  */
-int wr_pipe_peek(const struct wr_pipe *p, struct iovec *iov, int cnt, size_t max,
-                 size_t *ret_bytes);
-/* The first slice (of any kind), or NULL. Valid until consume. */
+int wr_pipe_peek(struct wr_pipe *p, struct iovec *iov, int cnt, size_t max, size_t *ret_bytes);
+/* The same for one who is done with the bytes in this turn of the loop: then they may move. */
+int wr_pipe_peek_now(const struct wr_pipe *p, struct iovec *iov, int cnt, size_t max,
+                     size_t *ret_bytes);
+/* The first slice (of any kind), or NULL. Valid until consume, in this turn of the loop. */
 const struct wr_slice *wr_pipe_front(const struct wr_pipe *p);
 /* The first n bytes are done with: of a kernel pipe the consumer has read them. */
 void wr_pipe_consume(struct wr_pipe *p, uint64_t n);

@@ -140,7 +140,7 @@ static int plan(struct simple_xchg *x, struct iovec *iov, size_t *ret_total)
         n = WR_MIN((size_t)(x->file_buf->fill - x->file_off), max);
         plan_piece(iov, &cnt, x->file_buf->data + x->file_off, n, &total);
     } else if (x->out != NULL && max > 0) {
-        cnt += wr_pipe_peek(x->out, iov + cnt, IOV_CNT - 1 - cnt, max, &n);
+        cnt += wr_pipe_peek_now(x->out, iov + cnt, IOV_CNT - 1 - cnt, max, &n);
         total += n;
     }
     if (is_framed && n == x->frame_left) {
