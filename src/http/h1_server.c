@@ -598,9 +598,9 @@ static bool can_keep(struct wr_h1_server *c, const struct h1_xchg *x)
 }
 
 /*
- * Will the connection be closed in the turn in which this response is out, and can nothing come from
- * the client that would make that close a RST? He said himself that this request is his last, and
- * it is whole.
+ * Will the connection be closed in the turn in which this response is out, and can nothing come
+ * from the client that would make that close a RST? He said himself that this request is his last,
+ * and it is whole.
  */
 static bool is_end_foreseen(const struct wr_h1_server *c, const struct h1_xchg *x)
 {
