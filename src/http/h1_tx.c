@@ -607,7 +607,7 @@ static int plan_whole(const struct h1_tx *tx, struct iovec *iov, size_t *ret_tot
         if (!tx->out || wr_pipe_queued(tx->out) != tx->left) {
             return 0;
         }
-        cnt += wr_pipe_peek(tx->out, iov + cnt, IOV_WHOLE - 1, (size_t)tx->left, &body);
+        cnt += wr_pipe_peek_now(tx->out, iov + cnt, IOV_WHOLE - 1, (size_t)tx->left, &body);
     }
     *ret_total = total + body;
     *ret_body = body;
