@@ -181,6 +181,14 @@ enum wr_io_fate wr_io_get_fate(struct wr_io *io, uint64_t since)
     return io->poll->ops->get_fate(io->poll, io, since);
 }
 
+uint64_t wr_io_count_sent(struct wr_io *io)
+{
+    wr_obj_check(io, WR_IO_MAGIC);
+    return io->fd != -1 && io->poll->ops->count_sent != NULL
+               ? io->poll->ops->count_sent(io->poll, io)
+               : 0;
+}
+
 enum wr_status wr_io_accept(struct wr_io *io, int *ret_fd, struct wr_addr *ret_peer)
 {
     wr_obj_check(io, WR_IO_MAGIC);

@@ -129,6 +129,8 @@ struct wr_poll_ops {
                                   const void *buf, size_t n);
     /* Optional, as wr_io_get_fate; NULL: WR_IO_TAKEN. */
     enum wr_io_fate (*get_fate)(struct wr_poll *p, struct wr_io *io, uint64_t since);
+    /* With it, as wr_io_count_sent. */
+    uint64_t (*count_sent)(struct wr_poll *p, struct wr_io *io);
 };
 
 /* Back ends embed this first. */
@@ -192,6 +194,11 @@ enum wr_status wr_io_send_record(struct wr_io *io, uint8_t type, const void *buf
  * may have read all and acknowledged nothing.
  */
 enum wr_io_fate wr_io_get_fate(struct wr_io *io, uint64_t since);
+/*
+ * For `since` where tx_total is not the bytes on the wire, because the system encrypts: how many
+ * there were until now, or fewer. Two system calls. Only a connection that we made; 0: not known.
+ */
+uint64_t wr_io_count_sent(struct wr_io *io);
 /* WR_AGAIN: queue empty; WR_ELIMIT: EMFILE, ENFILE, ENOBUFS, ENOMEM; WR_ESYS: others (io->err). */
 enum wr_status wr_io_accept(struct wr_io *io, int *ret_fd, struct wr_addr *ret_peer) WR_MUST_CHECK;
 /* No more bytes from us (FIN). */

@@ -958,6 +958,7 @@ static const struct wr_poll_ops epoll_ops = {
     .encrypt = epoll_encrypt,
     .send_record = epoll_send_record,
     .get_fate = wr_poll_tcp_fate,
+    .count_sent = wr_poll_tcp_sent,
     .wait = epoll_wait_op,
     .batch = epoll_batch,
     .free = epoll_free,

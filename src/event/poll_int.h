@@ -11,6 +11,14 @@
 
 /* get_fate of a back end that uses the kernel's sockets (poll_fate.c). */
 enum wr_io_fate wr_poll_tcp_fate(struct wr_poll *p, struct wr_io *io, uint64_t since);
+/* count_sent of one. */
+uint64_t wr_poll_tcp_sent(struct wr_poll *p, struct wr_io *io);
+/*
+ * Their arithmetic. acked: bytes that the other side's system has acknowledged, and one for the
+ * SYN, since the connection was made; 0: not known. unacked: bytes that it has not, asked later.
+ */
+enum wr_io_fate wr_poll_judge_fate(uint64_t acked, uint64_t since, bool is_closed);
+uint64_t wr_poll_add_sent(uint64_t acked, uint32_t unacked);
 
 /* wr_io._wants */
 enum {

@@ -64,7 +64,7 @@ struct h1_answer {
     bool is_kept;      /* the answer leaves the connection usable */
     bool is_closing;   /* the request asked for Connection: close */
     int tx_err;        /* errno of a send that failed while an answer might come */
-    uint64_t tx_since; /* io.tx_total when it began */
+    uint64_t tx_since; /* bytes that had been sent when it began, for wr_io_get_fate */
     uint64_t
         doubt_until_ms; /* not 0: the peer ended, what became of the request is not known yet */
 };
@@ -394,6 +394,17 @@ static bool parse_answer(struct h1_client *c)
 
 /* ---- receiving ------------------------------------------------------------------------------ */
 
+static enum wr_io_fate ask_fate(struct h1_client *c)
+{
+    struct wr_conn *conn = c->pc.conn;
+
+    /* What ended TLS comes ahead of what ends the connection. */
+    if (conn->link != &conn->sock_link && (conn->io.facts & (WR_IO_EOF | WR_IO_ERR)) == 0) {
+        return WR_IO_FLYING;
+    }
+    return wr_io_get_fate(&conn->io, c->ans->tx_since);
+}
+
 /*
  * The peer ended a reused connection without an answer to a request that must not be sent twice.
  * Whether anybody may have read it is asked here and, while the peer's system has neither
@@ -401,15 +412,16 @@ static bool parse_answer(struct h1_client *c)
  */
 static bool learn_fate(struct h1_client *c)
 {
+    const struct wr_conn *conn = c->pc.conn;
     struct h1_answer *a = c->ans;
     struct wr_stream *s = &a->x.s;
     uint64_t now = wr_now_ms();
 
     if (!s->is_reused || s->got_bytes || wr_method_is_idempotent(s->head_out->method) ||
-        c->pc.conn->link != &c->pc.conn->sock_link) {
+        (conn->link != &conn->sock_link && !wr_tls_is_in_kernel(conn->link))) {
         return true;
     }
-    switch (wr_io_get_fate(&c->pc.conn->io, a->tx_since)) {
+    switch (ask_fate(c)) {
     case WR_IO_TAKEN:
         return true;
     case WR_IO_LOST:
@@ -649,11 +661,24 @@ static __attribute__((noinline)) enum wr_status add_framed_head(struct h1_answer
     return h1_tx_add_head(&a->x, m, WR_H1_REQUEST, wr_strbuf_str(&b));
 }
 
+/* Where the request begins in the bytes that are sent, if that may be asked: learn_fate. */
+static void note_start(struct h1_client *c)
+{
+    const struct wr_stream *s = &c->ans->x.s;
+    struct wr_conn *conn = c->pc.conn;
+
+    if (conn->link != &conn->sock_link && s->is_reused && wr_tls_is_in_kernel(conn->link) &&
+        !wr_method_is_idempotent(s->head_out->method)) {
+        c->ans->tx_since = wr_io_count_sent(&conn->io);
+    }
+}
+
 static enum wr_status write_request_head(struct h1_client *c)
 {
     struct h1_answer *a = c->ans;
     struct wr_msg *m = a->x.s.head_out;
 
+    note_start(c);
     if (wr_hdrs_has(&m->hdrs, WR_HDR_CONTENT_LENGTH)) {
         wr_hdrs_remove_id(&m->hdrs, WR_HDR_CONTENT_LENGTH);
     }

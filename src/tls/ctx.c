@@ -428,9 +428,7 @@ static enum wr_status fill(struct wr_tls_ctx *c, const struct wr_tls_opts *o, st
     }
     if (st == WR_OK) {
         *ret_part = WR_TLS_PART_OTHER;
-        if (o->side == WR_TLS_SERVER) {
-            wr_ktls_use(c);
-        }
+        wr_ktls_use(c);
         st = wr_tls_use_key_log(c, o->key_log);
     }
     return st;

@@ -36,7 +36,7 @@
 #include "tls/tls_int.h"
 
 #define SECRET_MAX     48u /* of the hashes of TLS 1.3's ciphers */
-#define SECRET_LABEL   "SERVER_TRAFFIC_SECRET_0 "
+#define LABEL_LEN      24u /* of those below */
 #define FINISHED_BYTES 45u /* TLS 1.2, AES-GCM: header, explicit nonce, Finished, tag */
 #define RECORD_HEADER  5u
 #define NONCE_BYTES    8u
@@ -155,7 +155,7 @@ bool wr_ktls_key_block(const EVP_MD *md, struct wr_str master, struct wr_str ran
     return run_kdf(OSSL_KDF_NAME_TLS1_PRF, params, out, n);
 }
 
-/* What the server's side writes with. */
+/* What our side writes with. */
 struct write_keys {
     uint8_t key[32];
     uint8_t iv[IV_BYTES]; /* TLS 1.2: of AES-GCM the first four */
@@ -187,8 +187,10 @@ static bool find_keys_12(const struct wr_tls *t, const struct cipher_row *c, str
                                 wr_str((const char *)randoms, sizeof(randoms)), block, need);
 
     if (ok) {
-        memcpy(ret->key, block + c->key_len, c->key_len);
-        memcpy(ret->iv, block + 2 * (size_t)c->key_len + c->fixed_len, c->fixed_len);
+        size_t no = SSL_is_server(t->ssl) == 1 ? 1 : 0;
+
+        memcpy(ret->key, block + no * c->key_len, c->key_len);
+        memcpy(ret->iv, block + 2 * (size_t)c->key_len + no * c->fixed_len, c->fixed_len);
     }
     OPENSSL_cleanse(master, sizeof(master));
     OPENSSL_cleanse(block, sizeof(block));
@@ -336,11 +338,14 @@ static uint8_t read_hex(const char *p, size_t len, uint8_t *ret, size_t cap)
 
 void wr_ktls_note_secret(struct wr_tls *t, const char *line)
 {
-    size_t skip = sizeof(SECRET_LABEL) - 1 + 2 * SSL3_RANDOM_SIZE + 1, len = strlen(line);
+    static const char labels[2][LABEL_LEN + 1] = {"CLIENT_TRAFFIC_SECRET_0 ",
+                                                  "SERVER_TRAFFIC_SECRET_0 "};
+    size_t skip = LABEL_LEN + 2 * SSL3_RANDOM_SIZE + 1, len = strlen(line);
     struct wr_ktls *k = t != NULL ? t->ktls : NULL;
 
+    /* Of what we write with, which the library begins to use now. */
     if (k == NULL || t->in_kernel || len <= skip ||
-        memcmp(line, SECRET_LABEL, sizeof(SECRET_LABEL) - 1) != 0) {
+        memcmp(line, labels[SSL_is_server(t->ssl) == 1 ? 1 : 0], LABEL_LEN) != 0) {
         return;
     }
     k->records = 0;

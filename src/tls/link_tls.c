@@ -750,6 +750,7 @@ enum wr_status wr_tls_connect(struct wr_link *below, const struct wr_tls_target 
         wr_tls_unref(t);
         return WR_ENOMEM;
     }
+    wr_ktls_watch(t);
     wr_tls_load_target(t);
     wr_tls_resume(t);
     *ret = t;
@@ -789,6 +790,11 @@ struct wr_tls *wr_tls_of_link(struct wr_link *l)
 {
     return l->ops == &tls_ops || l->ops == &kernel_ops ? wr_container_of(l, struct wr_tls, link)
                                                        : NULL;
+}
+
+bool wr_tls_is_in_kernel(const struct wr_link *l)
+{
+    return l->ops == &kernel_ops;
 }
 
 struct wr_tls *wr_tls_ref(struct wr_tls *t)

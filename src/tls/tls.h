@@ -226,6 +226,8 @@ void wr_tls_attach(struct wr_tls *t, struct wr_link *below);
 struct wr_link *wr_tls_link(struct wr_tls *t);
 /* NULL when l is no TLS link. */
 struct wr_tls *wr_tls_of_link(struct wr_link *l);
+/* The system encrypts what is sent: the io below does not count the bytes on the wire. */
+bool wr_tls_is_in_kernel(const struct wr_link *l);
 /* For those who ask for facts when the connection may be gone. Owner thread only. */
 struct wr_tls *wr_tls_ref(struct wr_tls *t);
 void wr_tls_unref(struct wr_tls *t);

@@ -141,7 +141,7 @@ enum wr_status wr_tls_use_key_log(struct wr_tls_ctx *c, struct wr_str path) WR_M
 /* ktls.c: the kernel encrypts what is sent. */
 /* Of a context: all its commands were obeyed. */
 void wr_ktls_use(struct wr_tls_ctx *c);
-/* Server side, before the handshake: notes what will be needed, if t's context wants it. */
+/* Before the handshake: notes what will be needed, if t's context wants it. */
 void wr_ktls_watch(struct wr_tls *t);
 /* A line for the key log. */
 void wr_ktls_note_secret(struct wr_tls *t, const char *line);

@@ -8,12 +8,18 @@
 #include "unit/http/h1_kit.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+
 #include "http/h1_client.c"
+#include "tls/tls.h"
 
 #define BEFORE 100 /* bytes that the connection carried earlier, each way */
 
@@ -97,14 +103,53 @@ static void no_user(struct wr_task *t)
     (void)t;
 }
 
+/* The row's request on pc, a connection that was used before; fd: the peer's side of it. */
+static void play_on(struct wr_loop *loop, const struct row *r, struct wr_pconn *pc, int fd,
+                    struct wr_task *user, bool is_unseen)
+{
+    struct wr_msg head;
+    struct wr_arena arena;
+    struct wr_stream *s;
+
+    wr_arena_init(&arena, 100000);
+    assert_int_equal(pc->codec->open(pc, &arena, user, &s), WR_OK);
+    assert_true(s->is_reused);
+    wr_msg_init(&head, &arena, 10);
+    head.method = r->method;
+    head.method_name = wr_method_name(r->method);
+    head.target = WR_STR("/x");
+    head.version = 11;
+    head.framing = WR_FRAMING_NONE;
+    s->head_out = &head;
+    s->ops->start(s);
+    act(fd, r->before, 0);
+    run_client(&pc->conn->task); /* it leaves before anything was noticed */
+    assert_true(s->tx_bytes > 0 || (r->before & ACT_RESET) != 0);
+    act(fd, r->behind, s->tx_bytes);
+    for (int i = 0; i < 400 && !wr_stream_is_reset(s); i++) {
+        wr_loop_turn(loop, 5);
+    }
+    if (!wr_stream_is_reset(s) || s->is_unseen != is_unseen) {
+        fail_msg("%s: %s, %s", r->name, wr_reason_name(s->reason),
+                 s->is_unseen ? "unseen" : "seen");
+    }
+    assert_int_equal(s->head_in == NULL, 1);
+    s->ops->release(s);
+    pc->codec->close(pc, WR_REASON_DONE);
+    for (int i = 0; i < 4; i++) {
+        wr_loop_turn(loop, 0);
+    }
+    wr_arena_fini(&arena);
+    if (((r->before | r->behind) & (ACT_CLOSE | ACT_RESET)) == 0) {
+        close(fd);
+    }
+}
+
 static void play(struct wr_loop *loop, const struct row *r, bool is_base_known)
 {
     struct wr_pconn_seed seed = {.served = 1, .tx_total = is_base_known ? BEFORE : 0};
     struct wr_addr to = {0};
-    struct wr_msg head;
-    struct wr_arena arena;
     struct wr_task user;
-    struct wr_stream *s;
     struct wr_pconn *pc;
     int fd[2], flags;
 
@@ -115,39 +160,8 @@ static void play(struct wr_loop *loop, const struct row *r, bool is_base_known)
     assert_int_equal(fcntl(fd[0], F_SETFL, flags | O_NONBLOCK), 0);
     seed.fd = fd[0];
     assert_int_equal(wr_h1_codec.adopt(&wr_h1_codec, &seed, &to, &user, &pc), WR_OK);
-    wr_arena_init(&arena, 100000);
-    assert_int_equal(pc->codec->open(pc, &arena, &user, &s), WR_OK);
-    assert_true(s->is_reused);
-    wr_msg_init(&head, &arena, 10);
-    head.method = r->method;
-    head.method_name = wr_method_name(r->method);
-    head.target = WR_STR("/x");
-    head.version = 11;
-    head.framing = WR_FRAMING_NONE;
-    s->head_out = &head;
-    s->ops->start(s);
-    act(fd[1], r->before, 0);
-    run_client(&pc->conn->task); /* it leaves before anything was noticed */
-    assert_true(s->tx_bytes > 0 || (r->before & ACT_RESET) != 0);
-    act(fd[1], r->behind, s->tx_bytes);
-    for (int i = 0; i < 400 && !wr_stream_is_reset(s); i++) {
-        wr_loop_turn(loop, 5);
-    }
-    if (!wr_stream_is_reset(s) || s->is_unseen != (r->is_unseen && is_base_known)) {
-        fail_msg("%s: %s, %s", r->name, wr_reason_name(s->reason),
-                 s->is_unseen ? "unseen" : "seen");
-    }
-    assert_int_equal(s->head_in == NULL, 1);
-    s->ops->release(s);
-    pc->codec->close(pc, WR_REASON_DONE);
+    play_on(loop, r, pc, fd[1], &user, r->is_unseen && is_base_known);
     wr_task_cancel(&user);
-    for (int i = 0; i < 4; i++) {
-        wr_loop_turn(loop, 0);
-    }
-    wr_arena_fini(&arena);
-    if (((r->before | r->behind) & (ACT_CLOSE | ACT_RESET)) == 0) {
-        close(fd[1]);
-    }
 }
 
 /* U2.6 */
@@ -164,6 +178,152 @@ static void table_holds(void **state)
     }
     /* A connection of which it is not known what it carried: bytes of old count as taken. */
     play(loop, &rows[0], false);
+    wr_loop_free(loop);
+    assert_int_equal(wr_chunk_in_use(), 0);
+}
+
+/* ---- over the kernel's TLS ------------------------------------------------------------------- */
+
+/* What the peer is, and the context of our side. */
+struct tls_kit {
+    SSL_CTX *peer;
+    struct wr_tls_ctx *ours;
+};
+
+static bool has_kernel_tls(void)
+{
+    int fd[2];
+    bool ok;
+
+    make_pair(fd);
+    ok = setsockopt(fd[0], IPPROTO_TCP, TCP_ULP, "tls", sizeof("tls")) == 0;
+    close(fd[0]);
+    close(fd[1]);
+    return ok;
+}
+
+static void open_kit(struct tls_kit *k)
+{
+    static const struct wr_tls_command cmd = {WR_STR_INIT("Options"), WR_STR_INIT("KTLS")};
+    struct wr_tls_opts o = {.side = WR_TLS_CLIENT,
+                            .protocols = WR_TLS_1_2 | WR_TLS_1_3,
+                            .ciphers = WR_STR("DEFAULT"),
+                            .commands = &cmd,
+                            .command_cnt = 1,
+                            .record_max = 16384};
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509 *x = X509_new();
+    char room[512];
+    struct wr_strbuf err;
+    enum wr_tls_part part;
+    uint32_t no;
+
+    wr_strbuf_init_fixed(&err, room, sizeof(room));
+    assert_int_equal(wr_tls_ctx_new(&o, &err, &part, &no, &k->ours), WR_OK);
+    assert_non_null(X509_gmtime_adj(X509_getm_notBefore(x), -60));
+    assert_non_null(X509_gmtime_adj(X509_getm_notAfter(x), 3600));
+    assert_int_equal(X509_set_pubkey(x, key), 1);
+    assert_true(X509_sign(x, key, EVP_sha256()) > 0);
+    k->peer = SSL_CTX_new(TLS_server_method());
+    assert_int_equal(SSL_CTX_use_certificate(k->peer, x), 1);
+    assert_int_equal(SSL_CTX_use_PrivateKey(k->peer, key), 1);
+    X509_free(x);
+    EVP_PKEY_free(key);
+}
+
+/* Turns of the loop until the peer has what it waits for. */
+#define UNTIL(loop, what)                                                                          \
+    do {                                                                                           \
+        int turns = 0;                                                                             \
+        while (!(what) && turns++ < 2000) {                                                        \
+            wr_loop_turn(loop, 2);                                                                 \
+        }                                                                                          \
+        assert_true(turns < 2000);                                                                 \
+    } while (0)
+
+/* A connection over which something was sent each way. */
+static struct wr_pconn *dial_tls(struct wr_loop *loop, const struct tls_kit *k, SSL *peer,
+                                 struct wr_task *user, int *ret_fd)
+{
+    struct wr_addr to = {.len = sizeof(to.u.in)};
+    int l = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), err;
+    struct wr_tls_target target = {.ctx = k->ours};
+    char bytes[BEFORE] = {0}, room[256];
+    struct iovec v = {bytes, sizeof(bytes)};
+    struct wr_connect_opts opts = {0};
+    struct wr_chunk *c = NULL;
+    uint32_t off, len = 0;
+    struct wr_strbuf why;
+    struct wr_pconn *pc;
+    enum wr_status st;
+    size_t n = 0;
+
+    wr_strbuf_init_fixed(&why, room, sizeof(room));
+    to.u.in = (struct sockaddr_in){.sin_family = AF_INET};
+    to.u.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(bind(l, &to.u.sa, to.len), 0);
+    assert_int_equal(listen(l, 1), 0);
+    assert_int_equal(getsockname(l, &to.u.sa, &to.len), 0);
+    st = wr_h1_codec.dial(&wr_h1_codec,
+                          &(struct wr_dial){.to = &to, .opts = &opts, .tls = &target, .why = &why},
+                          user, &pc, &err);
+    assert_true(st == WR_OK || st == WR_AGAIN);
+    *ret_fd = accept(l, NULL, NULL);
+    close(l);
+    assert_int_equal(fcntl(*ret_fd, F_SETFL, fcntl(*ret_fd, F_GETFL) | O_NONBLOCK), 0);
+    assert_int_equal(SSL_set_fd(peer, *ret_fd), 1);
+    UNTIL(loop, SSL_accept(peer) == 1 && pc->state == WR_PCONN_READY);
+    assert_true(wr_tls_is_in_kernel(pc->conn->link));
+    assert_int_equal(pc->conn->link->ops->send(pc->conn->link, &v, 1, &n), WR_OK);
+    assert_int_equal(n, BEFORE);
+    UNTIL(loop, SSL_read(peer, bytes, sizeof(bytes)) == BEFORE);
+    /* The tickets come in front of it. */
+    pc->conn->task.run = no_user;
+    assert_int_equal(SSL_write(peer, bytes, BEFORE), BEFORE);
+    UNTIL(loop, pc->conn->link->ops->recv(pc->conn->link, BEFORE, &c, &off, &len) == WR_OK);
+    assert_int_equal(len, BEFORE);
+    wr_chunk_unref(c);
+    pc->conn->task.run = run_client;
+    pc->served = 1;
+    assert_int_equal(fcntl(*ret_fd, F_SETFL, fcntl(*ret_fd, F_GETFL) & ~O_NONBLOCK), 0);
+    return pc;
+}
+
+/* U2.6: as without TLS, though the kernel sends more bytes than it was given. */
+static void table_holds_in_the_kernel(void **state)
+{
+    static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+    struct wr_loop *loop;
+    struct tls_kit k;
+
+    (void)state;
+    if (!has_kernel_tls()) {
+        print_message("not here: this kernel gives no TLS to a socket\n");
+        skip();
+    }
+    (void)wr_local_get();
+    loop = wr_loop_new(wr_poll_epoll_new());
+    assert_non_null(loop);
+    open_kit(&k);
+    for (size_t i = 0; i < 4 * WR_ARRAY_LEN(rows); i++) {
+        struct row r = rows[i / 4];
+        SSL *peer = SSL_new(k.peer);
+        struct wr_task user;
+        struct wr_pconn *pc;
+        int fd = -1;
+
+        assert_int_equal(SSL_set_max_proto_version(peer, versions[i % 2]), 1);
+        wr_task_init(&user, no_user, "user");
+        pc = dial_tls(loop, &k, peer, &user, &fd);
+        if ((i & 2) != 0 && (r.before & (ACT_CLOSE | ACT_SHUT)) != 0) {
+            assert_true(SSL_shutdown(peer) >= 0);
+        }
+        play_on(loop, &r, pc, fd, &user, r.is_unseen);
+        wr_task_cancel(&user);
+        SSL_free(peer);
+    }
+    SSL_CTX_free(k.peer);
+    wr_tls_ctx_unref(k.ours);
     wr_loop_free(loop);
     assert_int_equal(wr_chunk_in_use(), 0);
 }
@@ -198,6 +358,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(table_holds),
+        cmocka_unit_test(table_holds_in_the_kernel),
         cmocka_unit_test(nothing_is_said_of_unix_sockets),
     };
 

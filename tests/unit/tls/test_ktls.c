@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * test_ktls.c: a connection that is given to the kernel. The kernel is here: a link below that
- * takes keys as the real one does, and makes records of what is sent. The client is the library's;
- * when it can read what comes, keys, record numbers and nonces are right.
+ * takes keys as the real one does, and makes records of what is sent. The other side is the
+ * library's; when it can read what comes, keys, record numbers and nonces are right. It is a
+ * client, or (is_to_peer) the peer to which we are the client.
  *
- *   client (SSL) --to_server--> end ... server (wr_tls_accept) --> [kernel] --to_client--> client
+ *   other (SSL) --in--> end ... ours (wr_tls_accept, wr_tls_connect) --> [kernel] --out--> other
  */
 #include "unit/base/t.h"
 
@@ -34,7 +35,7 @@ struct kernel {
 
 struct end {
     struct wr_link link; /* first */
-    BIO *in, *out;       /* from and to the client */
+    BIO *in, *out;       /* from and to the other side */
     size_t room;         /* most bytes of a send */
     struct kernel k;
 };
@@ -241,7 +242,8 @@ static const struct wr_link_ops wire_ops = {.name = "wire",
 /* ---- both sides ----------------------------------------------------------------------------- */
 
 static char cert_pem[4096], key_pem[4096];
-static struct wr_tls_ctx *with_option, *without;
+static struct wr_tls_ctx *with_option[2], *without[2]; /* of a server; of a client */
+static bool is_to_peer;
 
 static struct wr_str take_bio(BIO *b, char *room, size_t size)
 {
@@ -275,14 +277,15 @@ static struct wr_tls_pair make_cert(void)
     return ret;
 }
 
-static struct wr_tls_ctx *make_ctx(const struct wr_tls_pair *p, bool has_option)
+static struct wr_tls_ctx *make_ctx(enum wr_tls_side side, const struct wr_tls_pair *p,
+                                   bool has_option)
 {
     static const struct wr_tls_command cmd = {WR_STR_INIT("Options"), WR_STR_INIT("KTLS")};
-    struct wr_tls_opts o = {.side = WR_TLS_SERVER,
+    struct wr_tls_opts o = {.side = side,
                             .protocols = WR_TLS_1_2 | WR_TLS_1_3,
                             .ciphers = WR_STR("ALL"),
                             .pairs = p,
-                            .pair_cnt = 1,
+                            .pair_cnt = side == WR_TLS_SERVER ? 1 : 0,
                             .commands = &cmd,
                             .command_cnt = has_option ? 1 : 0,
                             .sessions = WR_TLS_SESSIONS_NONE,
@@ -306,24 +309,36 @@ static int begin_group(void **state)
     struct wr_tls_pair p = make_cert();
 
     (void)state;
-    with_option = make_ctx(&p, true);
-    without = make_ctx(&p, false);
+    with_option[0] = make_ctx(WR_TLS_SERVER, &p, true);
+    without[0] = make_ctx(WR_TLS_SERVER, &p, false);
+    with_option[1] = make_ctx(WR_TLS_CLIENT, &p, true);
+    without[1] = make_ctx(WR_TLS_CLIENT, &p, false);
     return 0;
 }
 
 static int end_group(void **state)
 {
     (void)state;
-    wr_tls_ctx_unref(with_option);
-    wr_tls_ctx_unref(without);
+    for (int i = 0; i < 2; i++) {
+        wr_tls_ctx_unref(with_option[i]);
+        wr_tls_ctx_unref(without[i]);
+    }
+    return 0;
+}
+
+static int to_peer(void **state)
+{
+    (void)state;
+    is_to_peer = true;
     return 0;
 }
 
 struct pair {
     struct end end;
-    struct wr_tls *server;
+    struct wr_tls *ours;
+    struct wr_tls_target to;
     SSL_CTX *ctx;
-    SSL *client;
+    SSL *other;
 };
 
 struct wants {
@@ -332,7 +347,25 @@ struct wants {
     bool no_ticket;
 };
 
-static void open_pair(struct pair *p, struct wr_tls_ctx *c, const struct wants *w,
+/* The peer's certificate; its tickets are for all that are made here. */
+static void be_peer(SSL_CTX *c)
+{
+    unsigned char keys[80] =
+        "the same in all connections of this program, so that tickets are good";
+    BIO *cert = BIO_new_mem_buf(cert_pem, -1), *key = BIO_new_mem_buf(key_pem, -1);
+    X509 *x = PEM_read_bio_X509(cert, NULL, NULL, NULL);
+    EVP_PKEY *k = PEM_read_bio_PrivateKey(key, NULL, NULL, NULL);
+
+    assert_int_equal(SSL_CTX_use_certificate(c, x), 1);
+    assert_int_equal(SSL_CTX_use_PrivateKey(c, k), 1);
+    assert_int_equal(SSL_CTX_set_tlsext_ticket_keys(c, keys, sizeof(keys)), 1);
+    X509_free(x);
+    EVP_PKEY_free(k);
+    BIO_free(cert);
+    BIO_free(key);
+}
+
+static void open_pair(struct pair *p, struct wr_tls_ctx *c[2], const struct wants *w,
                       SSL_SESSION *session)
 {
     *p = (struct pair){
@@ -341,7 +374,7 @@ static void open_pair(struct pair *p, struct wr_tls_ctx *c, const struct wants *
     p->end.in = BIO_new(BIO_s_mem());
     p->end.out = BIO_new(BIO_s_mem());
     (void)BIO_set_mem_eof_return(p->end.out, -1);
-    p->ctx = SSL_CTX_new(TLS_client_method());
+    p->ctx = SSL_CTX_new(TLS_method());
     assert_int_equal(SSL_CTX_set_min_proto_version(p->ctx, w->version), 1);
     assert_int_equal(SSL_CTX_set_max_proto_version(p->ctx, w->version), 1);
     if (w->no_ticket) {
@@ -352,26 +385,36 @@ static void open_pair(struct pair *p, struct wr_tls_ctx *c, const struct wants *
     } else if (w->cipher != NULL) {
         assert_int_equal(SSL_CTX_set_cipher_list(p->ctx, w->cipher), 1);
     }
-    p->client = SSL_new(p->ctx);
+    if (is_to_peer) {
+        be_peer(p->ctx);
+    }
+    p->other = SSL_new(p->ctx);
     BIO_up_ref(p->end.in);
     BIO_up_ref(p->end.out);
-    SSL_set_bio(p->client, p->end.out, p->end.in);
-    SSL_set_connect_state(p->client);
-    if (session != NULL) {
-        assert_int_equal(SSL_set_session(p->client, session), 1);
+    SSL_set_bio(p->other, p->end.out, p->end.in);
+    if (is_to_peer) {
+        p->to = (struct wr_tls_target){.ctx = c[1], .keeps_session = true, .peer_id = w->version};
+        p->to.identity = w->cipher != NULL ? (uint64_t)(uintptr_t)w->cipher : 1;
+        SSL_set_accept_state(p->other);
+        assert_int_equal(wr_tls_connect(&p->end.link, &p->to, &p->ours), WR_OK);
+        return;
     }
-    assert_int_equal(wr_tls_accept(&p->end.link, c, NULL, &p->server), WR_OK);
+    SSL_set_connect_state(p->other);
+    if (session != NULL) {
+        assert_int_equal(SSL_set_session(p->other, session), 1);
+    }
+    assert_int_equal(wr_tls_accept(&p->end.link, c[0], NULL, &p->ours), WR_OK);
 }
 
 static struct wr_link *link_of(struct pair *p)
 {
-    return wr_tls_link(p->server);
+    return wr_tls_link(p->ours);
 }
 
 static void close_pair(struct pair *p)
 {
     link_of(p)->ops->close(link_of(p), true);
-    SSL_free(p->client);
+    SSL_free(p->other);
     SSL_CTX_free(p->ctx);
     BIO_free(p->end.in);
     BIO_free(p->end.out);
@@ -385,7 +428,7 @@ static void shake(struct pair *p)
     int rc = 0;
 
     for (int turn = 0; turn < 20000 && (st == WR_AGAIN || rc != 1); turn++) {
-        rc = SSL_do_handshake(p->client);
+        rc = SSL_do_handshake(p->other);
         if (st == WR_AGAIN) {
             st = link_of(p)->ops->handshake(link_of(p));
         } else {
@@ -425,17 +468,17 @@ static void talk(struct pair *p, size_t size)
         } else {
             (void)l->ops->recv(l, 1, &c, &off, &len); /* what is left goes out */
         }
-        while (got < size && SSL_read_ex(p->client, in + got, size - got, &n) == 1) {
+        while (got < size && SSL_read_ex(p->other, in + got, size - got, &n) == 1) {
             got += n;
         }
-        assert_true(got == size || SSL_get_error(p->client, 0) == SSL_ERROR_WANT_READ);
+        assert_true(got == size || SSL_get_error(p->other, 0) == SSL_ERROR_WANT_READ);
     }
     assert_int_equal(got, size);
     assert_memory_equal(in, out, size);
     wr_mem_free(out);
     wr_mem_free(in);
 
-    assert_int_equal(SSL_write(p->client, "and back", 8), 8);
+    assert_int_equal(SSL_write(p->other, "and back", 8), 8);
     assert_int_equal(l->ops->recv(l, SIZE_MAX, &c, &off, &len), WR_OK);
     assert_int_equal(len, 8);
     assert_memory_equal(c->data + off, "and back", 8);
@@ -493,16 +536,16 @@ static void ciphers(void **state)
             shake(&p);
             assert_true(p.end.k.is_on);
             assert_string_equal(link_of(&p)->ops->name, "ktls");
-            assert_ptr_equal(wr_tls_of_link(link_of(&p)), p.server);
-            assert_int_equal(SSL_session_reused(p.client), session != NULL);
+            assert_ptr_equal(wr_tls_of_link(link_of(&p)), p.ours);
+            assert_int_equal(SSL_session_reused(p.other), round == 1 && !known[i].no_ticket);
             talk(&p, 100000);
             assert_int_equal(wr_chunk_in_use(), before);
             SSL_SESSION_free(session);
-            session = known[i].no_ticket ? NULL : SSL_get1_session(p.client);
+            session = known[i].no_ticket ? NULL : SSL_get1_session(p.other);
             assert_int_equal(link_of(&p)->ops->shutdown(link_of(&p)), WR_OK);
-            assert_int_equal(SSL_read(p.client, &c, 1), 0);
-            assert_int_equal(SSL_get_error(p.client, 0), SSL_ERROR_ZERO_RETURN);
-            (void)SSL_shutdown(p.client); /* else the library forgets the session */
+            assert_int_equal(SSL_read(p.other, &c, 1), 0);
+            assert_int_equal(SSL_get_error(p.other, 0), SSL_ERROR_ZERO_RETURN);
+            (void)SSL_shutdown(p.other); /* else the library forgets the session */
             close_pair(&p);
         }
         SSL_SESSION_free(session);
@@ -552,7 +595,7 @@ static void narrow(void **state)
     }
 }
 
-/* The library's alert goes out by the kernel: the client sends what is no record of it. */
+/* The library's alert goes out by the kernel: the other side sends what is no record of it. */
 static void alert(void **state)
 {
     (void)state;
@@ -575,16 +618,16 @@ static void alert(void **state)
                                    37),
                          37);
         assert_int_equal(l->ops->recv(l, SIZE_MAX, &c, &off, &len), WR_EPROTO);
-        assert_non_null(wr_tls_error(p.server));
+        assert_non_null(wr_tls_error(p.ours));
         assert_int_equal(l->ops->send(l, &v, 1, &n), WR_ESYS);
-        assert_true(SSL_read(p.client, &b, 1) <= 0);
+        assert_true(SSL_read(p.other, &b, 1) <= 0);
         assert_int_equal(ERR_GET_REASON(ERR_peek_error()), SSL_R_SSLV3_ALERT_BAD_RECORD_MAC);
         ERR_clear_error();
         close_pair(&p);
     }
 }
 
-/* A client that changes its keys and asks us for new ones: it is understood, ours stay. */
+/* One that changes its keys and asks us for new ones: it is understood, ours stay. */
 static void key_update(void **state)
 {
     (void)state;
@@ -595,8 +638,8 @@ static void key_update(void **state)
         shake(&p);
         talk(&p, 1000);
         for (int round = 0; round < 3; round++) {
-            assert_int_equal(SSL_key_update(p.client, round == 0 ? SSL_KEY_UPDATE_NOT_REQUESTED
-                                                                 : SSL_KEY_UPDATE_REQUESTED),
+            assert_int_equal(SSL_key_update(p.other, round == 0 ? SSL_KEY_UPDATE_NOT_REQUESTED
+                                                                : SSL_KEY_UPDATE_REQUESTED),
                              1);
             talk(&p, 40000);
         }
@@ -613,8 +656,8 @@ static void renegotiation(void **state)
     open_pair(&p, with_option, &known[4], NULL);
     shake(&p);
     talk(&p, 1000);
-    assert_int_equal(SSL_renegotiate(p.client), 1);
-    (void)SSL_do_handshake(p.client);
+    assert_int_equal(SSL_renegotiate(p.other), 1);
+    (void)SSL_do_handshake(p.other);
     {
         struct wr_link *l = link_of(&p);
         struct wr_chunk *c = NULL;
@@ -622,7 +665,7 @@ static void renegotiation(void **state)
 
         assert_int_equal(l->ops->recv(l, SIZE_MAX, &c, &off, &len), WR_AGAIN);
     }
-    assert_int_not_equal(SSL_do_handshake(p.client), 1);
+    assert_int_not_equal(SSL_do_handshake(p.other), 1);
     assert_int_equal(ERR_GET_REASON(ERR_peek_error()), SSL_R_NO_RENEGOTIATION);
     ERR_clear_error();
     close_pair(&p);
@@ -658,12 +701,27 @@ static void refused(void **state)
     close_pair(&p);
 }
 
+#define PEER(f)                                                                                    \
+    {                                                                                              \
+#        f ", to a peer", f, to_peer, NULL, NULL                                                   \
+    }
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(vector),        cmocka_unit_test(ciphers), cmocka_unit_test(not_asked),
-        cmocka_unit_test(narrow),        cmocka_unit_test(alert),   cmocka_unit_test(key_update),
-        cmocka_unit_test(renegotiation), cmocka_unit_test(refused), /* last: it is remembered */
+        cmocka_unit_test(vector),
+        cmocka_unit_test(ciphers),
+        cmocka_unit_test(not_asked),
+        cmocka_unit_test(narrow),
+        cmocka_unit_test(alert),
+        cmocka_unit_test(key_update),
+        cmocka_unit_test(renegotiation),
+        PEER(ciphers),
+        PEER(not_asked),
+        PEER(narrow),
+        PEER(alert),
+        PEER(key_update),
+        PEER(refused), /* last: it is remembered */
     };
 
     return cmocka_run_group_tests(tests, begin_group, end_group);
