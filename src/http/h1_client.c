@@ -399,7 +399,7 @@ static enum wr_io_fate ask_fate(struct h1_client *c)
     struct wr_conn *conn = c->pc.conn;
 
     /* What ended TLS comes ahead of what ends the connection. */
-    if (conn->link != &conn->sock_link && (conn->io.facts & (WR_IO_EOF | WR_IO_ERR)) == 0) {
+    if (c->is_eof && (conn->io.facts & (WR_IO_EOF | WR_IO_ERR)) == 0) {
         return WR_IO_FLYING;
     }
     return wr_io_get_fate(&conn->io, c->ans->tx_since);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ssl_conf_command Options KTLS`: the kernel encrypts what is sent, where it can; elsewhere nothing changes.
+"""`ssl_conf_command Options KTLS`, `proxy_ssl_conf_command Options KTLS`: the kernel encrypts what is sent, where it can; elsewhere
+nothing changes.
 
 Whether it does is seen by the calls: a file over TLS goes by sendfile, a big body of a peer by splice, and never so without
 it. What only such a kernel can show is skipped elsewhere; tools/ktls-vm.sh is a way to one:
@@ -14,7 +15,7 @@ import pytest
 
 from weirtest.client import build_request
 from weirtest.load import CallCount, is_sanitized, processes_of, skip_loudly
-from weirtest.tls import OPENSSL, Pki, client_context, kernel_count
+from weirtest.tls import OPENSSL, Pki, client_context, kernel_count, server_context
 from weirtest.timing import LIMIT
 
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
@@ -238,3 +239,118 @@ def test_the_name_decides(weir, pair):
         with CallCount(processes_of(server)) as count:
             assert client.get("/big", {"Host": name}).body == DATA
         assert ("sendfile" in count.calls) == is_kernel, count.calls
+
+
+# ---- towards peers -------------------------------------------------------------------------------------------------
+
+def mirror(conn):
+    """Answers with what came, or its length; /big with DATA."""
+    for req in conn.requests():
+        if req.method == "GET":
+            conn.reply(DATA if req.target == "/big" else SMALL)
+        else:
+            conn.reply(req.body if req.target.startswith("/echo") else str(len(req.body)).encode())
+
+
+def serve_peer(weir, origin, pair, kind=None, script=mirror, **more):
+    """A peer that speaks TLS, and a plain server before it. Each connection to it is in the kernel where that can be had."""
+    version, cipher = KINDS[kind] if kind else (V13, None)
+    context = server_context(pair, low=version, high=version, ciphers=cipher if version == V12 else None)
+    words = f"proxy_ssl_protocols {'TLSv1.2' if version == V12 else 'TLSv1.3'}; proxy_ssl_conf_command Options KTLS;"
+    if kind and version == V13:
+        words += f"proxy_ssl_conf_command Ciphersuites {cipher};"
+    up = origin(script, tls=context)
+    proxy = PROXY.replace("http://{up}", "https://g")
+    return up, weir(f"{words} client_max_body_size 0; location / {{ {proxy} }} location /echo/s {{ proxy_request_buffering off; {proxy} }}",
+                    http="upstream g { server {up}; keepalive 4; }", up=up, **more)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_what_peers_are_sent_is_received(weir, origin, pair, kind):
+    if kind == "1.2-cbc":
+        pytest.skip("an old cipher, which the peer's library may refuse")
+    up, server = serve_peer(weir, origin, pair, kind=kind)
+    client = server.client()
+    for _ in range(2):
+        assert client.get("/").body == SMALL
+        assert client.get("/big").body == DATA
+        for target in ("/echo", "/echo/s"):
+            for body_sent in (b"x", SMALL, DATA):
+                assert client.request("POST", target, body=body_sent).body == body_sent, target
+        assert client.request("POST", "/echo", {"Transfer-Encoding": "chunked"},
+                              body=b"5\r\nhello\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(SMALL), SMALL)).body == b"hello" + SMALL
+    assert up.connections == 1
+
+
+@pytest.mark.parametrize("version", [V12, V13], ids=["1.2", "1.3"])
+def test_a_session_with_a_peer_is_resumed(weir, origin, pair, version):
+    reused = []
+
+    def script(conn):
+        reused.append(conn.sock.session_reused)
+        conn.read_request()
+        conn.reply(b"ok", headers=[("Connection", "close")])
+
+    up, server = serve_peer(weir, origin, pair, kind="1.2-aes128" if version == V12 else None, script=script)
+    for _ in range(3):
+        assert server.get("/").body == b"ok"
+    assert reused == [False, True, True]
+
+
+def test_a_peer_that_ends_between_requests(weir, origin, pair):
+    """Its close_notify and its end are seen; the next request takes a new connection."""
+    def script(conn):
+        conn.read_request()
+        conn.reply()
+
+    up, server = serve_peer(weir, origin, pair, script=script)
+    for _ in range(3):
+        assert server.request("POST", "/", body=b"once").body == b"ok"
+
+
+@needs_kernel
+@calls_are_ours
+@pytest.mark.parametrize("kind", ["1.3-aes256", "1.2-aes128", "1.2-chacha20"])
+def test_uploads_stay_in_the_kernel(weir, origin, pair, kind):
+    up, server = serve_peer(weir, origin, pair, kind=kind, workers=1)
+    client = server.client()
+    before = kernel_count()
+    assert client.get("/").body == SMALL
+    assert kernel_count() == before + 1
+    if is_sanitized(server):
+        skip_loudly("a sanitizer in the program makes calls of its own")
+    for target, call in (("/len", "sendfile"), ("/echo/s", "splice")):
+        with CallCount(processes_of(server)) as count:
+            got = client.request("POST", target, body=DATA).body
+        assert got == (DATA if target == "/echo/s" else str(len(DATA)).encode())
+        assert count.calls.get(call, 0) >= 1, count.calls
+    assert kernel_count() == before + 1
+
+
+@needs_kernel
+@calls_are_ours
+def test_a_peer_is_not_asked_for_it(weir, origin, pair):
+    up = origin(mirror, tls=server_context(pair))
+    server = weir("client_max_body_size 0; location / { proxy_pass https://{up}; }", up=up)
+    before = kernel_count()
+    assert server.request("POST", "/echo", body=DATA).body == DATA
+    assert kernel_count() == before
+
+
+@needs_kernel
+@calls_are_ours
+@pytest.mark.parametrize("method, again", [("PUT", True), ("POST", False)])
+def test_what_was_read_is_not_sent_twice(weir, origin, pair, method, again):
+    """U2.6: the peer reads the request on a connection that was used before and ends it without an answer."""
+    def script(conn):
+        for number, _ in enumerate(conn.requests()):
+            if number == 1:
+                return
+            conn.reply()
+
+    up = origin(script, tls=server_context(pair))
+    server = weir(f"proxy_ssl_conf_command Options KTLS; location / {{ {PROXY.replace('http://', 'https://')} }}", up=up, workers=1)
+    assert server.get("/").body == b"ok"
+    answer = server.request(method, "/", body=b"once")
+    assert answer.status == (200 if again else 502)
+    assert [req.method for req in up.requests] == ["GET", method] + [method] * again

@@ -95,6 +95,8 @@ class Server:
         text = self.expand(text)
         if WITH_KTLS and "ssl_certificate " in text and not re.search(r"^\s*ssl_conf_command", text, re.M):
             text = re.sub(r"\bhttp \{", "http { ssl_conf_command Options KTLS;", text, count=1)
+        if WITH_KTLS and "proxy_pass https://" in text and "proxy_ssl_conf_command" not in text:
+            text = re.sub(r"\bhttp \{", "http { proxy_ssl_conf_command Options KTLS;", text, count=1)
         with open(self.conf, "w", encoding="utf-8") as file:
             file.write(text)
         return text
