@@ -331,7 +331,7 @@ def test_uploads_stay_in_the_kernel(weir, origin, pair, kind):
 @calls_are_ours
 def test_a_peer_is_not_asked_for_it(weir, origin, pair):
     up = origin(mirror, tls=server_context(pair))
-    server = weir("client_max_body_size 0; location / { proxy_pass https://{up}; }", up=up)
+    server = weir("client_max_body_size 0; proxy_ssl_conf_command MinProtocol TLSv1.2; location / { proxy_pass https://{up}; }", up=up)
     before = kernel_count()
     assert server.request("POST", "/echo", body=DATA).body == DATA
     assert kernel_count() == before
