@@ -10,10 +10,9 @@
  * peer has read: that is not asked (wr_io_get_fate).
  *
  * Of a connection that the kernel encrypts nobody here knows how many bytes its records had: it is
- * asked where the stream is when a request begins (count_sent). Bytes that it knows and has not
- * given to TCP yet (an open record) are not counted then. So is nothing that is acknowledged
- * between the two questions twice. Both err to the side of TAKEN: with a smaller `since` more
- * counts as acknowledged.
+ * asked where the stream is when a request begins (count_sent). What it has not given to TCP yet
+ * (an open record), and what is acknowledged between the two questions, is missing in the sum. That
+ * errs to the side of TAKEN: with a smaller `since` more counts as acknowledged.
  *
  * One peer is beyond this: who half-closes, and so says that it answers nothing more, reads a
  * request then, acts on it, and resets before its system's delayed acknowledgement (40 ms).
