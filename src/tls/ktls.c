@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ktls.c: the kernel encrypts what is sent (Options KTLS), so that files and bytes in kernel pipes
- * go into the socket as they are. The library has no interface for it that fits our BIO, but all
- * that it takes can be learned:
+ * ktls.c: the kernel encrypts what is sent (Options KTLS), to clients and to peers, so that files
+ * and bytes in kernel pipes go into the socket as they are. The library has no interface for it
+ * that fits our BIO, but all that it takes can be learned:
  *
  *   keys             TLS 1.3: of the secret that the callback for key logs is told, RFC 8446 7.3
  *                    TLS 1.2: of the master secret and both randoms, RFC 5246 6.3
@@ -13,8 +13,9 @@
  * The change is at the end of the handshake, when all that the library encrypted has gone out. From
  * then on it only receives. What it still wants to say (alerts) it tells the callback for messages,
  * and the kernel is given it as a record of that type; its own bytes are dropped by the BIO. So is
- * its answer to a client that asks for new keys (KeyUpdate of TLS 1.3): the kernel keeps those it
- * has, most kernels cannot change them.
+ * its answer to one who asks for new keys (KeyUpdate of TLS 1.3): the kernel keeps those it has,
+ * most kernels cannot change them. That is also why it is not given what is received: the other
+ * side may change its keys whenever it likes. And peers send tickets late, which are the library's.
  *
  * A kernel that cannot, a cipher that it does not know, a connection that was too quick: the
  * library goes on as without the option. Connection's thread.
