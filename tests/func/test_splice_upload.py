@@ -72,7 +72,7 @@ def test_tls_on_either_side_means_copies(weir, origin, pki, side):
                       "proxy_pass http://g; } }", up=origin(take), workers=1, scheme="https")
         more = {"tls": client_context(pki.ca), "name": "localhost"}
     else:
-        server = weir("location / { " + OFF + "proxy_pass https://g; }", workers=1,
+        server = weir("location / { " + OFF + "proxy_ssl_conf_command Options -KTLS; proxy_pass https://g; }", workers=1,
                       up=origin(take, tls=server_context(pki.server)), http="upstream g { server {up}; keepalive 2; }")
         more = {}
     assert "splice" not in calls_of(server, **more)
