@@ -29,6 +29,8 @@ enum act {
     ACT_SHUT = 4,  /* half-closes */
     ACT_READ = 8,  /* all of the request */
     ACT_READ_PART = 16,
+    ACT_ACK = 32, /* waits until its system has acknowledged the request */
+    ACT_ACK_RESET = ACT_ACK | ACT_RESET,
 };
 
 struct row {
@@ -47,6 +49,8 @@ static const struct row rows[] = {
     {"it took it and reset",                 WR_METHOD_POST,  0,         ACT_READ | ACT_RESET,      false},
     {"it took a part and closed",            WR_METHOD_POST,  0,         ACT_READ_PART | ACT_CLOSE, false},
     {"it had half-closed, and reads",        WR_METHOD_POST,  ACT_SHUT,  ACT_READ,                  false},
+    {"it half-closed, read and reset",       WR_METHOD_POST,  ACT_SHUT,  ACT_READ | ACT_ACK_RESET,  false},
+    {"it half-closed, its system took it",   WR_METHOD_POST,  ACT_SHUT,  ACT_ACK_RESET,             false},
  /* Here nobody read it; poll_fate.c says what cannot be told apart from this. */
     {"it had half-closed, then closes",      WR_METHOD_POST,  ACT_SHUT,  ACT_CLOSE,                 true },
 };
@@ -125,7 +129,12 @@ static void play_on(struct wr_loop *loop, const struct row *r, struct wr_pconn *
     act(fd, r->before, 0);
     run_client(&pc->conn->task); /* it leaves before anything was noticed */
     assert_true(s->tx_bytes > 0 || (r->before & ACT_RESET) != 0);
-    act(fd, r->behind, s->tx_bytes);
+    act(fd, r->behind & (ACT_READ | ACT_READ_PART), s->tx_bytes);
+    for (int i = 0; i < 5000 && (r->behind & ACT_ACK) != 0 && wr_io_unread(&pc->conn->io) > 0;
+         i++) {
+        usleep(1000);
+    }
+    act(fd, r->behind & ~(unsigned)(ACT_READ | ACT_READ_PART), 0);
     for (int i = 0; i < 400 && !wr_stream_is_reset(s); i++) {
         wr_loop_turn(loop, 5);
     }
