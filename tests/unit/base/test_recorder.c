@@ -228,9 +228,9 @@ static void test_area(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_dump),     cmocka_unit_test(test_ring),
-        cmocka_unit_test(test_read),     cmocka_unit_test(test_bad_move),
-        cmocka_unit_test(test_running),  cmocka_unit_test(test_area),
+        cmocka_unit_test(test_dump),    cmocka_unit_test(test_ring),
+        cmocka_unit_test(test_read),    cmocka_unit_test(test_bad_move),
+        cmocka_unit_test(test_running), cmocka_unit_test(test_area),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
