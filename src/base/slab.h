@@ -70,7 +70,7 @@ WR_MUST_CHECK static inline void *wr_slab_alloc(size_t size)
 {
     void *p = wr_slab_take(size);
 
-    return p == NULL ? NULL : wr_mem_zero(p, size < sizeof(p) ? sizeof(p) : size);
+    return p == NULL ? NULL : wr_mem_zero(p, size);
 }
 
 /* Accepts NULL. `size` as given to alloc. */
