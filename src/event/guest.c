@@ -47,7 +47,7 @@ static void run_thread(void *data)
 static void stop_watching(struct wr_guest *g)
 {
     if (g->io.fd != -1) {
-        (void)close(wr_io_detach(&g->io));
+        (void)wr_io_detach(&g->io); /* poll_fd */
     }
 }
 
@@ -82,14 +82,16 @@ static void run_host(struct wr_task *t)
 
 static enum wr_status watch(struct wr_guest *g)
 {
-    int fd = fcntl(wr_poll_epoll_fd(g->loop->poll), F_DUPFD_CLOEXEC, 0);
-
-    if (fd == -1) {
+    if (g->poll_fd == -1) {
+        g->poll_fd = fcntl(wr_poll_epoll_fd(g->loop->poll), F_DUPFD_CLOEXEC, 0);
+    }
+    if (g->poll_fd == -1) {
         return WR_ESYS;
     }
     wr_io_init(&g->io, WR_IO_NOTIFY, &g->task);
-    if (wr_io_adopt(&g->io, fd) != WR_OK) {
+    if (wr_io_adopt(&g->io, g->poll_fd) != WR_OK) {
         wr_io_close(&g->io, WR_IO_CLOSE_FIN);
+        g->poll_fd = -1;
         return WR_ESYS;
     }
     return WR_OK;
@@ -116,8 +118,9 @@ static void run_asleep(struct wr_mail *m)
 
 void wr_guest_init(struct wr_guest *g, const char *name)
 {
-    *g = (struct wr_guest){.name = name, .loop = wr_loop_get()};
+    *g = (struct wr_guest){.name = name, .loop = wr_loop_get(), .poll_fd = -1};
     WR_ASSERT(g->loop != NULL);
+    g->poll_fd = fcntl(wr_poll_epoll_fd(g->loop->poll), F_DUPFD_CLOEXEC, 0);
     if (sched_getaffinity(0, sizeof(g->cpus), &g->cpus) != 0) {
         CPU_ZERO(&g->cpus); /* refused later, and so without effect */
     }
@@ -147,5 +150,8 @@ void wr_guest_leave(struct wr_guest *g)
 
 void wr_guest_fini(struct wr_guest *g)
 {
+    if (g->poll_fd != -1) {
+        (void)close(g->poll_fd);
+    }
     wr_local_put_on(wr_take(&g->local));
 }

@@ -36,7 +36,8 @@ struct wr_guest {
     cpu_set_t cpus; /* of the guest's thread, whatever the host's is bound to */
     struct wr_thread thread;
     struct wr_mailbox *host;
-    struct wr_io io; /* asleep: the guest's poll descriptor, NOTIFY */
+    int poll_fd;     /* a duplicate of the guest's poll descriptor; -1: none was to be had */
+    struct wr_io io; /* asleep: poll_fd, NOTIFY */
     struct wr_task task;
     struct wr_timer timer;
     struct wr_mail asleep; /* from the guest's thread, its last act */

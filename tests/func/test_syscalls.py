@@ -8,7 +8,7 @@ import struct
 
 import pytest
 
-from weirtest.load import CallCount, ClosedLoop, PeerProcess, is_sanitized, processes_of, skip_loudly
+from weirtest.load import CallCount, ClosedLoop, PeerProcess, is_sanitized, processes_of, skip_loudly, wait_until_calm
 from weirtest.server import IS_NGINX
 
 # connections: (requests, limit of calls a request, the same of nginx 1.22)
@@ -26,6 +26,7 @@ def test_calls_of_a_proxied_get(weir, connections):
             skip_loudly("a sanitizer in the program makes calls of its own")
         loop = ClosedLoop(("127.0.0.1", server.port), connections)
         loop.run(connections * 10)
+        wait_until_calm(server)
         with CallCount(processes_of(server)) as count:
             loop.run(requests)
         loop.close()
@@ -52,6 +53,7 @@ def test_calls_of_a_file(weir, lines):
         skip_loudly("a sanitizer in the program makes calls of its own")
     loop = ClosedLoop(("127.0.0.1", server.port), 16, target="/f")
     loop.run(160)
+    wait_until_calm(server)
     with CallCount(processes_of(server)) as count:
         loop.run(1600)
     loop.close()

@@ -306,6 +306,18 @@ class PeerProcess:
 
 # ---- measures of the server --------------------------------------------------------------------------------------
 
+def wait_until_calm(server):
+    """weir with one thread a worker: the second one, which loaded the configuration, has ended."""
+    def is_calm():
+        for pid in processes_of(server):
+            for tid in os.listdir(f"/proc/{pid}/task"):
+                with open(f"/proc/{pid}/task/{tid}/comm", encoding="ascii") as file:
+                    if file.read().strip() == "weir control":
+                        return False
+        return True
+    wait_for(is_calm, "the end of the control thread")
+
+
 def processes_of(server):
     """The process that was started and all its descendants."""
     children = collections.defaultdict(list)
