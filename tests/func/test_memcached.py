@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """memcached_pass: the key, the value as an answer, what is no value, the next server (U12.2)."""
+import threading
+
 import pytest
 
 from weirtest import gateway as g
 from weirtest.client import build_request
-from weirtest.timing import SLOW
+from weirtest.timing import LIMIT, SLOW
 
 FMT = "log_format t '$status|$upstream_addr|$upstream_status';"
 
@@ -126,13 +128,17 @@ def test_cut_value(weir, origin):
 def test_answer_in_pieces(weir, origin):
     data = b"VALUE /a 0 5\r\nhello\r\nEND\r\n"
 
+    done = threading.Event()
+
     def script(conn):
         g.read_get(conn)
         for i in range(len(data)):
             conn.send(data[i:i + 1])
+        done.set()
     up = origin(script)
     server = start(weir, up, workers=1)
     assert server.get("/a").text == "hello"
+    assert done.wait(LIMIT)  # the client has its five bytes before the peer has said END
 
 
 def test_keepalive(weir, origin):
