@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """memcached_pass: the key, the value as an answer, what is no value, the next server (U12.2)."""
-import threading
+import contextlib
 
 import pytest
 
 from weirtest import gateway as g
 from weirtest.client import build_request
-from weirtest.timing import LIMIT, SLOW
+from weirtest.timing import SLOW
 
 FMT = "log_format t '$status|$upstream_addr|$upstream_status';"
 
@@ -128,17 +128,15 @@ def test_cut_value(weir, origin):
 def test_answer_in_pieces(weir, origin):
     data = b"VALUE /a 0 5\r\nhello\r\nEND\r\n"
 
-    done = threading.Event()
-
     def script(conn):
         g.read_get(conn)
-        for i in range(len(data)):
-            conn.send(data[i:i + 1])
-        done.set()
+        # A value that is whole needs no END when the connection is not kept: it may be closed before that.
+        with contextlib.suppress(ConnectionError):
+            for i in range(len(data)):
+                conn.send(data[i:i + 1])
     up = origin(script)
     server = start(weir, up, workers=1)
     assert server.get("/a").text == "hello"
-    assert done.wait(LIMIT)  # the client has its five bytes before the peer has said END
 
 
 def test_keepalive(weir, origin):
