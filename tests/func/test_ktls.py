@@ -7,6 +7,7 @@ it. What only such a kernel can show is skipped elsewhere; tools/ktls-vm.sh is a
 
     make && WEIR_TEST_SLOW=12 tools/ktls-vm.sh python3 -m pytest tests/func/test_ktls.py -rs"""
 import os
+import re
 import socket
 import ssl
 
@@ -158,7 +159,7 @@ def test_what_filters_changed(weir, origin, pair):
     server = serve(weir, pair, "gzip on; gzip_types *; location /f { sub_filter_types *; sub_filter zzzz yyyy; alias {dir}/big; }")
     client = connect(server)
     resp = client.get("/f")
-    assert resp.body == DATA.replace(b"zzzz", b"yyyy", 1)
+    assert resp.body == re.sub(rb"(?i)zzzz", b"yyyy", DATA, count=1)  # chance may have put one there
     assert client.get("/small", {"Accept-Encoding": "gzip"}).headers["Content-Encoding"] == "gzip"
 
 
