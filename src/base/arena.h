@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * arena.h: bump allocation that is freed whole, with a hard cap and clean-ups in reverse order.
- * One thread at a time. Blocks of 4 KiB come from the thread's cache (free lists), larger ones from
+ * One thread at a time. Blocks of 6 KiB come from the thread's cache (free lists), larger ones from
  * the heap, those of 256 KiB and above from the system. Configuration generations are built by one
  * thread and may be freed by another.
  */

@@ -19,7 +19,19 @@
 #define WR_MIN(a, b)    ((a) < (b) ? (a) : (b))
 #define WR_MAX(a, b)    ((a) > (b) ? (a) : (b))
 
+/* Bytes in a line of the processor's caches. */
+#define WR_CACHE_LINE 64u
+
 /* The struct that has `member` at `ptr`. */
 #define wr_container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+
+/*
+ * The line that has p is fetched while the program goes on. Nothing is read: p may point to what is
+ * no longer there.
+ */
+static inline void wr_prefetch(const void *p)
+{
+    __builtin_prefetch(p);
+}
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * slab.c: the slow halves of slab.h: an object from the heap when the thread's free list is empty,
- * back to the heap when it is full (CLASS_BYTES in each class). Debug builds always come here: they
- * fill freed objects with POISON and check on reuse that nobody wrote to them.
+ * back to the heap when its lists hold HELD_MAX bytes (what thousands of requests need at once).
+ * Debug builds always come here: they fill freed objects with POISON and check on reuse that nobody
+ * wrote to them.
  */
 #include "base/slab.h"
 
@@ -11,25 +12,23 @@
 #include "base/assert.h"
 #include "base/local_int.h"
 
-#define CLASS_BYTES (128u * 1024u)
-#define CLASSES     (WR_SLAB_MAX / WR_SLAB_UNIT)
-#define POISON      0xdd
+#define HELD_MAX (4u * 1024u * 1024u)
+#define CLASSES  (WR_SLAB_MAX / WR_SLAB_UNIT)
+#define POISON   0xdd
 
 void wr_slab_local_init(struct wr_local *l)
 {
     l->slabs = wr_mem_alloc(sizeof(*l->slabs));
-    for (uint32_t i = 0; i < CLASSES && !wr_mem_pass_through(); i++) {
-        l->slabs->_cls[i]._max = CLASS_BYTES / ((i + 1) * WR_SLAB_UNIT);
-    }
+    l->slabs->_max = wr_mem_pass_through() ? 0 : HELD_MAX;
 }
 
 void wr_slab_local_fini(struct wr_local *l)
 {
     for (size_t i = 0; i < CLASSES; i++) {
-        while (l->slabs->_cls[i]._first != NULL) {
-            struct wr_slab_item *p = l->slabs->_cls[i]._first;
+        while (l->slabs->_first[i] != NULL) {
+            struct wr_slab_item *p = l->slabs->_first[i];
 
-            l->slabs->_cls[i]._first = p->_next;
+            l->slabs->_first[i] = p->_next;
             free(p);
         }
     }
@@ -69,20 +68,20 @@ void *wr_slab_alloc_slow(size_t size)
 {
     struct wr_slab_cache *s = wr_local_get()->slabs;
     size_t i = wr_slab_class(size);
-    size_t bytes = (i + 1) * WR_SLAB_UNIT;
+    uint32_t bytes = (uint32_t)(i + 1) * WR_SLAB_UNIT;
     struct wr_slab_item *p;
 
     WR_ASSERT(size <= WR_SLAB_MAX);
     if (wr_mem_fault_hit()) {
         return NULL;
     }
-    p = s->_cls[i]._first;
+    p = s->_first[i];
     if (p != NULL) {
-        s->_cls[i]._first = p->_next;
-        s->_cls[i]._cnt--;
+        s->_first[i] = p->_next;
+        s->_held -= bytes;
         check_poison(p, bytes);
         memset(p, 0, bytes);
-    } else if (s->_cls[i]._max == 0) {
+    } else if (s->_max == 0) {
         /* Passing through: the exact size, so that a sanitizer sees the end. */
         p = calloc(1, size + (size == 0));
     } else {
@@ -98,7 +97,7 @@ void wr_slab_free_slow(void *p, size_t size)
 {
     struct wr_slab_cache *s = wr_local_get()->slabs;
     size_t i = wr_slab_class(size);
-    size_t bytes = (i + 1) * WR_SLAB_UNIT;
+    uint32_t bytes = (uint32_t)(i + 1) * WR_SLAB_UNIT;
     struct wr_slab_item *o = p;
 
     if (p == NULL) {
@@ -106,12 +105,12 @@ void wr_slab_free_slow(void *p, size_t size)
     }
     WR_ASSERT(size <= WR_SLAB_MAX);
     wr_mem_account(-(int64_t)bytes);
-    if (s->_cls[i]._cnt >= s->_cls[i]._max) {
+    if (s->_held + bytes > s->_max) {
         free(o);
         return;
     }
     poison(o, bytes);
-    o->_next = s->_cls[i]._first;
-    s->_cls[i]._first = o;
-    s->_cls[i]._cnt++;
+    o->_next = s->_first[i];
+    s->_first[i] = o;
+    s->_held += bytes;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * slab.h: caches of fixed-size structs, one free list a thread and size class (multiples of 64 up
- * to 2048 bytes). Freed memory is poisoned in debug builds; passes through to malloc under ASan.
- * Memory must be freed on a thread, any, that has a wr_local; it then belongs to that cache.
+ * to 2048 bytes); what all lists of a thread hold is bounded. Freed memory is poisoned in debug
+ * builds; passes through to malloc under ASan. Memory must be freed on a thread, any, that has a
+ * wr_local; it then belongs to that cache.
  */
 #ifndef WR_BASE_SLAB_H
 #define WR_BASE_SLAB_H
@@ -23,10 +24,8 @@ struct wr_slab_item {
 };
 
 struct wr_slab_cache {
-    struct {
-        struct wr_slab_item *_first;
-        uint32_t _cnt, _max; /* objects in the list, most of them */
-    } _cls[WR_SLAB_MAX / WR_SLAB_UNIT];
+    uint32_t _held, _max; /* bytes in all lists; most of them, 0: memory passes through */
+    struct wr_slab_item *_first[WR_SLAB_MAX / WR_SLAB_UNIT];
 };
 
 /* Out-of-line halves. */
@@ -44,22 +43,24 @@ WR_MUST_CHECK static inline void *wr_slab_take(size_t size)
 {
     struct wr_slab_cache *s = wr_local_get()->slabs;
     size_t i = wr_slab_class(size);
+    uint32_t bytes = (uint32_t)(i + 1) * WR_SLAB_UNIT;
     struct wr_slab_item *p;
 
 #ifndef WR_DEBUG
-    if (WR_LIKELY(size <= WR_SLAB_MAX && s->_cls[i]._first != NULL)) {
+    if (WR_LIKELY(size <= WR_SLAB_MAX && s->_first[i] != NULL)) {
         if (WR_UNLIKELY(wr_mem_fault_hit())) {
             return NULL;
         }
-        p = s->_cls[i]._first;
-        s->_cls[i]._first = p->_next;
-        s->_cls[i]._cnt--;
-        wr_mem_account_cached((int64_t)((i + 1) * WR_SLAB_UNIT));
+        p = s->_first[i];
+        s->_first[i] = p->_next;
+        wr_prefetch(p->_next); /* the next one's turn comes soon */
+        s->_held -= bytes;
+        wr_mem_account_cached((int64_t)bytes);
         return p;
     }
 #else
     (void)s;
-    (void)i;
+    (void)bytes;
     (void)p;
 #endif
     return wr_slab_alloc_slow(size);
@@ -79,14 +80,15 @@ static inline void wr_slab_free(void *p, size_t size)
 #ifndef WR_DEBUG
     struct wr_slab_cache *s = wr_local_get()->slabs;
     size_t i = wr_slab_class(size);
+    uint32_t bytes = (uint32_t)(i + 1) * WR_SLAB_UNIT;
 
-    if (WR_LIKELY(p != NULL && size <= WR_SLAB_MAX && s->_cls[i]._cnt < s->_cls[i]._max)) {
+    if (WR_LIKELY(p != NULL && size <= WR_SLAB_MAX && s->_held + bytes <= s->_max)) {
         struct wr_slab_item *o = p;
 
-        o->_next = s->_cls[i]._first;
-        s->_cls[i]._first = o;
-        s->_cls[i]._cnt++;
-        wr_mem_account_cached(-(int64_t)((i + 1) * WR_SLAB_UNIT));
+        o->_next = s->_first[i];
+        s->_first[i] = o;
+        s->_held += bytes;
+        wr_mem_account_cached(-(int64_t)bytes);
         return;
     }
 #endif

@@ -37,6 +37,8 @@ struct wr_handles *wr_handles_new(void) WR_MUST_CHECK;
 void wr_handles_free(struct wr_handles *hs);
 /* As wr_handle_get, for those to whom a stale handle is nothing worth counting. */
 void *wr_handle_find(wr_handle h);
+/* A find of it comes soon. */
+void wr_handle_prefetch(wr_handle h);
 
 /* mailbox.c: needs the loop's poll and handles. NULL when memory or descriptors are out. */
 struct wr_mailbox *wr_mailbox_new(void) WR_MUST_CHECK;

@@ -84,6 +84,16 @@ static enum wr_status grow_table(struct wr_handles *hs)
     return WR_OK;
 }
 
+void wr_handle_prefetch(wr_handle h)
+{
+    const struct wr_handles *hs = get_handles();
+    uint32_t slot = (uint32_t)(h >> 32) & (HANDLE_SLOTS_MAX - 1);
+
+    if (hs && slot < hs->cap) {
+        wr_prefetch(&hs->at[slot]);
+    }
+}
+
 /* NULL when h names nothing here. */
 static struct handle_slot *find_slot(struct wr_handles *hs, wr_handle h)
 {

@@ -105,6 +105,9 @@ static void run_queue(struct wr_loop *l)
         struct wr_task *t = wr_container_of(n, struct wr_task, _node);
 
         t->_is_queued = false;
+        if (!wr_list_is_empty(&l->runq)) {
+            wr_task_prefetch(wr_container_of(l->runq.next, struct wr_task, _node));
+        }
         wr_watchdog_note_run(&l->watchdog, t, l->turn);
         wr_recorder_begin_task(rec, t->name);
         t->run(t);

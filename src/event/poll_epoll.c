@@ -41,6 +41,7 @@
 
 #define EPOLL_EVENTS_MAX   512
 #define EPOLL_BATCH_EVENTS 32
+#define EPOLL_NEAR_LINES   5
 #define EPOLL_BATCH_BYTES  ((size_t)256 * 1024)
 #define EPOLL_STARVED_MS   10
 #define EPOLL_COPY_OUT_MAX 2048u
@@ -564,6 +565,28 @@ static void epoll_wait_op(struct wr_poll *p, int timeout_ms)
     ep->cnt = n < 0 ? 0 : n;
 }
 
+/*
+ * With many connections what an event names is in no cache. The slot of its handle is fetched four
+ * events ahead and the io two, with the lines behind it, which are most often its owner's.
+ */
+static void prefetch_events(const struct epoll_poll *ep)
+{
+    const char *io;
+
+    if (ep->at + 3 < ep->cnt) {
+        wr_handle_prefetch(ep->ev[ep->at + 3].data.u64);
+    }
+    if (ep->at + 1 >= ep->cnt) {
+        return;
+    }
+    io = wr_handle_find(ep->ev[ep->at + 1].data.u64);
+    if (io) {
+        for (size_t i = 0; i < EPOLL_NEAR_LINES; i++) {
+            wr_prefetch(io + i * WR_CACHE_LINE);
+        }
+    }
+}
+
 static bool epoll_batch(struct wr_poll *p)
 {
     struct epoll_poll *ep = epoll_of(p);
@@ -578,8 +601,12 @@ static bool epoll_batch(struct wr_poll *p)
         const struct epoll_event *ev = &ep->ev[ep->at++];
         struct wr_io *io = wr_handle_get(ev->data.u64);
 
+        prefetch_events(ep);
         if (io) {
             bytes += handle_event(ep, io, ev->events);
+            if (io->task) {
+                wr_task_prefetch(io->task);
+            }
         }
     }
     return ep->at < ep->cnt;

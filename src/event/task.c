@@ -13,6 +13,7 @@ void wr_task_init(struct wr_task *t, wr_task_fn *run, const char *name)
 {
     wr_list_init(&t->_node);
     t->run = run;
+    t->near = t->far = t;
     t->name = name;
     t->_turn = 0;
     t->_runs = 0;

@@ -10,7 +10,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/compiler.h"
 #include "base/list.h"
+
+#define WR_TASK_NEAR 4u
+#define WR_TASK_FAR  8u
 
 struct wr_task;
 
@@ -20,6 +24,12 @@ typedef void wr_task_fn(struct wr_task *t);
 struct wr_task {
     struct wr_list _node; /* in the loop's run queue, or alone */
     wr_task_fn *run;
+    /*
+     * Where the memory begins that a run looks at first, besides the task itself: WR_TASK_NEAR and
+     * WR_TASK_FAR lines of it are fetched ahead. Never read, so it may be gone. From init: the
+     * task.
+     */
+    const void *near, *far;
     const char *name; /* constant text, for the watchdog and the spin report */
     uint32_t _turn;   /* loop turn of the last run */
     uint16_t _runs;   /* runs within that turn: spin detection */
@@ -29,6 +39,17 @@ struct wr_task {
 void wr_task_init(struct wr_task *t, wr_task_fn *run, const char *name);
 /* To the tail of this thread's queue; nothing when it is there already. */
 void wr_task_wake(struct wr_task *t);
+
+/* It runs soon. */
+static inline void wr_task_prefetch(const struct wr_task *t)
+{
+    for (size_t i = 0; i < WR_TASK_NEAR; i++) {
+        wr_prefetch((const char *)t->near + i * WR_CACHE_LINE);
+    }
+    for (size_t i = 0; i < WR_TASK_FAR; i++) {
+        wr_prefetch((const char *)t->far + i * WR_CACHE_LINE);
+    }
+}
 
 /* Accepts NULL. For facts whose user may have left. */
 static inline void wr_task_wake_opt(struct wr_task *t)

@@ -884,6 +884,10 @@ static void run_client(struct wr_task *t)
 
     wr_obj_check(conn, WR_CONN_MAGIC);
     wr_recorder_enter_conn(conn->no);
+    if (c->ans) {
+        wr_prefetch(c->ans->x.s.arena);
+        wr_prefetch(c->ans->x.s.user);
+    }
     if (c->is_faulty || c->pc.state > WR_PCONN_CLOSED) { /* to close it is a move that counts */
         end_client(c, WR_REASON_INTERNAL, 0, WR_IO_CLOSE_FIN);
         return;
@@ -1020,6 +1024,7 @@ static void init_client(struct h1_client *c, const struct wr_codec *codec, struc
     wr_container_of(conn, struct h1_link, conn)->client = c;
     wr_pconn_init(&c->pc, codec, conn, user);
     c->no = conn->no;
+    conn->task.near = conn->task.far = c;
     c->is_in_on = true; /* from the start, poll.h */
 }
 
@@ -1071,6 +1076,7 @@ static enum wr_status open_stream(struct wr_pconn *pc, struct wr_arena *arena, s
     a->x.s.head_max = H1_HEAD_MAX_DEFAULT;
     a->x.s.in_high = H1_IN_HIGH_DEFAULT;
     c->ans = a;
+    pc->conn->task.far = a;
     set_state(c, WR_PCONN_BUSY);
     *ret = &a->x.s;
     return WR_OK;

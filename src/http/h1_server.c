@@ -332,6 +332,7 @@ static bool step_idle(struct wr_h1_server *c)
         close_plainly(c, WR_REASON_NOMEM);
         return false;
     }
+    c->conn.task.far = c->req;
     c->req->x.s.is_pipelined = is_pipelined;
     set_state(c, H1_SERVER_HEAD);
     o = opts_of(c);
@@ -1097,6 +1098,7 @@ struct wr_h1_server *wr_h1_take(struct wr_conn *conn, struct wr_h1_sink *sink)
     struct wr_h1_server *c = server_of_conn(conn);
 
     wr_conn_set_run(conn, run_server, "h1 server");
+    conn->task.near = &c->node;
     c->sink = sink;
     c->state = H1_SERVER_IDLE;
     c->is_in_on = true; /* from the start, poll.h */

@@ -987,6 +987,8 @@ static void init_req(struct wr_reqx *x, struct wr_stream *s)
     wr_obj_init(r, WR_REQ_MAGIC);
     wr_task_init(&r->task, run_req, "req");
     wr_timer_init(&r->timer, &r->task);
+    r->task.near = x;
+    r->task.far = (char *)x + (size_t)WR_TASK_NEAR * WR_CACHE_LINE;
     wr_list_init(&r->node);
     wr_list_init(&x->works);
     wr_list_init(&x->subs);

@@ -14,7 +14,7 @@ import ssl
 import pytest
 
 from weirtest.client import build_request
-from weirtest.load import CallCount, is_sanitized, processes_of, skip_loudly
+from weirtest.load import CallCount, is_sanitized, processes_of, skip_loudly, wait_disconnected
 from weirtest.tls import OPENSSL, Pki, client_context, kernel_count, server_context
 from weirtest.timing import LIMIT
 
@@ -306,6 +306,7 @@ def test_a_peer_that_ends_between_requests(weir, origin, pair):
     up, server = serve_peer(weir, origin, pair, script=script)
     for _ in range(3):
         assert server.request("POST", "/", body=b"once").body == b"ok"
+        wait_disconnected(up.port)
 
 
 @needs_kernel

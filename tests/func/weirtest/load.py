@@ -318,6 +318,15 @@ def wait_until_calm(server):
     wait_for(is_calm, "the end of the control thread")
 
 
+def wait_disconnected(port):
+    """Nobody on this machine has an open IPv4 connection to the port any more, seen from the side that connected."""
+    def is_disconnected():
+        with open("/proc/net/tcp", encoding="ascii") as file:
+            rows = [line.split() for line in file.readlines()[1:]]
+        return not any(int(row[2].split(":")[1], 16) == port and row[3] in ("01", "08") for row in rows)
+    wait_for(is_disconnected, f"the end of all connections to {port}")
+
+
 def processes_of(server):
     """The process that was started and all its descendants."""
     children = collections.defaultdict(list)
