@@ -70,12 +70,13 @@ struct wr_io {
     uint16_t
         facts; /* enum wr_io_fact; the owner clears WRITABLE, READABLE, CONNECTED it has seen */
     uint8_t mode;
-    uint8_t _cls;   /* receive class, grows */
-    uint8_t _wants; /* back end */
-    uint8_t _armed; /* back end */
-    bool _in_set;   /* back end */
-    bool is_connecting;
-    bool is_more; /* the sender has more to send at once: the kernel may wait for it (MSG_MORE) */
+    uint8_t _cls;     /* receive class, grows */
+    uint8_t _wants;   /* back end */
+    uint8_t _armed;   /* back end */
+    bool _in_set : 1; /* back end */
+    bool is_connecting : 1;
+    bool is_more : 1; /* the sender has more to send at once: the kernel may wait for it (MSG_MORE)
+                       */
     struct wr_list _ready;       /* back end: served without an event */
     uint64_t rx_total, tx_total; /* bytes over the life of the io */
 };

@@ -75,9 +75,8 @@ struct wr_h1_server {
     struct wr_h1_sink *sink;
     struct h1_request *req; /* HEAD, BUSY, and until its user was told */
     struct h1_rest rest;
-    uint64_t at_ms;      /* deadline of IDLE, HEAD, LINGER */
-    uint64_t end_ms;     /* LINGER: in all */
-    uint64_t idle_at_ms; /* when it became IDLE */
+    uint64_t at_ms;   /* deadline of IDLE, HEAD, LINGER */
+    uint64_t mark_ms; /* IDLE: since when; LINGER: its end in all */
     uint32_t requests;
     uint32_t keepalive_ms; /* of the last exchange */
     uint32_t grace_ms;     /* of quit */
@@ -98,7 +97,8 @@ struct wr_h1_server {
     bool is_corked;  /* TCP_CORK is on */
 };
 
-_Static_assert(sizeof(struct wr_h1_server) <= 640, "an idle client connection is small");
+_Static_assert(sizeof(struct wr_h1_server) <= 448,
+               "an idle client connection is small: 7 units of a slab");
 _Static_assert(sizeof(struct h1_request) <= 2048, "a request's object fits the slab");
 
 static const struct wr_stream_ops server_ops;
@@ -262,8 +262,8 @@ static void enter_linger(struct wr_h1_server *c)
     /* If it fails the connection is broken and the next receive tells. */
     (void)c->conn.link->ops->shutdown(c->conn.link);
     c->conn.io.rx_max = 0;
-    c->end_ms = now + c->lingering_time_ms;
-    set_deadline(c, WR_MIN(c->end_ms, now + c->lingering_timeout_ms));
+    c->mark_ms = now + c->lingering_time_ms;
+    set_deadline(c, WR_MIN(c->mark_ms, now + c->lingering_timeout_ms));
     want_in(c, true);
 }
 
@@ -272,7 +272,7 @@ static void enter_idle(struct wr_h1_server *c)
     uint64_t now = wr_now_ms();
 
     set_state(c, H1_SERVER_IDLE);
-    c->idle_at_ms = now;
+    c->mark_ms = now;
     c->conn.io.rx_max = 0;
     set_deadline(c, now + (c->is_quitting ? c->grace_ms : c->keepalive_ms));
     c->unread = c->is_quitting ? wr_io_unread(&c->conn.io) : 0;
@@ -918,12 +918,12 @@ static bool step_linger(struct wr_h1_server *c)
         h1_rest_drop(&c->rest);
         got = true;
     }
-    if (st != WR_AGAIN || now >= c->end_ms || (!got && is_due(c))) {
+    if (st != WR_AGAIN || now >= c->mark_ms || (!got && is_due(c))) {
         close_plainly(c, WR_REASON_DONE);
         return false;
     }
     if (got) {
-        c->at_ms = WR_MIN(c->end_ms, now + c->lingering_timeout_ms);
+        c->at_ms = WR_MIN(c->mark_ms, now + c->lingering_timeout_ms);
     }
     arm(c, c->at_ms);
     return false;
@@ -1102,10 +1102,10 @@ struct wr_h1_server *wr_h1_take(struct wr_conn *conn, struct wr_h1_sink *sink)
     c->sink = sink;
     c->state = H1_SERVER_IDLE;
     c->is_in_on = true; /* from the start, poll.h */
-    c->idle_at_ms = wr_now_ms();
+    c->mark_ms = wr_now_ms();
     wr_list_init(&c->node);
     if (opts_of(c)->first_timeout_ms > 0) {
-        set_deadline(c, c->idle_at_ms + opts_of(c)->first_timeout_ms);
+        set_deadline(c, c->mark_ms + opts_of(c)->first_timeout_ms);
     }
     return c;
 }
@@ -1132,7 +1132,7 @@ bool wr_h1_server_is_idle(const struct wr_h1_server *c)
 
 uint64_t wr_h1_server_idle_since_ms(const struct wr_h1_server *c)
 {
-    return c->idle_at_ms;
+    return c->mark_ms;
 }
 
 void wr_h1_server_quit(struct wr_h1_server *c, uint32_t grace_ms)
@@ -1149,7 +1149,7 @@ void wr_h1_server_quit(struct wr_h1_server *c, uint32_t grace_ms)
         return;
     }
     c->unread = wr_io_unread(&c->conn.io);
-    at = WR_MAX(wr_now_ms() + grace_ms, c->idle_at_ms + opts_of(c)->keepalive_min_ms);
+    at = WR_MAX(wr_now_ms() + grace_ms, c->mark_ms + opts_of(c)->keepalive_min_ms);
     if (at < c->at_ms || c->at_ms == 0) {
         set_deadline(c, at);
     }
