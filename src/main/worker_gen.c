@@ -30,7 +30,10 @@
 
 void wr_worker_tell(struct wr_worker *w, enum wr_chan_type type, uint64_t no, struct wr_str text)
 {
-    if (wr_chan_send(w->chan, type, no, wr_str_sub(text, 0, WR_CHAN_TEXT_MAX), -1) != WR_OK) {
+    enum wr_status st = wr_chan_send(w->chan, type, no, wr_str_sub(text, 0, WR_CHAN_TEXT_MAX), -1);
+
+    /* That it is gone is told by who receives from it. */
+    if (st != WR_OK && st != WR_EPEERGONE) {
         wr_log(NULL, WR_LOG_ALERT, "the supervisor does not listen");
     }
 }
