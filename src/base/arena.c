@@ -26,12 +26,10 @@
 
 #define ARENA_MAGIC 0x4172656eu
 #define BLOCK_SIZE  6144u /* what a plain proxied request needs, in one piece */
-#define BLOCKS_MAX                                                                                 \
-    1024u             /* in a thread's free list: 6 MiB, one block for each of 1,024 requests      \
-                       */
-#define LARGE_PART 4u /* what is larger than this part of a block gets one of its own */
-#define MAP_FROM   ((size_t)1 << 20)
-#define MAP_SIZE   ((size_t)256 << 10)
+#define BLOCKS_MAX  1024u /* in a thread's free list, 6 MiB: as many requests at once */
+#define LARGE_PART  4u    /* what is larger than this part of a block gets one of its own */
+#define MAP_FROM    ((size_t)1 << 20)
+#define MAP_SIZE    ((size_t)256 << 10)
 
 struct wr_arena_block {
     struct wr_arena_block *next;

@@ -68,7 +68,7 @@ void *wr_slab_alloc_slow(size_t size)
 {
     struct wr_slab_cache *s = wr_local_get()->slabs;
     size_t i = wr_slab_class(size);
-    uint32_t bytes = (uint32_t)(i + 1) * WR_SLAB_UNIT;
+    uint32_t bytes = wr_slab_bytes(i);
     struct wr_slab_item *p;
 
     WR_ASSERT(size <= WR_SLAB_MAX);
@@ -97,7 +97,7 @@ void wr_slab_free_slow(void *p, size_t size)
 {
     struct wr_slab_cache *s = wr_local_get()->slabs;
     size_t i = wr_slab_class(size);
-    uint32_t bytes = (uint32_t)(i + 1) * WR_SLAB_UNIT;
+    uint32_t bytes = wr_slab_bytes(i);
     struct wr_slab_item *o = p;
 
     if (p == NULL) {

@@ -38,12 +38,18 @@ static inline size_t wr_slab_class(size_t size)
     return size == 0 ? 0 : (size - 1) / WR_SLAB_UNIT;
 }
 
+/* What an object of a class takes. */
+static inline uint32_t wr_slab_bytes(size_t cls)
+{
+    return (uint32_t)(cls + 1) * WR_SLAB_UNIT;
+}
+
 /* Not zeroed; NULL when memory is out. size <= 2048. */
 WR_MUST_CHECK static inline void *wr_slab_take(size_t size)
 {
     struct wr_slab_cache *s = wr_local_get()->slabs;
     size_t i = wr_slab_class(size);
-    uint32_t bytes = (uint32_t)(i + 1) * WR_SLAB_UNIT;
+    uint32_t bytes = wr_slab_bytes(i);
     struct wr_slab_item *p;
 
 #ifndef WR_DEBUG
@@ -80,7 +86,7 @@ static inline void wr_slab_free(void *p, size_t size)
 #ifndef WR_DEBUG
     struct wr_slab_cache *s = wr_local_get()->slabs;
     size_t i = wr_slab_class(size);
-    uint32_t bytes = (uint32_t)(i + 1) * WR_SLAB_UNIT;
+    uint32_t bytes = wr_slab_bytes(i);
 
     if (WR_LIKELY(p != NULL && size <= WR_SLAB_MAX && s->_held + bytes <= s->_max)) {
         struct wr_slab_item *o = p;

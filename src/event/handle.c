@@ -84,10 +84,15 @@ static enum wr_status grow_table(struct wr_handles *hs)
     return WR_OK;
 }
 
+static uint32_t slot_of(wr_handle h)
+{
+    return (uint32_t)(h >> 32) & (HANDLE_SLOTS_MAX - 1);
+}
+
 void wr_handle_prefetch(wr_handle h)
 {
     const struct wr_handles *hs = get_handles();
-    uint32_t slot = (uint32_t)(h >> 32) & (HANDLE_SLOTS_MAX - 1);
+    uint32_t slot = slot_of(h);
 
     if (hs && slot < hs->cap) {
         wr_prefetch(&hs->at[slot]);
@@ -97,7 +102,7 @@ void wr_handle_prefetch(wr_handle h)
 /* NULL when h names nothing here. */
 static struct handle_slot *find_slot(struct wr_handles *hs, wr_handle h)
 {
-    uint32_t slot = (uint32_t)(h >> 32) & (HANDLE_SLOTS_MAX - 1);
+    uint32_t slot = slot_of(h);
     struct handle_slot *s;
 
     if (!hs || wr_handle_thread(h) != own_thread() || slot >= hs->cap) {

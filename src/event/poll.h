@@ -75,8 +75,7 @@ struct wr_io {
     uint8_t _armed;   /* back end */
     bool _in_set : 1; /* back end */
     bool is_connecting : 1;
-    bool is_more : 1; /* the sender has more to send at once: the kernel may wait for it (MSG_MORE)
-                       */
+    bool is_more : 1;            /* the sender has more to send at once: MSG_MORE */
     struct wr_list _ready;       /* back end: served without an event */
     uint64_t rx_total, tx_total; /* bytes over the life of the io */
 };

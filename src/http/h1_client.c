@@ -884,7 +884,7 @@ static void run_client(struct wr_task *t)
 
     wr_obj_check(conn, WR_CONN_MAGIC);
     wr_recorder_enter_conn(conn->no);
-    if (c->ans) {
+    if (c->ans) { /* the head of the answer goes there, and who waits for it is woken */
         wr_prefetch(c->ans->x.s.arena);
         wr_prefetch(c->ans->x.s.user);
     }

@@ -1098,7 +1098,7 @@ struct wr_h1_server *wr_h1_take(struct wr_conn *conn, struct wr_h1_sink *sink)
     struct wr_h1_server *c = server_of_conn(conn);
 
     wr_conn_set_run(conn, run_server, "h1 server");
-    conn->task.near = &c->node;
+    conn->task.near = &c->node; /* what stands behind the conn */
     c->sink = sink;
     c->state = H1_SERVER_IDLE;
     c->is_in_on = true; /* from the start, poll.h */
